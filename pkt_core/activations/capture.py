@@ -1,0 +1,96 @@
+"""Record activations at sites while the model runs: `with Capture(loaded, sites) as seen: loaded.model(...)`.
+
+Hooks are placed on entry and removed on exit, also after an error. We read the modules themselves rather than
+`output_hidden_states`, whose last entry is after the final norm in some families and before it in others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pkt_core.models.layout import first_tensor
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.sites import Site
+
+
+class Capture:
+    """After each forward pass, `capture[site]` is the activation `[prompt, token, d_model]` of that pass.
+
+    keep_grad: keep activations in the autograd graph and retain their gradients, for attribution and for losses.
+    """
+
+    def __init__(self, loaded: LoadedModel, sites: Sequence[Site], *, keep_grad: bool = False):
+        self.loaded, self.keep_grad = loaded, keep_grad
+        self.sites = [loaded.require(site) for site in sites]
+        self.seen: dict[Site, Tensor] = {}
+
+    def __getitem__(self, site: Site) -> Tensor:
+        return self.seen[site]
+
+    def __enter__(self) -> Capture:
+        layout = self.loaded.layout
+        self.handles: list[Any] = []
+        try:
+            for site in self.sites:
+                self.handles += self.hooks(layout, site)
+        except BaseException:
+            self.remove()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def hooks(self, layout: Any, site: Site) -> list[Any]:
+        def keep(_module: Any, _args: Any, output: Any) -> None:
+            self.put(site, first_tensor(output))
+
+        if site.part == "embed":
+            return [layout.embed.register_forward_hook(keep)]
+        assert site.layer is not None
+        block = layout.blocks[site.layer]
+        if site.part == "attn_out":
+            return [layout.attentions[site.layer].register_forward_hook(keep)]
+        if site.part == "mlp_out":
+            return [layout.mlps[site.layer].register_forward_hook(keep)]
+        if site.part == "block_out":
+            return [block.register_forward_hook(keep)]
+        arrived: list[Tensor] = []
+
+        def arrive(_module: Any, args: Any, kwargs: Any) -> None:
+            arrived.append(args[0] if args else kwargs["hidden_states"])
+
+        def leave(_module: Any, _args: Any, output: Any) -> None:
+            self.put(site, first_tensor(output) - arrived.pop())
+
+        return [block.register_forward_pre_hook(arrive, with_kwargs=True), block.register_forward_hook(leave)]
+
+    def put(self, site: Site, activation: Tensor) -> None:
+        if activation.ndim == 2:  # OPT's MLP sees prompts and tokens as one dimension
+            shape = next((a.shape[:2] for a in self.seen.values() if a.ndim == 3), None)
+            activation = activation.reshape(*(shape or (1, -1)), activation.shape[-1])
+        if self.keep_grad:
+            if activation.requires_grad:
+                activation.retain_grad()
+        else:
+            activation = activation.detach()
+        self.seen[site] = activation
+
+
+def forward_ids(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> Tensor:
+    """Logits `[prompt, token, V]` in the model's own dtype; grad mode is the caller's."""
+    return loaded.model(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device)).logits
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Rows of unequal length to one tensor, padded on the right."""
+    width = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])

@@ -1,0 +1,67 @@
+"""Prompts through a model, pooled activations out, a batch at a time: nothing is held that is not asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.activations.pooling import PER_PROMPT, Pooling, pool, token_groups
+from pkt_core.activations.spans import Span, spread, words
+from pkt_core.errors import PromptError
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.sites import Site
+
+CAPTURE_VERSION = 1  # raise when the same inputs would give other activations: stored ones are then not reused
+
+
+def pieces(text: str) -> list[Span]:
+    """The `PER_PROMPT` words of a text that `tokens` pooling looks at; none where the text has fewer words."""
+    found = words(text)
+    return [found[i] for i in spread(len(found), PER_PROMPT)] if len(found) >= PER_PROMPT else []
+
+
+def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
+    """PromptError for the first prompt that is longer than the model's context; nothing is cut silently."""
+    for i, ids in enumerate(loaded.tokenizer(list(texts))["input_ids"]):
+        if len(ids) > loaded.context:
+            raise PromptError(
+                f"Prompt {i} has {len(ids)} tokens, {loaded.name} reads at most {loaded.context}. Shorten or split it: "
+                f"{texts[i][:40]!r}..."
+            )
+
+
+@torch.no_grad()
+def stream(
+    loaded: LoadedModel, texts: Sequence[str], sites: Sequence[Site], pooling: Pooling, *, batch_size: int = 32
+) -> Iterator[Float[Tensor, "site n d"]]:
+    """Pooled activations of consecutive batches of prompts, float32, on the model's device, in the order of the texts.
+
+    Batches hold `batch_size` prompts; with `tokens` pooling each prompt gives `PER_PROMPT` rows.
+    Raises PromptError for prompts that are too long or empty, LayerNotFound for a site the model lacks.
+    """
+    tokenizer = loaded.tokenizer
+    with Capture(loaded, sites) as seen:
+        for start in range(0, len(texts), batch_size):
+            batch = list(texts[start : start + batch_size])
+            require_fit(loaded, batch)
+            encoded = tokenizer(batch, return_offsets_mapping=True, return_special_tokens_mask=True)
+            ids, mask = pad(encoded["input_ids"], tokenizer.pad_token_id), pad(encoded["attention_mask"], 0)
+            forward_ids(loaded, ids, mask)
+            groups = [
+                token_groups(offsets, special, pooling, pieces(text) if pooling == "tokens" else [])
+                for offsets, special, text in zip(
+                    encoded["offset_mapping"], encoded["special_tokens_mask"], batch, strict=True
+                )
+            ]
+            yield torch.stack([torch.cat([pool(seen[s][i], g) for i, g in enumerate(groups)]) for s in sites])
+
+
+def collect(
+    loaded: LoadedModel, texts: Sequence[str], sites: Sequence[Site], pooling: Pooling, *, batch_size: int = 32
+) -> Float[Tensor, "site n d"]:
+    """All of `stream` at once, on the CPU. For maps and curves of at most a few thousand rows."""
+    return torch.cat([part.cpu() for part in stream(loaded, texts, sites, pooling, batch_size=batch_size)], dim=1)

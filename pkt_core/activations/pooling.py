@@ -1,0 +1,40 @@
+"""From `[token, d_model]` to the vectors a similarity compares: mask-aware, special tokens left out.
+
+`last`    the last real token of the prompt: what the model is about to say        one vector per prompt
+`mean`    the mean over its real, ordinary tokens: what it has read                 one vector per prompt
+`tokens`  `per_prompt` pieces of the text, evenly spread, the last one included     several vectors per prompt
+
+Not covered: answer spans; transfer supervises those through its own masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pkt_core.activations.spans import Span, tokens_touching
+from pkt_core.errors import PromptError
+
+Pooling = Literal["last", "mean", "tokens"]
+PER_PROMPT = 4
+
+
+def token_groups(offsets: Sequence[Span], special: Sequence[int], pooling: Pooling, spans: Sequence[Span]) -> list[list[int]]:
+    """Which tokens are averaged into each vector. Raises PromptError where a prompt has no ordinary token."""
+    ordinary = [i for i, s in enumerate(special) if not s]
+    if not ordinary:
+        raise PromptError("Got a prompt without a single ordinary token; expected text. Remove the empty prompt.")
+    if pooling == "last":
+        return [[ordinary[-1]]]
+    if pooling == "mean":
+        return [ordinary]
+    return [tokens_touching(offsets, span) for span in spans]
+
+
+def pool(activation: Float[Tensor, "token d"], groups: Sequence[Sequence[int]]) -> Float[Tensor, "piece d"]:
+    """Means over groups of tokens, in float32."""
+    return torch.stack([activation[torch.tensor(g, device=activation.device)].float().mean(0) for g in groups])

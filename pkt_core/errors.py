@@ -1,0 +1,33 @@
+"""What a person can get wrong, each in one sentence: what we got, what we expected, what to do."""
+
+
+class PktError(Exception):
+    """Root of all errors that are shown to a user as one clear sentence; anything else is our own fault."""
+
+
+class ModelError(PktError):
+    """A model that cannot be loaded, is no decoder, or does not behave as its layout promises."""
+
+
+class LayerNotFound(PktError):
+    """A layer or site that the model does not have."""
+
+
+class VocabularyMismatch(PktError):
+    """Two vocabularies that share too few tokens for the method asked for."""
+
+
+class PromptError(PktError):
+    """Prompts that are empty, unreadable or too long for a model's context."""
+
+
+class PlanError(PktError):
+    """A transfer plan that contradicts itself or the models it names."""
+
+
+class MeasureError(PktError):
+    """A similarity that cannot be computed from what was given."""
+
+
+class StoreError(PktError):
+    """A cached file or run folder that is missing, damaged or cannot be written."""

@@ -1,0 +1,44 @@
+"""Where in a model an activation is taken: one name for the same place in every architecture.
+
+`block_out`    the residual stream after a block
+`block_delta`  what the block added to the residual stream (output minus input)
+`attn_out`     what its attention added, `mlp_out` what its MLP added (before the residual addition)
+`embed`        the token embeddings, a site of its own: layers are blocks, counted from 0
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pkt_core.errors import LayerNotFound
+
+Part = Literal["block_out", "block_delta", "attn_out", "mlp_out", "embed"]
+BLOCK_PARTS: tuple[Part, ...] = ("block_out", "block_delta", "attn_out", "mlp_out")
+
+
+@dataclass(frozen=True, order=True)
+class Site:
+    """A named place in a model."""
+
+    part: Part
+    """Which tensor of the block; `embed` belongs to no block."""
+    layer: int | None = None
+    """The block, counted from 0; None for `embed` only."""
+
+    def __post_init__(self) -> None:
+        if self.part not in get_args(Part):
+            raise LayerNotFound(f"Got the site part {self.part!r}; expected one of {', '.join(get_args(Part))}.")
+        if (self.layer is None) != (self.part == "embed"):
+            raise LayerNotFound(f"Got {self.part} with layer {self.layer}; blocks need a layer from 0, `embed` takes none.")
+
+    def __str__(self) -> str:
+        return self.part if self.layer is None else f"{self.part}.{self.layer}"
+
+
+def parse_site(text: str) -> Site:
+    """`"block_out.3"` or `"embed"` to a Site. Raises LayerNotFound for anything else."""
+    part, _, layer = text.partition(".")
+    if layer and not layer.isdecimal():
+        raise LayerNotFound(f"Got the site {text!r}; expected something like block_out.3 or embed.")
+    return Site(part, int(layer) if layer else None)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""The result of a transfer as a folder that others can open: a Hugging Face model or a PEFT adapter, with a card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Template
+
+from pkt_core.models.loading import LoadedModel, ModelRef, load, load_with_adapter
+from pkt_core.transfer.plan import METHODS, TransferPlan
+from pkt_core.transfer.trainable import Trainable
+
+CARD = Template(
+    """---
+library_name: {{ "peft" if plan.adapter == "lora" else "transformers" }}
+base_model: {{ student }}
+tags: [knowledge-transfer, {{ plan.method }}]
+---
+# {{ student }} after {{ plan.method }} from {{ teacher }}
+
+{{ method }}.
+
+| | |
+|---|---|
+| teacher | `{{ plan.teacher.name }}`, layer {{ teacher_layer }} (from 0) |
+| student | `{{ plan.student.name }}`, layer {{ student_layer }} (from 0) |
+| what trained | {{ "one block" if plan.scope == "layer" else "all blocks" }}, {{ plan.adapter }}, {{ n_trained }} parameters |
+| site, map, positions | {{ plan.part }}, {{ plan.map }}, {{ plan.positions }} |
+| data | `{{ plan.data }}`, {{ n_examples }} examples, digest {{ digest }} |
+| steps, batch, learning rate, seed | {{ plan.steps }}, {{ plan.batch_size }}, {{ plan.learning_rate }}, {{ plan.seed }} |
+
+How its behaviour and alignment changed, with intervals and controls, is in `results.json` of the run this folder is part of.
+Load with `{{ "PeftModel.from_pretrained(base, folder)" if plan.adapter == "lora" else "AutoModelForCausalLM.from_pretrained(folder)" }}`.
+"""
+)
+
+
+def export_student(
+    folder: Path,
+    student: LoadedModel,
+    trainable: Trainable,
+    plan: TransferPlan,
+    *,
+    layers: tuple[int, int],
+    n_examples: int,
+    digest: str,
+) -> None:
+    """Write the trained weights (safetensors), the tokenizer and a model card."""
+    trainable.model.save_pretrained(folder, safe_serialization=True)
+    student.tokenizer.save_pretrained(folder)
+    card = CARD.render(
+        plan=plan,
+        method=METHODS[plan.method],
+        teacher=plan.teacher.name.rstrip("/").split("/")[-1],
+        student=student.name,
+        teacher_layer=layers[0],
+        student_layer=layers[1],
+        n_trained=f"{trainable.n:,}",
+        n_examples=n_examples,
+        digest=digest,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:
+    """The trained student of a run, whichever way it was saved. Raises ModelError where it is missing or damaged."""
+    if plan.adapter == "lora":
+        return load_with_adapter(plan.student, folder)
+    return load(ModelRef(name=str(folder), dtype=plan.student.dtype, device=plan.student.device))
