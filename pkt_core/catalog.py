@@ -40,7 +40,10 @@ class Pair(BaseModel):
         """The same pair on another device or in another precision."""
         update = {"device": device, "dtype": dtype}
         return self.model_copy(
-            update={"teacher": self.teacher.model_copy(update=update), "student": self.student.model_copy(update=update)}
+            update={
+                "teacher": self.teacher.model_copy(update=update),
+                "student": self.student.model_copy(update=update),
+            }
         )
 
 
@@ -80,10 +83,18 @@ def pairs() -> list[Pair]:
     """The catalogue, the bundled pair first."""
     return [
         demo_pair(),
-        preset("qwen2.5", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-0.5B", 5, "One family, one tokenizer, three times the size."),
+        preset(
+            "qwen2.5", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-0.5B", 5, "One family, one tokenizer, three times the size."
+        ),
         preset("pythia", "EleutherAI/pythia-410m", "EleutherAI/pythia-160m", 2, "Open training data; 24 layers to 12."),
         preset("smollm2", "HuggingFaceTB/SmolLM2-360M", "HuggingFaceTB/SmolLM2-135M", 2, "Small enough for a laptop."),
-        preset("gemma3", "google/gemma-3-1b-pt", "google/gemma-3-270m", 4, "A 262,144-token vocabulary; licence to accept on the hub."),
+        preset(
+            "gemma3",
+            "google/gemma-3-1b-pt",
+            "google/gemma-3-270m",
+            4,
+            "A 262,144-token vocabulary; licence to accept on the hub.",
+        ),
         preset(
             "llama2-chat",
             "meta-llama/Llama-2-13b-chat-hf",
@@ -99,7 +110,9 @@ def pair(name: str) -> Pair:
     for one in pairs():
         if one.name == name:
             return one
-    raise ModelError(f"There is no pair {name!r}; expected one of {', '.join(p.name for p in pairs())}, or give --teacher and --student.")
+    raise ModelError(
+        f"There is no pair {name!r}; expected one of {', '.join(p.name for p in pairs())}, or give --teacher and --student."
+    )
 
 
 def custom_pair(teacher: str, student: str, *, prompts: str = "general", examples: str | None = None) -> Pair:

@@ -93,7 +93,9 @@ def load_examples(name: str) -> ExampleSet:
         return demo_facts()[name]
     path = Path(name).expanduser()
     if not path.is_file() or path.suffix.lower() not in (".jsonl", ".csv"):
-        raise PromptError(f"There is no example file {name!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(demo_facts())}.")
+        raise PromptError(
+            f"There is no example file {name!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(demo_facts())}."
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = (
@@ -133,6 +135,8 @@ def encode(tokenizer: Any, items: Sequence[Example], context: int) -> list[Encod
         # A token that straddles the boundary belongs to the answer: it cannot be given away by the prompt.
         labels = [i if end > len(item.prompt) else IGNORE for i, (_, end) in zip(ids, offsets, strict=True)]
         if all(label == IGNORE for label in labels[1:]):
-            raise PromptError(f"An example has no answer token to predict; expected text after the prompt: {item.prompt[:40]!r}.")
+            raise PromptError(
+                f"An example has no answer token to predict; expected text after the prompt: {item.prompt[:40]!r}."
+            )
         found.append(Encoded(ids, [IGNORE, *labels[1:]]))  # the first token has nothing before it to be predicted from
     return found

@@ -62,15 +62,21 @@ def load_prompts(name: str) -> PromptSet:
     shipped = [p for p in (assets_folder() / "prompts").glob(f"{Path(name).name}.*") if Path(name).name == name]
     path = shipped[0] if shipped else Path(name).expanduser()
     if not path.is_file():
-        raise PromptError(f"There is no prompt set {name!r}; expected one of {', '.join(bundled())} or a .txt, .jsonl or .csv file.")
+        raise PromptError(
+            f"There is no prompt set {name!r}; expected one of {', '.join(bundled())} or a .txt, .jsonl or .csv file."
+        )
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(f"{name} could not be read as UTF-8 text ({type(error).__name__}). Save it as UTF-8.") from error
+        raise PromptError(
+            f"{name} could not be read as UTF-8 text ({type(error).__name__}). Save it as UTF-8."
+        ) from error
     rows = parse(name, path.suffix.lower(), text)
     rows = [row for row in rows if row["text"].strip()]
     if not rows:
-        raise PromptError(f"{name} holds no prompt; expected at least one line of text. Add prompts or choose another set.")
+        raise PromptError(
+            f"{name} holds no prompt; expected at least one line of text. Add prompts or choose another set."
+        )
     keys = [key for key in rows[0] if key != "text" and all(key in row for row in rows)]
     return PromptSet(
         name, tuple(row["text"] for row in rows), {key: tuple(str(row[key]) for row in rows) for key in keys}
@@ -91,7 +97,9 @@ def parse(name: str, suffix: str, text: str) -> list[dict[str, str]]:
     if suffix == ".csv":
         rows = list(csv.DictReader(text.splitlines()))
         if rows and "text" not in rows[0]:
-            raise PromptError(f"{name} has the columns {', '.join(map(str, rows[0]))}; expected one called text. Rename it.")
+            raise PromptError(
+                f"{name} has the columns {', '.join(map(str, rows[0]))}; expected one called text. Rename it."
+            )
         return [{k: v or "" for k, v in row.items() if k} for row in rows]
     if suffix != ".jsonl":
         raise PromptError(f"{name} ends in {suffix or 'nothing'}; expected .txt, .jsonl or .csv.")
@@ -102,8 +110,12 @@ def parse(name: str, suffix: str, text: str) -> list[dict[str, str]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise PromptError(f"{name}, line {number}, is not JSON; expected an object with a text field. Fix that line.") from error
+            raise PromptError(
+                f"{name}, line {number}, is not JSON; expected an object with a text field. Fix that line."
+            ) from error
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise PromptError(f"{name}, line {number}, has no text field; expected an object such as {{\"text\": \"...\"}}.")
+            raise PromptError(
+                f'{name}, line {number}, has no text field; expected an object such as {{"text": "..."}}.'
+            )
         found.append(row)
     return found

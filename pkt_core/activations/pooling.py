@@ -23,7 +23,9 @@ Pooling = Literal["last", "mean", "tokens"]
 PER_PROMPT = 4
 
 
-def token_groups(offsets: Sequence[Span], special: Sequence[int], pooling: Pooling, spans: Sequence[Span]) -> list[list[int]]:
+def token_groups(
+    offsets: Sequence[Span], special: Sequence[int], pooling: Pooling, spans: Sequence[Span]
+) -> list[list[int]]:
     """Which tokens are averaged into each vector. Raises PromptError where a prompt has no ordinary token."""
     ordinary = [i for i, s in enumerate(special) if not s]
     if not ordinary:

@@ -34,7 +34,10 @@ def answered_right(
     for start in range(0, len(by_length), batch_size):
         chosen = by_length[start : start + batch_size]
         batch = [encoded[i] for i in chosen]
-        ids, mask = pad([e.ids for e in batch], loaded.tokenizer.pad_token_id), pad([[1] * len(e.ids) for e in batch], 0)
+        ids, mask = (
+            pad([e.ids for e in batch], loaded.tokenizer.pad_token_id),
+            pad([[1] * len(e.ids) for e in batch], 0),
+        )
         best = forward_ids(loaded, ids, mask)[:, :-1].argmax(-1).cpu()
         labels = pad([e.labels for e in batch], IGNORE)[:, 1:]
         ok = ((best == labels) | (labels == IGNORE)).all(-1)

@@ -94,7 +94,9 @@ class LoadedModel:
     def require(self, site: Site) -> Site:
         """The site itself, or LayerNotFound where this model lacks it."""
         if site.layer is not None and not 0 <= site.layer < self.n_layers:
-            raise LayerNotFound(f"{self.name} has layers 0 to {self.n_layers - 1}, got {site.layer}. Pick one of those.")
+            raise LayerNotFound(
+                f"{self.name} has layers 0 to {self.n_layers - 1}, got {site.layer}. Pick one of those."
+            )
         if site.part in ("attn_out", "mlp_out") and not self.layout.sublayers:
             raise LayerNotFound(
                 f"{self.name} does not add attention and MLP outputs to its residual stream one by one, so {site} "
@@ -111,7 +113,9 @@ def short_name(name: str) -> str:
 def choose_device(device: Device) -> torch.device:
     """Raises ModelError when a device is named that this machine lacks."""
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there[device]:
         raise ModelError(f"Got device {device}, which this machine does not have. Use --device auto or cpu.")
@@ -133,7 +137,9 @@ def load_config(ref: ModelRef) -> Any:
     if ref.folder is not None and not ref.folder.is_dir():
         raise ModelError(f"There is no folder {ref.name}. Give an existing Hugging Face model folder or a hub id.")
     if ref.folder is not None and not (ref.folder / "config.json").is_file():
-        raise ModelError(f"{ref.name} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer).")
+        raise ModelError(
+            f"{ref.name} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
+        )
     try:
         config = AutoConfig.from_pretrained(str(ref.folder or ref.name), revision=ref.revision)
     except Exception as error:
@@ -146,7 +152,9 @@ def load_config(ref: ModelRef) -> Any:
 def load(ref: ModelRef) -> LoadedModel:
     """Load, place, freeze and validate a model. Raises ModelError in one sentence for whatever is wrong."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # ours says what is loading; transformers' own would write over it
     load_config(ref)
     device = choose_device(ref.device)
     source = str(ref.folder or ref.name)
@@ -165,7 +173,9 @@ def load(ref: ModelRef) -> LoadedModel:
         raise ModelError(explain(ref, error)) from error
     # transformers fills missing weights with random numbers and only logs it; every figure would then be nonsense.
     if missing := sorted(report["missing_keys"]):
-        raise ModelError(f"{ref.name} lacks weights for {missing[0]} and {len(missing) - 1} more; the folder is incomplete.")
+        raise ModelError(
+            f"{ref.name} lacks weights for {missing[0]} and {len(missing) - 1} more; the folder is incomplete."
+        )
     if not tokenizer.is_fast:
         raise ModelError(f"{ref.name} has no fast tokenizer (tokenizer.json), which is needed for character offsets.")
     if tokenizer.pad_token is None:
@@ -179,7 +189,9 @@ def explain(ref: ModelRef, error: Exception) -> str:
     """One sentence for the many ways a model fails to load."""
     text = " ".join(str(error).split())
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in text.lower():
-        return f"{ref.name} does not fit in this device's memory. Choose a smaller model, dtype bfloat16, or device cpu."
+        return (
+            f"{ref.name} does not fit in this device's memory. Choose a smaller model, dtype bfloat16, or device cpu."
+        )
     if "Unrecognized configuration class" in text or "does not recognize this architecture" in text:
         return f"{ref.name} is no causal language model that transformers knows; expected a decoder such as Llama or GPT-2."
     if ref.folder is not None:
@@ -200,7 +212,9 @@ def load_with_adapter(ref: ModelRef, folder: Path) -> LoadedModel:
     try:
         merged = PeftModel.from_pretrained(base.model, str(folder)).merge_and_unload().eval().requires_grad_(False)
     except Exception as error:
-        raise ModelError(f"{folder} holds no adapter that fits {ref.name} ({' '.join(str(error).split())[:120]}).") from error
+        raise ModelError(
+            f"{folder} holds no adapter that fits {ref.name} ({' '.join(str(error).split())[:120]})."
+        ) from error
     digest = f"{base.digest}+{file_digest(folder / 'adapter_model.safetensors')}"
     return LoadedModel(ref, merged, base.tokenizer, validate(merged, find_layout(merged)), digest)
 

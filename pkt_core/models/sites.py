@@ -27,10 +27,10 @@ class Site:
     """The block, counted from 0; None for `embed` only."""
 
     def __post_init__(self) -> None:
-        if self.part not in get_args(Part):
-            raise LayerNotFound(f"Got the site part {self.part!r}; expected one of {', '.join(get_args(Part))}.")
         if (self.layer is None) != (self.part == "embed"):
-            raise LayerNotFound(f"Got {self.part} with layer {self.layer}; blocks need a layer from 0, `embed` takes none.")
+            raise LayerNotFound(
+                f"Got {self.part} with layer {self.layer}; blocks need a layer from 0, `embed` takes none."
+            )
 
     def __str__(self) -> str:
         return self.part if self.layer is None else f"{self.part}.{self.layer}"
@@ -39,6 +39,6 @@ class Site:
 def parse_site(text: str) -> Site:
     """`"block_out.3"` or `"embed"` to a Site. Raises LayerNotFound for anything else."""
     part, _, layer = text.partition(".")
-    if layer and not layer.isdecimal():
+    if part not in get_args(Part) or (layer and not layer.isdecimal()):
         raise LayerNotFound(f"Got the site {text!r}; expected something like block_out.3 or embed.")
     return Site(part, int(layer) if layer else None)  # type: ignore[arg-type]

@@ -24,9 +24,9 @@ MINIMUM_SHARE = 0.5
 class VocabularyMatch:
     """Tokens that stand for the same text in both vocabularies, index-aligned, in order of the teacher's ids."""
 
-    teacher_ids: Int[Tensor, "m"]
+    teacher_ids: Int[Tensor, m]
     """Their ids in the teacher's vocabulary."""
-    student_ids: Int[Tensor, "m"]
+    student_ids: Int[Tensor, m]
     """Their ids in the student's."""
     n_teacher: int
     """Ordinary (not special) tokens of the teacher that have a row in its head."""

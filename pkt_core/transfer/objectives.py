@@ -5,7 +5,6 @@ Sources: SemAlign v1 = arXiv 2510.24208v1, section 4 (layer and output terms, un
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax
@@ -16,7 +15,7 @@ def layer_cosine(state: Float[Tensor, "n d"], target: Float[Tensor, "n d"]) -> F
     return 1 - cosine_similarity(state, target, dim=-1).mean()
 
 
-def output_cosine(logits: Float[Tensor, "n V"], labels: Int[Tensor, "n"]) -> Float[Tensor, ""]:
+def output_cosine(logits: Float[Tensor, "n V"], labels: Int[Tensor, n]) -> Float[Tensor, ""]:
     """SemAlign v1's output term `1 - mean cos(z, onehot(y)) = 1 - mean z_y / |z|`, 0..2.
 
     Unlike cross-entropy it does not change when logits are scaled, and does when they are shifted.
@@ -25,7 +24,7 @@ def output_cosine(logits: Float[Tensor, "n V"], labels: Int[Tensor, "n"]) -> Flo
     return 1 - (chosen / logits.norm(dim=-1).clamp_min(1e-12)).mean()
 
 
-def label_cross_entropy(logits: Float[Tensor, "n V"], labels: Int[Tensor, "n"]) -> Float[Tensor, ""]:
+def label_cross_entropy(logits: Float[Tensor, "n V"], labels: Int[Tensor, n]) -> Float[Tensor, ""]:
     """Mean negative log-likelihood in nats."""
     return cross_entropy(logits, labels)
 

@@ -79,9 +79,13 @@ class TransferPlan(BaseModel):
     def check(self, teacher: LoadedModel, student: LoadedModel, match: VocabularyMatch) -> None:
         """Raises LayerNotFound, PlanError or VocabularyMismatch in one sentence, in a second rather than after an hour."""
         if self.method == "semalign-v1" and self.layer_weight == 0 and self.output_weight == 0:
-            raise PlanError("Got layer weight 0 and output weight 0, which leaves nothing to train towards. Raise one of them.")
+            raise PlanError(
+                "Got layer weight 0 and output weight 0, which leaves nothing to train towards. Raise one of them."
+            )
         if self.method != "semalign-v1" and self.map != "semantic":
-            raise PlanError(f"Got map {self.map} with {self.method}, which uses no alignment map. Drop it or use semalign-v1.")
+            raise PlanError(
+                f"Got map {self.map} with {self.method}, which uses no alignment map. Drop it or use semalign-v1."
+            )
         teacher.require(Site(self.part, self.teacher_layer or 0))
         student.require(Site(self.part, self.student_layer or 0))
         if not self.uses_teacher:

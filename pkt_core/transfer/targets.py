@@ -69,7 +69,10 @@ def teacher_targets(
     with Capture(teacher, [site]) as seen:
         for start in range(0, len(encoded), batch_size):
             batch = encoded[start : start + batch_size]
-            ids, mask = pad([e.ids for e in batch], teacher.tokenizer.pad_token_id), pad([[1] * len(e.ids) for e in batch], 0)
+            ids, mask = (
+                pad([e.ids for e in batch], teacher.tokenizer.pad_token_id),
+                pad([[1] * len(e.ids) for e in batch], 0),
+            )
             logits = forward_ids(teacher, ids, mask)
             for i, example in enumerate(batch):
                 at = torch.tensor(supervised(example, plan.positions), device=logits.device)

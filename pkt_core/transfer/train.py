@@ -81,7 +81,9 @@ def train(
             terms = TERMS[plan.method](plan, chosen_logits, state, labels, wanted)
             loss: Tensor = torch.stack(list(terms.values())).sum()
             if not torch.isfinite(loss):
-                raise PlanError(f"The loss is no longer a number at step {step}. Lower the learning rate ({plan.learning_rate:g}).")
+                raise PlanError(
+                    f"The loss is no longer a number at step {step}. Lower the learning rate ({plan.learning_rate:g})."
+                )
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trainable.parameters, 1.0)
             optimizer.step()

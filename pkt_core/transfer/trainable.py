@@ -68,7 +68,9 @@ def make_trainable(student: LoadedModel, plan: TransferPlan, layer: int) -> Trai
 def fingerprints(model: nn.Module) -> dict[str, str]:
     """A hash of every parameter and buffer, to show afterwards what changed."""
     return {
-        name: hashlib.sha256(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+        name: hashlib.sha256(
+            tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        ).hexdigest()
         for name, tensor in model.state_dict().items()
     }
 

@@ -1,0 +1,1 @@
+"""The screen on top of the engine: pages choose, call the pipeline and show."""

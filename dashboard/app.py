@@ -1,0 +1,31 @@
+"""The dashboard's entry point: page settings and navigation. Start it with `streamlit run dashboard/app.py`."""
+
+import streamlit as st
+
+ICON = (  # drawn here, because Streamlit fetches named icons for the tab from the network
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="10" cy="16" r="8" fill="#2f7fc1"/>'
+    '<path d="M19 16h9m-4-4 4 4-4 4" stroke="#d9730d" stroke-width="3" fill="none"/></svg>'
+)
+
+st.set_page_config(page_title="pkt: knowledge between models", page_icon=ICON, layout="wide")
+st.navigation(
+    {
+        "See": [
+            st.Page(
+                "views/pair.py", title="Pair", icon=":material/handshake:", default=True, help="Can these two talk?"
+            ),
+            st.Page("views/alignment.py", title="Alignment", icon=":material/grid_on:", help="Where do they agree?"),
+            st.Page(
+                "views/latent_map.py",
+                title="Latent map",
+                icon=":material/scatter_plot:",
+                help="What does it look like?",
+            ),
+        ],
+        "Do": [
+            st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),
+            st.Page("views/behaviour.py", title="Behaviour", icon=":material/quiz:", help="What changed?"),
+            st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
+        ],
+    }
+).run()

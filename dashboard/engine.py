@@ -1,0 +1,145 @@
+"""Runs the pipeline in a process of its own, so that no click waits for, ends or blocks a computation.
+
+The dashboard's own process never loads a model: what a comparison or a UMAP needs lives in a child process that can be
+ended to give its memory back. Results come as JSON and are kept by request; truth stays in the project's store.
+
+Not covered: transfers, which are runs with a folder each (`jobs.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+KEPT = 64  # answers held in memory; older ones come from the store again
+
+
+@dataclass
+class Task:
+    """One request and how far it is."""
+
+    function: str
+    """`compare` or `latent_map`."""
+    arguments: dict[str, Any]
+    """Plain names and numbers."""
+    status: Literal["waiting", "working", "done", "failed"] = "waiting"
+    """Where it stands."""
+    stage: str = "Waiting for the engine"
+    """What is happening, as a sentence."""
+    fraction: float = 0.0
+    """How much is done, 0..1."""
+    result: dict[str, Any] | None = None
+    """The answer's JSON form."""
+    error: str | None = None
+    """One sentence for the user."""
+    fault: bool = False
+    """Whether the error is ours rather than something the user can mend."""
+    began: float = field(default_factory=time.monotonic)
+    """When it was asked."""
+
+    @property
+    def over(self) -> bool:
+        return self.status in ("done", "failed")
+
+
+class Lane:
+    """One child process and the requests it works off in order."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Condition()
+        self.queue: deque[Task] = deque()
+        self.process: subprocess.Popen[str] | None = None
+        self.current: Task | None = None
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def add(self, task: Task) -> None:
+        with self.lock:
+            self.queue.append(task)
+            self.lock.notify()
+
+    def start(self) -> subprocess.Popen[str]:
+        """The child process, started where there is none."""
+        with self.lock:
+            if self.process is None or self.process.poll() is not None:
+                command = [sys.executable, "-m", "dashboard.engine_process", "--warm"]
+                self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            return self.process
+
+    def end(self) -> None:
+        """End the child: what it was doing fails with a sentence, its memory is free."""
+        with self.lock:
+            if self.process is not None:
+                self.process.kill()
+                self.process.wait()
+                self.process = None
+
+    def serve(self) -> None:
+        while True:
+            with self.lock:
+                while not self.queue:
+                    self.lock.wait()
+                task = self.current = self.queue.popleft()
+            try:
+                self.work(task)
+            except OSError as error:  # the child died between two requests
+                task.error, task.fault = f"the engine could not be reached ({error})", True
+            task.status = "done" if task.result is not None else "failed"
+            self.current = None
+
+    def work(self, task: Task) -> None:
+        process = self.start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        task.status, task.stage = "working", "Starting the engine"
+        process.stdin.write(json.dumps({"function": task.function, "arguments": task.arguments}) + "\n")
+        process.stdin.flush()
+        for line in process.stdout:
+            message = json.loads(line)
+            if "stage" in message:
+                task.stage, task.fraction = message["stage"], min(1.0, max(0.0, float(message["fraction"])))
+                continue
+            task.result, task.error = message.get("result"), message.get("error") or message.get("fault")
+            task.fault = "fault" in message
+            return
+        task.error = "The computation was ended before it was done. Start it again."
+
+
+class Engine:
+    """All requests of all visitors; equal requests are answered once."""
+
+    def __init__(self) -> None:
+        self.tasks: OrderedDict[str, Task] = OrderedDict()
+        self.lock = threading.Lock()
+        self.lanes = {"quick": Lane(), "slow": Lane()}  # a UMAP must not keep a comparison waiting
+
+    def ask(self, function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
+        """The task for this request: a new one, or the one that is already on its way or done."""
+        key = json.dumps([function, arguments], sort_keys=True)
+        with self.lock:
+            task = self.tasks.get(key)
+            if task is None or (again and task.status == "failed"):
+                task = self.tasks[key] = Task(function, arguments)
+                self.lanes["slow" if arguments.get("method") == "umap" else "quick"].add(task)
+            self.tasks.move_to_end(key)
+            for old in [k for k, t in self.tasks.items() if t.over][: max(0, len(self.tasks) - KEPT)]:
+                del self.tasks[old]
+            return task
+
+    def known(self, function: str, arguments: dict[str, Any]) -> Task | None:
+        """The task for this request if anybody asked before; starts nothing."""
+        return self.tasks.get(json.dumps([function, arguments], sort_keys=True))
+
+    def warm(self) -> None:
+        """Start the quick lane's process ahead of the first request."""
+        self.lanes["quick"].start()
+
+    def release(self) -> None:
+        """End both processes and free what they hold; results stay."""
+        for lane in self.lanes.values():
+            lane.end()

@@ -1,0 +1,71 @@
+"""The other end of `engine.py`: reads one request a line, runs the pipeline, writes progress and results a line each.
+
+It ends when its input does, so it never outlives the dashboard.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any
+
+from pkt_core.errors import PktError
+
+
+def chosen_pair(arguments: dict[str, Any]) -> Any:
+    """The catalogue's pair, or the two models that were named instead."""
+    from pkt_core import catalog
+
+    name, teacher, student = (arguments.pop(key, None) for key in ("pair", "teacher", "student"))
+    device, dtype = arguments.pop("device", "auto"), arguments.pop("dtype", "auto")
+    found = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
+    if sentence := catalog.availability(found):
+        raise PktError(sentence)
+    return found.held(device, dtype)
+
+
+def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
+    """Carry out one request. Raises PktError for what the user can mend."""
+    progress("Starting the engine", 0.0)
+    from pkt_core import pipeline
+    from pkt_core.prompts import pasted
+
+    if (lines := arguments.pop("lines", None)) is not None:
+        arguments["prompts"] = pasted(lines)
+    work = {"compare": pipeline.compare, "latent_map": pipeline.latent_map}[function]
+    return work(chosen_pair(arguments), **arguments, progress=progress).to_json()
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    out = sys.stdout
+
+    def send(message: dict[str, Any]) -> None:
+        out.write(json.dumps(message) + "\n")
+        out.flush()
+
+    if "--warm" in sys.argv:
+        with redirect_stdout(sys.stderr):
+            import pkt_core.pipeline  # noqa: F401 - the imports are the point
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            with redirect_stdout(sys.stderr):  # whatever a library prints must not mix with our lines
+                result = answer(
+                    request["function"],
+                    request["arguments"],
+                    lambda stage, done: send({"stage": stage, "fraction": done}),
+                )
+            send({"result": result})
+        except PktError as error:
+            send({"error": str(error)})
+        except Exception as error:  # a fault of ours must reach the screen as one, not end the process in silence
+            logging.getLogger(__name__).exception("request failed: %s", request["function"])
+            send({"fault": f"{type(error).__name__}: {error}"})
+
+
+if __name__ == "__main__":
+    main()

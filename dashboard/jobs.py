@@ -1,0 +1,87 @@
+"""Starts a run as a process of its own and ends it: it outlives the click, the page and the server that started it.
+
+The run folder is all that passes between the two: status and events are read from there (`pkt_core.runs`), a stop is a file.
+
+Not covered: what a run does (`pkt_core.cli`), comparisons and pictures, which end with the dashboard (`engine.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from pkt_core import runs
+
+TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
+
+
+def start(arguments: list[str], run_id: str) -> None:
+    """Start `python -m pkt_core <arguments>` for a run that exists; what it prints goes to the run's log.txt.
+
+    Returns at once. Raises StoreError where there is no such run, it is recorded, or a process works on it already.
+    """
+    run = runs.open_run(run_id)
+    run.require_writable()
+    run.require_idle()
+    code = str(Path(runs.__file__).resolve().parents[1])
+    search = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
+    told = {"PKT_CACHE": str(runs.runs_root().parent), "PYTHONPATH": search, "PYTHONUNBUFFERED": "1"}
+    with open(run.folder / "log.txt", "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pkt_core", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **told},
+            start_new_session=True,
+        )
+    run.record_process(process.pid)
+    threading.Thread(target=process.wait, name=f"reaps {run_id}", daemon=True).start()
+
+
+def stop(run_id: str, *, kill_after: float) -> threading.Thread:
+    """Ask a run to end at its next step, and end it by force, with its children, if it has not after `kill_after` seconds.
+
+    Returns at once; the thread returned is over when the process is.
+    """
+    run = runs.open_run(run_id)
+    run.request_stop()
+    waiter = threading.Thread(target=_end, args=(run, kill_after), name=f"stops {run_id}", daemon=True)
+    waiter.start()
+    return waiter
+
+
+def _end(run: runs.Run, kill_after: float) -> None:
+    process, deadline = run.process(), time.monotonic() + kill_after
+    while process is not None and process.alive():
+        if time.monotonic() >= deadline:
+            _kill(process.pid)
+        time.sleep(0.1)
+
+
+def _kill(pid: int) -> None:
+    """The process first, so that it starts no more, then its children."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(pid)
+        for process in [parent, *parent.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def log_tail(run_id: str, n: int) -> str:
+    """The last n lines of what the run printed, a progress bar as it stood last; empty where there is no log yet."""
+    path = runs.open_run(run_id).folder / "log.txt"
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+        text = log.read().decode("utf-8", errors="replace")
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.removesuffix("\n").split("\n")]
+    return "\n".join(lines[-n:])

@@ -1,0 +1,188 @@
+"""What pages show, fetched once: the catalogue, prompts, recorded results, runs, and computations asked of the engine.
+
+Arguments are plain names and numbers, so that Streamlit's caches key on all that matters. Caches are for speed only:
+the truth is in the project's store and run folders.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard.engine import Engine, Task
+
+RECORDED_COMPARISON = "comparison.json"
+
+
+@st.cache_resource(on_release=Engine.release, show_spinner=False)
+def engine() -> Engine:
+    """The one engine of this server."""
+    return Engine()
+
+
+@st.cache_data(show_spinner=False)
+def pair_names() -> dict[str, dict[str, Any]]:
+    """The catalogue as plain records, by name, in order."""
+    from pkt_core.catalog import pairs
+
+    return {pair.name: pair.model_dump(mode="json") for pair in pairs()}
+
+
+@st.cache_data(ttl=60, show_spinner=False)
+def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
+    """Why a pair cannot be used here, as one sentence; None where it can. A wrong name is a sentence too."""
+    from pkt_core import catalog
+    from pkt_core.errors import PktError
+
+    try:
+        return catalog.availability(catalog.custom_pair(teacher, student) if name == "custom" else catalog.pair(name))
+    except PktError as error:
+        return str(error)
+
+
+@st.cache_data(show_spinner=False)
+def prompt_sets() -> list[str]:
+    """Names of the bundled prompt sets."""
+    from pkt_core.prompts import bundled
+
+    return bundled()
+
+
+@st.cache_data(show_spinner=False)
+def memory_gib() -> tuple[float, float]:
+    """Memory of this machine: free when asked first, and all of it, in GiB."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    return found.available / 2**30, found.total / 2**30
+
+
+@st.cache_data(show_spinner=False)
+def recorded_comparison() -> dict[str, Any] | None:
+    """The comparison of the demo pair that ships with the project, in its JSON form; None where it is missing or broken."""
+    from pkt_core.prompts import assets_folder
+
+    return read_json(assets_folder() / "recorded" / RECORDED_COMPARISON)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def ask(function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
+    """A computation, started where nobody asked for it yet."""
+    return engine().ask(function, arguments, again=again)
+
+
+def known(function: str, arguments: dict[str, Any]) -> Task | None:
+    """A computation that was asked for before, started by nobody now."""
+    return engine().known(function, arguments)
+
+
+def runs() -> list[Any]:
+    """Summaries of all runs, newest first, recorded ones last. Not cached: a run changes every second."""
+    from pkt_core.runs import list_runs
+
+    return list_runs(include_recorded=True)
+
+
+def run(run_id: str) -> Any:
+    """An open run. Raises StoreError where there is none of that name."""
+    from pkt_core.runs import open_run
+
+    return open_run(run_id)
+
+
+def plan_of(settings: dict[str, Any]) -> Any:
+    """A plan made from a pair and the transfer page's settings. Raises PlanError in one sentence where they do not fit."""
+    from pydantic import ValidationError
+
+    from pkt_core import catalog
+    from pkt_core.errors import PlanError
+    from pkt_core.transfer.plan import TransferPlan
+
+    given = dict(settings)
+    name, teacher, student = (given.pop(key, None) for key in ("pair", "teacher", "student"))
+    device, dtype = given.pop("device", "auto"), given.pop("dtype", "auto")
+    chosen = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
+    chosen = chosen.held(device, dtype)
+    data = given.pop("data", None) or chosen.examples
+    if not data:
+        raise PlanError(
+            "This pair has no examples of its own; name a .jsonl or .csv file with prompt and answer under Examples."
+        )
+    tasks = chosen.tasks or (data,)
+    try:
+        return TransferPlan(
+            teacher=chosen.teacher, student=chosen.student, data=data, tasks=tasks, prompts=chosen.prompts, **given
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
+
+
+def command_of(plan: Any) -> str:
+    """The terminal command that does the same."""
+    from pkt_core.cli import command_for
+
+    return command_for(plan)
+
+
+def launch(plan: Any) -> str:
+    """Start a run of this plan as a process of its own and return its id."""
+    from dashboard import jobs
+    from pkt_core.runs import create_run
+
+    made = create_run(plan.model_dump(mode="json"))
+    jobs.start(["transfer", "--run", made.id], made.id)
+    return made.id
+
+
+def stop(run_id: str) -> None:
+    """Ask a run to end after its current step; by force where it does not listen within half a minute."""
+    from dashboard import jobs
+
+    jobs.stop(run_id, kill_after=30)
+
+
+def log_tail(run_id: str, n: int = 40) -> str:
+    """The last lines of what a run wrote."""
+    from dashboard import jobs
+
+    return jobs.log_tail(run_id, n)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def student_archive(run_id: str, _modified: float = 0.0) -> bytes:
+    """The trained student of a run as a zip file."""
+    import io
+    import zipfile
+
+    folder = run(run_id).folder / "student"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, f"{run_id}/{path.relative_to(folder)}")
+    return buffer.getvalue()
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def report_page(run_id: str, finished: float) -> bytes:
+    """The run as one self-contained HTML page; `finished` renews it when the run was evaluated again."""
+    import tempfile
+
+    from pkt_core.report.writeup import write_report
+
+    del finished
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.html"
+        write_report(run(run_id), path)
+        return path.read_bytes()

@@ -1,0 +1,128 @@
+"""What is being looked at, on every page alike: the pair, its prompts, its comparison and the chosen pair of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, state, widgets
+from dashboard.state import Param
+
+CUSTOM, DEMO, OWN_LINES = "custom", "demo", "own lines"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+POOLINGS = ("mean", "last", "tokens")
+PARTS = ("block_out", "block_delta", "attn_out", "mlp_out")
+N_PROMPTS, MOST_PROMPTS = 512, 5000
+
+
+def pair_name() -> str:
+    """The chosen pair's name in the catalogue, or `custom`."""
+    return state.one_of(Param.PAIR, (*loaders.pair_names(), CUSTOM), DEMO)
+
+
+def pair_request() -> dict[str, Any]:
+    """The chosen pair as the engine wants it."""
+    chosen: dict[str, Any] = {"pair": pair_name()}
+    if chosen["pair"] == CUSTOM:
+        chosen |= {
+            "teacher": str(state.value(Param.TEACHER, "") or ""),
+            "student": str(state.value(Param.STUDENT, "") or ""),
+        }
+    return chosen | {
+        "device": state.one_of(Param.DEVICE, DEVICES, "auto"),
+        "dtype": state.one_of(Param.DTYPE, DTYPES, "auto"),
+    }
+
+
+def own_prompts() -> str:
+    """The prompt set that goes with the pair."""
+    return str(loaders.pair_names().get(pair_name(), {}).get("prompts", "general"))
+
+
+def prompts_request() -> dict[str, Any]:
+    """The chosen prompts as the engine wants them."""
+    chosen = state.one_of(Param.PROMPTS, (*loaders.prompt_sets(), OWN_LINES), own_prompts())
+    return {"lines": str(state.value(Param.LINES, "") or "")} if chosen == OWN_LINES else {"prompts": chosen}
+
+
+def comparison_request() -> dict[str, Any]:
+    """Everything that could change the comparison."""
+    return {
+        **pair_request(),
+        **prompts_request(),
+        "n_prompts": state.whole(Param.N_PROMPTS, N_PROMPTS, 64, MOST_PROMPTS),
+        "pooling": state.one_of(Param.POOLING, POOLINGS, "mean"),
+        "part": state.one_of(Param.PART, PARTS, "block_out"),
+        "seed": state.whole(Param.SEED, 0, 0, 10**6),
+    }
+
+
+def recorded() -> dict[str, Any] | None:
+    """The comparison that ships with the project, where it is what the view asks for."""
+    standard = {"pair": DEMO, "device": "auto", "dtype": "auto", "prompts": own_prompts(), "n_prompts": N_PROMPTS}
+    standard |= {"pooling": "mean", "part": "block_out", "seed": 0}
+    fresh = str(state.value(Param.FRESH, False)).lower() == "true"
+    return None if fresh or comparison_request() != standard else loaders.recorded_comparison()
+
+
+def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
+    """The comparison the view asks for and whether it is the recorded one; else its progress, error or start button.
+
+    Pairs that come with the project are compared at once; others when asked, because they may be large.
+    """
+    if (found := recorded()) is not None:
+        return found, True
+    request, name = comparison_request(), pair_name()
+    custom = (request.get("teacher", ""), request.get("student", ""))
+    if problem := loaders.unavailable(name, *custom):
+        st.warning(widgets.plain(problem), icon=":material/cloud_off:")
+        return None, False
+    ships = bool(loaders.pair_names().get(name, {}).get("bundled"))
+    task = loaders.ask("compare", request) if ships else loaders.known("compare", request)
+    if task is None:
+        widgets.empty(
+            "Not compared yet",
+            f"{why} Reading both models over the prompts takes seconds for small models, minutes for large ones.".strip(),
+        )
+        st.button(
+            "Compare these two",
+            type="primary",
+            key="compare-now",
+            icon=":material/play_arrow:",
+            on_click=lambda: loaders.ask("compare", request),
+        )
+        return None, False
+    return widgets.result(task, "The comparison", lambda: loaders.ask("compare", request, again=True)), False
+
+
+def compared() -> dict[str, Any] | None:
+    """The comparison if it is there already; starts nothing."""
+    task = loaders.known("compare", comparison_request())
+    return task.result if task else None
+
+
+def layer_controls(found: dict[str, Any]) -> tuple[int, int]:
+    """The two layer controls side by side."""
+    left, right = st.columns(2)
+    with left:
+        teacher = widgets.layer_choice(
+            "Teacher layer", found["teacher"]["n_layers"], int(found["chosen"][0]), Param.TEACHER_LAYER
+        )
+    with right:
+        student = widgets.layer_choice(
+            "Student layer", found["student"]["n_layers"], int(found["chosen"][1]), Param.STUDENT_LAYER
+        )
+    return teacher, student
+
+
+def bar() -> None:
+    """One line that says what the page looks at, with the way to change it."""
+    request = pair_request()
+    if request["pair"] == CUSTOM:
+        title = f"{request['teacher'] or 'no teacher'} to {request['student'] or 'no student'}"
+    else:
+        title = loaders.pair_names()[request["pair"]]["title"]
+    shown = prompts_request().get("prompts", OWN_LINES)
+    st.caption(f"Pair: {widgets.plain(title)} · prompts: {widgets.plain(shown)} · change them on the page Pair")

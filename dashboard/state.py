@@ -1,0 +1,142 @@
+"""What a view is made of: the parameters in its link, and the few things only this session knows.
+
+No other file touches `st.session_state` or `st.query_params`. Controls are bound to the link by Streamlit itself
+(`bind="query-params"`), under the names below; a link therefore reopens the same view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+import streamlit as st
+
+AUTO = "auto"
+"""A layer or run that the data choose; it is left out of the link."""
+
+
+class Param(StrEnum):
+    """Names in the link; each is also the key of the control bound to it."""
+
+    PAIR = "pair"
+    TEACHER = "teacher"
+    STUDENT = "student"
+    DEVICE = "device"
+    DTYPE = "dtype"
+    PROMPTS = "prompts"
+    LINES = "lines"
+    N_PROMPTS = "n"
+    POOLING = "pooling"
+    PART = "part"
+    SEED = "seed"
+    FRESH = "fresh"
+    TEACHER_LAYER = "tl"
+    STUDENT_LAYER = "sl"
+    MAP_METHOD = "view"
+    MAP_KIND = "map"
+    MAP_COLOUR = "colour"
+    MAP_POINTS = "points"
+    MAP_LINKS = "links"
+    MAP_SHUFFLED = "shuffled"
+    METHOD = "method"
+    CONTROL = "control"
+    STEPS = "steps"
+    ADAPTER = "adapter"
+    SCOPE = "scope"
+    BATCH = "batch"
+    RATE = "lr"
+    PLAN_SEED = "pseed"
+    EXAMPLES = "examples"
+    N_EXAMPLES = "nx"
+    PLAN_PART = "site"
+    POSITIONS = "positions"
+    RUN = "run"
+    OTHER_RUN = "with"
+
+
+SEEN = "link_seen"
+TOLD = "sentence_for_the_page"
+
+
+def remember_link() -> None:
+    """Keep what the link said when the session began, before Streamlit drops values that no control accepts."""
+    if SEEN not in st.session_state:
+        st.session_state[SEEN] = st.query_params.to_dict()
+
+
+def rejected(param: Param, accepted: Any) -> str | None:
+    """The link's first value for a control if it was not taken over; asked once, then forgotten."""
+    given = st.session_state.get(SEEN, {}).pop(param.value, None)
+    if given is None or given == str(accepted):
+        return None
+    try:
+        return None if float(given) == float(accepted) else given
+    except (TypeError, ValueError):
+        return None if given.lower() == str(accepted).lower() else given
+
+
+def value(param: Param, default: Any = None) -> Any:
+    """What a control holds, also on pages that do not show it: from the session, else from the link, else the default."""
+    if param.value in st.session_state:
+        return st.session_state[param.value]
+    given = st.query_params.get(param.value)
+    return default if given is None else given
+
+
+def whole(param: Param, default: int, low: int, high: int) -> int:
+    """A whole number that another page's control holds; the default where the link says something else."""
+    try:
+        found = int(value(param, default))
+    except (TypeError, ValueError):
+        return default
+    return found if low <= found <= high else default
+
+
+def one_of(param: Param, options: Iterable[str], default: str) -> str:
+    """An option that another page's control holds; the default where the link says something else."""
+    found = str(value(param, default))
+    return found if found in options else default
+
+
+def held(param: Param) -> bool:
+    """Whether this session has chosen a value, rather than the link or the default."""
+    return param.value in st.session_state
+
+
+def forget(param: Param) -> None:
+    """Drop a held value that no longer fits, so that the control starts from its default."""
+    st.session_state.pop(param.value, None)
+
+
+def choose_layers(teacher: int, student: int) -> None:
+    """Select a pair of layers on every page; for callbacks, before the controls are drawn."""
+    st.session_state[Param.TEACHER_LAYER.value] = str(teacher)
+    st.session_state[Param.STUDENT_LAYER.value] = str(student)
+
+
+def open_run(run_id: str, param: Param = Param.RUN) -> None:
+    """Select a run on every page; for callbacks, before the controls are drawn."""
+    st.session_state[param.value] = run_id
+
+
+def clicked_cell(key: str) -> tuple[int, int] | None:
+    """Teacher and student layer of the cell that was clicked in the heatmap of that key."""
+    points = (st.session_state.get(key) or {}).get("selection", {}).get("points", [])
+    for point in points:
+        data = point.get("customdata")
+        if isinstance(data, dict):
+            data = [data[k] for k in sorted(data, key=int)]
+        if data is not None and len(data) >= 2:
+            return int(data[0]), int(data[1])
+    return None
+
+
+def tell(sentence: str) -> None:
+    """Keep a sentence from a callback until the page is drawn."""
+    st.session_state[TOLD] = sentence
+
+
+def told() -> str | None:
+    """The sentence a callback left, once."""
+    return st.session_state.pop(TOLD, None)

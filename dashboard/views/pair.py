@@ -1,0 +1,154 @@
+"""Can these two talk? Choose teacher, student and prompts; see whether they are compatible, and a first picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import loaders, selection, widgets
+from dashboard.state import Param
+from pkt_core.report import captions, figures, look, sentences, tables
+
+
+def choose() -> None:
+    left, right = st.columns(2)
+    with left:
+        name = widgets.choice(
+            "Pair", [*loaders.pair_names(), selection.CUSTOM], Param.PAIR,
+            help="The demo pair ships with the project; others come from the Hugging Face hub, or choose custom for any two of your own.",
+        )  # fmt: skip
+        if name == selection.CUSTOM:
+            widgets.line(
+                "Teacher",
+                Param.TEACHER,
+                placeholder="hub id or folder",
+                help="The larger model: it gives and stays as it is.",
+            )
+            widgets.line(
+                "Student",
+                Param.STUDENT,
+                placeholder="hub id or folder",
+                help="The smaller model: it receives and changes.",
+            )
+        else:
+            facts = loaders.pair_names()[name]
+            st.caption(widgets.plain(f"{facts['title']}. {facts['note']}"))
+    with right:
+        options = [*loaders.prompt_sets(), selection.OWN_LINES]
+        prompts = widgets.choice(
+            "Prompts",
+            options,
+            Param.PROMPTS,
+            default=selection.own_prompts(),
+            help="Both models read these; similarity is measured on them.",
+        )
+        if prompts == selection.OWN_LINES:
+            st.text_area("One prompt a line (64 at least)", key=Param.LINES.value, bind=widgets.BIND, max_chars=6000)
+        else:
+            st.caption(
+                f"At most {selection.comparison_request()['n_prompts']} of them are read; the number can be changed under Alignment."
+            )
+    with st.expander("Advanced"):
+        one, two, three = st.columns(3)
+        with one:
+            widgets.choice(
+                "Device", selection.DEVICES, Param.DEVICE, help="auto takes the first there is of cuda, mps, cpu."
+            )
+        with two:
+            widgets.choice(
+                "Precision", selection.DTYPES, Param.DTYPE, help="auto: 32 bits on a CPU, 16 on a graphics card."
+            )
+        with three:
+            widgets.toggle("Measure again instead of showing the recorded result", Param.FRESH)
+            st.button(
+                "Free the engine's memory",
+                on_click=loaders.engine().release,
+                icon=":material/memory:",
+                help="Ends what it computes; results stay.",
+            )
+
+
+def facts_table(found: dict[str, Any]) -> pd.DataFrame:
+    def column(facts: dict[str, Any]) -> dict[str, str]:
+        return {
+            "Name": str(facts["name"]),
+            "Layers": str(facts["n_layers"]),
+            "Width": f"{facts['d_model']:,}",
+            "Parameters": f"{facts['n_parameters'] / 1e6:,.1f} M",
+            "Vocabulary": f"{facts['vocabulary']:,}",
+            "Longest input": f"{facts['context']:,}",
+            "Head tied": "yes" if facts["tied"] else "no",
+            "Weights": f"{facts['memory_gib']:.2f} GiB",
+            "Precision": str(facts["dtype"]),
+            "Device": str(facts["device"]),
+        }
+
+    return pd.DataFrame({"teacher": column(found["teacher"]), "student": column(found["student"])})
+
+
+def vocabulary(found: dict[str, Any]) -> None:
+    words = found["vocabulary"]
+    st.metric(
+        "Tokens both know", f"{words['n']:,}", f"{look.percent(words['share'], 1)} of the smaller vocabulary", delta_color="off", delta_arrow="off",
+        help="Tokens that stand for the same text in both vocabularies. The semantic map is built from their bases.",
+    )  # fmt: skip
+    if words["same_tokenizer"]:
+        st.caption("Both cut text into the same tokens, so positions and predictions can be compared one by one.")
+    else:
+        st.caption("They cut text differently: similarity works, token by token transfer does not.")
+    if words["only_teacher"] or words["only_student"]:
+        with st.expander("Tokens without a partner"):
+            st.caption("Only the teacher has")
+            st.code(" ".join(repr(t) for t in words["only_teacher"]) or "none", language=None, wrap_lines=True)
+            st.caption("Only the student has")
+            st.code(" ".join(repr(t) for t in words["only_student"]) or "none", language=None, wrap_lines=True)
+    free, total = loaders.memory_gib()
+    needs = loaders.pair_names().get(selection.pair_name(), {}).get("needs_gib")
+    wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
+    st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} free at the start.{wants}")
+
+
+def recorded_run() -> None:
+    """What a finished transfer looks like, for who comes for the first time."""
+    shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
+    results = loaders.run(shipped.id).results() if shipped else None
+    if not shipped or not results or "behaviour" not in results:
+        return
+    st.subheader("And can it flow? A recorded transfer between the demo pair", anchor=False)
+    widgets.answer(sentences.behaviour(results), recorded=True)
+    widgets.figure(
+        figures.behaviour_figure(results["behaviour"], results["changes"]), captions.BEHAVIOUR, tables.behaviour_table(results["behaviour"]),
+        "recorded-behaviour", alt="Share of answers right before and after the recorded transfer and for the teacher",
+    )  # fmt: skip
+    widgets.command(results.get("command", ""), "The command that made it")
+
+
+def show() -> None:
+    widgets.head(
+        "Can these two talk?",
+        "Choose a large model (teacher) and a small one (student), and see whether their latent spaces have something in common.",
+    )
+    choose()
+    with widgets.errors():
+        found, recorded = selection.comparison("Compare them to see layers, vocabularies and where they agree.")
+        if found is None:
+            return
+        widgets.answer(sentences.compatible(found), recorded=recorded)
+        picture, facts = st.columns([3, 2], gap="large")
+        with picture:
+            widgets.figure(
+                figures.similarity_heatmap(found["grid"], pairing=found["pairing"], chosen=tuple(found["chosen"])),
+                captions.HEATMAP, tables.grid_table(found["grid"]), "similarity",
+                alt=f"Heatmap of similarity between {found['teacher']['n_layers']} teacher and {found['student']['n_layers']} student layers",
+            )  # fmt: skip
+        with facts:
+            st.dataframe(facts_table(found), alt="Facts of both models")
+            vocabulary(found)
+        if selection.pair_name() == selection.DEMO:
+            recorded_run()
+    loaders.engine().warm()
+
+
+show()

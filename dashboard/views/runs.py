@@ -1,0 +1,180 @@
+"""What have we done? All runs: reopen one, compare two, take them away."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import loaders, run_parts, state, widgets
+from dashboard.state import Param
+from pkt_core.errors import PktError, StoreError
+from pkt_core.report import captions, figures, tables
+
+
+def command_of(run: Any) -> str:
+    """The command that made a run, from its results, else from its plan."""
+    from pkt_core.transfer.plan import TransferPlan
+
+    try:
+        found = (run.results() or {}).get("command")
+        return str(found) if found else loaders.command_of(TransferPlan.model_validate(run.plan()))
+    except (PktError, ValueError):
+        return "unreadable"
+
+
+def listing(listed: list[Any]) -> pd.DataFrame:
+    rows = []
+    for run in listed:
+        icon_word = run_parts.STATES[run.state][1]
+        rows.append(
+            {
+                "run": run.id,
+                "state": icon_word,
+                "recorded": run.recorded,
+                "when": datetime.fromtimestamp(run.created, UTC),
+                "plan": run_parts.describe(run.plan) if run.plan else run.message,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def opened(run_id: str) -> None:
+    """One run: status, the command that made it, and downloads."""
+    run = loaders.run(run_id)
+    status = run.status()
+    run_parts.status_line(run, status)
+    widgets.command(command_of(run), "The command that made it")
+    one, two, three, four, five = st.columns(5)
+    one.page_link("views/behaviour.py", label="What changed?", icon=":material/quiz:")
+    results = run.results()
+    download(
+        two,
+        "Report (HTML)",
+        lambda: loaders.report_page(run_id, status.updated),
+        f"{run_id}.html",
+        "text/html",
+        results is not None and "behaviour" in results,
+    )
+    download(
+        three,
+        "Results (JSON)",
+        lambda: json.dumps(results, indent=1),
+        f"{run_id}.json",
+        "application/json",
+        results is not None,
+    )
+    steps = [event for event in run.events() if event.get("kind") == "step"]
+    download(
+        four,
+        "Steps (CSV)",
+        lambda: tables.steps_table(steps).to_csv(index=False),
+        f"{run_id}-steps.csv",
+        "text/csv",
+        bool(steps),
+    )
+    student = run.folder / "student"
+    download(
+        five,
+        "Student (zip)",
+        lambda: loaders.student_archive(run_id, status.updated),
+        f"{run_id}-student.zip",
+        "application/zip",
+        student.is_dir(),
+    )
+
+
+def download(place: Any, label: str, data: Any, name: str, mime: str, there: bool) -> None:
+    place.download_button(
+        label,
+        data,
+        name,
+        mime,
+        key=f"get-{label}",
+        on_click="ignore",
+        disabled=not there,
+        icon=":material/download:",
+        width="stretch",
+    )
+
+
+def compare(listed: list[Any], first: str) -> None:
+    """The chosen run beside another."""
+    st.subheader("Compare with another", anchor=False)
+    others = ["none", *(run.id for run in listed if run.id != first and run.state in ("done", "stopped"))]
+    if str(state.value(Param.OTHER_RUN, "none")) not in others:
+        state.forget(Param.OTHER_RUN)
+    second = widgets.choice("Other run", others, Param.OTHER_RUN)
+    if second == "none":
+        st.caption(
+            "Choose another finished run to see both changes on one axis, for instance a transfer and its control."
+        )
+        return
+    both = {}
+    for run_id in (first, second):
+        run = loaders.run(run_id)
+        results = run.results() or {}
+        if not results.get("changes"):
+            st.info(widgets.plain(f"{run_id} has no measured behaviour, so there is nothing to compare."))
+            return
+        both[f"{run_id} ({run_parts.describe(run.plan()).split(':')[0]})"] = results
+    table = pd.concat([tables.changes_table(results["changes"]).assign(run=name) for name, results in both.items()])
+    widgets.figure(
+        figures.comparison_figure(both),
+        captions.COMPARISON,
+        table,
+        "two-runs",
+        alt="Change by task for two runs, with 95 % intervals",
+    )
+    st.dataframe(
+        plans_apart(*(loaders.run(run_id).plan() for run_id in (first, second)), names=(first, second)), hide_index=True
+    )
+
+
+def plans_apart(one: dict[str, Any], two: dict[str, Any], names: tuple[str, str]) -> pd.DataFrame:
+    """Only the settings in which two plans differ."""
+    rows = [
+        {"setting": key, names[0]: str(one.get(key)), names[1]: str(two.get(key))}
+        for key in {**one, **two}
+        if one.get(key) != two.get(key)
+    ]
+    return pd.DataFrame(rows or [{"setting": "no difference", names[0]: "", names[1]: ""}])
+
+
+def show() -> None:
+    widgets.head(
+        "What have we done?",
+        "Every run with its state and the command that made it. Open one, compare two, take the student with you.",
+    )
+    with widgets.errors():
+        listed = loaders.runs()
+        if not listed:
+            widgets.empty(
+                "No run yet", "Start one on the page Transfer; it will be listed here and found again after a restart."
+            )
+            st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
+            return
+        states = pd.Series([run.state for run in listed]).value_counts()
+        words = ", ".join(f"{count} {run_parts.STATES[name][1]}" for name, count in states.items())
+        widgets.answer(
+            f"{len(listed)} runs: {words}; {sum(run.recorded for run in listed)} came recorded with the project."
+        )
+        config = {
+            "when": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm"),
+            "recorded": st.column_config.CheckboxColumn("recorded"),
+        }
+        st.dataframe(listing(listed), hide_index=True, column_config=config, alt="All runs, newest first")
+        chosen = run_parts.run_choice("Open", Param.RUN)
+        if chosen is None:
+            return
+        try:
+            opened(chosen)
+            compare(listed, chosen)
+        except StoreError as error:
+            st.error(widgets.plain(f"{chosen} cannot be read: {error}"), icon=":material/broken_image:")
+
+
+show()

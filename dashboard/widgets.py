@@ -1,0 +1,218 @@
+"""Parts that pages share: page heads, controls bound to the link, the figure block, progress, and errors in one sentence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import state
+from dashboard.engine import Task
+from dashboard.state import Param
+from pkt_core.errors import PktError
+
+BIND = "query-params"
+
+
+def head(question: str, promise: str) -> None:
+    """The page's one question and what it shows."""
+    state.remember_link()
+    st.title(question, anchor=False)
+    st.caption(promise)
+
+
+def answer(sentence: str, *, recorded: bool = False) -> None:
+    """The answer in one sentence, before anything else; `recorded` labels a result that ships with the project."""
+    with st.container(border=True):
+        if recorded:
+            st.badge("recorded", icon=":material/inventory_2:", color="gray")
+        st.markdown(f"#### {plain(sentence)}")
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Shows what a user can mend as one sentence; anything else is a fault and goes to the terminal's log."""
+    try:
+        yield
+    except PktError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+
+
+def plain(text: object) -> str:
+    """Text of a model, file or user as Markdown that shows it literally: no links, images, HTML, colours or formulas."""
+    marks = "\\`*_{}[]()<>#+-.!|$:~^"
+    return "".join(f"\\{c}" if c in marks else c for c in " ".join(str(text).split()))
+
+
+def told(param: Param, accepted: Any) -> None:
+    """A notice when the link held a value that the control does not take."""
+    given = state.rejected(param, accepted)
+    if given is not None:
+        st.info(
+            plain(
+                f"The link asks for {param.value}={given[:60]}, which cannot be had here; showing {accepted} instead."
+            )
+        )
+
+
+def choice(
+    label: str, options: Sequence[str], param: Param, *, default: str | None = None, help: str | None = None
+) -> str:
+    """A drop-down bound to the link."""
+    index = list(options).index(default) if default in options else 0
+    picked = st.selectbox(label, options, index=index, key=param.value, bind=BIND, help=help)
+    told(param, picked)
+    return picked
+
+
+def layer_choice(label: str, n: int, suggested: int, param: Param) -> int:
+    """A layer from 0, or `auto` for the suggested one."""
+    names = [state.AUTO, *map(str, range(n))]
+    if str(state.value(param, state.AUTO)) not in names and state.held(param):
+        state.forget(param)  # a layer of a deeper model that was chosen before
+    picked = st.selectbox(
+        f"{label} (auto is {suggested})", names, key=param.value, bind=BIND, help="Layers are counted from 0."
+    )
+    told(param, picked)
+    return suggested if picked == state.AUTO else int(picked)
+
+
+def switch(label: str, options: Sequence[str], param: Param, *, default: str, help: str | None = None) -> str:
+    """A few options side by side, bound to the link."""
+    picked = st.segmented_control(label, options, default=default, required=True, key=param.value, bind=BIND, help=help)
+    told(param, picked)
+    return str(picked or default)
+
+
+def amount(
+    label: str, param: Param, *, low: int, high: int, default: int, step: int = 1, help: str | None = None
+) -> int:
+    """A whole number bound to the link."""
+    picked = st.number_input(label, low, high, default, step, key=param.value, bind=BIND, help=help)
+    told(param, picked)
+    return int(picked if picked is not None else default)
+
+
+def toggle(label: str, param: Param, *, default: bool = False, help: str | None = None) -> bool:
+    """Yes or no, bound to the link."""
+    picked = st.toggle(label, default, key=param.value, bind=BIND, help=help)
+    told(param, picked)
+    return bool(picked)
+
+
+def line(label: str, param: Param, *, placeholder: str = "", help: str | None = None) -> str:
+    """A short text bound to the link."""
+    return str(
+        st.text_input(label, key=param.value, bind=BIND, max_chars=300, placeholder=placeholder, help=help) or ""
+    ).strip()
+
+
+def figure(
+    shown: go.Figure,
+    caption: str,
+    table: pd.DataFrame,
+    name: str,
+    *,
+    alt: str,
+    on_select: Callable[[], None] | None = None,
+    zoom: bool = False,
+) -> None:
+    """A figure with its caption and its downloads: HTML that opens offline, and the numbers as CSV."""
+    config = {
+        "displaylogo": False,
+        "displayModeBar": "hover",
+        "scrollZoom": zoom,
+        "toImageButtonOptions": {"format": "svg", "filename": name},
+    }
+    extra: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+    st.plotly_chart(shown, key=f"figure-{name}", config=config, alt=alt, **extra)
+    st.caption(caption)
+    with st.container(horizontal=True, gap="small"):
+        for label, make, end, mime, help in (
+            (
+                "HTML",
+                lambda: offline(shown),
+                "html",
+                "text/html",
+                "This figure as a page that opens without a network.",
+            ),
+            ("CSV", lambda: table.to_csv(index=False), "csv", "text/csv", "The numbers behind this figure."),
+        ):
+            st.download_button(
+                label,
+                make,
+                f"{name}.{end}",
+                mime,
+                key=f"{end}-{name}",
+                on_click="ignore",
+                type="tertiary",
+                icon=":material/download:",
+                help=help,
+            )
+
+
+def offline(shown: go.Figure) -> str:
+    """A figure as one HTML page on white paper."""
+    page = go.Figure(shown).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
+    return page.to_html(include_plotlyjs=True, full_html=True)
+
+
+def left(seconds: float | None) -> str:
+    """A time left in words."""
+    if seconds is None or seconds != seconds:
+        return ""
+    return f"about {spent(seconds)} left"
+
+
+def spent(seconds: float) -> str:
+    """A duration in words."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def waiting(task: Task, what: str) -> None:
+    """Progress of a computation until it is over; then the page is drawn again with its result."""
+
+    @st.fragment(run_every=0.5)
+    def watch() -> None:
+        if task.over:
+            st.rerun()
+        spent = time.monotonic() - task.began
+        st.progress(task.fraction, text=plain(f"{what}: {task.stage} ({spent:.0f} s so far)"))
+        st.caption("You can leave this page; the computation goes on and its result is kept.")
+
+    watch()
+
+
+def result(task: Task, what: str, ask_again: Callable[[], Any]) -> dict[str, Any] | None:
+    """The result of a computation, or None while its progress or its error is on the page."""
+    if task.status == "done":
+        return task.result
+    if not task.over:
+        waiting(task, what)
+        return None
+    if task.fault:
+        st.error(plain(f"{what} failed through a fault of the program: {task.error}"), icon=":material/error:")
+    else:
+        st.error(plain(task.error), icon=":material/error:")
+    st.button("Try again", on_click=ask_again, key=f"again-{what}", icon=":material/refresh:")
+    return None
+
+
+def empty(what: str, do: str) -> None:
+    """A page with nothing to show yet says what to do."""
+    with st.container(border=True):
+        st.markdown(f"#### {what}")
+        st.write(do)
+
+
+def command(text: str, label: str = "The same from a terminal") -> None:
+    """A command to copy."""
+    st.caption(label)
+    st.code(text, language="bash", wrap_lines=True)

@@ -1,0 +1,1 @@
+"""How the teacher's space is carried into the student's, and which layers belong together."""

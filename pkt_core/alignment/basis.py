@@ -1,0 +1,67 @@
+"""Vocabulary-defined semantic bases: for each token, the latent vector whose logits are nearest to naming that token alone.
+
+With an unembedding `W [V, d]` (logits `W h`), the basis of token i is row i of `W (W^T W)^-1`, the transposed pseudoinverse
+(arXiv 2401.16184; arXiv 2510.24208v1, section 3). One d x d Cholesky factor in float64 gives it where W has full column
+rank; an SVD of the V x d matrix is never formed.
+
+Not covered: what the bases are used for (maps.py, inspect.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pkt_core.errors import ModelError
+
+CHUNK = 16384  # vocabulary rows in float64 at a time: 16384 x 4096 are half a GiB
+
+
+@dataclass(frozen=True)
+class SemanticBasis:
+    """A model's semantic bases."""
+
+    vectors: Float[Tensor, "V d"]
+    """Row i is the basis of token i, not normalised, float32."""
+    condition_number: float
+    """Largest over smallest singular value of the unembedding; above 1e6 float32 logits say little about bases."""
+    residual: float
+    """Largest absolute entry of `pinv(W) W - I`; 0 is exact."""
+    gain_folded: bool
+    """Whether the final norm's gain was multiplied into the unembedding first."""
+
+    def unit(self) -> Float[Tensor, "V d"]:
+        """The bases at length one."""
+        return torch.nn.functional.normalize(self.vectors, dim=-1)
+
+
+def semantic_basis(
+    head: Float[Tensor, "V d"], *, ridge: float = 0.0, gain: Float[Tensor, d] | None = None
+) -> SemanticBasis:
+    """Bases of an unembedding. ridge: relative to the mean eigenvalue of `W^T W`. gain: of the final norm, to fold in.
+
+    Raises ModelError where W has no full column rank and no ridge is given.
+    """
+    weight = head.float() if gain is None else head.float() * gain.float()
+    gram = sum(part.double().T @ part.double() for part in weight.split(CHUNK))
+    assert isinstance(gram, Tensor)
+    d = gram.shape[0]
+    eigenvalues = torch.linalg.eigvalsh(gram)
+    gram_ridged = gram + ridge * eigenvalues.mean() * torch.eye(d, dtype=gram.dtype, device=gram.device)
+    factor, info = torch.linalg.cholesky_ex(gram_ridged)
+    if int(info) or float(eigenvalues[0]) + ridge * float(eigenvalues.mean()) <= 1e-13 * float(eigenvalues[-1]):
+        raise ModelError(
+            f"The unembedding [{weight.shape[0]}, {d}] has less than full rank, so its pseudoinverse is not defined this way. "
+            "Set a ridge such as 1e-6."
+        )
+    inverse = torch.cholesky_inverse(factor)
+    residual = float((inverse @ gram - torch.eye(d, dtype=gram.dtype, device=gram.device)).abs().max())
+    return SemanticBasis(
+        vectors=torch.cat([(part.double() @ inverse).float() for part in weight.split(CHUNK)]),
+        condition_number=float((eigenvalues[-1] / eigenvalues[0].clamp_min(1e-300)).sqrt()),
+        residual=residual,
+        gain_folded=gain is not None,
+    )

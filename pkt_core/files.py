@@ -1,0 +1,91 @@
+"""How a file is written so that it is whole or not there, where the cache lies, and what is said when a disk refuses.
+
+Imports nothing heavy, so that a page may list runs without loading torch.
+
+Not covered: what the files mean (`store.py` for artefacts, `runs.py` for runs).
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pkt_core.errors import StoreError
+
+
+def cache_root() -> Path:
+    """Folder of artefacts and runs: PKT_CACHE, else `cache/` of a writable checkout, else `~/.cache/pkt`. May not exist yet."""
+    chosen = os.environ.get("PKT_CACHE", "").strip()
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    repository = Path(__file__).resolve().parents[1]
+    cache = repository / "cache"
+    if (repository / "pyproject.toml").is_file() and os.access(cache if cache.exists() else repository, os.W_OK):
+        return cache
+    return Path.home() / ".cache" / "pkt"
+
+
+@contextmanager
+def told_clearly(path: Path) -> Iterator[None]:
+    """Turns an OSError inside into a StoreError that says what happened to `path` and what to do."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is missing. Restore it from a copy, or compute it again.") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"The disk is full: {path} could not be written. Free some space, or set PKT_CACHE to a larger disk."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(
+                f"No permission for {path}; expected a folder you may read and write. Set PKT_CACHE to one of your own."
+            ) from error
+        raise StoreError(
+            f"{path} could not be read or written ({error.strerror or error}). Check the disk, or set PKT_CACHE to another."
+        ) from error
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Replace the file at `path`, or leave it as it was: readers see the old content or the new, never a part.
+
+    `durable` also waits until the disk has it (some milliseconds), so that it survives a power cut; a status that is
+    written at every training step passes False. Raises StoreError where the disk is full or the folder not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with told_clearly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                file.write(data)
+                file.flush()
+                if durable:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """`write_bytes` of UTF-8 text."""
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
+    """`write_bytes` of indented JSON. NaN and infinities are kept as Python writes them. TypeError for what JSON cannot hold."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", durable=durable)
+
+
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote. Raises StoreError where the file is missing, unreadable or damaged."""
+    try:
+        with told_clearly(path):
+            return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged: expected JSON. Delete it, or restore it from a copy.") from error

@@ -1,0 +1,201 @@
+"""The story: compare two models, carry knowledge from one to the other, see what changed. No maths here.
+
+compare     where do the latent spaces agree?      -> Comparison   (stored)
+latent_map  what does that look like?              -> LatentMap    (stored)
+transfer    teach the student through activations  -> a trained student in a run folder
+evaluate    what changed, where, at what price?    -> results.json of that run
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pkt_core import stages
+from pkt_core.catalog import Pair
+from pkt_core.errors import StoreError
+from pkt_core.examples import encode, load_examples
+from pkt_core.models.loading import load, model_digest
+from pkt_core.prompts import PromptSet, load_prompts
+from pkt_core.results import Comparison, LatentMap, ModelFacts, VocabularyFacts
+from pkt_core.runs import Run
+from pkt_core.store import load_artefact, save_artefact
+from pkt_core.transfer.export import export_student
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.targets import teacher_targets
+from pkt_core.transfer.train import train
+from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
+
+Progress = Callable[[str, float], None]
+COMPARE_VERSION = 1
+LATENT_MAP_VERSION = 1
+
+
+def silent(_stage: str, _fraction: float) -> None:
+    """The progress of a caller that shows none."""
+
+
+def compare(
+    pair: Pair,
+    *,
+    prompts: str | PromptSet | None = None,
+    n_prompts: int = 512,
+    pooling: str = "mean",
+    part: str = "block_out",
+    measure: str = "debiased_linear_cka",
+    seed: int = 0,
+    permutations: int = 200,
+    progress: Progress = silent,
+) -> Comparison:
+    """Similarity of every layer pair with its null, recomposition, attribution and pairing; computed once, then stored."""
+    texts = stages.prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
+    recipe = {"pooling": pooling, "part": part, "measure": measure, "seed": seed, "permutations": permutations}
+    key = stages.pair_key(pair, texts, recipe, COMPARE_VERSION)
+    if stored := load_artefact("comparison", key):
+        return Comparison.from_json(stored[1])
+    began = time.monotonic()
+    progress("Loading the teacher", 0.0)
+    teacher = load(pair.teacher)
+    progress("Loading the student", 0.1)
+    student = load(pair.student)
+    match = stages.match(teacher, student)
+    grid, states = stages.similarity_grid(teacher, student, texts, recipe, progress)
+    progress("Reading states through the vocabulary", 0.7)
+    recomposition = stages.recomposition(teacher, student, states, seed)
+    progress("Attributing the answers to layers", 0.8)
+    attribution = stages.attribution(teacher, pair.examples, seed) if pair.examples else None
+    pairing, chosen = stages.pairing(teacher.n_layers, student.n_layers, attribution)
+    comparison = Comparison(
+        teacher=ModelFacts.of(teacher),
+        student=ModelFacts.of(student),
+        vocabulary=VocabularyFacts.of(match),
+        prompts=texts.name,
+        n_prompts=len(texts),
+        pooling=pooling,
+        part=part,
+        grid=grid,
+        recomposition=recomposition,
+        attribution=attribution,
+        pairing=pairing,
+        chosen=chosen,
+        seconds=time.monotonic() - began,
+    )
+    save_artefact("comparison", key, {}, comparison.to_json())
+    return comparison
+
+
+def latent_map(
+    pair: Pair,
+    *,
+    teacher_layer: int,
+    student_layer: int,
+    method: str = "pca",
+    map: str = "semantic",
+    prompts: str | PromptSet | None = None,
+    n_prompts: int = 300,
+    pooling: str = "mean",
+    seed: int = 0,
+    shuffled: bool = False,
+    progress: Progress = silent,
+) -> LatentMap:
+    """Both models' states of the same prompts in one picture; computed once, then stored."""
+    texts = stages.prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
+    layers = {"teacher_layer": teacher_layer, "student_layer": student_layer}
+    recipe = {"method": method, "map": map, "pooling": pooling, "seed": seed, "shuffled": shuffled, **layers}
+    key = stages.pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
+    if stored := load_artefact("latent-map", key):
+        return LatentMap.from_json(stored[1])
+    progress("Loading both models", 0.0)
+    picture = stages.latent_map(load(pair.teacher), load(pair.student), texts, recipe, progress)
+    save_artefact("latent-map", key, {}, picture.to_json())
+    return picture
+
+
+def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> dict[str, Any]:
+    """Carry out a plan inside its run folder; stops between two steps when the run is asked to. Then evaluate it."""
+    progress("Loading both models", 0.0)
+    teacher, student = load(plan.teacher), load(stages.trainable_ref(plan.student))
+    match = stages.match(teacher, student)
+    plan.check(teacher, student, match)
+    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
+    encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
+
+    progress("Choosing the layers", 0.05)
+    attribution = stages.attribution(teacher, examples, plan.seed) if plan.teacher_layer is None else None
+    teacher_layer, student_layer = stages.chosen_layers(plan, teacher, student, attribution)
+
+    progress("Recording what the teacher says", 0.1)
+    began = time.monotonic()
+    alignment = stages.alignment_map(plan.map, teacher, student, match, plan.seed)
+    targets = stages.no_targets(encoded, plan)
+    if plan.uses_teacher:
+        targets = teacher_targets(
+            teacher,
+            encoded,
+            plan,
+            teacher_layer,
+            alignment,
+            progress=lambda done: progress("Recording what the teacher says", 0.1 + 0.1 * done),
+        )
+    seconds = {"targets": time.monotonic() - began}
+    del teacher  # its targets are all that training needs: the memory is the student's now
+    stages.release()
+
+    before = fingerprints(student.model)
+    trainable = make_trainable(student, plan, student_layer)
+    probe = stages.Probe(plan, student)
+    for report in train(student, trainable, plan, student_layer, encoded, targets):
+        run.append_event({"kind": "step", **stages.event(report), **probe(report.step)})
+        run.write_status("running", step=report.step, total_steps=report.total)
+        progress("Training", 0.2 + 0.5 * report.step / report.total)
+        if run.stop_requested():
+            break
+    seconds["training"] = report.seconds
+    layers = (teacher_layer, student_layer)
+    export_student(
+        run.folder / "student",
+        student,
+        trainable,
+        plan,
+        layers=layers,
+        n_examples=len(examples),
+        digest=examples.digest,
+    )
+    results = {
+        "layers": {
+            "teacher": teacher_layer,
+            "student": student_layer,
+            "chosen_by": "plan" if attribution is None else "attribution",
+        },
+        "attribution": attribution and attribution.to_json(),
+        "trained_parameters": trainable.n,
+        "changed": changed(before, student.model, trainable.parameters) if plan.adapter == "full" else None,
+        "steps": report.step,
+        "examples": {"name": examples.name, "n": len(examples), "digest": examples.digest},
+        "seconds": seconds,
+        "versions": stages.versions(),
+    }
+    run.write_results(results)
+    if report.step < plan.steps:  # asked to stop: what was learnt so far is kept, but not presented as a result
+        return results
+    return evaluate(run, progress=progress)
+
+
+def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
+    """Measure teacher, student before and student after on the plan's tasks, and keep the figures in the run."""
+    plan = TransferPlan.model_validate(run.plan())
+    results = run.results()
+    if results is None:
+        raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
+    began = time.monotonic()
+    progress("Loading teacher, student before and student after", 0.7)
+    models = stages.three_models(plan, run.folder / "student")
+    results["alignment"] = stages.alignment_change(models, plan, results["layers"], progress)
+    results |= stages.behaviour_change(models, plan, progress)
+    results["seconds"]["evaluation"] = time.monotonic() - began
+    run.write_results(results)
+    return results
+
+
+__all__ = ["compare", "evaluate", "latent_map", "load_prompts", "model_digest", "transfer"]

@@ -1,0 +1,1 @@
+"""Both models' activations in one picture."""

@@ -1,0 +1,38 @@
+"""What to say under each figure: how to read it, and what would refute it."""
+
+from __future__ import annotations
+
+HEATMAP = (
+    "Each cell compares one teacher layer with one student layer on the same prompts: 1 is the same geometry up to rotation "
+    "and scale, 0 is what unrelated layers give. `noise` on the colour bar is what the largest cell of a grid with shuffled "
+    "prompts stays below 95 times in 100. A best cell at or under that mark would refute any agreement."
+)
+RECOMPOSITION = (
+    "How well an activation is rebuilt from the vocabulary's semantic bases. Read the distance between the solid line and the "
+    "dashed ones, not its height: random vectors of the same width score high too. A solid line that runs inside the controls "
+    "would refute that this layer speaks the vocabulary's language."
+)
+ATTRIBUTION = (
+    "How much the answer's loss moves with each teacher layer (gradient times activation, whiskers are 95 % bootstrap "
+    "intervals over examples). Lines show which student layer learns from which teacher layer. Overlapping whiskers mean that "
+    "the choice of the highest bar is not supported by these examples."
+)
+LATENT = (
+    "Each prompt appears twice: a circle for the teacher, mapped into the student's space, and a diamond for the student. "
+    "Trust the colour by shared neighbours, which is computed in the full space, over distances on the page. A held-out cosine "
+    "no higher than that of its control, or shared neighbours at chance, would refute that the map aligns anything."
+)
+TRAINING = (
+    "Left, the terms of the loss as they were added; right, the mean cosine between the trained student layer and the mapped "
+    "teacher in each batch. The cosine is what is being trained: it rises by design, so only behaviour on held-out tasks can "
+    "show that knowledge crossed."
+)
+BEHAVIOUR = (
+    "Share of items whose whole answer comes out right; whiskers are 95 % intervals (Wilson), the grey tick is the prior, "
+    "which needs no knowledge of the single fact. An `after` whose whisker covers `before`, or the same gain under the "
+    "shuffled-vocabulary control, would refute the transfer."
+)
+COMPARISON = (
+    "After minus before on the same items, in percentage points, whiskers are 95 % intervals of the paired difference. "
+    "A gain right of zero beside a loss left of it is a trade, not a transfer. Whiskers across zero show no change."
+)

@@ -1,0 +1,26 @@
+"""Every figure of the project in one place: pure functions from the JSON form of a result to a Plotly figure.
+
+They are written in `figures_alignment`, `figures_latent` and `figures_transfer`; what they share is in `look`.
+"""
+
+from pkt_core.report.figures_alignment import (
+    attribution_figure,
+    best_cell,
+    noise_level,
+    recomposition_figure,
+    similarity_heatmap,
+)
+from pkt_core.report.figures_latent import latent_figure
+from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
+
+__all__ = [
+    "attribution_figure",
+    "behaviour_figure",
+    "best_cell",
+    "comparison_figure",
+    "latent_figure",
+    "noise_level",
+    "recomposition_figure",
+    "similarity_heatmap",
+    "training_figure",
+]

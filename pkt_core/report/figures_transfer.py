@@ -1,0 +1,202 @@
+"""A transfer while it runs and what it changed: loss terms, alignment, behaviour before and after beside the teacher.
+
+Every function takes rows of a run's events.jsonl or parts of its results.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pkt_core.report import look
+
+Json = Mapping[str, Any]
+TERMS = {  # name in events -> label, colour, dash
+    "layer": ("layer term", look.TEACHER, "solid"),
+    "output": ("output term", look.AFTER, "dash"),
+    "cross_entropy": ("cross-entropy of the answer (nats)", look.BEFORE, "dot"),
+    "distribution": ("teacher's distribution (nats)", look.ACCENT, "dashdot"),
+}
+WHO = {
+    "before": ("student before", look.BEFORE),
+    "after": ("student after", look.AFTER),
+    "teacher": ("teacher", look.TEACHER),
+}
+SHOWN_STEPS = 600  # points a line; more are thinned evenly and the caption says so
+
+
+def thinned(steps: Sequence[Json]) -> Sequence[Json]:
+    """At most SHOWN_STEPS of the steps, the last one always among them."""
+    every = -(-len(steps) // SHOWN_STEPS) or 1
+    return [*steps[:-1:every], steps[-1]] if len(steps) > SHOWN_STEPS else steps
+
+
+def training_figure(steps: Sequence[Json]) -> go.Figure:
+    """Loss terms (left, log) and the cosine of the trained layer to the mapped teacher (right), by step."""
+    figure = make_subplots(cols=2, horizontal_spacing=0.1)
+    shown = thinned(steps)
+    names = list(dict.fromkeys(name for step in shown for name in step["terms"]))
+    for i, name in enumerate(names):
+        label, colour, dash = TERMS.get(name, (name.replace("_", " "), look.CATEGORIES[i % 9], "solid"))
+        there = [step for step in shown if step["terms"].get(name) is not None]
+        figure.add_trace(
+            go.Scatter(
+                x=[step["step"] for step in there],
+                y=[step["terms"][name] for step in there],
+                mode="lines",
+                name=label,
+                line={"color": colour, "dash": dash, "width": 2},
+                hovertemplate=f"step %{{x}}<br>{label} %{{y:.3g}}<extra></extra>",
+            ),
+            row=1,
+            col=1,
+        )
+    near = [step for step in shown if step.get("alignment") is not None]
+    if near:
+        figure.add_trace(
+            go.Scatter(
+                x=[step["step"] for step in near],
+                y=[step["alignment"] for step in near],
+                mode="lines",
+                name="alignment (cosine to the mapped teacher)",
+                line={"color": look.ACCENT, "width": 3},
+                hovertemplate="step %{x}<br>cosine %{y:.3f}<extra></extra>",
+            ),
+            row=1,
+            col=2,
+        )
+    add_recall(figure, shown)
+    look.finish(figure, height=400)
+    figure.update_xaxes(title={"text": "Step"}, range=[0, shown[-1]["total"] if shown else 1])
+    figure.update_yaxes(title={"text": "Loss term (log scale)"}, type="log", col=1)
+    lowest = min([0.0, *(step["alignment"] for step in near)])
+    return figure.update_yaxes(title={"text": "Cosine (−1..1), share right (0..1)"}, range=[lowest - 0.03, 1.03], col=2)
+
+
+def add_recall(figure: go.Figure, steps: Sequence[Json]) -> None:
+    """Held-out recall along the way, where the run measured it."""
+    there = [step for step in steps if step.get("recall")]
+    for i, task in enumerate(dict.fromkeys(task for step in there for task in step["recall"])):
+        at = [step for step in there if task in step["recall"]]
+        figure.add_trace(
+            go.Scatter(
+                x=[step["step"] for step in at],
+                y=[rate(step["recall"][task]) for step in at],
+                mode="lines+markers",
+                name=f"share right, {look.text(task, 40)}",
+                line={"color": look.CATEGORIES[(i + 4) % 9], "width": 2},
+            ),
+            row=1,
+            col=2,
+        )
+
+
+def rate(value: Any) -> float:
+    return float(value["rate"] if isinstance(value, Mapping) else value)
+
+
+def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
+    """Share of each task answered right: before, after, teacher, with 95 % intervals; the prior is a grey bar."""
+    tasks = list(behaviour["after"]["tasks"])
+    figure = go.Figure()
+    for offset, (who, (label, colour)) in zip((-0.2, 0.0, 0.2), WHO.items(), strict=True):
+        if behaviour.get(who) is None:
+            continue
+        found = [behaviour[who]["tasks"][task] for task in tasks]
+        rates = [one["rate"] for one in found]
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * r for r in rates],
+                y=[i + offset for i in range(len(tasks))],
+                mode="markers",
+                name=label,
+                marker={
+                    "color": colour,
+                    "size": 14,
+                    "symbol": look.SYMBOLS[who],
+                    "line": {"width": 3 if who == "before" else 0, "color": colour},
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [100 * (one["high"] - one["rate"]) for one in found],
+                    "arrayminus": [100 * (one["rate"] - one["low"]) for one in found],
+                    "color": colour,
+                    "thickness": 2,
+                },
+                customdata=[
+                    [look.text(t, 60), one["correct"], one["n"], 100 * one["low"], 100 * one["high"]]
+                    for t, one in zip(tasks, found, strict=True)
+                ],
+                hovertemplate=f"%{{customdata[0]}}<br>{label}: %{{x:.1f}} % (%{{customdata[1]}} of %{{customdata[2]}})"
+                "<br>95 % %{customdata[3]:.1f} to %{customdata[4]:.1f} %<extra></extra>",
+            )
+        )
+    priors = [
+        (i, changes[task]["prior"]) for i, task in enumerate(tasks) if changes.get(task, {}).get("prior") is not None
+    ]
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * prior for _, prior in priors],
+            y=[i for i, _ in priors],
+            mode="markers",
+            name="prior: always the most frequent answer",
+            marker={"symbol": "line-ns-open", "size": 46, "color": look.CONTROL, "line": {"width": 3}},
+            hovertemplate="prior %{x:.1f} %<extra></extra>",
+        )
+    )
+    look.finish(figure, height=max(300, 84 * len(tasks) + 140), x="Answered right (% of items)")
+    figure.update_xaxes(range=[-2, 102], ticksuffix=" %")
+    return figure.update_yaxes(
+        tickvals=list(range(len(tasks))),
+        ticktext=[look.text(t, 40) for t in tasks],
+        autorange="reversed",
+        zeroline=False,
+        showgrid=False,
+    )
+
+
+def comparison_figure(runs: Mapping[str, Json]) -> go.Figure:
+    """Change of each task (after minus before, percentage points) for several runs, with 95 % intervals around a real zero."""
+    tasks = list(dict.fromkeys(task for results in runs.values() for task in results["changes"]))
+    figure = go.Figure()
+    for k, (name, results) in enumerate(runs.items()):
+        there = [(i, results["changes"][task]) for i, task in enumerate(tasks) if task in results["changes"]]
+        shift = 0.24 * (k - (len(runs) - 1) / 2)
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * change["difference"] for _, change in there],
+                y=[i + shift for i, _ in there],
+                mode="markers",
+                name=look.text(name, 60),
+                marker={
+                    "color": look.CATEGORIES[k % 9],
+                    "size": 13,
+                    "symbol": ["circle", "square", "diamond", "cross"][k % 4],
+                },
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [100 * (change["high"] - change["difference"]) for _, change in there],
+                    "arrayminus": [100 * (change["difference"] - change["low"]) for _, change in there],
+                    "thickness": 2,
+                },
+                hovertemplate="%{x:+.1f} points<extra>" + look.text(name, 60) + "</extra>",
+            )
+        )
+    figure.add_vline(x=0, line={"color": look.CONTROL, "width": 2})
+    look.finish(
+        figure,
+        height=max(300, 70 * len(tasks) + 140),
+        x="Change of the share right (percentage points, after − before)",
+    )
+    return figure.update_yaxes(
+        tickvals=list(range(len(tasks))),
+        ticktext=[look.text(t, 40) for t in tasks],
+        autorange="reversed",
+        zeroline=False,
+        showgrid=False,
+    )

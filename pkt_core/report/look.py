@@ -1,0 +1,107 @@
+"""What all figures share: colours that survive colour blindness and both themes, axes, number formats, escaping.
+
+Colours are those of Okabe and Ito (2008), a little darkened where white paper asks for it. Colour never stands alone:
+teacher, before, after and control also differ in marker or dash.
+
+Not covered: what a figure shows.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
+
+TEACHER, BEFORE, AFTER, CONTROL, ACCENT = "#2f7fc1", "#d9730d", "#0f9d76", "#8b8f98", "#c2569b"
+CATEGORIES = [
+    "#2f7fc1",
+    "#d9730d",
+    "#0f9d76",
+    "#c2569b",
+    "#b59a00",
+    "#5aa9dd",
+    "#9c3d10",
+    "#6f6fd0",
+    "#8b8f98",
+    "#3b3b3b",
+]
+GRID = "rgba(128,132,145,0.25)"
+SYMBOLS = {"teacher": "circle", "before": "diamond-open", "after": "square", "control": "x-thin-open"}
+
+# Cividis (Nunez, Anderton, Renslow 2018): even in lightness, and read alike with and without colour blindness.
+SEQUENTIAL = "Cividis"
+# Orange to blue through a neutral grey: after Brewer's PuOr and Blues, told apart under all common colour blindness.
+DIVERGING = ["#7f3b08", "#b35806", "#f1a340", "#fee0b6", "#f4f4f4", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
+
+
+def around_zero(low: float, high: float) -> list[list[Any]]:
+    """A colour scale over low..high (low < 0 < high) whose neutral grey stands exactly at zero, equally steep on both sides."""
+    reach = max(-low, high)
+    values = sorted({*np.linspace(low, high, 33).tolist(), 0.0})
+    colours = sample_colorscale(DIVERGING, [(value / reach + 1) / 2 for value in values])
+    return [[(value - low) / (high - low), colour] for value, colour in zip(values, colours, strict=True)]
+
+
+def text(value: object, limit: int = 160) -> str:
+    """Text of a model, prompt or file made safe for a figure, which would otherwise read tags in it."""
+    shown = " ".join(str(value).split())
+    shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    return html.escape(shown)
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A figure as people read it: fixed digits, a real minus sign, a dash where there is none."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """A share 0..1 in per cent."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %".replace("-", "−")
+
+
+def p_value(value: float | None) -> str:
+    """A p-value with its sign: `= 0.03`, or `< 0.001`."""
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"
+
+
+def finish(figure: go.Figure, *, height: int, x: str | None = None, y: str | None = None) -> go.Figure:
+    """The frame every figure gets: size, axis titles, legend above, transparent paper so that the page's theme shows."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 64, "r": 24, "t": 48, "b": 56},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0, "title": None},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"align": "left"},
+        font={"size": 14},
+    )
+    figure.update_xaxes(gridcolor=GRID, tickfont={"size": 14}, title_font={"size": 14})
+    figure.update_yaxes(gridcolor=GRID, tickfont={"size": 14}, title_font={"size": 14})
+    if x is not None:
+        figure.update_xaxes(title={"text": x})
+    if y is not None:
+        figure.update_yaxes(title={"text": y})
+    return figure
+
+
+def band(x: Sequence[float] | Sequence[int], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:
+    """A 95 % interval as a pale band that stays out of legend and hover."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return go.Scatter(
+        x=[*x, *reversed(x)],
+        y=[*high, *reversed(low)],
+        mode="lines",
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},0.18)",
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+    )

@@ -1,0 +1,101 @@
+"""Answers in one sentence, computed from results: what the page, the report and a reader in a hurry see first.
+
+Names of models and tasks are taken as they are; whoever shows a sentence escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pkt_core.report.figures_alignment import best_cell, noise_level
+from pkt_core.report.look import number, p_value, percent
+
+Json = Mapping[str, Any]
+
+
+def agreement(grid: Json) -> str:
+    """Where the grid is highest, beside the noise of its maximum."""
+    teacher, student, value = best_cell(grid)
+    level = noise_level(grid)
+    where = f"teacher layer {teacher} and student layer {student} (similarity {number(value)}"
+    if level is None:
+        return f"most alike are {where}; no null was measured)"
+    p = p_value(grid["p_values"][teacher][student]) if grid.get("p_values") is not None else None
+    return f"most alike are {where}, noise {number(level)}{f', p {p}' if p else ''})"
+
+
+def compatible(comparison: Json) -> str:
+    """Whether two models have enough in common to transfer between them."""
+    words, grid = comparison["vocabulary"], comparison["grid"]
+    level = noise_level(grid)
+    agrees = level is None or best_cell(grid)[2] > level
+    whole = words["share"] >= 0.9995
+    shared = (
+        f"they share all {words['n']:,} tokens"
+        if whole
+        else f"they share {words['n']:,} tokens ({percent(words['share'])} of the smaller vocabulary)"
+    )
+    if not agrees:
+        return f"Hardly: {shared}, but no pair of layers is more alike than noise ({agreement(grid)})."
+    if not words["same_tokenizer"]:
+        return f"In part: {shared} but cut text differently, so only similarity can be compared; {agreement(grid)}."
+    return f"Yes: {shared}, and {agreement(grid)}."
+
+
+def where(comparison: Json) -> str:
+    """How much of the grid stands above noise, and where it is highest."""
+    grid, level = comparison["grid"], noise_level(comparison["grid"])
+    flat = [value for row in grid["values"] for value in row]
+    if level is None:
+        return f"{agreement(grid)[0].upper()}{agreement(grid)[1:]}."
+    above = sum(value > level for value in flat)
+    return f"{above} of {len(flat)} pairs of layers agree more than noise; {agreement(grid)}."
+
+
+def cell(grid: Json, teacher: int, student: int) -> str:
+    """One pair of layers: value, interval, p, against the noise level."""
+    value, level = grid["values"][teacher][student], noise_level(grid)
+    said = f"Teacher layer {teacher} and student layer {student}: similarity {number(value, 3)}"
+    if grid.get("low") is not None:
+        said += (
+            f", 95 % interval {number(grid['low'][teacher][student], 3)} to {number(grid['high'][teacher][student], 3)}"
+        )
+    if grid.get("p_values") is not None:
+        said += f", p {p_value(grid['p_values'][teacher][student])} (family-wise)"
+    if level is not None:
+        said += f". {'Above' if value > level else 'Not above'} the noise level {number(level, 3)}"
+    return said + "."
+
+
+def latent(picture: Json) -> str:
+    """How well the alignment map holds on prompts it was not fitted on, beside its control and the shared neighbours."""
+    trust = picture["trust"]
+    works = picture["map_cosine"] > picture["map_control"] + 0.05
+    return (
+        f"{'Alike in part' if works else 'Not alike through this map'}: mapped teacher states meet the student's at cosine "
+        f"{number(picture['map_cosine'])} (control {number(picture['map_control'])}), and the two spaces share "
+        f"{percent(trust['overlap'])} of each prompt's nearest neighbours (chance {percent(trust['overlap_chance'])})."
+    )
+
+
+def behaviour(results: Json) -> str:
+    """The largest gain and the largest loss, with their p-values, and what it cost on general text."""
+    changes = results["changes"]
+    if not changes:
+        return "No task was measured in this run."
+    ranked = sorted(changes.items(), key=lambda item: item[1]["difference"])
+    parts = []
+    for (task, change), word in ((ranked[-1], "gained"), (ranked[0], "lost")):
+        sure = (
+            change["p_value"] < 0.05 and (change["difference"] > 0) == (word == "gained") and change["difference"] != 0
+        )
+        if sure:
+            parts.append(
+                f"{word} on {task} ({percent(change['before'])} to {percent(change['after'])}, p {p_value(change['p_value'])})"
+            )
+    said = "The student " + " and ".join(parts) if parts else "No task changed beyond chance"
+    before, after = (results["behaviour"][who].get("bits_per_byte") for who in ("before", "after"))
+    if before and after:
+        said += f"; general text costs {number(before['value'])} bits per byte before, {number(after['value'])} after"
+    return said + "."

@@ -1,0 +1,119 @@
+"""The numbers behind each figure as tables, for the screen and for CSV.
+
+Shares stay shares (0..1) here; only figures and sentences turn them into per cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Json = Mapping[str, Any]
+
+
+def grid_table(grid: Json) -> pd.DataFrame:
+    """One row per pair of layers: similarity, 95 % interval, family-wise p."""
+    values = np.asarray(grid["values"], float)
+    rows = []
+    for teacher, student in np.ndindex(values.shape):
+        row: dict[str, Any] = {
+            "teacher_layer": teacher,
+            "student_layer": student,
+            "similarity": values[teacher, student],
+        }
+        row |= {key: grid[key][teacher][student] for key in ("low", "high", "p_values") if grid.get(key) is not None}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def recomposition_table(recomposition: Json) -> pd.DataFrame:
+    """One row per model, curve and layer."""
+    rows = []
+    for side in ("teacher", "student"):
+        for curve, found in recomposition[side].items():
+            if not isinstance(found, Mapping) or "mean" not in found:
+                continue
+            for layer, mean in enumerate(found["mean"]):
+                low, high = found["low"][layer], found["high"][layer]
+                rows.append({"model": side, "curve": curve, "layer": layer, "mean": mean, "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def attribution_table(attribution: Json | None, pairing: Sequence[int]) -> pd.DataFrame:
+    """One row per teacher layer with its score and the student layers it teaches."""
+    n = len(attribution["scores"]) if attribution else max(pairing, default=-1) + 1
+    taught = [", ".join(str(s) for s, t in enumerate(pairing) if t == layer) for layer in range(n)]
+    table = pd.DataFrame({"teacher_layer": range(n), "student_layers": taught})
+    for key in ("scores", "low", "high"):
+        if attribution and attribution.get(key) is not None:
+            table[key] = list(attribution[key])
+    return table
+
+
+def latent_table(latent: Json) -> pd.DataFrame:
+    """One row per prompt: both places, labels, last token, shared neighbours."""
+    teacher, student = (np.asarray(latent[key], float) for key in ("teacher_xy", "student_xy"))
+    columns: dict[str, Any] = {
+        "text": latent["texts"],
+        "last_token": latent["last_tokens"],
+        "neighbour_overlap": latent["neighbour_overlap"],
+    }
+    columns |= {f"label_{name}": values for name, values in latent["labels"].items()}
+    columns |= {
+        "teacher_x": teacher[:, 0],
+        "teacher_y": teacher[:, 1],
+        "student_x": student[:, 0],
+        "student_y": student[:, 1],
+    }
+    return pd.DataFrame(columns)
+
+
+def steps_table(steps: Sequence[Json]) -> pd.DataFrame:
+    """One row per step: seconds, loss terms, alignment."""
+    return pd.DataFrame(
+        [{"step": s["step"], "seconds": s["seconds"], **s["terms"], "alignment": s.get("alignment")} for s in steps]
+    )
+
+
+def behaviour_table(behaviour: Json) -> pd.DataFrame:
+    """One row per task and model: share right, interval, n."""
+    rows = []
+    for who in ("before", "after", "teacher"):
+        for task, found in ((behaviour.get(who) or {}).get("tasks") or {}).items():
+            rows.append(
+                {"task": task, "model": who, **{key: found[key] for key in ("rate", "low", "high", "correct", "n")}}
+            )
+    return pd.DataFrame(rows)
+
+
+def changes_table(changes: Json) -> pd.DataFrame:
+    """One row per task: before, after, the paired difference with interval and p, n, prior."""
+    keys = ("before", "after", "difference", "low", "high", "p_value", "n", "prior")
+    return pd.DataFrame([{"task": task, **{key: change.get(key) for key in keys}} for task, change in changes.items()])
+
+
+def divergence_table(behaviour: Json) -> pd.DataFrame:
+    """Side effects: bits per byte, KL to the teacher, agreement of the most likely token, one row per measure and model."""
+    rows = []
+    for measure, direction in (
+        ("bits_per_byte", "lower is better"),
+        ("kl_to_teacher", "bits, lower is nearer"),
+        ("top1_agreement", "higher is nearer"),
+    ):
+        for who in ("before", "after", "teacher"):
+            found = (behaviour.get(who) or {}).get(measure)
+            if found is not None:
+                n = found.get("n", found.get("n_texts"))
+                rows.append(
+                    {
+                        "measure": measure,
+                        "model": who,
+                        **{k: found[k] for k in ("value", "low", "high")},
+                        "n": n,
+                        "read": direction,
+                    }
+                )
+    return pd.DataFrame(rows)

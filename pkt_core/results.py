@@ -1,0 +1,183 @@
+"""What the pipeline hands to screens, terminals and files: plain records that survive a trip through JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from pkt_core.alignment.attribution import LayerAttribution
+from pkt_core.alignment.inspect import RecompositionCurves
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.vocabulary import VocabularyMatch
+from pkt_core.similarity.grid import SimilarityGrid
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What one should know of a model before comparing it."""
+
+    name: str
+    """Last part of its hub id or path."""
+    n_layers: int
+    """Blocks."""
+    d_model: int
+    """Width of the residual stream."""
+    vocabulary: int
+    """Rows of its head, padding included."""
+    n_parameters: int
+    """All of them, tied ones once."""
+    dtype: str
+    """As held here."""
+    device: str
+    """Where it was held."""
+    tied: bool
+    """Whether head and embedding are one tensor."""
+    context: int
+    """Longest input in tokens."""
+    memory_gib: float
+    """Of its weights as held here."""
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> ModelFacts:
+        return cls(
+            name=loaded.name,
+            n_layers=loaded.n_layers,
+            d_model=loaded.d_model,
+            vocabulary=loaded.layout.head.weight.shape[0],
+            n_parameters=loaded.n_parameters,
+            dtype=str(loaded.dtype).removeprefix("torch."),
+            device=str(loaded.device),
+            tied=loaded.layout.tied,
+            context=loaded.context,
+            memory_gib=sum(p.numel() * p.element_size() for p in loaded.model.parameters()) / 2**30,
+        )
+
+
+@dataclass(frozen=True)
+class VocabularyFacts:
+    """How far two vocabularies overlap."""
+
+    n: int
+    """Tokens that stand for the same text in both."""
+    share: float
+    """Of the smaller vocabulary, 0..1."""
+    n_teacher: int
+    """Ordinary tokens of the teacher."""
+    n_student: int
+    """Ordinary tokens of the student."""
+    same_tokenizer: bool
+    """Whether token positions and ids can be compared directly."""
+    only_teacher: list[str]
+    """Up to 20 without a partner."""
+    only_student: list[str]
+    """Up to 20 without a partner."""
+
+    @classmethod
+    def of(cls, match: VocabularyMatch) -> VocabularyFacts:
+        return cls(
+            n=match.n,
+            share=match.share,
+            n_teacher=match.n_teacher,
+            n_student=match.n_student,
+            same_tokenizer=match.same_tokenizer,
+            only_teacher=list(match.only_teacher),
+            only_student=list(match.only_student),
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Where two models' latent spaces agree."""
+
+    teacher: ModelFacts
+    student: ModelFacts
+    vocabulary: VocabularyFacts
+    prompts: str
+    """Name of the prompt set."""
+    n_prompts: int
+    """How many of its prompts were read."""
+    pooling: str
+    part: str
+    grid: SimilarityGrid
+    """Teacher layer x student layer."""
+    recomposition: dict[str, RecompositionCurves]
+    """For `teacher` and `student`: cosine of each layer's states with their recomposition, and its controls."""
+    attribution: LayerAttribution | None
+    """Of the teacher, on the pair's examples; None where the pair has none."""
+    pairing: list[int]
+    """The paper's teacher layer for each student layer."""
+    chosen: tuple[int, int]
+    """Teacher and student layer that attribution and pairing would pick (the last ones without attribution)."""
+    seconds: float
+    """What it took to compute."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **{k: getattr(self, k) for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds")},
+            "teacher": asdict(self.teacher),
+            "student": asdict(self.student),
+            "vocabulary": asdict(self.vocabulary),
+            "grid": self.grid.to_json(),
+            "recomposition": {side: curves.to_json() for side, curves in self.recomposition.items()},
+            "attribution": self.attribution and self.attribution.to_json(),
+            "chosen": list(self.chosen),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Comparison:
+        return cls(
+            **{k: data[k] for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds")},
+            teacher=ModelFacts(**data["teacher"]),
+            student=ModelFacts(**data["student"]),
+            vocabulary=VocabularyFacts(**data["vocabulary"]),
+            grid=SimilarityGrid.from_json(data["grid"]),
+            recomposition={side: RecompositionCurves.from_json(c) for side, c in data["recomposition"].items()},
+            attribution=LayerAttribution.from_json(data["attribution"]) if data["attribution"] else None,
+            chosen=tuple(data["chosen"]),
+        )
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """One picture of the same prompts in both latent spaces."""
+
+    method: str
+    """`pca` or `umap`."""
+    teacher_xy: list[list[float]]
+    """Teacher states, carried into student space by the alignment map, then projected."""
+    student_xy: list[list[float]]
+    """Student states in the same projection."""
+    texts: list[str]
+    labels: dict[str, list[str]]
+    last_tokens: list[str]
+    """The last piece of each prompt, where its `last` activation was taken."""
+    neighbour_overlap: list[float]
+    """Per prompt, share of its nearest neighbours that both original spaces agree on, 0..1."""
+    trust: dict[str, float]
+    """Share of high-dimensional neighbours that survive in the picture, per side; `overlap` and its `overlap_chance`."""
+    map: str
+    """Kind of alignment map."""
+    map_cosine: float
+    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1."""
+    map_control: float
+    """The same for the map's control: vocabulary permuted, or pairs shuffled before fitting."""
+    teacher_layer: int
+    student_layer: int
+    shuffled: bool
+    """Whether this is the null picture, drawn with the control map."""
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LatentMap:
+        return cls(**data)
+
+
+def rounded(tensor: Tensor) -> list[Any]:
+    """Coordinates for a screen: six significant digits would be more than a pixel needs."""
+    return [[round(v, 4) for v in row] for row in tensor.tolist()]

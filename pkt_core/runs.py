@@ -1,0 +1,309 @@
+"""A run: one execution of a plan, as a folder that explains itself and that any process can watch.
+
+`<cache>/runs/<id>/` holds `plan.json`, `status.json` (written by the one process that runs it), `events.jsonl` (a line per
+step, only ever appended to), `results.json`, `student/`, `log.txt`, and `stop` once someone asked it to end. The recorded
+demo run under `assets/recorded/` looks the same and is read-only.
+
+Not covered: starting processes (`dashboard/jobs.py`, `cli.py`), what the plan, events and results mean (`pipeline.py`),
+a queue over several graphics cards.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from pkt_core.errors import StoreError
+from pkt_core.files import cache_root, read_json, told_clearly, write_bytes, write_json
+from pkt_core.prompts import assets_folder
+from pkt_core.status import SILENT_SECONDS, Process, RunStatus, State, WrittenState
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A line in the list of runs, plain values only."""
+
+    id: str
+    """Name of the folder."""
+    folder: Path
+    """Where it lies."""
+    recorded: bool
+    """Ships with the project, read-only."""
+    state: State | Literal["damaged"]
+    """As in RunStatus, or `damaged`."""
+    message: str
+    """The status message, or what is damaged."""
+    kind: str
+    """What runs, for instance `transfer`; empty where damaged."""
+    method: str
+    """The plan's method; empty where it names none."""
+    created: float
+    """Seconds since 1970; of a damaged run, when its folder last changed."""
+    started: float | None
+    """Seconds since 1970, None before it began."""
+    finished: float | None
+    """Seconds since 1970, None before it ended."""
+    fraction: float
+    """How much is done, 0..1."""
+    plan: dict[str, Any] | None
+    """None where damaged."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder. Reading never changes it; writing is for the process that runs it."""
+
+    id: str
+    """Name of the folder; later ones sort after earlier ones."""
+    folder: Path
+    """Where it lies; the trained weights go to `student/` in it."""
+    recorded: bool = False
+    """Ships with the project: every write raises StoreError."""
+
+    def plan(self) -> dict[str, Any]:
+        """What was asked for. Raises StoreError where damaged."""
+        return _object(self.folder / "plan.json")
+
+    def status(self) -> RunStatus:
+        """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
+        process, path = self.process(), self.folder / "status.json"
+        alive = (
+            process is not None and process.alive()
+        )  # asked before reading: who is dead by now wrote its last status
+        try:
+            status = RunStatus.model_validate(_object(path))
+        except ValidationError as error:
+            raise StoreError(
+                f"{path} is damaged: it is no status of a run. Delete the run and start it again."
+            ) from error
+        if self.recorded or status.state not in ("queued", "running") or process is None or alive:
+            return status
+        if process.elsewhere() and time.time() - status.updated < SILENT_SECONDS:
+            return status
+        state: State = "stopped" if self.stop_requested() else "lost"
+        message = (
+            f"Ended by force {status.where()}. Start it again to get a result."
+            if state == "stopped"
+            else f"Its process is gone {status.where()} (killed, out of memory, or the machine restarted). "
+            "Read log.txt in its folder, then start it again."
+        )
+        return status.model_copy(update={"state": state, "message": message, "eta_seconds": None})
+
+    def write_status(
+        self,
+        state: WrittenState,
+        *,
+        step: int | None = None,
+        total_steps: int | None = None,
+        fraction: float | None = None,
+        message: str | None = None,
+    ) -> RunStatus:
+        """Replace the status; what is left out stays. Times, process and remaining seconds are filled in.
+
+        The first `running` makes this process the writer and starts the figures anew; it also withdraws the stop request
+        of an earlier attempt. Cheap enough for every step. Raises StoreError where another living process runs it.
+        """
+        self.require_writable()
+        status, other = self.status(), self.process()
+        if status.state == "running" and other is not None and other.pid != os.getpid() and other.alive():
+            raise StoreError(f"Run {self.id} is already run by process {other.pid}. Wait for it, or stop it first.")
+        begins = state == "running" and (status.state != "running" or status.pid != os.getpid())
+        if begins and status.state != "queued":
+            (self.folder / "stop").unlink(missing_ok=True)
+        if begins:
+            status = status.begun(Process.of(os.getpid()))
+        status = status.advanced(state, step=step, total_steps=total_steps, fraction=fraction, message=message)
+        write_json(self.folder / "status.json", status.model_dump(), durable=state != "running")
+        return status
+
+    def append_event(self, event: dict[str, Any]) -> None:
+        """Add one JSON line to events.jsonl, readable at once. Raises StoreError where the disk is full."""
+        self.require_writable()
+        line = json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
+        path = self.folder / "events.jsonl"
+        with told_clearly(path), open(path, "a+b") as file:
+            if file.tell():  # an earlier writer may have been cut short in the middle of a line
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+
+    def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """Events in order, without the first `after`. A torn line (a write under way, or cut short) is left out."""
+        path = self.folder / "events.jsonl"
+        with told_clearly(path):
+            lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+        return [event for line in lines if (event := _event(line)) is not None][after:]
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Replace results.json."""
+        self.require_writable()
+        write_json(self.folder / "results.json", results)
+
+    def results(self) -> dict[str, Any] | None:
+        """What came out, None before it did. Raises StoreError where damaged."""
+        path = self.folder / "results.json"
+        return _object(path) if path.is_file() else None
+
+    def request_stop(self) -> None:
+        """Ask the run to end at its next step; it may have ended already."""
+        self.require_writable()
+        write_bytes(self.folder / "stop", b"")
+
+    def stop_requested(self) -> bool:
+        """Whether anyone asked; the running process looks at this at every step."""
+        return (self.folder / "stop").is_file()
+
+    def record_process(self, pid: int) -> None:
+        """Note the process that was started for this run, so that one that dies before its first status is noticed."""
+        self.require_writable()
+        write_json(self.folder / "process.json", {"process": Process.of(pid).model_dump()})
+
+    def process(self) -> Process | None:
+        """The process that runs it or was started for it, a living one before a dead one; None where there was none."""
+        found: list[Process] = []
+        for name in ("status.json", "process.json"):
+            try:
+                told = _object(self.folder / name)
+                found.append(Process.model_validate(told["process"]))
+            except (StoreError, ValidationError, KeyError):
+                continue
+        return next((process for process in found if process.alive()), found[0] if found else None)
+
+    def require_idle(self) -> None:
+        """Raises StoreError while a process works on this run."""
+        process = self.process()
+        try:
+            running = self.status().state == "running"
+        except StoreError:
+            running = False
+        if process is not None and (running or process.alive()):
+            raise StoreError(f"Run {self.id} is running (process {process.pid}). Stop it first, then try again.")
+
+    def delete(self) -> None:
+        """Remove the folder with all it holds. Raises StoreError while it runs."""
+        self.require_writable()
+        self.require_idle()
+        gone = self.folder.with_name(f".deleted-{self.folder.name}-{secrets.token_hex(2)}")
+        with told_clearly(self.folder):
+            os.rename(self.folder, gone)
+            shutil.rmtree(gone)
+
+    def require_writable(self) -> None:
+        """Raises StoreError for a recorded run."""
+        if self.recorded:
+            raise StoreError(f"Run {self.id} is a recorded one and read-only. Start a run of your own from its plan.")
+
+
+def runs_root() -> Path:
+    """Folder of all runs; may not exist yet."""
+    return cache_root() / "runs"
+
+
+def recorded_root() -> Path:
+    """Folder of the runs that ship with the project."""
+    return assets_folder() / "recorded"
+
+
+def create_run(plan: dict[str, Any], *, kind: str = "transfer", run_id: str | None = None) -> Run:
+    """A new run in state `queued`, named by the time (UTC), the plan's method (else the kind) and four random digits.
+
+    Raises StoreError where `run_id` is taken or no plain name, or the disk is full.
+    """
+    if run_id is None:
+        method = re.sub(r"[^a-z0-9]+", "-", str(plan.get("method", "")).lower())[:40].strip("-")
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{method or kind}-{secrets.token_hex(2)}"
+    folder = runs_root() / _checked(run_id)
+    if folder.exists() or (recorded_root() / run_id).exists():
+        raise StoreError(f"There is a run {run_id!r} already; expected a new name. Choose another, or delete that run.")
+    staging, now = folder.with_name(f".new-{run_id}-{secrets.token_hex(2)}"), time.time()
+    with told_clearly(folder):
+        try:
+            write_json(staging / "plan.json", plan)
+            write_json(
+                staging / "status.json", RunStatus(kind=kind, state="queued", created=now, updated=now).model_dump()
+            )
+            os.rename(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return Run(run_id, folder)
+
+
+def open_run(run: str | Path) -> Run:
+    """A run by its name (own or recorded), or by its folder where a Path is given. Damaged ones open too; reading them tells.
+
+    Names never leave the folder of runs: one with a separator raises StoreError, and so does a missing run, with near names.
+    """
+    if isinstance(run, Path):
+        folder = run.resolve()
+        if not (folder / "plan.json").is_file():
+            raise StoreError(
+                f"{run} is no run: expected a folder with a plan.json. Choose a folder that `pkt transfer` wrote."
+            )
+        return Run(folder.name, folder, recorded=folder.is_relative_to(recorded_root().resolve()))
+    for root, recorded in ((runs_root(), False), (recorded_root(), True)):
+        if (root / _checked(run)).is_dir():
+            return Run(run, root / run, recorded)
+    names = [summary.id for summary in list_runs(include_recorded=True)]
+    near = difflib.get_close_matches(run, names, n=3, cutoff=0.4) or names[:3]
+    raise StoreError(
+        f"There is no run {run!r}; " + (f"near ones: {', '.join(near)}." if near else "no run exists yet.")
+    )
+
+
+def list_runs(*, include_recorded: bool = False) -> list[RunSummary]:
+    """All runs, newest first, damaged ones among them; recorded ones, where asked for, at the end."""
+    listed: list[RunSummary] = []
+    for root, recorded in ((runs_root(), False), (recorded_root(), True))[: 1 + include_recorded]:
+        folders = [p for p in root.iterdir() if p.is_dir() and _ID.fullmatch(p.name)] if root.is_dir() else []
+        summaries = [_summary(Run(folder.name, folder, recorded)) for folder in folders]
+        listed += sorted(summaries, key=lambda summary: (summary.created, summary.id), reverse=True)
+    return listed
+
+
+def _summary(run: Run) -> RunSummary:
+    head: dict[str, Any] = {"id": run.id, "folder": run.folder, "recorded": run.recorded}
+    try:
+        plan, status = run.plan(), run.status()
+    except StoreError as error:
+        made = run.folder.stat().st_mtime if run.folder.exists() else 0.0
+        head |= {"state": "damaged", "message": str(error), "kind": "", "method": "", "created": made}
+        return RunSummary(**head, started=None, finished=None, fraction=0.0, plan=None)
+    shared = ("state", "message", "kind", "created", "started", "finished", "fraction")
+    return RunSummary(
+        **head, **{name: getattr(status, name) for name in shared}, method=str(plan.get("method", "")), plan=plan
+    )
+
+
+def _checked(run_id: str) -> str:
+    if not _ID.fullmatch(run_id) or ".." in run_id:
+        raise StoreError(
+            f"{run_id!r} is no name of a run; expected letters, digits, dots and dashes. Pick one from the list."
+        )
+    return run_id
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise StoreError(f"{path} is damaged: expected a JSON object. Delete it, or restore it from a copy.")
+    return value
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

@@ -1,0 +1,195 @@
+"""Where results are kept so that nothing is computed twice.
+
+An artefact is a folder `artefacts/<kind>-<key>/` with `tensors.safetensors` and, written last, `manifest.json`, which holds the
+digest of the tensors. The key is a fingerprint of all that could change the answer. No pickle anywhere: a file from
+someone else cannot run code here.
+
+Not covered: what belongs in a key (the caller knows), eviction of old artefacts (delete the folder), locking between
+machines (the last writer of a key wins, and both wrote the same thing).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from pydantic import BaseModel
+from safetensors import SafetensorError
+from torch import Tensor
+
+from pkt_core import __version__
+from pkt_core.files import cache_root, read_json, told_clearly, write_bytes, write_json, write_text
+
+__all__ = [
+    "artefact_folder",
+    "cache_root",
+    "fingerprint",
+    "load_artefact",
+    "read_json",
+    "save_artefact",
+    "told_clearly",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
+
+logger = logging.getLogger(__name__)
+
+TENSORS = "tensors.safetensors"
+MANIFEST = "manifest.json"
+ABANDONED_SECONDS = 3600.0
+"""A half-written artefact this old belongs to a process that was killed; the next save of the same key removes it."""
+
+
+def fingerprint(**parts: Any) -> str:
+    """Name of everything that could change a result: 32 hexadecimal digits, equal in every process and on every machine.
+
+    Takes str, int, float, bool, None, pydantic models, and lists, tuples and dicts (keyed by str) of these. The order of
+    dict keys does not matter; types do (`1`, `1.0`, `"1"` and `True` are four things, a tuple counts as a list).
+    Pass the version constant of the code that computes the result as one of the parts.
+    Raises TypeError for anything else, such as a tensor: name what it was made from instead.
+    """
+    text = json.dumps(_canonical(parts), separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+def _canonical(value: Any) -> Any:
+    """Nested JSON lists whose first element tells the type, so that no two different values read the same."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, BaseModel):
+        return ["model", type(value).__name__, _canonical(dict(value))]
+    if isinstance(value, list | tuple):
+        return ["list", *(_canonical(item) for item in value)]
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return ["dict", *([key, _canonical(value[key])] for key in sorted(value))]
+    raise TypeError(f"A fingerprint takes plain values and pydantic models, got {type(value).__name__}.")
+
+
+def artefact_folder(kind: str, key: str) -> Path:
+    """Where an artefact lies, whether or not it exists."""
+    assert re.fullmatch(r"[a-z0-9][a-z0-9_-]*", kind), f"kind is a lower-case word, got {kind!r}"
+    assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", key), f"key is a fingerprint, got {key!r}"
+    return cache_root() / "artefacts" / f"{kind}-{key}"
+
+
+def save_artefact(kind: str, key: str, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Path:
+    """Keep tensors (may be none, any shape and dtype, kept bit for bit) and JSON facts under a fingerprint; returns the folder.
+
+    Built in a folder of its own and moved into place when complete, so that a reader or a second writer never meets a
+    half; an older artefact of the same key is replaced. Raises StoreError where the disk is full or not writable.
+    """
+    folder = artefact_folder(kind, key)
+    data = safetensors.torch.save(_apart(tensors))
+    manifest = {
+        "kind": kind,
+        "key": key,
+        "pkt": __version__,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "meta": meta,
+    }
+    staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    with told_clearly(folder):
+        _remove_abandoned(folder)
+        try:
+            write_bytes(staging / TENSORS, data)
+            write_json(staging / MANIFEST, manifest)
+            _move_over(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    return folder
+
+
+def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """Tensors (on the CPU) and facts of an artefact, or None where there is none.
+
+    A damaged one is moved aside to `<name>.damaged-N`, told in the log and counts as absent, so that it is computed again.
+    Raises StoreError where the files may not be read.
+    """
+    folder = artefact_folder(kind, key)
+    with told_clearly(folder):
+        try:
+            written = (folder / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            return _read_whole(folder, json.loads(written))
+        except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
+            if _manifest_is_another(folder, written):
+                return load_artefact(kind, key)
+            _move_aside(folder, error)
+            return None
+
+
+def _read_whole(folder: Path, manifest: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    size, digest, meta = manifest["bytes"], manifest["sha256"], manifest["meta"]
+    with open(folder / TENSORS, "rb") as file:
+        if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != digest:
+            raise ValueError("its tensors are not those that were saved")
+    return safetensors.torch.load_file(folder / TENSORS), meta
+
+
+def _manifest_is_another(folder: Path, written: bytes) -> bool:
+    """Whether someone replaced or removed the artefact while it was being read, which is no damage."""
+    try:
+        return (folder / MANIFEST).read_bytes() != written
+    except FileNotFoundError:
+        return True
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous CPU tensors that share no memory, as safetensors asks for."""
+    seen: set[int] = set()
+    apart: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        owner = plain.untyped_storage().data_ptr()
+        apart[name] = plain.clone() if owner in seen else plain
+        seen.add(owner)
+    return apart
+
+
+def _move_over(staging: Path, folder: Path) -> None:
+    """Rename the complete staging folder to its final name, replacing what is there, also when others do the same."""
+    while True:
+        try:
+            return os.rename(staging, folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        former = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+        with suppress(FileNotFoundError):
+            os.rename(folder, former)
+        shutil.rmtree(former, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _move_aside(folder: Path, error: Exception) -> None:
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+        number += 1
+    try:
+        os.rename(folder, aside)
+        outcome = f"It was moved to {aside.name}"
+    except OSError as refused:
+        outcome = f"It could not be moved aside ({refused.strerror})"
+    reason = f"{type(error).__name__}: {error}"
+    logger.warning("The stored %s is damaged (%s). %s and will be computed again.", folder.name, reason, outcome)

@@ -1,0 +1,106 @@
+"""Speed as ratios measured side by side in one run: `make bench`. Not part of the tests: a loaded machine would fail them.
+
+Each line alternates the two sides and compares their medians, so that a slow moment hits both.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from pkt_core import stages
+from pkt_core.activations.collect import stream
+from pkt_core.alignment.basis import semantic_basis
+from pkt_core.catalog import demo_pair
+from pkt_core.examples import encode, load_examples
+from pkt_core.models import LoadedModel, load
+from pkt_core.pipeline import silent
+from pkt_core.prompts import load_prompts
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.targets import teacher_targets
+from pkt_core.transfer.train import train
+from pkt_core.transfer.trainable import make_trainable
+
+
+def ratio(title: str, ours: Callable[[], object], other: Callable[[], object], *, repeats: int = 5, aim: str = "") -> None:
+    """Median time of one over median time of the other."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for side, work in zip(times, (ours, other), strict=True):
+            began = time.perf_counter()
+            work()
+            side.append(time.perf_counter() - began)
+    a, b = (statistics.median(side) for side in times)
+    print(f"{title}: {a:.3f} s against {b:.3f} s, ratio {a / b:.2f} {aim}", flush=True)
+
+
+def bare_forward(loaded: LoadedModel, texts: list[str], batch: int = 16) -> None:
+    """What no comparison can avoid: the model over the texts, nothing recorded."""
+    with torch.no_grad():
+        for start in range(0, len(texts), batch):
+            encoded = loaded.tokenizer(texts[start : start + batch], return_tensors="pt", padding=True)
+            loaded.model(input_ids=encoded["input_ids"], attention_mask=encoded["attention_mask"])
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    pair = demo_pair()
+    teacher, student = load(pair.teacher), load(pair.student)
+    texts = load_prompts("general").sample(512, 0)
+    recipe = {"pooling": "mean", "part": "block_out", "measure": "debiased_linear_cka", "seed": 0, "permutations": 20}
+
+    def both_forward() -> None:
+        bare_forward(teacher, list(texts.texts))
+        bare_forward(student, list(texts.texts))
+
+    ratio(
+        "Whole layer grid (512 prompts, 20 permutations) against two bare forward passes",
+        lambda: stages.similarity_grid(teacher, student, texts, recipe, silent),
+        both_forward,
+        aim="(aim: at most 1.2)",
+    )
+    ratio(
+        "Recording all block outputs of the teacher against its bare forward pass",
+        lambda: [None for _ in stream(teacher, texts.texts, stages.block_sites(teacher, "block_out"), "mean")],
+        lambda: bare_forward(teacher, list(texts.texts), 32),
+    )
+    head = torch.randn(8000, 1024)
+    ratio(
+        "Semantic bases of an 8000 x 1024 head through torch.linalg.pinv against ours",
+        lambda: torch.linalg.pinv(head),
+        lambda: semantic_basis(head),
+        repeats=3,
+        aim="(aim: at least 3)",
+    )
+
+    plan = TransferPlan(teacher=pair.teacher, student=pair.student, data="demo/unknown-seen", steps=20, teacher_layer=5, student_layer=2)
+    encoded = encode(student.tokenizer, load_examples(plan.data).items, 256)
+    alignment = stages.alignment_map("semantic", teacher, student, stages.match(teacher, student), 0)
+    targets = teacher_targets(teacher, encoded, plan, 5, alignment)
+    trainable = make_trainable(student, plan, 2)
+
+    def cached() -> None:
+        for _ in train(student, trainable, plan, 2, encoded, targets):
+            pass
+
+    def teacher_in_the_loop() -> None:
+        chosen = encoded[: plan.steps * plan.batch_size]
+        teacher_targets(teacher, chosen, plan, 5, alignment)
+        cached()
+
+    sft = plan.model_copy(update={"method": "sft"})
+    none = stages.no_targets(encoded, sft)
+    ratio("20 steps with the teacher in the loop against cached targets", teacher_in_the_loop, cached, aim="(aim: at least 3)")
+    ratio(
+        "20 steps of semalign-v1 against plain fine-tuning of the same layer",
+        cached,
+        lambda: [None for _ in train(student, trainable, sft, 2, encoded, none)],
+        aim="(aim: at most 1.1)",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Pooling and collection: padding and batch size change nothing, special tokens do not count, nothing is cut."""
+
+import fakes
+import pytest
+import torch
+from torch.testing import assert_close
+
+from pkt_core.activations import collect
+from pkt_core.activations.pooling import token_groups
+from pkt_core.activations.spans import spread, tokens_touching, words
+from pkt_core.errors import PromptError
+from pkt_core.models import Site
+
+SITES = [Site("embed"), Site("block_out", 0), Site("block_delta", 2)]
+TEXTS = ["a dog", "the quick brown fox jumps over the lazy dog", "Paris is a city in France. Rome is too.", "text and more text"]
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+def test_batch_size_changes_nothing(tmp_path, family, pooling):
+    model = fakes.loaded(tmp_path, family)
+    one, many = (collect(model, TEXTS, SITES, pooling, batch_size=size) for size in (1, 4))
+    assert one.shape == (3, 4, 32)
+    assert_close(one, many, atol=1e-5, rtol=1e-4)
+    # The text matters: what is equal above is not equal by being constant.
+    assert (one[:, 0] - one[:, 1]).abs().max() > 1e-3
+
+
+def test_mean_and_last_are_what_their_names_say(tmp_path):
+    model = fakes.loaded(tmp_path)
+    site = [Site("embed")]
+    ids = model.tokenizer(TEXTS[1])["input_ids"]
+    rows = model.model.get_input_embeddings().weight[ids]
+    assert_close(collect(model, [TEXTS[1]], site, "mean")[0, 0], rows.mean(0))
+    assert_close(collect(model, [TEXTS[1]], site, "last")[0, 0], rows[-1])
+
+
+def test_tokens_pooling_gives_the_same_number_of_pieces_for_each_prompt(tmp_path):
+    model = fakes.loaded(tmp_path)
+    assert collect(model, TEXTS[1:], SITES, "tokens").shape == (3, 3 * 4, 32)
+
+
+def test_special_tokens_are_left_out():
+    offsets, special = [(0, 0), (0, 3), (3, 6), (0, 0)], [1, 0, 0, 1]
+    assert token_groups(offsets, special, "mean", []) == [[1, 2]]
+    assert token_groups(offsets, special, "last", []) == [[2]]
+    assert token_groups(offsets, special, "tokens", [(4, 6), (0, 4)]) == [[2], [1, 2]]
+    with pytest.raises(PromptError, match="without a single ordinary token"):
+        token_groups([(0, 0)], [1], "mean", [])
+
+
+def test_spans():
+    assert words("Rome, is 1 city") == [(0, 4), (4, 5), (6, 8), (9, 10), (11, 15)]
+    assert tokens_touching([(0, 0), (0, 4), (4, 8)], (3, 5)) == [1, 2]
+    assert [spread(n, 4) for n in (4, 9)] == [[0, 1, 2, 3], [1, 3, 5, 8]]
+
+
+def test_a_prompt_longer_than_the_context_is_refused(tmp_path):
+    with pytest.raises(PromptError, match=r"Prompt 1 has \d+ tokens, .* reads at most 64"):
+        collect(fakes.loaded(tmp_path), ["fine", "word " * 100], SITES, "mean")
+
+
+def test_half_precision_is_pooled_in_float32(tmp_path):
+    from pkt_core.models import ModelRef, load
+
+    model = load(ModelRef(name=str(fakes.folder(tmp_path)), device="cpu", dtype="bfloat16"))
+    assert collect(model, TEXTS, SITES, "mean").dtype == torch.float32

@@ -1,0 +1,260 @@
+"""Every page in Streamlit's own test harness: nothing there yet, the demo, and things that are broken.
+
+Not covered: clicks in figures and what a browser draws (`test_browser.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_samples as samples
+from streamlit.testing.v1 import AppTest
+
+from dashboard import loaders, state, widgets
+from dashboard.engine import Engine, Task
+from pkt_core import runs
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("pair", "alignment", "latent_map", "transfer", "behaviour", "runs")
+pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
+
+
+class Answers:
+    """Stands in for the engine: answers at once, or stays at work, or fails."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.status, self.error, self.fault = "done", None, False
+
+    def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
+        self.asked.append((function, arguments))
+        found = samples.comparison() if function == "compare" else samples.latent(method=arguments["method"])
+        working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
+        status = "working" if working else "failed" if self.status == "failed" else "done"
+        result = found if status == "done" else None
+        return Task(function, arguments, status=status, result=result, error=self.error, fault=self.fault)
+
+
+@pytest.fixture(autouse=True)
+def answers(monkeypatch, tmp_path) -> Answers:
+    """No process is started, no recorded run exists, and caches are empty."""
+    found = Answers()
+    monkeypatch.setattr(Engine, "ask", lambda *a, **k: found.ask(*a, **k))
+    monkeypatch.setattr(Engine, "known", lambda *a: found.ask(*a))
+    monkeypatch.setattr(Engine, "warm", lambda _self: None)
+    monkeypatch.setattr(loaders, "recorded_comparison", lambda: None)
+    monkeypatch.setattr(runs, "recorded_root", lambda: tmp_path / "recorded")
+    monkeypatch.setattr(loaders, "unavailable", lambda *_: None)
+    return found
+
+
+def page(name: str, **link: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
+    app.query_params.update(link)
+    app.run()
+    if name != "pair":
+        app.switch_page(f"views/{name}.py").run()
+    return app
+
+
+def words(app: AppTest) -> str:
+    return " ".join(
+        str(one.value) for kind in (app.markdown, app.caption, app.error, app.info, app.warning) for one in kind
+    )
+
+
+def finished_run(run_id: str = "one", **plan: Any) -> runs.Run:
+    made = runs.create_run({"method": "semalign-v1", "steps": 20, "seed": 0, **plan}, run_id=run_id)
+    made.write_status("running", message="Training")
+    for i in range(1, 21):
+        made.append_event(samples.step(i))
+    made.write_results(samples.results())
+    made.write_status("done", message="Done.")
+    return made
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_opens_with_nothing_there(name):
+    app = page(name)
+    assert not app.exception
+    assert len(app.title) == 1
+    assert app.title[0].value in (
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "Make it flow", "What changed?", "What have we done?"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_shows_a_finished_run_and_a_comparison(name):
+    finished_run()
+    app = page(name)
+    assert not app.exception
+    assert not app.error
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_survives_broken_things_in_one_sentence(answers, name, cache):
+    (cache / "runs" / "broken").mkdir(parents=True)
+    (cache / "runs" / "broken" / "plan.json").write_text("{")
+    answers.status, answers.error = "failed", "there is no folder nowhere."
+    app = page(name, run="broken")
+    assert not app.exception
+
+
+def test_an_error_of_the_user_is_one_sentence_and_a_fault_is_called_one(answers):
+    answers.status, answers.error = "failed", "there is no folder nowhere."
+    assert [widgets.plain(answers.error)] == [e.value for e in page("alignment").error]
+    answers.fault = True
+    assert "fault of the program" in page("alignment").error[0].value
+
+
+def test_a_comparison_under_way_shows_progress_and_no_result(answers):
+    answers.status = "working"
+    app = page("alignment")
+    assert not app.exception
+    assert "The comparison" in app.get("progress")[0].proto.text
+    assert not app.get("plotly_chart")
+
+
+def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypatch):
+    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    app = page("pair")
+    assert not answers.asked
+    assert "recorded" in words(app)
+    assert "share all 4,093 tokens" in words(app).replace("\\", "")
+    page("pair", fresh="true")
+    assert [name for name, _ in answers.asked] == ["compare"]
+
+
+def test_other_settings_than_the_recorded_ones_are_computed(answers, monkeypatch):
+    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    page("alignment", pooling="last")
+    assert answers.asked[0][1]["pooling"] == "last"
+
+
+def test_a_pair_that_does_not_ship_is_compared_only_when_asked(answers, monkeypatch):
+    monkeypatch.setattr(Engine, "known", lambda *_: None)
+    app = page("alignment", pair="pythia")
+    assert not answers.asked
+    app.button(key="compare-now").click().run()
+    assert answers.asked[0][1]["pair"] == "pythia"
+
+
+def test_the_link_chooses_the_layers_on_every_page(answers):
+    assert page("alignment", tl="1", sl="0").selectbox(key="tl").value == "1"
+    page("latent_map", tl="1", sl="0")
+    asked = [a for name, a in answers.asked if name == "latent_map"][-1]
+    assert (asked["teacher_layer"], asked["student_layer"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("alignment", {"tl": "99"}),
+        ("pair", {"pair": "nobody"}),
+        ("latent_map", {"view": "tsne"}),
+        ("alignment", {"n": "3"}),
+        ("behaviour", {"run": "../../etc"}),
+    ],
+)
+def test_bad_values_in_a_link_give_the_default_and_a_notice(name, link):
+    finished_run()
+    app = page(name, **link)
+    assert not app.exception
+    assert any("instead" in one.value for one in app.info)
+
+
+def test_a_umap_under_way_leaves_the_pca_on_the_page(answers):
+    answers.status = "umap works"
+    app = page("latent_map", view="umap")
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1
+    assert "PCA" in words(app)
+
+
+def test_hostile_text_is_never_markdown():
+    made = finished_run(
+        run_id="hostile", teacher={"name": samples.HOSTILE}, student={"name": "![x](http://evil/x.png)"}
+    )
+    for name in PAGES:
+        app = page(name, run=made.id, pair="custom", teacher=samples.HOSTILE, student="s")
+        assert not app.exception
+        for one in [*app.markdown, *app.caption, *app.error, *app.info]:
+            assert "](http" not in str(one.value)
+            assert not getattr(one, "allow_html", False)
+
+
+def test_starting_a_transfer_makes_a_run_and_opens_it(monkeypatch):
+    started: list[tuple[list[str], str]] = []
+    monkeypatch.setattr("dashboard.jobs.start", lambda arguments, run_id: started.append((arguments, run_id)))
+    app = page("transfer", method="sft", steps="40", tl="1", sl="0")
+    app.button(key="start").click().run()
+    assert not app.exception
+    arguments, run_id = started[0]
+    assert arguments == ["transfer", "--run", run_id]
+    plan = runs.open_run(run_id).plan()
+    assert (plan["method"], plan["steps"], plan["teacher_layer"], plan["student_layer"]) == ("sft", 40, 1, 0)
+    assert app.selectbox(key="run").value == run_id
+    assert "waiting to start" in words(app)
+
+
+def test_a_control_takes_the_meaning_out_of_the_plan(monkeypatch):
+    monkeypatch.setattr("dashboard.jobs.start", lambda *_: None)
+    app = page("transfer", control="shuffled vocabulary")
+    app.button(key="start").click().run()
+    assert runs.list_runs()[0].plan["map"] == "permuted"
+
+
+def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
+    made = runs.create_run({"method": "sft", "steps": 20}, run_id="going")
+    made.write_status("running", step=5, total_steps=20, message="Training")
+    made.append_event(samples.step(5))
+    stopped: list[str] = []
+    monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
+    app = page("transfer", run="going")
+    assert "step 5 of 20" in app.get("progress")[0].proto.text
+    app.button(key="stop").click().run()
+    assert stopped == ["going"]
+
+
+def test_two_runs_are_compared_with_their_differing_settings():
+    finished_run("one", learning_rate=0.1)
+    finished_run("two", learning_rate=0.2)
+    app = page("runs", run="one", **{"with": "two"})
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 1
+    assert app.dataframe[-1].value["setting"].tolist() == ["learning_rate"]
+
+
+def test_a_stopped_run_says_how_to_measure_it():
+    made = runs.create_run({"method": "sft"}, run_id="short")
+    made.write_status("running")
+    made.write_results({"layers": {"teacher": 1, "student": 1}})
+    made.write_status("stopped", message="Stopped after step 3 of 20.")
+    app = page("behaviour", run="short")
+    assert not app.exception
+    assert app.code[0].value == "pkt evaluate short"
+
+
+def test_generations_can_be_narrowed_to_those_that_differ():
+    finished_run()
+    app = page("behaviour")
+    assert app.dataframe[-1].value["expected"].tolist() == ["x."]
+
+
+def test_every_parameter_name_is_used_once_and_escapes_are_complete():
+    assert len({p.value for p in state.Param}) == len(list(state.Param))
+    assert "](" not in widgets.plain("[x](y)")
+    assert widgets.spent(30) == "30 s"
+    assert widgets.left(None) == ""
+
+
+def test_the_recorded_comparison_that_is_broken_counts_as_missing(tmp_path):
+    path = tmp_path / "comparison.json"
+    assert loaders.read_json(path) is None
+    path.write_text("{")
+    assert loaders.read_json(path) is None
+    path.write_text(json.dumps({"a": 1}))
+    assert loaders.read_json(path) == {"a": 1}

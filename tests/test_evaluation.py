@@ -1,0 +1,135 @@
+"""Behaviour: figures against hand values, and recall that equals what greedy generation writes."""
+
+import math
+
+import fakes
+import pytest
+import torch
+from torch.testing import assert_close
+
+from pkt_core.evaluation.behaviour import answered_right, read_texts, recall
+from pkt_core.evaluation.generate import continuations
+from pkt_core.evaluation.statistics import paired_change, proportion, ratio
+from pkt_core.examples import Example, ExampleSet, demo_facts, encode, load_examples
+from pkt_core.errors import PromptError
+from pkt_core.models.vocabulary import match_vocabularies
+
+TEXTS = ["the quick brown fox", "Paris is a city in France.", "text", "numbers such as 1 2 3"]
+
+
+def test_recall_is_what_greedy_generation_writes(tmp_path):
+    model = fakes.loaded(tmp_path)
+    prompts = ["Paris is a", "the quick", "numbers such as 1"]
+    written = continuations(model, prompts, new_tokens=3)
+    right = [Example(p, w) for p, w in zip(prompts, written, strict=True) if encodable(model, p, w)]
+    wrong = [Example(e.prompt, " fox fox") for e in right]
+    assert right
+    assert all(answered_right(model, ExampleSet("right", tuple(right))))
+    assert not any(answered_right(model, ExampleSet("wrong", tuple(wrong))))
+
+
+def encodable(model, prompt, written):
+    """Random models write token sequences that the tokenizer may cut otherwise; those cannot be compared."""
+    whole = model.tokenizer(prompt + written)["input_ids"]
+    head = model.tokenizer(prompt)["input_ids"]
+    return whole[: len(head)] == head and len(whole) == len(head) + 3
+
+
+def test_bits_per_byte_and_divergence_have_their_hand_values(tmp_path):
+    teacher, student = fakes.loaded(tmp_path / "t"), fakes.loaded(tmp_path / "s", seed=1)
+    rows = teacher.layout.head.weight.shape[0]
+    match = match_vocabularies(teacher.tokenizer, student.tokenizer, rows, rows)
+    scores = read_texts({"after": student, "teacher": teacher}, TEXTS, match, batch_size=2)
+    bits, kl, same, positions, n_bytes = 0.0, 0.0, 0, 0, 0
+    for text in TEXTS:
+        ids = student.tokenizer(text)["input_ids"]
+        with torch.no_grad():
+            z_t, z_s = (m.model(input_ids=torch.tensor([ids])).logits[0] for m in (teacher, student))
+        for i in range(len(ids) - 1):
+            bits -= math.log2(torch.softmax(z_s[i], -1)[ids[i + 1]])
+            p, q = (torch.softmax(z[i][match.teacher_ids], -1).tolist() for z in (z_t, z_s))
+            kl += sum(a * math.log2(a / b) for a, b in zip(p, q, strict=True))
+            same += p.index(max(p)) == q.index(max(q))
+            positions += 1
+        n_bytes += len(text.encode()) - len(student.tokenizer.decode(ids[0]).encode())
+    found = scores["after"]
+    assert_close(found.bits_per_byte().value, bits / n_bytes, atol=1e-4, rtol=1e-4)
+    assert_close(found.kl().value, kl / positions, atol=1e-4, rtol=1e-4)
+    assert_close(found.top1().value, same / positions)
+    assert found.kl().low <= found.kl().value <= found.kl().high
+    assert scores["teacher"].kl().value == 0
+
+
+def test_different_tokenizers_are_not_compared_token_by_token(tmp_path):
+    teacher, student = fakes.loaded(tmp_path / "t"), fakes.loaded(tmp_path / "s", texts=["zebra quilt onyx"])
+    match = match_vocabularies(teacher.tokenizer, student.tokenizer, 320, 320)
+    scores = read_texts({"teacher": teacher, "after": student}, TEXTS, match)
+    assert scores["after"].positions == []
+    assert scores["after"].bits_per_byte().value > 0
+
+
+def test_wilson_and_mcnemar_have_published_values():
+    found = proportion(81, 263)  # Newcombe 1998, table I: 0.3080, Wilson 0.2553 to 0.3662
+    assert_close((found.value, found.low, found.high), (0.3080, 0.2553, 0.3662), atol=5e-5, rtol=0)
+    before = [False] * 10 + [True] * 5 + [True] * 20
+    after = [True] * 10 + [False] * 5 + [True] * 20
+    change = paired_change(before, after)
+    assert_close(change.difference, 5 / 35)
+    assert_close(change.p_value, 2 * sum(math.comb(15, k) for k in range(6)) / 2**15)
+    assert change.low < change.difference < change.high
+    same = paired_change(before, before)
+    assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_a_ratio_is_of_sums_and_not_a_mean_of_ratios():
+    found = ratio([1, 100], [1, 50])
+    assert_close(found.value, 101 / 51)
+
+
+def test_recall_counts():
+    found = recall([True, False, True, True])
+    assert (found["n"], found["correct"], found["rate"]) == (4, 3, 0.75)
+
+
+def test_demo_facts_are_split_and_their_prior_is_low():
+    sets = demo_facts()
+    assert list(sets) == ["demo/known-seen", "demo/known-unseen", "demo/unknown-seen", "demo/unknown-unseen"]
+    known = {(e.prompt, e.answer) for e in sets["demo/known-seen"].items}
+    assert not known & {(e.prompt, e.answer) for e in sets["demo/unknown-seen"].items}
+    for examples in sets.values():
+        assert 0 < examples.prior() < 0.1
+        assert all(e.answer.startswith(" ") and e.answer.endswith(".") for e in examples.items)
+
+
+def test_the_prior_is_taken_within_groups():
+    items = [Example("p", a, g) for a, g in [("x", "1"), ("x", "1"), ("y", "1"), ("z", "2")]]
+    assert ExampleSet("s", tuple(items)).prior() == 3 / 4
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.jsonl", "", "holds no example"),
+        ("a.jsonl", '{"prompt": "x"}', "example 1, lacks a prompt or an answer"),
+        ("a.jsonl", "{", "could not be read"),
+        ("a.txt", "x", "expected a .jsonl or .csv"),
+    ],
+)
+def test_bad_example_files_are_one_sentence(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(PromptError, match=words):
+        load_examples(str(tmp_path / name))
+    with pytest.raises(PromptError, match="There is no example set 'demo/nothing'"):
+        load_examples("demo/nothing")
+
+
+def test_examples_that_do_not_fit_are_refused():
+    with pytest.raises(PromptError, match="reads at most 4"):
+        encode(fakes.tokenizer(), [Example("one two three four five", " six")], 4)
+    with pytest.raises(PromptError, match="no answer token"):
+        encode(fakes.tokenizer(), [Example("one", "")], 64)
+
+
+def test_csv_examples(tmp_path):
+    (tmp_path / "a.csv").write_text("prompt,answer,group\nParis is in, France.,cities\n")
+    assert load_examples(str(tmp_path / "a.csv")).items == (Example("Paris is in", " France.", "cities"),)

@@ -1,0 +1,146 @@
+"""Loading and layout: every family is read through the same names, and what is no decoder is refused."""
+
+import json
+
+import fakes
+import pytest
+import torch
+from torch.testing import assert_close
+
+from pkt_core.activations import Capture
+from pkt_core.errors import LayerNotFound, ModelError
+from pkt_core.models import ModelRef, Site, load
+from pkt_core.models.layout import find_layout, validate
+from pkt_core.models.loading import folder_digest
+from pkt_core.models.sites import parse_site
+
+
+@pytest.mark.parametrize("family", fakes.FAMILIES)
+@torch.no_grad()
+def test_every_family_has_the_same_anatomy(tmp_path, family):
+    model = fakes.loaded(tmp_path, family)
+    assert (model.n_layers, model.d_model) == (3, 32)
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    sites = [Site(part, layer) for layer in range(3) for part in ("block_out", "block_delta", "attn_out", "mlp_out")]
+    with Capture(model, [Site("embed"), *sites]) as seen:
+        logits = model.model(input_ids=ids).logits
+    assert seen[Site("embed")].shape == (1, 5, 32)
+    for layer in range(3):
+        added = seen[Site("attn_out", layer)] + seen[Site("mlp_out", layer)]
+        assert_close(seen[Site("block_delta", layer)], added, atol=1e-5, rtol=1e-4)
+        if layer:  # what leaves one block enters the next
+            entered = seen[Site("block_out", layer)] - seen[Site("block_delta", layer)]
+            assert_close(entered, seen[Site("block_out", layer - 1)], atol=1e-5, rtol=1e-4)
+    assert_close(model.layout.logits(seen[Site("block_out", 2)]), logits, atol=1e-5, rtol=1e-4)
+    # The check above must be able to fail: an earlier layer read the same way gives other logits.
+    assert not torch.allclose(model.layout.logits(seen[Site("block_out", 1)]), logits, atol=1e-4)
+
+
+def test_hooks_are_gone_after_an_error(tmp_path):
+    model = fakes.loaded(tmp_path)
+    capture = Capture(model, [Site("block_out", 0)])
+    with pytest.raises(RuntimeError), capture:
+        raise RuntimeError
+    model.model(input_ids=torch.tensor([[1, 2]]))
+    assert capture.seen == {}
+
+
+def test_a_model_whose_blocks_do_not_add_up_offers_no_sublayers(tmp_path):
+    model = fakes.loaded(tmp_path, "granite")
+    assert not model.layout.sublayers
+    with pytest.raises(LayerNotFound, match="Use block_out or block_delta"):
+        model.require(Site("attn_out", 0))
+    assert model.require(Site("block_out", 0))
+
+
+def test_a_layer_that_does_not_exist_is_named_with_those_that_do(tmp_path):
+    with pytest.raises(LayerNotFound, match=r"has layers 0 to 2, got 7"):
+        fakes.loaded(tmp_path).require(Site("block_out", 7))
+
+
+def test_sites_read_as_they_are_written():
+    for site in (Site("embed"), Site("mlp_out", 3)):
+        assert parse_site(str(site)) == site
+    for wrong in ("block_out", "block_out.x", "hidden.3", "embed.1"):
+        with pytest.raises(LayerNotFound, match="expected|need"):
+            parse_site(wrong)
+
+
+def test_an_encoder_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="looks ahead.*encoder such as BERT"):
+        load(ModelRef(name=str(fakes.folder(tmp_path, "bert")), device="cpu"))
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path):
+    with pytest.raises(ModelError, match="There is no folder"):
+        load(ModelRef(name=str(tmp_path / "nowhere")))
+    with pytest.raises(ModelError, match="has no config.json"):
+        load(ModelRef(name=str(tmp_path)))
+
+
+def test_a_hub_id_without_a_hub_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="neither in the local Hugging Face cache nor could it be fetched"):
+        load(ModelRef(name="nobody/nothing"))
+
+
+def test_pickled_weights_are_refused(tmp_path):
+    fakes.folder(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="safetensors"):
+        load(ModelRef(name=str(tmp_path), device="cpu"))
+
+
+def test_missing_weights_are_an_error_and_not_random_numbers(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    fakes.folder(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="lacks weights for model.layers.1.mlp.up_proj.weight"):
+        load(ModelRef(name=str(tmp_path), device="cpu"))
+
+
+def test_a_damaged_weight_file_is_one_sentence(tmp_path):
+    fakes.folder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ModelError, match=r"no readable safetensors|could not be loaded"):
+        load(ModelRef(name=str(tmp_path), device="cpu"))
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path):
+    if torch.backends.mps.is_available():
+        pytest.skip("this machine has an mps device")
+    with pytest.raises(ModelError, match="Got device mps"):
+        load(ModelRef(name=str(fakes.folder(tmp_path)), device="mps"))
+
+
+def test_half_precision_files_load_as_asked(tmp_path):
+    torch.manual_seed(0)
+    model = fakes.AutoModelForCausalLM.from_config(fakes.config("qwen2", rows=352, tie_word_embeddings=True))
+    model.to(torch.bfloat16).save_pretrained(tmp_path)
+    fakes.tokenizer().save_pretrained(tmp_path)
+    loaded = load(ModelRef(name=str(tmp_path), device="cpu"))
+    assert loaded.dtype == torch.float32
+    assert loaded.layout.tied
+    assert load(ModelRef(name=str(tmp_path), device="cpu", dtype="bfloat16")).dtype == torch.bfloat16
+
+
+def test_the_digest_names_the_weights(tmp_path):
+    one = fakes.folder(tmp_path / "a")
+    same, other = fakes.folder(tmp_path / "b"), fakes.folder(tmp_path / "c", seed=1)
+    assert folder_digest(one) == folder_digest(same) != folder_digest(other)
+    config = json.loads((same / "config.json").read_text())
+    (same / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.1}))
+    assert folder_digest(one) != folder_digest(same)
+
+
+def test_validation_notices_a_wrong_norm(tmp_path):
+    model = fakes.loaded(tmp_path)
+    layout = find_layout(model.model)
+    assert validate(model.model, layout)
+    wrong = type(layout)(**{**layout.__dict__, "final_norm": None})
+    with pytest.raises(ModelError, match="does not give the model's logits"):
+        validate(model.model, wrong)

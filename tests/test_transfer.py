@@ -1,0 +1,182 @@
+"""Objectives against naive twins, and training on tiny models: what the plan names changes, and nothing else."""
+
+import fakes
+import pytest
+import reference_transfer as naive
+import torch
+from torch.testing import assert_close
+
+from pkt_core import stages
+from pkt_core.errors import LayerNotFound, PlanError, VocabularyMismatch
+from pkt_core.examples import Example, encode
+from pkt_core.models import LoadedModel, ModelRef
+from pkt_core.transfer.export import export_student, open_student
+from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.targets import supervised, teacher_targets
+from pkt_core.transfer.train import batches, train
+from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
+
+EXAMPLES = [Example(f"{city} is a city in", f" {country}.") for city, country in [("Paris", "France"), ("Rome", "Italy")]] * 4
+
+
+def rows(n=6, d=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(n, d, generator=generator), torch.randn(n, d, generator=generator)
+
+
+def test_objectives_are_their_formulas():
+    x, y = rows()
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    assert_close(float(layer_cosine(x, y)), naive.layer_cosine(x, y))
+    assert_close(float(output_cosine(x, labels)), naive.output_cosine(x, labels))
+    for temperature in (1.0, 2.0):
+        top = torch.log_softmax(y / temperature, -1).topk(5)
+        found = distillation_kl(x, top.values, top.indices, temperature)
+        assert_close(float(found), naive.kl(y, x, temperature))
+
+
+def test_output_cosine_ignores_scale_but_not_shift_and_cross_entropy_the_other_way_round():
+    x, _ = rows()
+    labels = torch.zeros(6, dtype=torch.long)
+    assert_close(output_cosine(3 * x, labels), output_cosine(x, labels))
+    assert abs(float(output_cosine(x + 1, labels) - output_cosine(x, labels))) > 0.01
+    assert_close(label_cross_entropy(x + 1, labels), label_cross_entropy(x, labels))
+    assert abs(float(label_cross_entropy(3 * x, labels) - label_cross_entropy(x, labels))) > 0.01
+
+
+def test_distillation_over_the_top_tokens_is_a_lower_bound_that_closes():
+    x, y = rows(d=50)
+    exact = naive.kl(y, x, 1.0)
+    found = []
+    for k in (1, 5, 20, 50):
+        top = torch.log_softmax(y, -1).topk(k)
+        found.append(float(distillation_kl(x, top.values, top.indices, 1.0)))
+    assert found == sorted(found)
+    assert found[0] < exact
+    assert_close(found[-1], exact, atol=1e-5, rtol=1e-4)
+
+
+def test_supervised_positions_predict_the_answer(tmp_path):
+    tokenizer = fakes.tokenizer()
+    (encoded,) = encode(tokenizer, [Example("Paris is a city in", " France.")], 64)
+    positions = supervised(encoded, "answer")
+    predicted = [encoded.ids[t + 1] for t in positions]
+    assert tokenizer.decode(predicted) == " France."
+    assert supervised(encoded, "all") == list(range(len(encoded.ids) - 1))
+
+
+def test_batches_are_seeded_and_cover_every_example():
+    assert list(batches(10, 4, 7, seed=3)) == list(batches(10, 4, 7, seed=3)) != list(batches(10, 4, 7, seed=4))
+    once = [i for batch in batches(10, 5, 2, seed=0) for i in batch]
+    assert sorted(once) == list(range(10))
+    assert all(len(batch) == 3 for batch in batches(3, 8, 4, seed=0))
+
+
+@pytest.fixture
+def pair(tmp_path) -> tuple[LoadedModel, LoadedModel]:
+    return fakes.loaded(tmp_path / "teacher", layers=4, width=48), fakes.loaded(tmp_path / "student", seed=1)
+
+
+def plan_for(pair, **more) -> TransferPlan:
+    teacher, student = pair
+    given = {"teacher_layer": 3, "student_layer": 2, "steps": 5, "batch_size": 4, "data": "mine.jsonl", **more}
+    return TransferPlan(teacher=teacher.ref, student=student.ref, **given)
+
+
+def run(pair, plan):
+    teacher, student = pair
+    match = stages.match(teacher, student)
+    plan.check(teacher, student, match)
+    encoded = encode(student.tokenizer, EXAMPLES, 64)
+    alignment = stages.alignment_map(plan.map, teacher, student, match, plan.seed)
+    targets = (
+        teacher_targets(teacher, encoded, plan, plan.teacher_layer, alignment)
+        if plan.uses_teacher
+        else stages.no_targets(encoded, plan)
+    )
+    before = fingerprints(student.model)
+    trainable = make_trainable(student, plan, plan.student_layer)
+    reports = list(train(student, trainable, plan, plan.student_layer, encoded, targets))
+    return before, trainable, reports
+
+
+@pytest.mark.parametrize("method", ["semalign-v1", "sft", "logit-kd"])
+def test_training_lowers_the_loss_and_changes_only_the_chosen_layer(pair, method):
+    plan = plan_for(pair, method=method, steps=20, student_layer=1)
+    before, trainable, reports = run(pair, plan)
+    assert len(reports) == 20
+    loss = [sum(v for k, v in r.terms.items() if k != "cross_entropy" or method == "sft") for r in reports]
+    assert loss[-1] < loss[0]
+    difference = changed(before, pair[1].model, trainable.parameters)
+    assert difference["outside_plan"] == 0
+    assert difference["tensors"] == len(trainable.parameters) > 0
+    after = fingerprints(pair[1].model)
+    assert {name for name in after if after[name] != before[name]} <= {n for n in after if ".layers.1." in n}
+
+
+def test_a_change_outside_the_plan_would_be_seen(pair):
+    before, trainable, _ = run(pair, plan_for(pair))
+    with torch.no_grad():
+        pair[1].layout.final_norm.weight.add_(1)
+    assert changed(before, pair[1].model, trainable.parameters)["outside_plan"] == 1
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
+    def weights(seed):
+        pair = fakes.loaded(tmp_path / "t", layers=4, width=48), fakes.loaded(tmp_path / "s", seed=1)
+        run(pair, plan_for(pair, seed=seed))
+        return fingerprints(pair[1].model)
+
+    assert weights(0) == weights(0) != weights(5)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox"])
+def test_lora_trains_adapters_alone_and_survives_a_trip_to_disk(tmp_path, family):
+    pair = fakes.loaded(tmp_path / "t", family, layers=4, width=48), fakes.loaded(tmp_path / "s", family, seed=1)
+    plan = plan_for(pair, adapter="lora", lora_rank=4)
+    _, trainable, _ = run(pair, plan)
+    student = pair[1]
+    assert all("lora_" in name for name, p in trainable.model.named_parameters() if p.requires_grad)
+    assert all(".2." in name for name, p in trainable.model.named_parameters() if p.requires_grad)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        trained = student.model(input_ids=ids).logits
+        export_student(tmp_path / "out", student, trainable, plan, layers=(3, 2), n_examples=8, digest="x")
+        opened = open_student(tmp_path / "out", plan)
+        assert_close(opened.model(input_ids=ids).logits, trained, atol=1e-4, rtol=1e-4)
+        untrained = fakes.loaded(tmp_path / "again", family, seed=1)
+        assert not torch.allclose(untrained.model(input_ids=ids).logits, trained, atol=1e-4)
+    assert "semalign-v1" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
+    teacher, student = pair
+    match = stages.match(teacher, student)
+    for more, error, words in [
+        ({"teacher_layer": 9}, LayerNotFound, "layers 0 to 3, got 9"),
+        ({"layer_weight": 0, "output_weight": 0}, PlanError, "nothing to train towards"),
+        ({"method": "sft", "map": "permuted"}, PlanError, "uses no alignment map"),
+    ]:
+        with pytest.raises(error, match=words):
+            plan_for(pair, **more).check(teacher, student, match)
+    other = fakes.loaded(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
+    with pytest.raises((PlanError, VocabularyMismatch), match="share"):
+        plan_for((teacher, other)).check(teacher, other, stages.match(teacher, other))
+    plan_for((teacher, other), method="sft").check(teacher, other, stages.match(teacher, other))
+
+
+def test_a_plan_says_what_is_wrong_with_a_field():
+    from pydantic import ValidationError
+
+    ref = ModelRef(name="x")
+    for wrong in ({"steps": 0}, {"learning_rate": -1}, {"method": "magic"}, {"unheard": 1}):
+        with pytest.raises(ValidationError):
+            TransferPlan(teacher=ref, student=ref, data="d", **wrong)
+
+
+def test_a_loss_that_explodes_is_reported(pair):
+    with torch.no_grad():
+        pair[1].layout.head.weight.fill_(float("nan"))
+    with pytest.raises(PlanError, match="no longer a number at step 1. Lower the learning rate"):
+        run(pair, plan_for(pair, method="sft"))
