@@ -89,6 +89,21 @@ def status_line(run: Any, status: Any) -> None:
                 st.code(loaders.log_tail(run.id) or "empty", language=None, wrap_lines=True)
 
 
+def live_status(run_id: str) -> None:
+    """The status, drawn again every second while the run goes on; the page once when it is over."""
+    going = not is_over(run_id)
+
+    @st.fragment(run_every=1.0 if going else None)
+    def live() -> None:
+        run = loaders.run(run_id)
+        status = run.status()
+        if going and status.state not in ("queued", "running"):
+            st.rerun()
+        status_line(run, status)
+
+    live()
+
+
 def halt(run_id: str) -> None:
     """Ask for the end; a run that cannot be asked says why on the page."""
     try:

@@ -132,6 +132,12 @@ def clicked_cell(key: str) -> tuple[int, int] | None:
     return None
 
 
+def clicked_row(key: str) -> int | None:
+    """Number of the row that was selected in the table of that key."""
+    rows = (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])
+    return int(rows[0]) if rows else None
+
+
 def tell(sentence: str) -> None:
     """Keep a sentence from a callback until the page is drawn."""
     st.session_state[TOLD] = sentence

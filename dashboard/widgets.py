@@ -130,6 +130,7 @@ def figure(
         "toImageButtonOptions": {"format": "svg", "filename": name},
     }
     extra: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+    extra |= {"width": "content"} if shown.layout.width else {}
     st.plotly_chart(shown, key=f"figure-{name}", config=config, alt=alt, **extra)
     st.caption(caption)
     with st.container(horizontal=True, gap="small"):

@@ -177,11 +177,11 @@ def transfer(
     """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
     from pydantic import ValidationError
 
-    from pkt_core.runs import create_run, open_run
+    from pkt_core.runs import create_run
     from pkt_core.transfer.plan import TransferPlan
 
     if run is not None:
-        opened = open_run(run)
+        opened = named_run(run)
     else:
         chosen = find_pair(pair, teacher, student, device, dtype)
         examples = data or chosen.examples
@@ -223,6 +223,13 @@ def transfer(
     deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 
 
+def named_run(run: str) -> Any:
+    """A run by id, or by folder where the name is a path."""
+    from pkt_core.runs import open_run
+
+    return open_run(Path(run) if os.sep in run else run)
+
+
 def carry_out(run: Any, what: str) -> dict[str, Any]:
     """Run a stage of the pipeline in its run folder, its status kept true whatever happens."""
     from pkt_core import pipeline
@@ -238,7 +245,7 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
             bar(stage, done)
             if stage != said:
                 said = stage
-                run.write_status("running", message=stage)
+                run.write_status("running", message=stage, fraction=done)
 
         try:
             progress("Starting", 0.0)
@@ -312,9 +319,7 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
 @app.command()
 def evaluate(run: RunName, as_json: Json = None) -> None:
     """Measure a finished run again: teacher, student before and student after."""
-    from pkt_core.runs import open_run
-
-    opened = open_run(run)
+    opened = named_run(run)
     results = carry_out(opened, "evaluate")
     deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 
@@ -341,9 +346,7 @@ def report(
 ) -> None:
     """Write a run as one HTML page that opens offline."""
     from pkt_core.report.writeup import write_report
-    from pkt_core.runs import open_run
-
-    opened = open_run(run)
+    opened = named_run(run)
     path = write_report(opened, out or opened.folder / "report.html")
     deliver({"run": opened.id, "report": str(path)}, as_json, lambda: Console().print(f"Wrote {path}"))
 

@@ -23,7 +23,6 @@ from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
 from pkt_core.transfer.export import export_student
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.targets import teacher_targets
 from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
@@ -116,8 +115,7 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
     """Carry out a plan inside its run folder; stops between two steps when the run is asked to. Then evaluate it."""
     progress("Loading both models", 0.0)
     teacher, student = load(plan.teacher), load(stages.trainable_ref(plan.student))
-    match = stages.match(teacher, student)
-    plan.check(teacher, student, match)
+    plan.check(teacher, student, stages.match(teacher, student))
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
     encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
 
@@ -127,17 +125,7 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
 
     progress("Recording what the teacher says", 0.1)
     began = time.monotonic()
-    alignment = stages.alignment_map(plan.map, teacher, student, match, plan.seed)
-    targets = stages.no_targets(encoded, plan)
-    if plan.uses_teacher:
-        targets = teacher_targets(
-            teacher,
-            encoded,
-            plan,
-            teacher_layer,
-            alignment,
-            progress=lambda done: progress("Recording what the teacher says", 0.1 + 0.1 * done),
-        )
+    targets = stages.targets(plan, teacher, student, teacher_layer, encoded, progress)
     seconds = {"targets": time.monotonic() - began}
     del teacher  # its targets are all that training needs: the memory is the student's now
     stages.release()
@@ -147,8 +135,9 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
     probe = stages.Probe(plan, student)
     for report in train(student, trainable, plan, student_layer, encoded, targets):
         run.append_event({"kind": "step", **stages.event(report), **probe(report.step)})
-        run.write_status("running", step=report.step, total_steps=report.total)
-        progress("Training", 0.2 + 0.5 * report.step / report.total)
+        done = 0.2 + 0.5 * report.step / report.total
+        run.write_status("running", step=report.step, total_steps=report.total, fraction=done)
+        progress("Training", done)
         if run.stop_requested():
             break
     seconds["training"] = report.seconds

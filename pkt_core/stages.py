@@ -46,7 +46,7 @@ from pkt_core.similarity.measures import measure
 from pkt_core.store import fingerprint
 from pkt_core.transfer.export import open_student
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.targets import Targets, row_starts
+from pkt_core.transfer.targets import Targets, row_starts, teacher_targets
 from pkt_core.transfer.train import StepReport
 
 Progress = Callable[[str, float], None]
@@ -250,8 +250,25 @@ def trainable_ref(ref: ModelRef) -> ModelRef:
     return ref.model_copy(update={"dtype": "float32"}) if ref.dtype == "auto" else ref
 
 
-def no_targets(encoded: list[Encoded], plan: TransferPlan) -> Targets:
-    return Targets(row_starts(encoded, plan.positions), {})
+def targets(
+    plan: TransferPlan,
+    teacher: LoadedModel,
+    student: LoadedModel,
+    layer: int,
+    encoded: list[Encoded],
+    progress: Progress,
+) -> Targets:
+    """What the method needs of the teacher: mapped activations, next-token distributions, or nothing."""
+    if not plan.uses_teacher:
+        return Targets(row_starts(encoded, plan.positions), {})
+    alignment = None
+    if plan.method == "semalign-v1":
+        alignment = alignment_map(plan.map, teacher, student, match(teacher, student), plan.seed)
+
+    def said(done: float) -> None:
+        progress("Recording what the teacher says", 0.1 + 0.1 * done)
+
+    return teacher_targets(teacher, encoded, plan, layer, alignment, progress=said)
 
 
 def release() -> None:

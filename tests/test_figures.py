@@ -83,8 +83,8 @@ def test_recomposition_shows_every_control_and_the_expected_value_on_the_axes_of
     figure = FIGURES["recomposition"]()
     for axis in ("x", "x2"):
         names = {trace.name for trace in figure.data if trace.xaxis == axis and trace.name}
-        assert {"activations", "Gaussian noise", "random token embeddings"} <= names
-    assert sum("expected of noise" in a.text for a in figure.layout.annotations) == 2
+        assert {"own semantic bases", "random bases", "input embeddings as bases"} <= names
+    assert sum("expected of random" in a.text for a in figure.layout.annotations) == 2
 
 
 def test_a_pair_off_the_rule_is_drawn_dashed_and_one_on_it_is_not():

@@ -13,7 +13,7 @@ from pkt_core.models import LoadedModel, ModelRef
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.targets import supervised, teacher_targets
+from pkt_core.transfer.targets import supervised
 from pkt_core.transfer.train import batches, train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
@@ -86,15 +86,9 @@ def plan_for(pair, **more) -> TransferPlan:
 
 def run(pair, plan):
     teacher, student = pair
-    match = stages.match(teacher, student)
-    plan.check(teacher, student, match)
+    plan.check(teacher, student, stages.match(teacher, student))
     encoded = encode(student.tokenizer, EXAMPLES, 64)
-    alignment = stages.alignment_map(plan.map, teacher, student, match, plan.seed)
-    targets = (
-        teacher_targets(teacher, encoded, plan, plan.teacher_layer, alignment)
-        if plan.uses_teacher
-        else stages.no_targets(encoded, plan)
-    )
+    targets = stages.targets(plan, teacher, student, plan.teacher_layer, encoded, lambda *_: None)
     before = fingerprints(student.model)
     trainable = make_trainable(student, plan, plan.student_layer)
     reports = list(train(student, trainable, plan, plan.student_layer, encoded, targets))

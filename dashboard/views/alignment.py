@@ -78,15 +78,22 @@ def show() -> None:
             return
         grid = found["grid"]
         widgets.answer(sentences.where(found), recorded=recorded)
-        teacher, student = selection.layer_controls(found)
-        st.markdown(widgets.plain(sentences.cell(grid, teacher, student)))
-        widgets.figure(
-            figures.similarity_heatmap(grid, pairing=found["pairing"], chosen=(teacher, student)),
-            captions.HEATMAP, tables.grid_table(grid), HEATMAP, on_select=picked,
-            alt=f"Heatmap of similarity by teacher and student layer; highest at {figures.best_cell(grid)[:2]}",
-        )  # fmt: skip
+        narrow = found["student"]["n_layers"] <= figures.SQUARE_UP_TO
+        picture, words = st.columns([3, 2], gap="large") if narrow else (st.container(), st.container())
+        with words:
+            teacher, student = selection.layer_controls(found)
+            st.markdown(widgets.plain(sentences.cell(grid, teacher, student)))
+            st.caption(how_measured(found))
+        with picture:
+            widgets.figure(
+                figures.similarity_heatmap(grid, pairing=found["pairing"], chosen=(teacher, student)),
+                captions.HEATMAP,
+                tables.grid_table(grid),
+                HEATMAP,
+                on_select=picked,
+                alt=f"Heatmap of similarity by teacher and student layer; highest at {figures.best_cell(grid)[:2]}",
+            )
         advanced()
-        st.caption(how_measured(found))
         st.subheader("Which layer should teach which?", anchor=False)
         if found["attribution"] is None:
             st.caption(

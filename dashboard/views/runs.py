@@ -14,6 +14,8 @@ from dashboard.state import Param
 from pkt_core.errors import PktError, StoreError
 from pkt_core.report import captions, figures, tables
 
+TABLE = "runs-table"
+
 
 def command_of(run: Any) -> str:
     """The command that made a run, from its results, else from its plan."""
@@ -42,11 +44,17 @@ def listing(listed: list[Any]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def opened_by_click(ids: list[str]) -> None:
+    """A selected row opens its run."""
+    if (row := state.clicked_row(TABLE)) is not None and row < len(ids):
+        state.open_run(ids[row])
+
+
 def opened(run_id: str) -> None:
     """One run: status, the command that made it, and downloads."""
     run = loaders.run(run_id)
     status = run.status()
-    run_parts.status_line(run, status)
+    run_parts.live_status(run_id)
     widgets.command(command_of(run), "The command that made it")
     one, two, three, four, five = st.columns(5)
     one.page_link("views/behaviour.py", label="What changed?", icon=":material/quiz:")
@@ -166,7 +174,17 @@ def show() -> None:
             "when": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm"),
             "recorded": st.column_config.CheckboxColumn("recorded"),
         }
-        st.dataframe(listing(listed), hide_index=True, column_config=config, alt="All runs, newest first")
+        ids = [run.id for run in listed]
+        st.dataframe(
+            listing(listed),
+            hide_index=True,
+            column_config=config,
+            key=TABLE,
+            on_select=lambda: opened_by_click(ids),
+            selection_mode="single-row",
+            alt="All runs, newest first",
+        )
+        st.caption("Click the box at the left of a row to open that run.")
         chosen = run_parts.run_choice("Open", Param.RUN)
         if chosen is None:
             return

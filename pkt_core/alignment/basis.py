@@ -49,6 +49,8 @@ def semantic_basis(
     gram = sum(part.double().T @ part.double() for part in weight.split(CHUNK))
     assert isinstance(gram, Tensor)
     d = gram.shape[0]
+    if not bool(torch.isfinite(gram).all()):
+        raise ModelError("The unembedding holds values that are not numbers. Check the model's files and precision.")
     eigenvalues = torch.linalg.eigvalsh(gram)
     gram_ridged = gram + ridge * eigenvalues.mean() * torch.eye(d, dtype=gram.dtype, device=gram.device)
     factor, info = torch.linalg.cholesky_ex(gram_ridged)

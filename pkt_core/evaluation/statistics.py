@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
@@ -33,7 +34,7 @@ def proportion(correct: int, n: int) -> Estimate:
     return Estimate(correct / n, float(low), float(high), n)
 
 
-def ratio(numerators: Sequence[float], denominators: Sequence[float], seed: int = 0) -> Estimate:
+def ratio(numerators: ArrayLike, denominators: ArrayLike, seed: int = 0) -> Estimate:
     """Sum over sum, with a percentile bootstrap over items, for rates such as bits per byte."""
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
     found = bootstrap(

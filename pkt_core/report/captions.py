@@ -8,9 +8,9 @@ HEATMAP = (
     "prompts stays below 95 times in 100. A best cell at or under that mark would refute any agreement."
 )
 RECOMPOSITION = (
-    "How well an activation is rebuilt from the vocabulary's semantic bases. Read the distance between the solid line and the "
-    "dashed ones, not its height: random vectors of the same width score high too. A solid line that runs inside the controls "
-    "would refute that this layer speaks the vocabulary's language."
+    "How parallel a layer's activations are to their recomposition from the vocabulary's semantic bases. Read the distance "
+    "between the solid line and the dashed ones, not its height: as many random bases score high too. A solid line at or "
+    "below the random one would refute that the vocabulary is a special frame for this layer."
 )
 ATTRIBUTION = (
     "How much the answer's loss moves with each teacher layer (gradient times activation, whiskers are 95 % bootstrap "

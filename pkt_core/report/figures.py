@@ -4,6 +4,7 @@ They are written in `figures_alignment`, `figures_latent` and `figures_transfer`
 """
 
 from pkt_core.report.figures_alignment import (
+    SQUARE_UP_TO,
     attribution_figure,
     best_cell,
     noise_level,
@@ -14,6 +15,7 @@ from pkt_core.report.figures_latent import latent_figure
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
 
 __all__ = [
+    "SQUARE_UP_TO",
     "attribution_figure",
     "behaviour_figure",
     "best_cell",

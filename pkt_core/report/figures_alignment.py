@@ -16,6 +16,7 @@ from plotly.subplots import make_subplots
 from pkt_core.report import look
 
 Json = Mapping[str, Any]
+SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
 WRITTEN_UP_TO = 150  # cells; larger grids show their numbers on hover only
 
 
@@ -85,6 +86,7 @@ def similarity_heatmap(
     look.finish(
         figure, height=min(760, max(380, 56 * n_teacher + 120)), x="Student layer (from 0)", y="Teacher layer (from 0)"
     )
+    figure.update_layout(width=min(1500, 110 * n_student + 260) if n_student <= SQUARE_UP_TO else None)
     step_x, step_y = max(1, n_student // 16), max(1, n_teacher // 16)
     figure.update_xaxes(
         tickmode="array",
@@ -135,15 +137,14 @@ def cells(grid: Json, values: np.ndarray) -> go.Scatter:
 
 
 CURVES = {  # name in the result -> label, colour, dash
-    "real": ("activations", look.TEACHER, "solid"),
-    "permuted": ("bases of shuffled tokens", look.ACCENT, "dashdot"),
-    "embedding_rows": ("random token embeddings", look.BEFORE, "dash"),
-    "gaussian": ("Gaussian noise", look.CONTROL, "dot"),
+    "real": ("own semantic bases", look.TEACHER, "solid"),
+    "embedding_rows": ("input embeddings as bases", look.BEFORE, "dash"),
+    "gaussian": ("random bases", look.CONTROL, "dot"),
 }
 
 
 def recomposition_figure(recomposition: Json) -> go.Figure:
-    """Recomposition cosine by layer for both models, with what the same computation gives on meaningless vectors."""
+    """Recomposition cosine by layer for both models, with what the same computation gives on meaningless bases."""
     figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=["Teacher", "Student"])
     for column, side in enumerate(("teacher", "student"), 1):
         curves = recomposition[side]
@@ -173,8 +174,9 @@ def recomposition_figure(recomposition: Json) -> go.Figure:
             figure.add_hline(
                 y=float(curves["closed_form"]),
                 line={"color": look.CONTROL, "width": 1},
+                annotation_position="top left",
                 annotation={
-                    "text": f"expected of noise {look.number(float(curves['closed_form']))}",
+                    "text": f"expected of random {look.number(float(curves['closed_form']))}",
                     "font": {"size": 12},
                 },
                 row=1,
@@ -185,7 +187,7 @@ def recomposition_figure(recomposition: Json) -> go.Figure:
     figure.update_xaxes(
         dtick=max(1, max(len(recomposition[side]["real"]["mean"]) for side in ("teacher", "student")) // 12)
     )
-    return figure.update_yaxes(title={"text": "Recomposition cosine (−1..1)"}, col=1)
+    return figure.update_yaxes(title={"text": "Recomposition cosine (0..1)"}, col=1)
 
 
 def attribution_figure(
@@ -260,7 +262,7 @@ def attribution_figure(
         col=1,
     )
     figure.update_yaxes(showgrid=False, zeroline=False, col=2)
-    figure.update_xaxes(title={"text": "Attribution (mean |gradient × activation|, nats)"}, col=1)
+    figure.update_xaxes(title={"text": "Attribution (nats, mean |Σ gradient × activation|)"}, col=1)
     return figure.update_xaxes(
         title={"text": "Pairing"},
         range=[-0.25, 1.25],

@@ -42,7 +42,7 @@ def latent_figure(latent: Json, *, colour: str = "neighbour overlap", linked: bo
                 "outlinewidth": 0,
             }
             figure.add_trace(points(side, xy, rows, marker | {"colorbar": bar}, name=side))
-        figure.update_traces(marker_line={"width": 0.5, "color": look.CONTROL}, selector={"mode": "markers"})
+        figure.update_traces(marker_line={"width": 0.8, "color": look.CONTROL}, selector={"mode": "markers"})
     elif colour == "model":
         for side, xy in places.items():
             figure.add_trace(

@@ -32,8 +32,9 @@ CATEGORIES = [
 GRID = "rgba(128,132,145,0.25)"
 SYMBOLS = {"teacher": "circle", "before": "diamond-open", "after": "square", "control": "x-thin-open"}
 
-# Cividis (Nunez, Anderton, Renslow 2018): even in lightness, and read alike with and without colour blindness.
-SEQUENTIAL = "Cividis"
+# Cividis (Nunez, Anderton, Renslow 2018): even in lightness, and read alike with and without colour blindness. Its two
+# ends are left out, because they vanish on dark and on white pages.
+SEQUENTIAL = sample_colorscale("Cividis", [0.18 + 0.76 * i / 15 for i in range(16)])
 # Orange to blue through a neutral grey: after Brewer's PuOr and Blues, told apart under all common colour blindness.
 DIVERGING = ["#7f3b08", "#b35806", "#f1a340", "#fee0b6", "#f4f4f4", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
 

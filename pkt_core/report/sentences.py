@@ -46,7 +46,7 @@ def compatible(comparison: Json) -> str:
 def where(comparison: Json) -> str:
     """How much of the grid stands above noise, and where it is highest."""
     grid, level = comparison["grid"], noise_level(comparison["grid"])
-    flat = [value for row in grid["values"] for value in row]
+    flat = [value for row in grid["values"] for value in row if value is not None]
     if level is None:
         return f"{agreement(grid)[0].upper()}{agreement(grid)[1:]}."
     above = sum(value > level for value in flat)

@@ -58,12 +58,12 @@ def teacher_targets(
     encoded: Sequence[Encoded],
     plan: TransferPlan,
     layer: int,
-    alignment: AlignmentMap,
+    alignment: AlignmentMap | None,
     *,
     batch_size: int = 32,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Targets:
-    """Run the teacher over the data once. Tensors are on the CPU, float32 (ids: int64)."""
+    """Run the teacher over the data once: mapped states where there is a map, else its most likely tokens. Tensors are on the CPU, float32 (ids: int64)."""
     site = Site(plan.part, layer)
     parts: dict[str, list[Tensor]] = {}
     with Capture(teacher, [site]) as seen:
@@ -76,7 +76,7 @@ def teacher_targets(
             logits = forward_ids(teacher, ids, mask)
             for i, example in enumerate(batch):
                 at = torch.tensor(supervised(example, plan.positions), device=logits.device)
-                if plan.method == "semalign-v1":
+                if alignment is not None:
                     parts.setdefault("states", []).append(alignment(seen[site][i, at].float().cpu()))
                 else:
                     log_probs = torch.log_softmax(logits[i, at].float() / plan.temperature, dim=-1)

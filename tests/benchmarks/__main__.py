@@ -20,7 +20,6 @@ from pkt_core.models import LoadedModel, load
 from pkt_core.pipeline import silent
 from pkt_core.prompts import load_prompts
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.targets import teacher_targets
 from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import make_trainable
 
@@ -78,8 +77,7 @@ def main() -> None:
 
     plan = TransferPlan(teacher=pair.teacher, student=pair.student, data="demo/unknown-seen", steps=20, teacher_layer=5, student_layer=2)
     encoded = encode(student.tokenizer, load_examples(plan.data).items, 256)
-    alignment = stages.alignment_map("semantic", teacher, student, stages.match(teacher, student), 0)
-    targets = teacher_targets(teacher, encoded, plan, 5, alignment)
+    targets = stages.targets(plan, teacher, student, 5, encoded, silent)
     trainable = make_trainable(student, plan, 2)
 
     def cached() -> None:
@@ -88,11 +86,11 @@ def main() -> None:
 
     def teacher_in_the_loop() -> None:
         chosen = encoded[: plan.steps * plan.batch_size]
-        teacher_targets(teacher, chosen, plan, 5, alignment)
+        stages.targets(plan, teacher, student, 5, chosen, silent)
         cached()
 
     sft = plan.model_copy(update={"method": "sft"})
-    none = stages.no_targets(encoded, sft)
+    none = stages.targets(sft, teacher, student, 5, encoded, silent)
     ratio("20 steps with the teacher in the loop against cached targets", teacher_in_the_loop, cached, aim="(aim: at least 3)")
     ratio(
         "20 steps of semalign-v1 against plain fine-tuning of the same layer",
