@@ -130,16 +130,22 @@ def choose_dtype(dtype: DType, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def require_folder(folder: Path) -> None:
+    """Raises ModelError where there is no Hugging Face model folder."""
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}. Give an existing Hugging Face model folder or a hub id.")
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
+        )
+
+
 def load_config(ref: ModelRef) -> Any:
     """The model's configuration, without its weights. Raises ModelError in one sentence for whatever is wrong."""
     from transformers import AutoConfig
 
-    if ref.folder is not None and not ref.folder.is_dir():
-        raise ModelError(f"There is no folder {ref.name}. Give an existing Hugging Face model folder or a hub id.")
-    if ref.folder is not None and not (ref.folder / "config.json").is_file():
-        raise ModelError(
-            f"{ref.name} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
-        )
+    if ref.folder is not None:
+        require_folder(ref.folder)
     try:
         config = AutoConfig.from_pretrained(str(ref.folder or ref.name), revision=ref.revision)
     except Exception as error:
@@ -224,10 +230,10 @@ def model_digest(ref: ModelRef) -> str:
 
     Hub models are named by their commit, local folders by their content. Raises ModelError where there is no model.
     """
-    config = load_config(ref)
-    if ref.folder is None:
-        return f"{ref.name}@{getattr(config, '_commit_hash', None) or ref.revision or 'main'}"
-    return folder_digest(ref.folder)
+    if ref.folder is not None:
+        require_folder(ref.folder)
+        return folder_digest(ref.folder)
+    return f"{ref.name}@{getattr(load_config(ref), '_commit_hash', None) or ref.revision or 'main'}"
 
 
 def file_digest(path: Path) -> str:

@@ -64,7 +64,7 @@ def shared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def neighbour_overlap(
-    teacher: Float[Tensor, "n d1"], student: Float[Tensor, "n d2"], k: int = NEIGHBOURS
+    teacher: Float[Tensor, "n d1"], student: Float[Tensor, "m d2"], k: int = NEIGHBOURS
 ) -> Float[Tensor, n]:
     """Per prompt, share of the k nearest prompts (cosine, centred) that both spaces agree on, 0..1; chance k / (n - 1)."""
     checked(teacher, student)
@@ -78,7 +78,7 @@ def one_size(points: Tensor) -> np.ndarray:
 
 
 def project_together(
-    teacher: Float[Tensor, "n d"], student: Float[Tensor, "n d"], *, method: Literal["pca", "umap"], seed: int
+    teacher: Float[Tensor, "n d"], student: Float[Tensor, "m d"], *, method: Literal["pca", "umap"], seed: int
 ) -> Projection:
     """One PCA or UMAP of both clouds, in student space; the same picture for the same seed.
 
