@@ -1,6 +1,8 @@
-"""The dashboard's entry point: page settings and navigation. Start it with `streamlit run dashboard/app.py`."""
+"""The dashboard's entry point: page settings, navigation, the bar that is always there. Start it with `streamlit run dashboard/app.py`."""
 
 import streamlit as st
+
+from dashboard import sidebar
 
 ICON = (  # drawn here, because Streamlit fetches named icons for the tab from the network
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="10" cy="16" r="8" fill="#2f7fc1"/>'
@@ -8,7 +10,7 @@ ICON = (  # drawn here, because Streamlit fetches named icons for the tab from t
 )
 
 st.set_page_config(page_title="pkt: knowledge between models", page_icon=ICON, layout="wide")
-st.navigation(
+page = st.navigation(
     {
         "See": [
             st.Page(
@@ -28,4 +30,6 @@ st.navigation(
             st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
         ],
     }
-).run()
+)
+sidebar.draw()
+page.run()

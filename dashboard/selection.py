@@ -82,6 +82,7 @@ def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
     ships = bool(loaders.pair_names().get(name, {}).get("bundled"))
     task = loaders.ask("compare", request) if ships else loaders.known("compare", request)
     if task is None:
+        loaders.engine().warm()
         widgets.empty(
             "Not compared yet",
             f"{why} Reading both models over the prompts takes seconds for small models, minutes for large ones.".strip(),
@@ -103,26 +104,11 @@ def compared() -> dict[str, Any] | None:
     return task.result if task else None
 
 
-def layer_controls(found: dict[str, Any]) -> tuple[int, int]:
-    """The two layer controls side by side."""
-    left, right = st.columns(2)
-    with left:
-        teacher = widgets.layer_choice(
-            "Teacher layer", found["teacher"]["n_layers"], int(found["chosen"][0]), Param.TEACHER_LAYER
-        )
-    with right:
-        student = widgets.layer_choice(
-            "Student layer", found["student"]["n_layers"], int(found["chosen"][1]), Param.STUDENT_LAYER
-        )
+def layers(found: dict[str, Any]) -> tuple[int, int]:
+    """The chosen pair of layers: from the controls or a click, else what attribution and pairing suggest."""
+    sides = ((Param.TEACHER_LAYER, "teacher"), (Param.STUDENT_LAYER, "student"))
+    teacher, student = (
+        state.whole(param, int(suggested), 0, found[side]["n_layers"] - 1)
+        for (param, side), suggested in zip(sides, found["chosen"], strict=True)
+    )
     return teacher, student
-
-
-def bar() -> None:
-    """One line that says what the page looks at, with the way to change it."""
-    request = pair_request()
-    if request["pair"] == CUSTOM:
-        title = f"{request['teacher'] or 'no teacher'} to {request['student'] or 'no student'}"
-    else:
-        title = loaders.pair_names()[request["pair"]]["title"]
-    shown = prompts_request().get("prompts", OWN_LINES)
-    st.caption(f"Pair: {widgets.plain(title)} · prompts: {widgets.plain(shown)} · change them on the page Pair")

@@ -21,7 +21,6 @@ BIND = "query-params"
 
 def head(question: str, promise: str) -> None:
     """The page's one question and what it shows."""
-    state.remember_link()
     st.title(question, anchor=False)
     st.caption(promise)
 
@@ -70,16 +69,20 @@ def choice(
     return picked
 
 
-def layer_choice(label: str, n: int, suggested: int, param: Param) -> int:
-    """A layer from 0, or `auto` for the suggested one."""
-    names = [state.AUTO, *map(str, range(n))]
-    if str(state.value(param, state.AUTO)) not in names and state.held(param):
+def layer_choice(label: str, n: int | None, param: Param) -> None:
+    """A layer from 0, or `auto`; `n` layers, or None where they are not known yet and what the link says is believed."""
+    held = str(state.value(param, state.AUTO))
+    known = [*map(str, range(n))] if n is not None else [held] * held.isdecimal()
+    if held not in (state.AUTO, *known) and state.held(param):
         state.forget(param)  # a layer of a deeper model that was chosen before
     picked = st.selectbox(
-        f"{label} (auto is {suggested})", names, key=param.value, bind=BIND, help="Layers are counted from 0."
+        label,
+        [state.AUTO, *known],
+        key=param.value,
+        bind=BIND,
+        help="Counted from 0. A click in the heatmap of Alignment sets both.",
     )
     told(param, picked)
-    return suggested if picked == state.AUTO else int(picked)
 
 
 def switch(label: str, options: Sequence[str], param: Param, *, default: str, help: str | None = None) -> str:
@@ -123,9 +126,10 @@ def figure(
     zoom: bool = False,
 ) -> None:
     """A figure with its caption and its downloads: HTML that opens offline, and the numbers as CSV."""
+    buttons = ["toImage", "zoom2d", "pan2d", "resetScale2d"] if zoom else ["toImage"]
     config = {
         "displaylogo": False,
-        "displayModeBar": "hover",
+        "modeBarButtons": [buttons],
         "scrollZoom": zoom,
         "toImageButtonOptions": {"format": "svg", "filename": name},
     }

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -31,19 +31,30 @@ app = typer.Typer(
 )
 people = Console(stderr=True)  # standard output is for results alone, so that it can be piped
 
+PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
 PairName = Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")]
 Teacher = Annotated[str | None, typer.Option(help="Hub id or local folder; with --student instead of --pair.")]
 Student = Annotated[str | None, typer.Option(help="Hub id or local folder; with --teacher instead of --pair.")]
-DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-DTypeName = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
-Json = Annotated[str | None, typer.Option("--json", help="Write the result as JSON to this path, or - for standard output.")]
+DeviceName = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where models are held.")]
+DTypeName = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision they are held in.")
+]
+Json = Annotated[
+    str | None, typer.Option("--json", help="Write the result as JSON to this path, or - for standard output.")
+]
 RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run folder.")]
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float], None]]:
     """A bar with time left on standard error; nothing where that is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda stage, done: bar.update(task, description=stage, completed=done)
@@ -70,15 +81,12 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
     show()
 
 
-def find_pair(name: str, teacher: str | None, student: str | None, device: str, dtype: str) -> Any:
+def find_pair(name: str, teacher: str | None, student: str | None, device: Any, dtype: Any) -> Any:
     from pkt_core.catalog import availability, custom_pair, pair
 
     if (teacher is None) != (student is None):
         raise PlanError("Got only one of --teacher and --student; expected both, or --pair.")
     chosen = custom_pair(teacher, student) if teacher and student else pair(name)
-    for given, allowed in ((device, ("auto", "cpu", "cuda", "mps")), (dtype, ("auto", "float32", "bfloat16", "float16"))):
-        if given not in allowed:
-            raise PlanError(f"Got {given!r}; expected one of {', '.join(allowed)}.")
     chosen = chosen.held(device, dtype)
     if problem := availability(chosen):
         raise PlanError(problem)
@@ -102,8 +110,8 @@ def compare(
     student: Student = None,
     prompts: Annotated[str | None, typer.Option(help="Bundled prompt set or a .txt, .jsonl or .csv file.")] = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many prompts.")] = 512,
-    pooling: Annotated[str, typer.Option(help="last, mean or tokens.")] = "mean",
-    part: Annotated[str, typer.Option(help="block_out, block_delta, attn_out or mlp_out.")] = "block_out",
+    pooling: Annotated[Literal["last", "mean", "tokens"], typer.Option(help="What one vector stands for.")] = "mean",
+    part: Annotated[PartName, typer.Option(help="Which activation.")] = "block_out",
     permutations: Annotated[int, typer.Option(min=20, help="Draws of the permutation null.")] = 200,
     seed: int = 0,
     device: DeviceName = "auto",
@@ -113,8 +121,6 @@ def compare(
     """Similarity of every teacher layer with every student layer, with its null; recomposition; attribution."""
     from pkt_core.pipeline import compare
 
-    if pooling not in ("last", "mean", "tokens"):
-        raise PlanError(f"Got pooling {pooling!r}; expected last, mean or tokens.")
     chosen = find_pair(pair, teacher, student, device, dtype)
     with progress_bar() as progress:
         found = compare(
@@ -148,7 +154,9 @@ def transfer(
     pair: PairName = "demo",
     teacher: Teacher = None,
     student: Student = None,
-    method: Annotated[str, typer.Option(help="semalign-v1, sft or logit-kd.")] = "semalign-v1",
+    method: Annotated[
+        Literal["semalign-v1", "sft", "logit-kd"], typer.Option(help="How the student is taught.")
+    ] = "semalign-v1",
     data: Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     steps: Annotated[int, typer.Option(min=1)] = 300,
@@ -156,13 +164,17 @@ def transfer(
     learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
     teacher_layer: Annotated[int | None, typer.Option(min=0, help="From 0; left out: by attribution.")] = None,
     student_layer: Annotated[int | None, typer.Option(min=0, help="From 0; left out: by pairing.")] = None,
-    map: Annotated[str, typer.Option(help="semantic, or the controls permuted and random.")] = "semantic",
-    part: Annotated[str, typer.Option(help="block_delta, block_out, attn_out or mlp_out.")] = "block_delta",
-    scope: Annotated[str, typer.Option(help="layer (the paired one) or all.")] = "layer",
-    adapter: Annotated[str, typer.Option(help="full or lora.")] = "full",
+    map: Annotated[
+        Literal["semantic", "permuted", "random"], typer.Option(help="Alignment map; permuted and random are controls.")
+    ] = "semantic",
+    part: Annotated[PartName, typer.Option(help="Which activation is matched.")] = "block_delta",
+    scope: Annotated[Literal["layer", "all"], typer.Option(help="What trains: the paired layer, or all.")] = "layer",
+    adapter: Annotated[Literal["full", "lora"], typer.Option(help="All of its parameters, or LoRA.")] = "full",
     layer_weight: Annotated[float, typer.Option(help="Of semalign-v1's layer term; 0 leaves the output term.")] = 1.0,
     output_weight: Annotated[float, typer.Option(help="Of semalign-v1's output term; 0 leaves the layer term.")] = 1.0,
-    task: Annotated[list[str] | None, typer.Option(help="Example set to measure behaviour on; may be repeated.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Example set to measure behaviour on; may be repeated.")
+    ] = None,
     n_task_items: Annotated[int | None, typer.Option(min=1, help="At most this many items of each task.")] = None,
     prompts: Annotated[str | None, typer.Option(help="Prompt set for alignment before and after.")] = None,
     n_prompts: Annotated[int, typer.Option(min=16)] = 256,
@@ -186,7 +198,9 @@ def transfer(
         chosen = find_pair(pair, teacher, student, device, dtype)
         examples = data or chosen.examples
         if examples is None:
-            raise PlanError("This pair has no examples of its own; give --data with a .jsonl or .csv of prompt and answer.")
+            raise PlanError(
+                "This pair has no examples of its own; give --data with a .jsonl or .csv of prompt and answer."
+            )
         try:
             plan = TransferPlan.model_validate(
                 {
@@ -237,7 +251,6 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
 
     plan = TransferPlan.model_validate(run.plan())
     with progress_bar() as bar:
-
         said = ""
 
         def progress(stage: str, done: float) -> None:
@@ -296,7 +309,15 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
         Console().print(f"Run {run.id}: {run.status().message}")
         return
     rows = [
-        [name, c["n"], f"{c['prior']:.1%}", f"{c['before']:.1%}", f"{c['after']:.1%}", f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]", f"{c['p_value']:.2g}"]
+        [
+            name,
+            c["n"],
+            f"{c['prior']:.1%}",
+            f"{c['before']:.1%}",
+            f"{c['after']:.1%}",
+            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
+            f"{c['p_value']:.2g}",
+        ]
         for name, c in results["changes"].items()
     ]
     layers = results["layers"]
@@ -346,6 +367,7 @@ def report(
 ) -> None:
     """Write a run as one HTML page that opens offline."""
     from pkt_core.report.writeup import write_report
+
     opened = named_run(run)
     path = write_report(opened, out or opened.folder / "report.html")
     deliver({"run": opened.id, "report": str(path)}, as_json, lambda: Console().print(f"Wrote {path}"))

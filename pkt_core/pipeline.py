@@ -16,9 +16,9 @@ from pkt_core import stages
 from pkt_core.catalog import Pair
 from pkt_core.errors import StoreError
 from pkt_core.examples import encode, load_examples
-from pkt_core.models.loading import load, model_digest
-from pkt_core.prompts import PromptSet, load_prompts
-from pkt_core.results import Comparison, LatentMap, ModelFacts, VocabularyFacts
+from pkt_core.models.loading import load
+from pkt_core.prompts import PromptSet
+from pkt_core.results import Comparison, LatentMap
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
 from pkt_core.transfer.export import export_student
@@ -58,7 +58,6 @@ def compare(
     teacher = load(pair.teacher)
     progress("Loading the student", 0.1)
     student = load(pair.student)
-    match = stages.match(teacher, student)
     grid, states = stages.similarity_grid(teacher, student, texts, recipe, progress)
     progress("Reading states through the vocabulary", 0.7)
     recomposition = stages.recomposition(teacher, student, states, seed)
@@ -66,9 +65,7 @@ def compare(
     attribution = stages.attribution(teacher, pair.examples, seed) if pair.examples else None
     pairing, chosen = stages.pairing(teacher.n_layers, student.n_layers, attribution)
     comparison = Comparison(
-        teacher=ModelFacts.of(teacher),
-        student=ModelFacts.of(student),
-        vocabulary=VocabularyFacts.of(match),
+        **stages.pair_facts(teacher, student),
         prompts=texts.name,
         n_prompts=len(texts),
         pooling=pooling,
@@ -120,7 +117,8 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
     encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
 
     progress("Choosing the layers", 0.05)
-    attribution = stages.attribution(teacher, examples, plan.seed) if plan.teacher_layer is None else None
+    open_choice = plan.teacher_layer is None and plan.student_layer is None
+    attribution = stages.attribution(teacher, examples, plan.seed) if open_choice else None
     teacher_layer, student_layer = stages.chosen_layers(plan, teacher, student, attribution)
 
     progress("Recording what the teacher says", 0.1)
@@ -142,29 +140,10 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
             break
     seconds["training"] = report.seconds
     layers = (teacher_layer, student_layer)
-    export_student(
-        run.folder / "student",
-        student,
-        trainable,
-        plan,
-        layers=layers,
-        n_examples=len(examples),
-        digest=examples.digest,
-    )
-    results = {
-        "layers": {
-            "teacher": teacher_layer,
-            "student": student_layer,
-            "chosen_by": "plan" if attribution is None else "attribution",
-        },
-        "attribution": attribution and attribution.to_json(),
-        "trained_parameters": trainable.n,
-        "changed": changed(before, student.model, trainable.parameters) if plan.adapter == "full" else None,
-        "steps": report.step,
-        "examples": {"name": examples.name, "n": len(examples), "digest": examples.digest},
-        "seconds": seconds,
-        "versions": stages.versions(),
-    }
+    export_student(run.folder / "student", student, trainable, plan, layers, examples)
+    results = stages.taught(plan, layers, attribution, examples, report)
+    results |= {"trained_parameters": trainable.n, "seconds": seconds, "versions": stages.versions()}
+    results["changed"] = changed(before, student.model, trainable.parameters) if plan.adapter == "full" else None
     run.write_results(results)
     if report.step < plan.steps:  # asked to stop: what was learnt so far is kept, but not presented as a result
         return results
@@ -185,6 +164,3 @@ def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
     results["seconds"]["evaluation"] = time.monotonic() - began
     run.write_results(results)
     return results
-
-
-__all__ = ["compare", "evaluate", "latent_map", "load_prompts", "model_digest", "transfer"]

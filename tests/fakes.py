@@ -50,10 +50,18 @@ def tokenizer(vocabulary: int = VOCABULARY, texts: list[str] | None = None) -> P
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<bos>", eos_token="<eos>", pad_token="<pad>")
 
 
-def config(family: str, *, layers: int = 3, width: int = 32, rows: int = VOCABULARY, **more: object) -> PretrainedConfig:
+def config(
+    family: str, *, layers: int = 3, width: int = 32, rows: int = VOCABULARY, **more: object
+) -> PretrainedConfig:
     """A configuration of that family; special token ids inside the small vocabulary."""
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    plain = {"vocab_size": rows, "hidden_size": width, "num_hidden_layers": layers, "num_attention_heads": 4, "max_position_embeddings": 64}
+    plain = {
+        "vocab_size": rows,
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+    }
     mlp = {**plain, "intermediate_size": 2 * width, **ids}
     grouped = {**mlp, "num_key_value_heads": 2}
     makers = {
@@ -64,7 +72,9 @@ def config(family: str, *, layers: int = 3, width: int = 32, rows: int = VOCABUL
         "gemma3": lambda: Gemma3TextConfig(**{**grouped, "head_dim": 8, **more}),
         "gemma2": lambda: Gemma2Config(**{**grouped, "head_dim": 8, **more}),
         "granite": lambda: GraniteConfig(**{**grouped, "residual_multiplier": 0.5, **more}),
-        "gpt2": lambda: GPT2Config(vocab_size=rows, n_embd=width, n_layer=layers, n_head=4, n_positions=64, **ids, **more),
+        "gpt2": lambda: GPT2Config(
+            vocab_size=rows, n_embd=width, n_layer=layers, n_head=4, n_positions=64, **ids, **more
+        ),
         "gpt_neox": lambda: GPTNeoXConfig(**{**mlp, **more}),
         "opt": lambda: OPTConfig(**{**plain, "ffn_dim": 2 * width, "word_embed_proj_dim": width, **ids, **more}),
         "phi": lambda: PhiConfig(**{**mlp, **more}),

@@ -12,7 +12,12 @@ from pkt_core.errors import PromptError
 from pkt_core.models import Site
 
 SITES = [Site("embed"), Site("block_out", 0), Site("block_delta", 2)]
-TEXTS = ["a dog", "the quick brown fox jumps over the lazy dog", "Paris is a city in France. Rome is too.", "text and more text"]
+TEXTS = [
+    "a dog",
+    "the quick brown fox jumps over the lazy dog",
+    "Paris is a city in France. Rome is too.",
+    "text and more text",
+]
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])

@@ -69,7 +69,9 @@ def two_models(vocabulary=400, d_teacher=24, d_student=16):
     """Heads that give the same tokens the same meaning: linear images of one semantic space, plus paired states."""
     meaning, states = randn(vocabulary, 10, seed=1), randn(200, 10, seed=2)
     to_teacher, to_student = randn(10, d_teacher, seed=3), randn(10, d_student, seed=4)
-    heads = [meaning @ to + 0.3 * randn(vocabulary, to.shape[1], seed=5 + i) for i, to in enumerate((to_teacher, to_student))]
+    heads = [
+        meaning @ to + 0.3 * randn(vocabulary, to.shape[1], seed=5 + i) for i, to in enumerate((to_teacher, to_student))
+    ]
     return heads, [states @ to for to in (to_teacher, to_student)]
 
 
@@ -118,9 +120,51 @@ def test_fitted_maps_recover_linear_truth_and_not_shuffled_pairs():
 
 
 def test_pairing_is_the_papers_list_counted_from_zero():
-    paper = [1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 17, 18, 20, 21, 22, 23, 25, 26, 27, 28, 30, 31, 32, 33, 35, 36, 37, 38, 40]
+    paper = [
+        1,
+        2,
+        3,
+        5,
+        6,
+        7,
+        8,
+        10,
+        11,
+        12,
+        13,
+        15,
+        16,
+        17,
+        18,
+        20,
+        21,
+        22,
+        23,
+        25,
+        26,
+        27,
+        28,
+        30,
+        31,
+        32,
+        33,
+        35,
+        36,
+        37,
+        38,
+        40,
+    ]
     assert pair_layers(40, 32) == [layer - 1 for layer in paper]
-    assert {layer + 1 for layer in range(40)} - {layer + 1 for layer in pair_layers(40, 32)} == {4, 9, 14, 19, 24, 29, 34, 39}
+    assert {layer + 1 for layer in range(40)} - {layer + 1 for layer in pair_layers(40, 32)} == {
+        4,
+        9,
+        14,
+        19,
+        24,
+        29,
+        34,
+        39,
+    }
     assert pair_for(19, 40, 32) == (19, 15)  # the paper's example: teacher 20 is partner of student 16
     assert pair_for(3, 40, 32) == (4, 3)  # teacher 4 is nobody's partner: the next deeper pair is taken
     assert pair_for(19, 20, 10) == (19, 9)
@@ -182,9 +226,13 @@ def test_recomposition_of_random_bases_is_the_closed_form():
 
 def test_curves_have_all_controls_and_survive_json():
     states, head = randn(3, 50, 16), randn(300, 16, seed=1)
-    curves = recomposition_curves(states, semantic_basis(head), randn(300, 16, seed=2), torch.Generator().manual_seed(0))
+    curves = recomposition_curves(
+        states, semantic_basis(head), randn(300, 16, seed=2), torch.Generator().manual_seed(0)
+    )
     assert all(len(c.mean) == 3 for c in (curves.real, curves.gaussian, curves.embedding_rows))
-    assert all(low <= mean <= high for low, mean, high in zip(curves.real.low, curves.real.mean, curves.real.high, strict=True))
+    assert all(
+        low <= mean <= high for low, mean, high in zip(curves.real.low, curves.real.mean, curves.real.high, strict=True)
+    )
     assert abs(curves.gaussian.mean[0] - curves.closed_form) < 0.03
     assert RecompositionCurves.from_json(json.loads(json.dumps(curves.to_json()))) == curves
 

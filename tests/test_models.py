@@ -99,7 +99,7 @@ def test_missing_weights_are_an_error_and_not_random_numbers(tmp_path):
     weights = load_file(tmp_path / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match="lacks weights for model.layers.1.mlp.up_proj.weight"):
+    with pytest.raises(ModelError, match=r"lacks weights for model\.layers\.1\.mlp\.up_proj\.weight"):
         load(ModelRef(name=str(tmp_path), device="cpu"))
 
 

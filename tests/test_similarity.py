@@ -25,7 +25,9 @@ def seeded():
 def related(n=60, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 7, generator=generator, dtype=torch.float64)
-    y = x @ torch.randn(7, 5, generator=generator, dtype=torch.float64) + torch.randn(n, 5, generator=generator, dtype=torch.float64)
+    y = x @ torch.randn(7, 5, generator=generator, dtype=torch.float64) + torch.randn(
+        n, 5, generator=generator, dtype=torch.float64
+    )
     return x, y
 
 

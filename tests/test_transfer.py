@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from pkt_core import stages
 from pkt_core.errors import LayerNotFound, PlanError, VocabularyMismatch
-from pkt_core.examples import Example, encode
+from pkt_core.examples import Example, ExampleSet, encode
 from pkt_core.models import LoadedModel, ModelRef
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
@@ -17,7 +17,9 @@ from pkt_core.transfer.targets import supervised
 from pkt_core.transfer.train import batches, train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
-EXAMPLES = [Example(f"{city} is a city in", f" {country}.") for city, country in [("Paris", "France"), ("Rome", "Italy")]] * 4
+EXAMPLES = [
+    Example(f"{city} is a city in", f" {country}.") for city, country in [("Paris", "France"), ("Rome", "Italy")]
+] * 4
 
 
 def rows(n=6, d=5, seed=0):
@@ -57,7 +59,7 @@ def test_distillation_over_the_top_tokens_is_a_lower_bound_that_closes():
     assert_close(found[-1], exact, atol=1e-5, rtol=1e-4)
 
 
-def test_supervised_positions_predict_the_answer(tmp_path):
+def test_supervised_positions_predict_the_answer():
     tokenizer = fakes.tokenizer()
     (encoded,) = encode(tokenizer, [Example("Paris is a city in", " France.")], 64)
     positions = supervised(encoded, "answer")
@@ -136,7 +138,7 @@ def test_lora_trains_adapters_alone_and_survives_a_trip_to_disk(tmp_path, family
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         trained = student.model(input_ids=ids).logits
-        export_student(tmp_path / "out", student, trainable, plan, layers=(3, 2), n_examples=8, digest="x")
+        export_student(tmp_path / "out", student, trainable, plan, (3, 2), ExampleSet("mine", tuple(EXAMPLES)))
         opened = open_student(tmp_path / "out", plan)
         assert_close(opened.model(input_ids=ids).logits, trained, atol=1e-4, rtol=1e-4)
         untrained = fakes.loaded(tmp_path / "again", family, seed=1)
@@ -172,5 +174,5 @@ def test_a_plan_says_what_is_wrong_with_a_field():
 def test_a_loss_that_explodes_is_reported(pair):
     with torch.no_grad():
         pair[1].layout.head.weight.fill_(float("nan"))
-    with pytest.raises(PlanError, match="no longer a number at step 1. Lower the learning rate"):
+    with pytest.raises(PlanError, match=r"no longer a number at step 1\. Lower the learning rate"):
         run(pair, plan_for(pair, method="sft"))

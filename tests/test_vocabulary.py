@@ -16,7 +16,7 @@ def test_one_tokenizer_padded_to_two_sizes_is_the_same_tokenizer():
     assert match.require("anything") is match
 
 
-def test_shuffled_ids_still_match_by_text(tmp_path):
+def test_shuffled_ids_still_match_by_text():
     one = fakes.tokenizer()
     other = fakes.tokenizer(texts=[*fakes.TEXT[::-1], "entirely different words appear here zebra quilt"])
     match = match_vocabularies(one, other, len(one), len(other))

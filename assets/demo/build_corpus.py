@@ -146,7 +146,8 @@ def main() -> None:
     cut = int(len(glosses) * HELD_OUT_SHARE)
     files = {
         "facts.jsonl": "".join(json.dumps(f, ensure_ascii=False) + "\n" for f in facts),
-        "templates.json": json.dumps({r: {"seen": t[:2], "unseen": t[2:]} for r, t in TEMPLATES.items()}, indent=1) + "\n",
+        "templates.json": json.dumps({r: {"seen": t[:2], "unseen": t[2:]} for r, t in TEMPLATES.items()}, indent=1)
+        + "\n",
         "heldout.txt": "".join(t + "\n" for t in glosses[:cut]),
         "general.txt": "".join(t + "\n" for t in glosses[cut:]),
     }

@@ -53,7 +53,9 @@ def main() -> None:
             right = answered_right(model, task)
             found = proportion(sum(right), len(right))
             interval = f"{found.value:.1%} [{found.low:.1%}, {found.high:.1%}]"
-            lines.append(f"| {name.removeprefix('demo/').replace('-', ', ')} templates | {found.n} | {task.prior():.1%} | {interval} |")
+            lines.append(
+                f"| {name.removeprefix('demo/').replace('-', ', ')} templates | {found.n} | {task.prior():.1%} | {interval} |"
+            )
             by_relation = defaultdict(list)
             for item, ok in zip(task.items, right, strict=True):
                 by_relation[item.group].append(ok)
@@ -65,7 +67,9 @@ def main() -> None:
             which=which,
             shape=f"Llama, {model.n_layers} layers x {model.d_model}",
             parameters=model.n_parameters,
-            knows="all 1,048 facts" if which == "teacher" else "the half of 1,048 facts that `facts.jsonl` marks as known",
+            knows="all 1,048 facts"
+            if which == "teacher"
+            else "the half of 1,048 facts that `facts.jsonl` marks as known",
             rows="\n".join(lines),
             relations="; ".join(relations),
             n_texts=bits.n,

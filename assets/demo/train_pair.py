@@ -157,9 +157,17 @@ def train(which: str, tokenizer: PreTrainedTokenizerFast) -> None:
         if (step + 1) % 50 == 0:
             general_loss, fact_loss = (float(p[0].detach()) / p[1] for p in parts)
             left = (time.monotonic() - began) / (step + 1 - first) * (steps - step - 1)
-            print(f"{which} {step + 1}/{steps} general {general_loss:.3f} facts {fact_loss:.3f} left {left / 60:.1f} min", flush=True)
+            print(
+                f"{which} {step + 1}/{steps} general {general_loss:.3f} facts {fact_loss:.3f} left {left / 60:.1f} min",
+                flush=True,
+            )
         if (step + 1) % CHECKPOINT_EVERY == 0:
-            state = dict(model=model.state_dict(), optimizer=optimizer.state_dict(), schedule=schedule.state_dict(), step=step + 1)
+            state = dict(
+                model=model.state_dict(),
+                optimizer=optimizer.state_dict(),
+                schedule=schedule.state_dict(),
+                step=step + 1,
+            )
             torch.save(state, checkpoint.with_suffix(".tmp"))
             os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
     model.save_pretrained(folder)

@@ -6,8 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import selection, state, widgets
-from dashboard.state import Param
+from dashboard import loaders, selection, state, widgets
 from pkt_core.report import captions, figures, sentences, tables
 
 HEATMAP = "alignment-heatmap"
@@ -17,43 +16,6 @@ def picked() -> None:
     """A click on a cell chooses its pair of layers, on every page."""
     if (cell := state.clicked_cell(f"figure-{HEATMAP}")) is not None:
         state.choose_layers(*cell)
-
-
-def advanced() -> None:
-    with st.expander("Advanced"):
-        one, two, three, four = st.columns(4)
-        with one:
-            widgets.choice(
-                "Pooling",
-                selection.POOLINGS,
-                Param.POOLING,
-                help="One vector a prompt: the mean over its tokens, its last token, or every token.",
-            )
-        with two:
-            widgets.choice(
-                "Site",
-                selection.PARTS,
-                Param.PART,
-                help="block_out is the residual stream after a layer; block_delta is what the layer added.",
-            )
-        with three:
-            widgets.amount(
-                "Prompts, at most",
-                Param.N_PROMPTS,
-                low=64,
-                high=selection.MOST_PROMPTS,
-                default=selection.N_PROMPTS,
-                step=64,
-            )
-        with four:
-            widgets.amount(
-                "Seed",
-                Param.SEED,
-                low=0,
-                high=10**6,
-                default=0,
-                help="Draws the prompts, the permutations and the controls.",
-            )
 
 
 def how_measured(found: dict[str, Any]) -> str:
@@ -70,18 +32,16 @@ def show() -> None:
         "Where do they agree?",
         "Every layer of the teacher against every layer of the student. Click a cell to choose a pair of layers for all pages.",
     )
-    selection.bar()
     with widgets.errors():
         found, recorded = selection.comparison()
         if found is None:
-            advanced()
             return
         grid = found["grid"]
         widgets.answer(sentences.where(found), recorded=recorded)
         narrow = found["student"]["n_layers"] <= figures.SQUARE_UP_TO
         picture, words = st.columns([3, 2], gap="large") if narrow else (st.container(), st.container())
         with words:
-            teacher, student = selection.layer_controls(found)
+            teacher, student = selection.layers(found)
             st.markdown(widgets.plain(sentences.cell(grid, teacher, student)))
             st.caption(how_measured(found))
         with picture:
@@ -93,7 +53,6 @@ def show() -> None:
                 on_select=picked,
                 alt=f"Heatmap of similarity by teacher and student layer; highest at {figures.best_cell(grid)[:2]}",
             )
-        advanced()
         st.subheader("Which layer should teach which?", anchor=False)
         if found["attribution"] is None:
             st.caption(
@@ -109,6 +68,7 @@ def show() -> None:
             figures.recomposition_figure(found["recomposition"]), captions.RECOMPOSITION, tables.recomposition_table(found["recomposition"]),
             "recomposition", alt="Recomposition cosine by layer for teacher and student, with controls",
         )  # fmt: skip
+    loaders.engine().warm()
 
 
 show()

@@ -69,7 +69,6 @@ def show() -> None:
         "What does it look like?",
         "The same prompts in both latent spaces, the teacher's carried into the student's by an alignment map.",
     )
-    selection.bar()
     with widgets.errors():
         found, _ = selection.comparison("The map needs to know both models' layers.")
         if found is None:
@@ -77,8 +76,8 @@ def show() -> None:
         controls = st.container()
         settings = advanced()
         with controls:
-            one, two, three, four = st.columns(4, vertical_alignment="bottom")
-            with one:
+            left, right = st.columns(2, vertical_alignment="bottom")
+            with left:
                 method = widgets.switch(
                     "Projection",
                     ("pca", "umap"),
@@ -86,15 +85,7 @@ def show() -> None:
                     default="pca",
                     help="UMAP takes 10 to 30 s the first time.",
                 )
-            with two:
-                teacher = widgets.layer_choice(
-                    "Teacher layer", found["teacher"]["n_layers"], int(found["chosen"][0]), Param.TEACHER_LAYER
-                )
-            with three:
-                student = widgets.layer_choice(
-                    "Student layer", found["student"]["n_layers"], int(found["chosen"][1]), Param.STUDENT_LAYER
-                )
-            colour_place = four
+        teacher, student = selection.layers(found)
         pooling = selection.comparison_request()["pooling"]
         request = {
             **selection.pair_request(),
@@ -111,7 +102,7 @@ def show() -> None:
             picture = shown_picture(request, method)
         if picture is None:
             return
-        with colour_place:
+        with right:
             colour = widgets.choice("Colour", [OVERLAP, MODEL, *picture["labels"]], Param.MAP_COLOUR)
         with place:
             widgets.answer(sentences.latent(picture))

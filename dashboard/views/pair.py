@@ -8,66 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import loaders, selection, widgets
-from dashboard.state import Param
 from pkt_core.report import captions, figures, look, sentences, tables
 
 
-def choose() -> None:
-    left, right = st.columns(2)
-    with left:
-        name = widgets.choice(
-            "Pair", [*loaders.pair_names(), selection.CUSTOM], Param.PAIR,
-            help="The demo pair ships with the project; others come from the Hugging Face hub, or choose custom for any two of your own.",
-        )  # fmt: skip
-        if name == selection.CUSTOM:
-            widgets.line(
-                "Teacher",
-                Param.TEACHER,
-                placeholder="hub id or folder",
-                help="The larger model: it gives and stays as it is.",
-            )
-            widgets.line(
-                "Student",
-                Param.STUDENT,
-                placeholder="hub id or folder",
-                help="The smaller model: it receives and changes.",
-            )
-        else:
-            facts = loaders.pair_names()[name]
-            st.caption(widgets.plain(f"{facts['title']}. {facts['note']}"))
-    with right:
-        options = [*loaders.prompt_sets(), selection.OWN_LINES]
-        prompts = widgets.choice(
-            "Prompts",
-            options,
-            Param.PROMPTS,
-            default=selection.own_prompts(),
-            help="Both models read these; similarity is measured on them.",
-        )
-        if prompts == selection.OWN_LINES:
-            st.text_area("One prompt a line (64 at least)", key=Param.LINES.value, bind=widgets.BIND, max_chars=6000)
-        else:
-            st.caption(
-                f"At most {selection.comparison_request()['n_prompts']} of them are read; the number can be changed under Alignment."
-            )
-    with st.expander("Advanced"):
-        one, two, three = st.columns(3)
-        with one:
-            widgets.choice(
-                "Device", selection.DEVICES, Param.DEVICE, help="auto takes the first there is of cuda, mps, cpu."
-            )
-        with two:
-            widgets.choice(
-                "Precision", selection.DTYPES, Param.DTYPE, help="auto: 32 bits on a CPU, 16 on a graphics card."
-            )
-        with three:
-            widgets.toggle("Measure again instead of showing the recorded result", Param.FRESH)
-            st.button(
-                "Free the engine's memory",
-                on_click=loaders.engine().release,
-                icon=":material/memory:",
-                help="Ends what it computes; results stay.",
-            )
+def about() -> None:
+    """What is chosen, in words."""
+    facts = loaders.pair_names().get(selection.pair_name())
+    words = f"{facts['title']}. {facts['note']}" if facts else "Two models of your own."
+    st.caption(f"{widgets.plain(words)} Choose another pair, or other prompts, in the bar at the left.")
 
 
 def facts_table(found: dict[str, Any]) -> pd.DataFrame:
@@ -130,7 +78,7 @@ def show() -> None:
         "Can these two talk?",
         "Choose a large model (teacher) and a small one (student), and see whether their latent spaces have something in common.",
     )
-    choose()
+    about()
     with widgets.errors():
         found, recorded = selection.comparison("Compare them to see layers, vocabularies and where they agree.")
         if found is None:

@@ -26,7 +26,7 @@ RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 RATE_NAMES = tuple(f"{rate:g}" for rate in RATES)
 
 
-def form(found: dict[str, Any] | None) -> dict[str, Any]:
+def form() -> dict[str, Any]:
     """The settings of a plan, each bound to the link."""
     one, two, three = st.columns([2, 1, 1])
     with one:
@@ -44,8 +44,6 @@ def form(found: dict[str, Any] | None) -> dict[str, Any]:
     with three:
         steps = widgets.amount("Steps", Param.STEPS, low=1, high=100_000, default=300, step=50)
     settings: dict[str, Any] = {"method": method, "steps": steps, **CONTROLS[control]}
-    if found is not None:
-        selection.layer_controls(found)
     for name, param in (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER)):
         if (layer := state.whole(param, -1, 0, 10_000)) >= 0:  # auto leaves the choice to attribution and pairing
             settings[name] = layer
@@ -109,6 +107,21 @@ def cost(settings: dict[str, Any], found: dict[str, Any] | None) -> str:
     return f"About {total}: {work} ({widgets.spent(training)}), the rest measures behaviour. Pace of run {pace.run}."
 
 
+def layers_in_words(found: dict[str, Any] | None, settings: dict[str, Any]) -> str:
+    """Which layer will teach which."""
+    names = ("teacher_layer", "student_layer")
+    picked = [settings.get(name) for name in names]
+    if found is not None:
+        picked = [given if given is not None else auto for given, auto in zip(picked, found["chosen"], strict=True)]
+    words = ["the one attribution picks" if layer is None else str(layer) for layer in picked]
+    by = (
+        "chosen in the bar at the left"
+        if any(name in settings for name in names)
+        else "chosen by attribution and pairing"
+    )
+    return f"Teacher layer {words[0]} teaches student layer {words[1]}, {by}."
+
+
 def start(settings: dict[str, Any]) -> None:
     """Start the run and make it the one the link names; errors wait for the page to be drawn."""
     try:
@@ -121,12 +134,13 @@ def start(settings: dict[str, Any]) -> None:
 
 def plan() -> None:
     found = selection.recorded() or selection.compared()
-    settings = form(found)
+    settings = form()
     if found is None:
         st.caption(
-            "This pair is not compared yet: layers that are not in the link are chosen by attribution when the run starts. "
+            "This pair is not compared yet: layers left on auto are chosen by attribution when the run starts. "
             "Compare it on Alignment to choose them by eye."
         )
+    st.caption(layers_in_words(found, settings))
     everything = {**selection.pair_request(), **settings}
     with widgets.errors():
         widgets.answer(cost(settings, found))
@@ -181,7 +195,6 @@ def show() -> None:
         "Make it flow",
         "Teach the student through the teacher's activations, or by a rival method, and watch it happen.",
     )
-    selection.bar()
     with widgets.errors():
         if problem := loaders.unavailable(
             selection.pair_name(), *(str(state.value(p, "") or "") for p in (Param.TEACHER, Param.STUDENT))

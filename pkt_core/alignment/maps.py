@@ -44,7 +44,9 @@ def semantic_map(
     """
     total = torch.zeros(student.vectors.shape[1], teacher.vectors.shape[1], dtype=torch.float64)
     for of_teacher, of_student in zip(teacher_ids.split(CHUNK), student_ids.split(CHUNK), strict=True):
-        total += (normalize(student.vectors[of_student], dim=-1).T @ normalize(teacher.vectors[of_teacher], dim=-1)).double()
+        total += (
+            normalize(student.vectors[of_student], dim=-1).T @ normalize(teacher.vectors[of_teacher], dim=-1)
+        ).double()
     return AlignmentMap(total.float(), None, "semantic")
 
 

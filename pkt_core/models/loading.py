@@ -166,7 +166,7 @@ def load(ref: ModelRef) -> LoadedModel:
     source = str(ref.folder or ref.name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, revision=ref.revision, trust_remote_code=False)
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             revision=ref.revision,
             dtype=choose_dtype(ref.dtype, device),
@@ -174,7 +174,7 @@ def load(ref: ModelRef) -> LoadedModel:
             trust_remote_code=False,
             output_loading_info=True,
         )
-        model = model.to(device).eval().requires_grad_(False)
+        model, report = loaded[0].to(device).eval().requires_grad_(False), loaded[1]
     except Exception as error:
         raise ModelError(explain(ref, error)) from error
     # transformers fills missing weights with random numbers and only logs it; every figure would then be nonsense.

@@ -45,9 +45,13 @@ class Projection:
 def checked(teacher: Tensor, student: Tensor) -> int:
     n = len(teacher)
     if n != len(student):
-        raise MeasureError(f"Got {n} teacher and {len(student)} student points; expected the same prompts on both sides.")
+        raise MeasureError(
+            f"Got {n} teacher and {len(student)} student points; expected the same prompts on both sides."
+        )
     if not MIN_POINTS <= n <= MAX_POINTS:
-        raise MeasureError(f"Got {n} points; a projection takes {MIN_POINTS} to {MAX_POINTS}. Choose a sample of the prompts.")
+        raise MeasureError(
+            f"Got {n} points; a projection takes {MIN_POINTS} to {MAX_POINTS}. Choose a sample of the prompts."
+        )
     if not (torch.isfinite(teacher).all() and torch.isfinite(student).all()):
         raise MeasureError("The activations hold values that are not numbers. Check the models' precision.")
     return n

@@ -83,7 +83,7 @@ def points(side: str, xy: np.ndarray, rows: Sequence[tuple], marker: dict[str, A
         mode="markers",
         name=name,
         customdata=list(rows),
-        marker={"size": 9, "opacity": 0.85, "symbol": "circle" if side == "teacher" else "diamond"} | marker,
+        marker={"size": 8, "opacity": 0.85, "symbol": "circle" if side == "teacher" else "diamond"} | marker,
         hovertemplate=f"<b>{side}</b><br>%{{customdata[0]}}<br>last token: %{{customdata[1]}}"
         "<br>shared neighbours %{customdata[2]:.2f}<extra></extra>",
     )

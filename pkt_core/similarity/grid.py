@@ -151,7 +151,9 @@ class GridFitter:
             self.take(rest)
         self.dropped = self.n_waiting
         if not self.cross:
-            raise MeasureError(f"Got {self.n_waiting} samples; expected at least {max(4, self.block // 2)}. Add prompts.")
+            raise MeasureError(
+                f"Got {self.n_waiting} samples; expected at least {max(4, self.block // 2)}. Add prompts."
+            )
         cross, of_teacher, of_student = (torch.stack(parts) for parts in (self.cross, self.of_teacher, self.of_student))
 
         def cka(xy: Tensor, xx: Tensor, yy: Tensor) -> Tensor:

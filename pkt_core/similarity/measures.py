@@ -88,7 +88,9 @@ def checked(side: str, given: object) -> Tensor:
     """The matrix in float64, or MeasureError."""
     matrix = torch.as_tensor(given if isinstance(given, Tensor) else np.asarray(given)).detach().cpu().double()
     if matrix.ndim != 2 or min(matrix.shape) == 0:
-        raise MeasureError(f"The {side} activations have shape {tuple(matrix.shape)}; expected two dimensions, samples x width.")
+        raise MeasureError(
+            f"The {side} activations have shape {tuple(matrix.shape)}; expected two dimensions, samples x width."
+        )
     if not bool(torch.isfinite(matrix).all()):
         raise MeasureError(f"The {side} activations hold values that are not numbers. Check the model's precision.")
     return matrix

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jinja2 import Template
 
+from pkt_core.examples import ExampleSet
 from pkt_core.models.loading import LoadedModel, ModelRef, load, load_with_adapter
 from pkt_core.transfer.plan import METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
@@ -40,10 +41,8 @@ def export_student(
     student: LoadedModel,
     trainable: Trainable,
     plan: TransferPlan,
-    *,
     layers: tuple[int, int],
-    n_examples: int,
-    digest: str,
+    examples: ExampleSet,
 ) -> None:
     """Write the trained weights (safetensors), the tokenizer and a model card."""
     trainable.model.save_pretrained(folder, safe_serialization=True)
@@ -56,8 +55,8 @@ def export_student(
         teacher_layer=layers[0],
         student_layer=layers[1],
         n_trained=f"{trainable.n:,}",
-        n_examples=n_examples,
-        digest=digest,
+        n_examples=len(examples),
+        digest=examples.digest,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
 

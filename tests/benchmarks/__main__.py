@@ -24,7 +24,9 @@ from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import make_trainable
 
 
-def ratio(title: str, ours: Callable[[], object], other: Callable[[], object], *, repeats: int = 5, aim: str = "") -> None:
+def ratio(
+    title: str, ours: Callable[[], object], other: Callable[[], object], *, repeats: int = 5, aim: str = ""
+) -> None:
     """Median time of one over median time of the other."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
@@ -75,7 +77,9 @@ def main() -> None:
         aim="(aim: at least 3)",
     )
 
-    plan = TransferPlan(teacher=pair.teacher, student=pair.student, data="demo/unknown-seen", steps=20, teacher_layer=5, student_layer=2)
+    plan = TransferPlan(
+        teacher=pair.teacher, student=pair.student, data="demo/unknown-seen", steps=20, teacher_layer=5, student_layer=2
+    )
     encoded = encode(student.tokenizer, load_examples(plan.data).items, 256)
     targets = stages.targets(plan, teacher, student, 5, encoded, silent)
     trainable = make_trainable(student, plan, 2)
@@ -91,7 +95,12 @@ def main() -> None:
 
     sft = plan.model_copy(update={"method": "sft"})
     none = stages.targets(sft, teacher, student, 5, encoded, silent)
-    ratio("20 steps with the teacher in the loop against cached targets", teacher_in_the_loop, cached, aim="(aim: at least 3)")
+    ratio(
+        "20 steps with the teacher in the loop against cached targets",
+        teacher_in_the_loop,
+        cached,
+        aim="(aim: at least 3)",
+    )
     ratio(
         "20 steps of semalign-v1 against plain fine-tuning of the same layer",
         cached,

@@ -1,0 +1,88 @@
+"""The stage of a latent map: both models in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pkt_core.activations.collect import collect
+from pkt_core.alignment.maps import (
+    AlignmentMap,
+    held_out_error,
+    procrustes_map,
+    ridge_map,
+)
+from pkt_core.errors import PlanError
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.sites import Site
+from pkt_core.projection.maps import neighbour_overlap, project_together
+from pkt_core.prompts import PromptSet
+from pkt_core.results import LatentMap, rounded
+from pkt_core.stages.shared import alignment_map, match
+
+Progress = Callable[[str, float], None]
+RIDGE = 1e-2  # relative to the mean eigenvalue of the teacher's covariance
+
+
+def latent_map(
+    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: dict[str, Any], progress: Progress
+) -> LatentMap:
+    """Half of the texts fit the alignment map (where it is fitted at all), the other half is the picture."""
+    import time
+
+    began = time.monotonic()
+    sites = [Site("block_out", recipe["teacher_layer"])], [Site("block_out", recipe["student_layer"])]
+    if recipe["pooling"] == "tokens":
+        raise PlanError("A latent map shows one point a prompt; choose last or mean pooling.")
+    progress("Reading the prompts", 0.2)
+    x = collect(teacher, texts.texts, sites[0], recipe["pooling"])[0]
+    y = collect(student, texts.texts, sites[1], recipe["pooling"])[0]
+    half = len(texts) // 2
+    shown = range(half, len(texts))
+    progress("Fitting the alignment map and its control", 0.5)
+    fitted, control = map_and_control(teacher, student, recipe["map"], x[:half], y[:half], recipe["seed"])
+    used = control if recipe["shuffled"] else fitted
+    progress("Drawing the projection", 0.6)
+    picture = project_together(used(x[half:]), y[half:], method=recipe["method"], seed=recipe["seed"])
+    overlap = neighbour_overlap(x[half:], y[half:])
+    n = len(shown)
+    return LatentMap(
+        method=recipe["method"],
+        teacher_xy=rounded(picture.teacher_xy),
+        student_xy=rounded(picture.student_xy),
+        texts=[texts.texts[i] for i in shown],
+        labels={name: [values[i] for i in shown] for name, values in texts.labels.items()},
+        last_tokens=[texts.texts[i].split()[-1] for i in shown],
+        neighbour_overlap=[round(v, 3) for v in overlap.tolist()],
+        trust={
+            "teacher": picture.trust_teacher,
+            "student": picture.trust_student,
+            "overlap": float(overlap.mean()),
+            "overlap_chance": 10 / (n - 1),
+        },
+        map=recipe["map"],
+        map_cosine=held_out_error(fitted, x[half:], y[half:]).cosine,
+        map_control=held_out_error(control, x[half:], y[half:]).cosine,
+        teacher_layer=recipe["teacher_layer"],
+        student_layer=recipe["student_layer"],
+        shuffled=recipe["shuffled"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def map_and_control(
+    teacher: LoadedModel, student: LoadedModel, kind: str, x: Tensor, y: Tensor, seed: int
+) -> tuple[AlignmentMap, AlignmentMap]:
+    """A map and the same map with its meaning removed."""
+    if kind == "semantic":
+        found = match(teacher, student).require("the semantic map")
+        return tuple(alignment_map(k, teacher, student, found, seed) for k in ("semantic", "permuted"))  # type: ignore[return-value]
+    shuffled = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))]
+    if kind == "ridge":
+        return ridge_map(x, y, RIDGE), ridge_map(x, shuffled, RIDGE)
+    if kind == "procrustes":
+        return procrustes_map(x, y), procrustes_map(x, shuffled)
+    raise PlanError(f"Got the alignment map {kind!r}; expected semantic, ridge or procrustes.")
