@@ -1,6 +1,6 @@
 """Every page in Streamlit's own test harness: nothing there yet, the demo, and things that are broken.
 
-Not covered: clicks in figures and what a browser draws (`test_browser.py`).
+Not covered: clicks in figures and what a browser draws.
 """
 
 from __future__ import annotations

@@ -113,13 +113,15 @@ def layers_in_words(found: dict[str, Any] | None, settings: dict[str, Any]) -> s
     picked = [settings.get(name) for name in names]
     if found is not None:
         picked = [given if given is not None else auto for given, auto in zip(picked, found["chosen"], strict=True)]
-    words = ["the one attribution picks" if layer is None else str(layer) for layer in picked]
     by = (
         "chosen in the bar at the left"
         if any(name in settings for name in names)
         else "chosen by attribution and pairing"
     )
-    return f"Teacher layer {words[0]} teaches student layer {words[1]}, {by}."
+    if picked == [None, None]:
+        return "Attribution will pick the teacher layer when the run starts, and the pairing its student layer."
+    teacher, student = ("to be paired" if layer is None else layer for layer in picked)
+    return f"Teacher layer {teacher} teaches student layer {student}, {by}."
 
 
 def start(settings: dict[str, Any]) -> None:
@@ -136,10 +138,7 @@ def plan() -> None:
     found = selection.recorded() or selection.compared()
     settings = form()
     if found is None:
-        st.caption(
-            "This pair is not compared yet: layers left on auto are chosen by attribution when the run starts. "
-            "Compare it on Alignment to choose them by eye."
-        )
+        st.caption("This pair is not compared yet; compare it on Alignment to choose the layers by eye.")
     st.caption(layers_in_words(found, settings))
     everything = {**selection.pair_request(), **settings}
     with widgets.errors():

@@ -36,3 +36,14 @@ COMPARISON = (
     "After minus before on the same items, in percentage points, whiskers are 95 % intervals of the paired difference. "
     "A gain right of zero beside a loss left of it is a trade, not a transfer. Whiskers across zero show no change."
 )
+GENERAL = (
+    "Bits per byte on general text that no model was trained on (lower is better), and how near the student's next-token "
+    "distribution is to the teacher's. Bits per byte that rise are the price of the transfer."
+)
+ALIGNMENT_CHANGE = (
+    "The trained layer on prompts outside the training data. The cosine is what the layer term raises; a rise that the permuted "
+    "vocabulary shows as well is not about meaning. CKA was not trained."
+)
+GENERATIONS = "Greedy continuations of held-out prompts, chosen by position in the task and not by outcome."
+PLAN = "Everything that could change the result. Layers are counted from 0."
+VERSIONS = "The same plan on the same versions and kind of machine gives the same weights."

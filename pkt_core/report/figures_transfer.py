@@ -71,7 +71,7 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
     add_recall(figure, shown)
     look.finish(figure, height=400)
     figure.update_xaxes(title={"text": "Step"}, range=[0, shown[-1]["total"] if shown else 1])
-    figure.update_yaxes(title={"text": "Loss term (log scale)"}, type="log", col=1)
+    figure.update_yaxes(title={"text": "Loss term (log scale)"}, type="log", dtick="D2", col=1)
     lowest = min([0.0, *(step["alignment"] for step in near)])
     return figure.update_yaxes(title={"text": "Cosine (−1..1), share right (0..1)"}, range=[lowest - 0.03, 1.03], col=2)
 
