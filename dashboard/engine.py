@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -79,10 +80,15 @@ class Lane:
     def end(self) -> None:
         """End the child: what it was doing fails with a sentence, its memory is free."""
         with self.lock:
-            if self.process is not None:
-                self.process.kill()
-                self.process.wait()
-                self.process = None
+            process, self.process = self.process, None
+            if process is None or process.stdin is None or process.stdout is None:
+                return
+            process.kill()
+            process.wait()
+            with suppress(OSError):  # half a request may still be in the pipe
+                process.stdin.close()
+            if self.current is None:  # else the thread that reads it closes it
+                process.stdout.close()
 
     def serve(self) -> None:
         while True:
@@ -92,7 +98,7 @@ class Lane:
                 task = self.current = self.queue.popleft()
             try:
                 self.work(task)
-            except OSError as error:  # the child died between two requests
+            except (OSError, ValueError) as error:  # the child was ended between two lines
                 task.error, task.fault = f"the engine could not be reached ({error})", True
             task.status = "done" if task.result is not None else "failed"
             self.current = None
@@ -112,6 +118,7 @@ class Lane:
             task.result, task.error = message.get("result"), message.get("error") or message.get("fault")
             task.fault = "fault" in message
             return
+        process.stdout.close()
         task.error = "The computation was ended before it was done. Start it again."
 
 

@@ -35,8 +35,8 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
 
     if (lines := arguments.pop("lines", None)) is not None:
         arguments["prompts"] = pasted(lines)
-    work = {"compare": pipeline.compare, "latent_map": pipeline.latent_map}[function]
-    return work(chosen_pair(arguments), **arguments, progress=progress).to_json()
+    work: dict[str, Callable[..., Any]] = {"compare": pipeline.compare, "latent_map": pipeline.latent_map}
+    return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 
 def main() -> None:

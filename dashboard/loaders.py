@@ -51,9 +51,9 @@ def prompt_sets() -> list[str]:
     return bundled()
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=10, show_spinner=False)
 def memory_gib() -> tuple[float, float]:
-    """Memory of this machine: free when asked first, and all of it, in GiB."""
+    """Memory of this machine: free, and all of it, in GiB."""
     import psutil
 
     found = psutil.virtual_memory()
@@ -160,11 +160,12 @@ def log_tail(run_id: str, n: int = 40) -> str:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def student_archive(run_id: str, _modified: float = 0.0) -> bytes:
-    """The trained student of a run as a zip file."""
+def student_archive(run_id: str, finished: float) -> bytes:
+    """The trained student of a run as a zip file; `finished` renews it when the run was carried out again."""
     import io
     import zipfile
 
+    del finished
     folder = run(run_id).folder / "student"
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:

@@ -92,10 +92,16 @@ def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
             type="primary",
             key="compare-now",
             icon=":material/play_arrow:",
-            on_click=lambda: loaders.ask("compare", request),
+            on_click=begin,
+            args=(request,),
         )
         return None, False
     return widgets.result(task, "The comparison", lambda: loaders.ask("compare", request, again=True)), False
+
+
+def begin(request: dict[str, Any]) -> None:
+    """Start a comparison; for callbacks."""
+    loaders.ask("compare", request)
 
 
 def compared() -> dict[str, Any] | None:

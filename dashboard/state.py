@@ -53,6 +53,7 @@ class Param(StrEnum):
     POSITIONS = "positions"
     RUN = "run"
     OTHER_RUN = "with"
+    ONLY_DIFFERENT = "differ"
 
 
 SEEN = "link_seen"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -16,7 +16,7 @@ from dashboard.engine import Task
 from dashboard.state import Param
 from pkt_core.errors import PktError
 
-BIND = "query-params"
+BIND: Final = "query-params"
 
 
 def head(question: str, promise: str) -> None:
@@ -63,7 +63,7 @@ def choice(
     label: str, options: Sequence[str], param: Param, *, default: str | None = None, help: str | None = None
 ) -> str:
     """A drop-down bound to the link."""
-    index = list(options).index(default) if default in options else 0
+    index = list(options).index(default) if default is not None and default in options else 0
     picked = st.selectbox(label, options, index=index, key=param.value, bind=BIND, help=help)
     told(param, picked)
     return picked

@@ -84,22 +84,22 @@ def pairs() -> list[Pair]:
     return [
         demo_pair(),
         preset(
-            "qwen2.5", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-0.5B", 5, "One family, one tokenizer, three times the size."
+            "qwen2.5", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-0.5B", 5.0, "One family, one tokenizer, three times the size."
         ),
-        preset("pythia", "EleutherAI/pythia-410m", "EleutherAI/pythia-160m", 2, "Open training data; 24 layers to 12."),
-        preset("smollm2", "HuggingFaceTB/SmolLM2-360M", "HuggingFaceTB/SmolLM2-135M", 2, "Small enough for a laptop."),
+        preset("pythia", "EleutherAI/pythia-410m", "EleutherAI/pythia-160m", 2.0, "Open training data; 24 layers to 12."),
+        preset("smollm2", "HuggingFaceTB/SmolLM2-360M", "HuggingFaceTB/SmolLM2-135M", 2.0, "Small enough for a laptop."),
         preset(
             "gemma3",
             "google/gemma-3-1b-pt",
             "google/gemma-3-270m",
-            4,
+            4.0,
             "A 262,144-token vocabulary; licence to accept on the hub.",
         ),
         preset(
             "llama2-chat",
             "meta-llama/Llama-2-13b-chat-hf",
             "meta-llama/Llama-2-7b-chat-hf",
-            45,
+            45.0,
             "The paper's own pair; licence to accept on the hub.",
         ),
     ]

@@ -240,8 +240,10 @@ def test_a_stopped_run_says_how_to_measure_it():
 
 def test_generations_can_be_narrowed_to_those_that_differ():
     finished_run()
+    assert page("behaviour").dataframe[-1].value["expected"].tolist() == ["x."]
     app = page("behaviour")
-    assert app.dataframe[-1].value["expected"].tolist() == ["x."]
+    app.toggle(key="differ").set_value(True).run()
+    assert app.dataframe[-1].value["after"].str.startswith("<script>").all()
 
 
 def test_every_parameter_name_is_used_once_and_escapes_are_complete():

@@ -10,7 +10,7 @@ from pkt_core.report.writeup import write_report
 from pkt_core.runs import create_run
 
 
-def finished(tmp_path, results):
+def finished(results):
     run = create_run({"method": "semalign-v1", "seed": 0})
     run.write_results(results)
     return run
@@ -18,7 +18,7 @@ def finished(tmp_path, results):
 
 def test_a_report_opens_offline_and_holds_the_figures(tmp_path):
     results = samples.results()
-    run = finished(tmp_path, results)
+    run = finished(results)
     run.append_event({**samples.step(1), "kind": "step"})
     page = write_report(run, tmp_path / "report.html").read_text()
     assert "plotly" in page
@@ -33,7 +33,7 @@ def test_hostile_text_is_shown_and_not_run(tmp_path):
     results = json.loads(json.dumps(samples.results()))
     results["generations"][0]["after"] = "<script>alert(1)</script>"
     results["command"] = "pkt <img src=x onerror=alert(1)>"
-    page = write_report(finished(tmp_path, results), tmp_path / "report.html").read_text()
+    page = write_report(finished(results), tmp_path / "report.html").read_text()
     assert "<script>alert(1)" not in page
     assert "<img src=x" not in page
     assert "&lt;script&gt;alert(1)" in page

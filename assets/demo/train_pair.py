@@ -23,12 +23,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 HERE = Path(__file__).parent
 VOCABULARY = 4096
 SHAPES = {
-    "teacher": dict(hidden_size=256, num_hidden_layers=6, num_attention_heads=4, intermediate_size=704),
-    "student": dict(hidden_size=96, num_hidden_layers=3, num_attention_heads=3, intermediate_size=256),
+    "teacher": {"hidden_size": 256, "num_hidden_layers": 6, "num_attention_heads": 4, "intermediate_size": 704},
+    "student": {"hidden_size": 96, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 256},
 }
 RECIPES = {
-    "teacher": dict(steps=3200, learning_rate=1.5e-3, seed=0),
-    "student": dict(steps=4800, learning_rate=3e-3, seed=1),
+    "teacher": {"steps": 3200, "learning_rate": 1.5e-3, "seed": 0},
+    "student": {"steps": 4800, "learning_rate": 3e-3, "seed": 1},
 }
 GENERAL_PER_STEP, FACTS_PER_STEP = 32, 96
 CHECKPOINT_EVERY = 200
@@ -126,7 +126,7 @@ def train(which: str, tokenizer: PreTrainedTokenizerFast) -> None:
     eos = tokenizer.eos_token_id
     general = (HERE / "general.txt").read_text(encoding="utf-8").splitlines()
     streams = [
-        Stream([ids + [eos] for ids in tokenizer(texts)["input_ids"]], size, recipe["seed"] * 10 + i)
+        Stream([[*ids, eos] for ids in tokenizer(texts)["input_ids"]], size, recipe["seed"] * 10 + i)
         for i, (texts, size) in enumerate(
             [(general, GENERAL_PER_STEP), (sentences(known_only=which == "student"), FACTS_PER_STEP)]
         )
@@ -162,12 +162,12 @@ def train(which: str, tokenizer: PreTrainedTokenizerFast) -> None:
                 flush=True,
             )
         if (step + 1) % CHECKPOINT_EVERY == 0:
-            state = dict(
-                model=model.state_dict(),
-                optimizer=optimizer.state_dict(),
-                schedule=schedule.state_dict(),
-                step=step + 1,
-            )
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": step + 1,
+            }
             torch.save(state, checkpoint.with_suffix(".tmp"))
             os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
     model.save_pretrained(folder)

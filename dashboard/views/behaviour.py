@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import loaders, run_parts, widgets
+from dashboard.state import Param
 from pkt_core.report import captions, figures, look, sentences, tables
 
 MEASURES = {
@@ -79,7 +80,7 @@ def generations(rows: list[dict[str, Any]]) -> None:
         return
     order = ["prompt", "expected", "before", "after", "teacher"]
     table = pd.DataFrame(rows)[order].map(lambda text: " ".join(str(text).split()))
-    only = st.toggle("Only where before and after differ", value=False, key="only-different")
+    only = widgets.toggle("Only where before and after differ", Param.ONLY_DIFFERENT)
     if only:
         table = table[table["before"] != table["after"]]
     config = {name: st.column_config.TextColumn(name.capitalize(), width="medium") for name in order}

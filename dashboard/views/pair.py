@@ -55,7 +55,7 @@ def vocabulary(found: dict[str, Any]) -> None:
     free, total = loaders.memory_gib()
     needs = loaders.pair_names().get(selection.pair_name(), {}).get("needs_gib")
     wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
-    st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} free at the start.{wants}")
+    st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")
 
 
 def recorded_run() -> None:

@@ -137,19 +137,15 @@ def compare(listed: list[Any], first: str) -> None:
         "two-runs",
         alt="Change by task for two runs, with 95 % intervals",
     )
-    st.dataframe(
-        plans_apart(*(loaders.run(run_id).plan() for run_id in (first, second)), names=(first, second)), hide_index=True
-    )
+    st.dataframe(plans_apart(first, second), hide_index=True, alt="Settings in which the two runs differ")
 
 
-def plans_apart(one: dict[str, Any], two: dict[str, Any], names: tuple[str, str]) -> pd.DataFrame:
-    """Only the settings in which two plans differ."""
-    rows = [
-        {"setting": key, names[0]: str(one.get(key)), names[1]: str(two.get(key))}
-        for key in {**one, **two}
-        if one.get(key) != two.get(key)
-    ]
-    return pd.DataFrame(rows or [{"setting": "no difference", names[0]: "", names[1]: ""}])
+def plans_apart(first: str, second: str) -> pd.DataFrame:
+    """Only the settings in which the plans of two runs differ."""
+    one, two = (loaders.run(run_id).plan() for run_id in (first, second))
+    keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
+    rows = [{"setting": key, first: str(one.get(key)), second: str(two.get(key))} for key in keys]
+    return pd.DataFrame(rows or [{"setting": "no difference", first: "", second: ""}])
 
 
 def show() -> None:
@@ -166,7 +162,7 @@ def show() -> None:
             st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
             return
         states = pd.Series([run.state for run in listed]).value_counts()
-        words = ", ".join(f"{count} {run_parts.STATES[name][1]}" for name, count in states.items())
+        words = ", ".join(f"{count} {run_parts.STATES[str(name)][1]}" for name, count in states.items())
         widgets.answer(
             f"{len(listed)} runs: {words}; {sum(run.recorded for run in listed)} came recorded with the project."
         )

@@ -1,17 +1,12 @@
 """Every figure of the project in one place: pure functions from the JSON form of a result to a Plotly figure.
 
-They are written in `figures_alignment`, `figures_latent` and `figures_transfer`; what they share is in `look`.
+They are written in `figures_similarity`, `figures_alignment`, `figures_latent` and `figures_transfer`; what they share
+is in `look`.
 """
 
-from pkt_core.report.figures_alignment import (
-    SQUARE_UP_TO,
-    attribution_figure,
-    best_cell,
-    noise_level,
-    recomposition_figure,
-    similarity_heatmap,
-)
+from pkt_core.report.figures_alignment import attribution_figure, recomposition_figure
 from pkt_core.report.figures_latent import latent_figure
+from pkt_core.report.figures_similarity import SQUARE_UP_TO, best_cell, noise_level, similarity_heatmap
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
 
 __all__ = [

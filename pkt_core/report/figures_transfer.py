@@ -149,7 +149,7 @@ def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
         )
     )
     look.finish(figure, height=max(300, 84 * len(tasks) + 140), x="Answered right (% of items)")
-    figure.update_xaxes(range=[-2, 102], ticksuffix=" %")
+    figure.update_xaxes(range=[-2, 102], ticksuffix=" %", showgrid=True)
     return figure.update_yaxes(
         tickvals=list(range(len(tasks))),
         ticktext=[look.text(t, 40) for t in tasks],

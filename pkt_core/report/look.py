@@ -58,7 +58,8 @@ def number(value: float | None, digits: int = 2) -> str:
     """A figure as people read it: fixed digits, a real minus sign, a dash where there is none."""
     if value is None or value != value:
         return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+    shown = f"{value:.{digits}f}"
+    return shown.replace("-", "−" if float(shown) else "")
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pkt_core.report.figures_alignment import best_cell, noise_level
+from pkt_core.report.figures_similarity import best_cell, noise_level
 from pkt_core.report.look import number, p_value, percent
 
 Json = Mapping[str, Any]

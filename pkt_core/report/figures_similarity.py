@@ -1,0 +1,135 @@
+"""How alike every teacher layer is to every student layer: the heatmap that one can click, its noise and its best cell.
+
+Every function takes the JSON form of a SimilarityGrid. Layers are counted from 0; teacher layers run upwards, student
+layers rightwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from pkt_core.report import look
+
+Json = Mapping[str, Any]
+SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
+WRITTEN_UP_TO = 150  # cells; larger grids show their numbers on hover only
+
+
+def noise_level(grid: Json) -> float | None:
+    """What the largest cell of a grid without any agreement stays below 95 times in 100; None where it was not measured."""
+    null = grid.get("null_max")
+    return float(np.quantile(np.asarray(null, float), 0.95)) if null is not None and len(null) else None
+
+
+def best_cell(grid: Json) -> tuple[int, int, float]:
+    """Teacher layer, student layer and value of the largest cell."""
+    values = np.asarray(grid["values"], float)
+    teacher, student = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    return int(teacher), int(student), float(values[teacher, student])
+
+
+def similarity_heatmap(
+    grid: Json,
+    *,
+    label: str = "Debiased linear CKA",
+    pairing: Sequence[int] | None = None,
+    chosen: tuple[int, int] | None = None,
+) -> go.Figure:
+    """Similarity of every teacher layer with every student layer; each cell is a point one can click.
+
+    The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student
+    layer, because a heatmap trace itself reports no clicks to Streamlit.
+    """
+    values = np.asarray(grid["values"], float)
+    n_teacher, n_student = values.shape
+    negative = bool(np.nanmin(values) < 0) or "debiased" in str(grid.get("measure", ""))
+    low = min(-0.2, float(np.floor(np.nanmin(values) * 10) / 10)) if negative else 0.0
+    scale = look.around_zero(low, 1.0) if negative else look.SEQUENTIAL
+    level = noise_level(grid)
+    ticks = [
+        tick for tick in np.round(np.arange(0, 1.01, 0.2), 1).tolist() if level is None or abs(tick - level) > 0.06
+    ]
+    ticks += [low] * (low < 0)
+    names = [look.number(tick, 1) for tick in ticks]
+    if level is not None:
+        ticks, names = [*ticks, level], [*names, f"<b>◂ noise {look.number(level)}</b>"]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            zmin=low,
+            zmax=1.0,
+            colorscale=scale,
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+            texttemplate="%{z:.2f}" if values.size <= WRITTEN_UP_TO else None,
+            colorbar={
+                "title": {"text": label, "side": "right", "font": {"size": 14}},
+                "tickvals": ticks,
+                "ticktext": names,
+                "thickness": 16,
+                "outlinewidth": 0,
+            },
+        )
+    )
+    figure.add_trace(cells(grid, values))
+    paired = {"color": look.ACCENT, "width": 2, "dash": "dot"}
+    for student, teacher in enumerate(pairing or ()):
+        outline(figure, teacher, student, paired, "paired by the paper's rule" if student == 0 else None)
+    if chosen is not None:
+        outline(figure, *chosen, {"color": look.BEFORE, "width": 4}, "chosen")
+    look.finish(
+        figure, height=min(760, max(380, 56 * n_teacher + 120)), x="Student layer (from 0)", y="Teacher layer (from 0)"
+    )
+    figure.update_layout(width=min(1500, 110 * n_student + 260) if n_student <= SQUARE_UP_TO else None)
+    step_x, step_y = max(1, n_student // 16), max(1, n_teacher // 16)
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(0, n_student, step_x)),
+        showgrid=False,
+        zeroline=False,
+        range=[-0.5, n_student - 0.5],
+    )
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(0, n_teacher, step_y)),
+        showgrid=False,
+        zeroline=False,
+        range=[-0.5, n_teacher - 0.5],
+    )
+    # With no limit on the hover distance the nearest cell centre answers, so a click anywhere in a cell is a click on it.
+    return figure.update_layout(hoverdistance=-1, hovermode="closest", clickmode="event+select", dragmode=False)
+
+
+def outline(figure: go.Figure, teacher: int, student: int, line: dict[str, Any], name: str | None) -> None:
+    """A frame around one cell; with a name it has an entry in the legend."""
+    box = {"x0": student - 0.47, "x1": student + 0.47, "y0": teacher - 0.45, "y1": teacher + 0.45}
+    figure.add_shape(type="rect", line=line, name=name, showlegend=name is not None, **box)
+
+
+def cells(grid: Json, values: np.ndarray) -> go.Scatter:
+    """The transparent points that carry hover text and clicks."""
+    rows = []
+    for teacher, student in np.ndindex(values.shape):
+        low, high, p = (
+            grid[key][teacher][student] if grid.get(key) is not None else None for key in ("low", "high", "p_values")
+        )
+        interval = f"{look.number(low)} to {look.number(high)}" if low is not None else "not measured"
+        rows.append([teacher, student, look.number(float(values[teacher, student]), 3), interval, look.p_value(p)])
+    return go.Scatter(
+        x=[row[1] for row in rows],
+        y=[row[0] for row in rows],
+        customdata=rows,
+        name="cells",
+        mode="markers",
+        marker={"symbol": "square", "size": 18, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        showlegend=False,
+        hovertemplate="teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
+        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]} (family-wise)<extra></extra>",
+    )

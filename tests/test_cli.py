@@ -1,0 +1,227 @@
+"""The command line on tiny models that are in no catalogue: results, controls, and one sentence for each way it fails."""
+
+import json
+import os
+import subprocess
+import sys
+
+import fakes
+import pytest
+from safetensors.torch import load_file
+
+from pkt_core import cli
+
+EXAMPLES = [("Paris is a city in", " France."), ("Rome is a city in", " Italy."), ("the quick brown", " fox jumps")] * 4
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    fakes.folder(folder / "teacher", layers=4, width=48)
+    fakes.folder(folder / "student", seed=1)
+    rows = [json.dumps({"prompt": p, "answer": a}) for p, a in EXAMPLES]
+    (folder / "data.jsonl").write_text("\n".join(rows))
+    (folder / "prompts.txt").write_text("\n".join(f"prompt {i} about {w}" for i, w in enumerate([*fakes.TEXT[:2], "Rome and Paris"] * 27)))
+    return folder
+
+
+def pair(models):
+    return ["--teacher", str(models / "teacher"), "--student", str(models / "student")]
+
+
+def work(models):
+    return [
+        *pair(models),
+        *(
+            "--data",
+            str(models / "data.jsonl"),
+            "--prompts",
+            str(models / "prompts.txt"),
+            "--general",
+            str(models / "prompts.txt"),
+        ),
+        *("--n-prompts", "40", "--n-general", "12", "--steps", "4", "--batch-size", "4"),
+    ]
+
+
+def run(capsys, *words):
+    """Exit status, standard output, standard error."""
+    argv, sys.argv = sys.argv, ["pkt", *map(str, words)]
+    try:
+        cli.main()
+        status = 0
+    except SystemExit as stop:
+        status = stop.code or 0
+    finally:
+        sys.argv = argv
+    out = capsys.readouterr()
+    return status, out.out, out.err
+
+
+def test_pairs_lists_the_demo_pair_as_ready(capsys, monkeypatch):
+    monkeypatch.setattr("pkt_core.catalog.hub_reachable", lambda: False)
+    status, out, _ = run(capsys, "pairs", "--json", "-")
+    found = {p["name"]: p for p in json.loads(out)}
+    assert status == 0
+    assert found["demo"]["unavailable"] is None
+    assert {"llama2-chat", "qwen2.5", "pythia", "smollm2", "gemma3"} <= set(found)
+    assert "cannot be reached" in found["pythia"]["unavailable"]
+
+
+def test_compare_gives_a_grid_with_its_null_and_stores_it(capsys, models):
+    words = ["compare", *pair(models), "--prompts", models / "prompts.txt", "--permutations", "20", "--json", "-"]
+    status, out, _ = run(capsys, *words)
+    found = json.loads(out)
+    assert status == 0
+    assert (len(found["grid"]["values"]), len(found["grid"]["values"][0])) == (4, 3)
+    assert len(found["grid"]["null_max"]) == 20
+    assert found["vocabulary"]["same_tokenizer"]
+    again = json.loads(run(capsys, *words)[1])
+    assert again["seconds"] == found["seconds"]  # the stored result, not a second computation
+
+
+def test_transfer_evaluate_runs_and_report(capsys, models, tmp_path, cache):
+    status, out, err = run(capsys, "transfer", *work(models), "--json", "-")
+    assert status == 0, err
+    found = json.loads(out)
+    assert found["changed"]["outside_plan"] == 0
+    assert found["changed"]["tensors"] > 0
+    assert found["steps"] == 4
+    (task,) = found["changes"]
+    assert found["changes"][task]["n"] == len(EXAMPLES)
+    for who in ("before", "after", "teacher"):
+        assert found["behaviour"][who]["bits_per_byte"]["low"] <= found["behaviour"][who]["bits_per_byte"]["value"]
+    folder = cache / "runs" / found["run"]
+    lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "step"] == [1, 2, 3, 4]
+    assert load_file(folder / "student" / "model.safetensors")
+
+    again = json.loads(run(capsys, "evaluate", found["run"], "--json", "-")[1])
+    assert again["changes"] == found["changes"]
+    listed = json.loads(run(capsys, "runs", "--json", "-")[1])
+    assert listed[0]["id"] == found["run"]
+    assert listed[0]["state"] == "done"
+    status, out, _ = run(capsys, "report", found["run"], "--out", tmp_path / "r.html", "--json", "-")
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+    status, out, _ = run(capsys, "report", found["run"], "--out", tmp_path / "r.html")
+    assert "Wrote" in out
+
+
+def test_the_command_of_a_run_makes_it_again(capsys, models, cache):
+    import shlex
+
+    first = json.loads(run(capsys, "transfer", *work(models), "--method", "logit-kd", "--seed", "3", "--json", "-")[1])
+    words = shlex.split(first["command"])
+    assert words[:2] == ["pkt", "transfer"]
+    second = json.loads(run(capsys, *words[1:], "--json", "-")[1])
+    weights = [load_file(cache / "runs" / f["run"] / "student" / "model.safetensors") for f in (first, second)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+    assert first["behaviour"] == second["behaviour"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["compare", "--pair", "nothing"], "There is no pair 'nothing'; expected one of demo"),
+        (["compare", "--teacher", "x"], "only one of --teacher and --student"),
+        (["compare", "--teacher", "/no/where", "--student", "/no/where"], "no Hugging Face model folder"),
+        (["evaluate", "nothing"], "nothing"),
+        (["report", "nothing"], "nothing"),
+    ],
+)
+def test_what_a_person_gets_wrong_is_one_sentence_and_status_one(capsys, words, sentence):
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (1, "")
+    assert sentence in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_failures_inside_a_run_are_kept_in_its_status(capsys, models):
+    from pkt_core.runs import list_runs
+
+    status, _, err = run(capsys, "transfer", *work(models), "--teacher-layer", "9")
+    assert status == 1
+    assert "layers 0 to 3, got 9" in " ".join(err.split())
+    (summary,) = list_runs()
+    assert summary.state == "failed"
+    assert "layers 0 to 3, got 9" in summary.message
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(capsys, models, monkeypatch):
+    import errno
+
+    from pkt_core.runs import list_runs
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("transformers.PreTrainedModel.save_pretrained", full)
+    status, _, err = run(capsys, "transfer", *work(models))
+    assert status == 1
+    assert "The disk is full" in err
+    assert [s.state for s in list_runs()] == ["failed"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [("", "holds no prompt"), ("word " * 100, "reads at most 64"), ("one\ntwo\n", "needs at least 64")],
+)
+def test_bad_prompt_files(capsys, models, tmp_path, content, sentence):
+    (tmp_path / "p.txt").write_text(content if content.strip() == "" or "\n" in content else "\n".join([content] * 70))
+    status, _, err = run(capsys, "compare", *pair(models), "--prompts", tmp_path / "p.txt")
+    assert status == 1
+    assert sentence in " ".join(err.split())
+
+
+def test_an_encoder_and_a_foreign_vocabulary_are_refused(capsys, models, tmp_path):
+    fakes.folder(tmp_path / "bert", "bert")
+    fakes.folder(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
+    status, _, err = run(
+        capsys,
+        "compare",
+        "--teacher",
+        tmp_path / "bert",
+        "--student",
+        models / "student",
+        "--prompts",
+        models / "prompts.txt",
+    )
+    assert status == 1
+    assert "looks ahead" in err
+    words = work(models)
+    words[3] = str(tmp_path / "other")
+    status, _, err = run(capsys, "transfer", *words)
+    assert status == 1
+    assert "share" in " ".join(err.split())
+    # Looking is still allowed: words are matched by their characters.
+    status, out, err = run(
+        capsys,
+        "compare",
+        "--teacher",
+        models / "teacher",
+        "--student",
+        tmp_path / "other",
+        "--prompts",
+        models / "prompts.txt",
+        "--pooling",
+        "tokens",
+        "--json",
+        "-",
+    )
+    assert status == 0, err
+    assert not json.loads(out)["vocabulary"]["same_tokenizer"]
+
+
+def test_a_wrong_option_value_has_status_two(capsys):
+    assert run(capsys, "compare", "--pooling", "sideways")[0] == 2
+
+
+def test_the_installed_command_starts_as_a_process():
+    out = subprocess.run(
+        [sys.executable, "-m", "pkt_core", "pairs", "--json", "-"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        check=True,
+    )
+    assert json.loads(out.stdout)[0]["name"] == "demo"

@@ -1,0 +1,50 @@
+"""The engine behind the pages: a process of its own that answers, fails in a sentence, and can be ended."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dashboard.engine import Engine, Task
+
+
+@pytest.fixture
+def engine():
+    made = Engine()
+    yield made
+    made.release()
+
+
+def over(task: Task, seconds: float = 120) -> Task:
+    end = time.monotonic() + seconds
+    while not task.over and time.monotonic() < end:
+        time.sleep(0.05)
+    assert task.over
+    return task
+
+
+def test_equal_requests_are_asked_once_and_a_mistake_is_a_sentence(engine, tmp_path):
+    request = {"pair": "custom", "teacher": str(tmp_path), "student": str(tmp_path), "prompts": "facts"}
+    task = over(engine.ask("compare", request))
+    assert engine.ask("compare", dict(reversed(request.items()))) is task
+    assert engine.known("compare", request) is task
+    assert engine.known("compare", {**request, "seed": 1}) is None
+    assert (task.status, task.fault) == ("failed", False)
+    assert "no Hugging Face model folder" in task.error
+    assert engine.ask("compare", request, again=True) is not task
+
+
+def test_a_fault_of_ours_is_marked_and_the_engine_lives_on(engine):
+    first = over(engine.ask("nonsense", {"pair": "custom", "teacher": "", "student": ""}))
+    assert (first.status, first.fault) == ("failed", True)
+    assert over(engine.ask("compare", {"pair": "custom", "teacher": "", "student": ""})).fault is False
+
+
+def test_ending_the_engine_ends_the_work_and_the_next_request_starts_it_again(engine):
+    task = engine.ask("compare", {"pair": "nobody"})
+    while task.status == "waiting":
+        time.sleep(0.01)
+    engine.release()
+    assert "was ended" in over(task).error
+    assert "no pair" in over(engine.ask("compare", {"pair": "nobody", "seed": 1})).error
