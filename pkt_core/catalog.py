@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from pkt_core.errors import ModelError
 from pkt_core.models.loading import Device, DType, ModelRef, short_name
-from pkt_core.prompts import assets_folder
 
 
 class Pair(BaseModel):
@@ -51,12 +50,11 @@ DEMO_TASKS = ("demo/unknown-seen", "demo/unknown-unseen", "demo/known-seen", "de
 
 
 def demo_pair() -> Pair:
-    folder = assets_folder() / "demo"
     return Pair(
         name="demo",
         title="Demo: 6 x 256 teacher, 3 x 96 student",
-        teacher=ModelRef(name=str(folder / "teacher")),
-        student=ModelRef(name=str(folder / "student")),
+        teacher=ModelRef(name="demo:teacher"),
+        student=ModelRef(name="demo:student"),
         prompts="facts",
         examples="demo/unknown-seen",
         tasks=DEMO_TASKS,
@@ -86,8 +84,12 @@ def pairs() -> list[Pair]:
         preset(
             "qwen2.5", "Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-0.5B", 5.0, "One family, one tokenizer, three times the size."
         ),
-        preset("pythia", "EleutherAI/pythia-410m", "EleutherAI/pythia-160m", 2.0, "Open training data; 24 layers to 12."),
-        preset("smollm2", "HuggingFaceTB/SmolLM2-360M", "HuggingFaceTB/SmolLM2-135M", 2.0, "Small enough for a laptop."),
+        preset(
+            "pythia", "EleutherAI/pythia-410m", "EleutherAI/pythia-160m", 2.0, "Open training data; 24 layers to 12."
+        ),
+        preset(
+            "smollm2", "HuggingFaceTB/SmolLM2-360M", "HuggingFaceTB/SmolLM2-135M", 2.0, "Small enough for a laptop."
+        ),
         preset(
             "gemma3",
             "google/gemma-3-1b-pt",

@@ -170,6 +170,11 @@ def transfer(
     part: Annotated[PartName, typer.Option(help="Which activation is matched.")] = "block_delta",
     scope: Annotated[Literal["layer", "all"], typer.Option(help="What trains: the paired layer, or all.")] = "layer",
     adapter: Annotated[Literal["full", "lora"], typer.Option(help="All of its parameters, or LoRA.")] = "full",
+    lora_rank: Annotated[int, typer.Option(min=1, max=1024)] = 16,
+    positions: Annotated[
+        Literal["answer", "all"], typer.Option(help="Positions that predict the answer, or all.")
+    ] = "answer",
+    temperature: Annotated[float, typer.Option(help="Of logit-kd.")] = 1.0,
     layer_weight: Annotated[float, typer.Option(help="Of semalign-v1's layer term; 0 leaves the output term.")] = 1.0,
     output_weight: Annotated[float, typer.Option(help="Of semalign-v1's output term; 0 leaves the layer term.")] = 1.0,
     task: Annotated[
@@ -215,6 +220,9 @@ def transfer(
                     "part": part,
                     "scope": scope,
                     "adapter": adapter,
+                    "lora_rank": lora_rank,
+                    "positions": positions,
+                    "temperature": temperature,
                     "layer_weight": layer_weight,
                     "output_weight": output_weight,
                     "steps": steps,
@@ -291,10 +299,13 @@ def command_for(plan: Any) -> str:
     words = ["pkt", "transfer"]
     same = plan.teacher.name == demo.teacher.name and plan.student.name == demo.student.name
     words += ["--pair", "demo"] if same else ["--teacher", plan.teacher.name, "--student", plan.student.name]
+    for name in ("device", "dtype"):
+        if (value := getattr(plan.student, name)) != "auto":
+            words += [f"--{name}", value]
     defaults = {"data": demo.examples if same else None, "prompts": demo.prompts if same else "general"}
     for name, field in type(plan).model_fields.items():
         value = getattr(plan, name)
-        if name in ("teacher", "student", "tasks", "positions", "temperature", "lora_rank"):
+        if name in ("teacher", "student", "tasks"):
             continue
         if (value != defaults.get(name, field.default) and value is not None) or name in ("method", "seed"):
             words += [f"--{name.replace('_', '-')}", str(value)]

@@ -21,7 +21,9 @@ def models(tmp_path_factory):
     fakes.folder(folder / "student", seed=1)
     rows = [json.dumps({"prompt": p, "answer": a}) for p, a in EXAMPLES]
     (folder / "data.jsonl").write_text("\n".join(rows))
-    (folder / "prompts.txt").write_text("\n".join(f"prompt {i} about {w}" for i, w in enumerate([*fakes.TEXT[:2], "Rome and Paris"] * 27)))
+    (folder / "prompts.txt").write_text(
+        "\n".join(f"prompt {i} about {w}" for i, w in enumerate([*fakes.TEXT[:2], "Rome and Paris"] * 27))
+    )
     return folder
 
 

@@ -19,8 +19,11 @@ from pydantic import BaseModel, ConfigDict
 from pkt_core.errors import LayerNotFound, ModelError
 from pkt_core.models.layout import Layout, find_layout, validate
 from pkt_core.models.sites import Site
+from pkt_core.prompts import assets_folder
 
 HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are told apart by header, size and time of change
+
+DEMO = "demo:"  # a name that means the same in every clone, so that a run can be carried elsewhere
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -31,7 +34,7 @@ class ModelRef(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
-    """A hub id such as `Qwen/Qwen2.5-0.5B`, or a local folder."""
+    """A hub id such as `Qwen/Qwen2.5-0.5B`, a local folder, or `demo:teacher` and `demo:student` for the bundled pair."""
     revision: str | None = None
     """Hub branch, tag or commit; None is the default branch."""
     dtype: DType = "auto"
@@ -42,6 +45,8 @@ class ModelRef(BaseModel):
     @property
     def folder(self) -> Path | None:
         """The local folder, or None where the name is a hub id."""
+        if self.name.startswith(DEMO):
+            return assets_folder() / "demo" / self.name.removeprefix(DEMO)
         path = Path(self.name).expanduser()
         looks_local = self.name.startswith((".", "/", "~")) or self.name.count("/") > 1 or path.is_dir()
         return path if looks_local else None
@@ -107,7 +112,7 @@ class LoadedModel:
 
 def short_name(name: str) -> str:
     """The last part of a hub id or path, for titles."""
-    return name.rstrip("/").split("/")[-1]
+    return name.rstrip("/").split("/")[-1].replace(":", "-")
 
 
 def choose_device(device: Device) -> torch.device:
