@@ -1,0 +1,52 @@
+"""Make the recorded runs again: the very commands a user would type, their run folders copied here.
+
+    python assets/recorded/record.py
+
+The app shows these on a first visit, labelled as recorded. `tests/test_recorded.py` runs the SemAlign command again and
+compares. Trained weights are kept for that one only (3 MB); the others can be made again in half a minute each.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pkt_core.runs import runs_root
+
+HERE = Path(__file__).parent
+PLAN = ["--pair", "demo", "--teacher-layer", "5", "--student-layer", "2", "--learning-rate", "0.003", "--seed", "0"]
+RUNS = {  # the last one is the newest, which is what the app opens first
+    "demo-sft": ["--method", "sft"],
+    "demo-logit-kd": ["--method", "logit-kd"],
+    "demo-semalign-v1-permuted": ["--method", "semalign-v1", "--map", "permuted"],
+    "demo-semalign-v1": ["--method", "semalign-v1"],
+}
+
+
+def pkt(*words: str) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-m", "pkt_core", *words, "--json", "-"], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    comparison = pkt("compare", "--pair", "demo")
+    (HERE / "comparison.json").write_text(json.dumps(comparison) + "\n", encoding="utf-8")
+    for name, words in RUNS.items():
+        made = runs_root() / pkt("transfer", *PLAN, *words)["run"]
+        folder = HERE / name
+        shutil.rmtree(folder, ignore_errors=True)
+        keep = None if name == "demo-semalign-v1" else shutil.ignore_patterns("student")
+        shutil.copytree(made, folder, ignore=keep)
+        status = json.loads((folder / "status.json").read_text())
+        status["process"] = None  # which process it was on which machine means nothing elsewhere
+        (folder / "status.json").write_text(json.dumps(status, indent=1) + "\n")
+        print(name, "from", made.name)
+
+
+if __name__ == "__main__":
+    main()
