@@ -11,6 +11,7 @@ import json
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+WIDE = 8  # student layers that fit side by side in a terminal
 people = Console(stderr=True)  # standard output is for results alone, so that it can be piped
 
 PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
@@ -136,8 +138,13 @@ def compare(
 
     def show() -> None:
         grid = found.grid
-        columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
-        rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
+        if found.student.n_layers <= WIDE:
+            columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
+            rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
+        else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
+            columns = ["teacher layer", "most similar student layer", "similarity"]
+            best = [max(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
+            rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(best)]
         table(f"Debiased CKA of {found.teacher.name} and {found.student.name}, {grid.n} samples", columns, rows)
         t, s, best = grid.best
         Console().print(
@@ -414,6 +421,10 @@ def one_sentence(error: BaseException) -> str:
 def main() -> None:
     """Entry point: errors a person can cause are one sentence and exit status 1."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # read when transformers is first imported
+    # Threads that wait for work sleep instead of spinning: a run and the dashboard share the cores of one machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore", FutureWarning)  # of libraries, about each other; tests still see them
     try:
         app()
     except PktError as error:

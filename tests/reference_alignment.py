@@ -13,20 +13,22 @@ def recomposed(h, teacher_bases, student_bases):
 
 
 def attribution(model, blocks, encoded):
-    """One backward per example and layer: sum of gradient times activation of the mean answer loss."""
+    """One backward per example and layer: sum of gradient times what the block adds, of the mean answer loss."""
     rows = []
     for example in encoded:
         row = []
         for block in blocks:
             kept = []
 
-            def keep(_m, _a, output, kept=kept):
+            def keep(_m, args, kwargs, output, kept=kept):
+                before = args[0] if args else kwargs["hidden_states"]
                 tensor = output[0] if isinstance(output, tuple) else output
-                tensor = tensor.detach().requires_grad_(True)
-                kept.append(tensor)
+                delta = (tensor - before).detach().requires_grad_(True)
+                kept.append(delta)
+                tensor = before.detach() + delta
                 return (tensor, *output[1:]) if isinstance(output, tuple) else tensor
 
-            handle = block.register_forward_hook(keep)
+            handle = block.register_forward_hook(keep, with_kwargs=True)
             logits = model(input_ids=torch.tensor([example.ids])).logits[0, :-1]
             handle.remove()
             labels = torch.tensor(example.labels[1:])

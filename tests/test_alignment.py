@@ -213,6 +213,13 @@ def test_attribution_is_one_backward_per_layer_done_at_once(tmp_path, family):
     assert LayerAttribution.from_json(json.loads(json.dumps(found.to_json()))).best == found.best
 
 
+def test_the_last_layer_is_not_silenced_by_the_final_norm(tmp_path):
+    """Gradient times the whole stream would be zero there, whatever the layer does; its contribution is not."""
+    model = fakes.loaded(tmp_path)
+    found = layer_attribution(model, encode(model.tokenizer, EXAMPLES, 64))
+    assert float(found.scores[-1]) > 1e-3 * float(found.scores.max())
+
+
 def test_recomposition_of_random_bases_is_the_closed_form():
     d, n_tokens = 64, 512
     states, bases = randn(200, d, seed=1), randn(n_tokens, d, seed=2)

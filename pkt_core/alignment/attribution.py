@@ -1,7 +1,9 @@
-"""Which layers carry the answer: gradient x activation at every block's output, all layers in one backward pass.
+"""Which layers carry the answer: gradient x activation of what each block adds, all layers in one backward pass.
 
 `A_l = Agg(dL/dh_l * h_l)` (arXiv 2510.24208v1, section 4; Captum calls it LayerGradientXActivation). The paper does not
-say how signs, tokens and examples are aggregated; we show three ways and use `abs_of_sum`.
+say how signs, tokens and examples are aggregated; we show three ways and use `abs_of_sum`. Nor does it say which activation:
+we take the block's contribution to the residual stream, which is also what is matched. On the whole stream the last
+layer's score is 0 by construction: the final norm ignores scale, and for such a function gradient times input vanishes (Euler).
 
 Not covered: other attribution methods; attribution of sublayers.
 """
@@ -64,7 +66,8 @@ def layer_attribution(
     loaded: LoadedModel, encoded: Sequence[Encoded], *, batch_size: int = 16, seed: int = 0
 ) -> LayerAttribution:
     """Attribute each example's mean answer loss to all layers; batch size changes nothing."""
-    sites = [Site("block_out", layer) for layer in range(loaded.n_layers)]
+    outputs = [Site("block_out", layer) for layer in range(loaded.n_layers)]
+    added = [Site("block_delta", layer) for layer in range(loaded.n_layers)]
     signed, absolute = [], []
 
     def wake(_module: Any, _args: Any, output: Tensor) -> Tensor:
@@ -73,7 +76,7 @@ def layer_attribution(
 
     handle = loaded.layout.embed.register_forward_hook(wake)
     try:
-        with Capture(loaded, sites, keep_grad=True) as seen:
+        with Capture(loaded, [*outputs, *added], keep_grad=True) as seen:
             for start in range(0, len(encoded), batch_size):
                 batch = encoded[start : start + batch_size]
                 ids = pad([e.ids for e in batch], loaded.tokenizer.pad_token_id)
@@ -83,7 +86,9 @@ def layer_attribution(
                 losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORE, reduction="none").sum(1)
                 # A sum over examples keeps each one's gradient its own, whatever else is in the batch.
                 (losses / (labels != IGNORE).sum(1)).sum().backward()
-                products = [seen[site].grad.float() * seen[site].detach().float() for site in sites]  # type: ignore[union-attr]
+                # What a block adds enters the stream with weight one, so both have the same gradient.
+                pairs = zip(outputs, added, strict=True)
+                products = [seen[out].grad.float() * seen[delta].detach().float() for out, delta in pairs]  # type: ignore[union-attr]
                 signed.append(torch.stack([p.sum((1, 2)) for p in products], dim=1).cpu())
                 absolute.append(torch.stack([p.abs().sum((1, 2)) for p in products], dim=1).cpu())
     finally:

@@ -1,0 +1,253 @@
+"""The main journey in a real browser: look, click a cell, start a transfer, close the tab, find it again, stop it, compare.
+
+Needs Chromium (Debian's `chromium`, or set PKT_CHROMIUM). Screenshots go to tests/screenshots, which git ignores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+ROOT = Path(__file__).parents[1]
+SHOTS = ROOT / "tests" / "screenshots"
+CHROMIUM = (
+    os.environ.get("PKT_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+WAIT = 60_000  # milliseconds; generous, because a shared machine may be slow
+
+
+@pytest.fixture(scope="module")
+def server_cache(tmp_path_factory):
+    """An empty cache: what a first visitor has."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def server(server_cache):
+    """The app as the README starts it."""
+    cache = server_cache
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (cache / "server.log").open("w")
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "dashboard/app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PKT_CACHE": str(cache)}, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        else:
+            pytest.fail(f"the app did not start: {(cache / 'server.log').read_text()[-500:]}")
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+        log.close()
+        for path in server_cache.glob("runs/*/process.json"):  # a failed test must not leave its run behind
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(json.loads(path.read_text())["process"]["pid"], signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("no Chromium found; the browser tests may not be skipped in CI")
+        pytest.skip("no Chromium found; install Debian's chromium or set PKT_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    SHOTS.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A fresh visitor; the test fails on any error in the page's own scripts."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 1200})
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert not faults
+
+
+def visit(page, address, title):
+    page.goto(address)
+    page.get_by_role("heading", name=title, level=1).wait_for()
+
+
+def settled(page):
+    """Streamlit has finished drawing."""
+    page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def no_error(page, name):
+    settled(page)
+    page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("", "Can these two talk?"),
+        ("alignment", "Where do they agree?"),
+        ("latent_map", "What does it look like?"),
+        ("transfer", "Make it flow"),
+        ("behaviour", "What changed?"),
+        ("runs", "What have we done?"),
+    ],
+)
+def test_every_page_opens_for_a_first_visitor(page, server, path, title):
+    visit(page, f"{server}/{path}", title)
+    no_error(page, f"page-{path or 'pair'}")
+
+
+def test_the_first_visit_shows_recorded_results_at_once(page, server):
+    began = time.monotonic()
+    visit(page, server, "Can these two talk?")
+    page.get_by_text("recorded").first.wait_for()
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert time.monotonic() - began < 15
+    text = page.inner_text("body")
+    assert "4,093 tokens" in text
+    assert "The student gained on" in text
+
+
+def click_cell(page, teacher, student):
+    """Click a heatmap cell where a person would: in the middle of it."""
+    plot = page.locator(".js-plotly-plot").first
+    plot.scroll_into_view_if_needed()
+    place = plot.evaluate(
+        """(div, [x, y]) => { const l = div._fullLayout, box = div.getBoundingClientRect();
+        return [box.left + l.xaxis._offset + l.xaxis.d2p(x), box.top + l.yaxis._offset + l.yaxis.d2p(y)] }""",
+        [student, teacher],
+    )
+    page.mouse.move(*place)
+    page.wait_for_timeout(400)  # Plotly selects what is hovered
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_clicking_a_cell_picks_the_layer_pair_on_every_page_and_in_the_link(page, server):
+    visit(page, f"{server}/alignment", "Where do they agree?")
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    settled(page)
+    click_cell(page, 4, 1)
+    page.wait_for_url("**tl=4**")
+    assert "sl=1" in page.url
+    page.get_by_text("Teacher layer 4 and student layer 1").wait_for()
+    no_error(page, "clicked-cell")
+    link = page.url
+    page.get_by_role("link", name="Transfer").click()
+    page.get_by_text("Teacher layer 4 teaches student layer 1").wait_for()
+    # The link is the view: a fresh visitor sees the same choice.
+    visit(page, link, "Where do they agree?")
+    page.get_by_text("Teacher layer 4 and student layer 1").wait_for()
+
+
+def test_values_a_link_cannot_mean_give_defaults_and_a_notice(page, server):
+    visit(page, f"{server}/alignment?pair=nonsense&tl=99", "Where do they agree?")
+    settled(page)
+    assert "nonsense" in page.inner_text("body")
+    visit(page, f"{server}/behaviour?run=%3Cscript%3Ealert(1)%3C/script%3E", "What changed?")
+    settled(page)
+    assert "cannot be shown" in page.inner_text("body")
+
+
+def test_a_transfer_survives_a_closed_tab_and_can_be_stopped_and_compared(chromium, server, server_cache):
+    def visitor():
+        page = chromium.new_context(viewport={"width": 1280, "height": 1200}).new_page()
+        page.set_default_timeout(WAIT)
+        return page
+
+    first = visitor()
+    visit(first, f"{server}/transfer?tl=5&sl=2&steps=20000", "Make it flow")
+    first.get_by_role("button", name="Start the transfer").click()
+    first.wait_for_url("**run=**")
+    link = first.url
+    first.get_by_text(re.compile(r"step \d+ of 20000")).first.wait_for(timeout=120_000)
+    first.locator(".js-plotly-plot .main-svg").first.wait_for()
+    first.screenshot(path=SHOTS / "transfer-running.png", full_page=True)
+    first.context.close()  # the tab is closed; the run is a process of its own
+
+    second = visitor()
+    visit(second, link, "Make it flow")
+    second.get_by_role("button", name="Stop", exact=True).click()
+    second.get_by_text("stopped", exact=True).first.wait_for(timeout=120_000)
+    second.screenshot(path=SHOTS / "transfer-stopped.png", full_page=True)
+
+    visit(second, f"{server}/transfer?tl=5&sl=2&steps=40&method=sft", "Make it flow")
+    second.get_by_role("button", name="Start the transfer").click()
+    second.wait_for_url("**run=**")
+    run = second.url.split("run=")[1].split("&")[0]
+    status = server_cache / "runs" / run / "status.json"
+    for _ in range(480):
+        if status.is_file() and json.loads(status.read_text())["state"] not in ("queued", "running"):
+            break
+        time.sleep(0.5)
+    second.get_by_text("See its behaviour").first.wait_for()
+    visit(second, f"{server}/behaviour?run={run}", "What changed?")
+    second.get_by_text("The student").first.wait_for()
+    second.screenshot(path=SHOTS / "behaviour.png", full_page=True)
+
+    visit(second, f"{server}/runs?run={run}&with=demo-semalign-v1", "What have we done?")
+    second.get_by_text("Report (HTML)").wait_for()
+    second.locator(".js-plotly-plot .main-svg").first.wait_for()
+    with second.expect_download() as download:
+        second.get_by_role("button", name="Report (HTML)").click()
+    assert Path(download.value.path()).stat().st_size > 100_000
+    second.screenshot(path=SHOTS / "runs-compared.png", full_page=True)
+    second.context.close()
+
+
+def test_umap_comes_when_it_is_ready(page, server):
+    visit(page, f"{server}/latent_map?tl=5&sl=2", "What does it look like?")
+    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=120_000)
+    page.get_by_text("umap", exact=True).click()
+    page.get_by_text("UMAP 1").first.wait_for(timeout=240_000)
+    no_error(page, "latent-umap")
