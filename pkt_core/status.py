@@ -120,7 +120,9 @@ class RunStatus(BaseModel):
             "eta_seconds": None,
         }
         if state == "running" and fraction > 0:
-            since, began = told["pace_from"] = self.pace_from or (fraction, now)
+            # Loading is quick beside training: its pace says nothing about the steps, so they start a new one.
+            first_step = step > 0 and self.step == 0
+            since, began = told["pace_from"] = self.pace_from if self.pace_from and not first_step else (fraction, now)
             if fraction > since:
                 told["eta_seconds"] = (now - began) * (1 - fraction) / (fraction - since)
         return RunStatus.model_validate(self.model_dump() | told)
