@@ -143,8 +143,8 @@ def compare(
             rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
         else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
             columns = ["teacher layer", "most similar student layer", "similarity"]
-            best = [max(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
-            rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(best)]
+            nearest = [max(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
+            rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
         table(f"Debiased CKA of {found.teacher.name} and {found.student.name}, {grid.n} samples", columns, rows)
         t, s, best = grid.best
         Console().print(
