@@ -130,7 +130,7 @@ def plan_of(settings: dict[str, Any]) -> Any:
 
 def command_of(plan: Any) -> str:
     """The terminal command that does the same."""
-    from pkt_core.cli import command_for
+    from pkt_core.carrying import command_for
 
     return command_for(plan)
 

@@ -7,22 +7,18 @@ for machines. A failure is one sentence on standard error and a non-zero exit st
 from __future__ import annotations
 
 import errno
-import json
 import os
-import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
+from pkt_core.carrying import carry_out, one_sentence
 from pkt_core.errors import PktError, PlanError
+from pkt_core.terminal import deliver, people, progress_bar, show_comparison, show_results, table
 
 app = typer.Typer(
     help="See whether knowledge can flow from one language model into another of a different size, and make it flow.",
@@ -30,8 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-WIDE = 8  # student layers that fit side by side in a terminal
-people = Console(stderr=True)  # standard output is for results alone, so that it can be piped
 
 PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
 PairName = Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")]
@@ -45,42 +39,6 @@ Json = Annotated[
     str | None, typer.Option("--json", help="Write the result as JSON to this path, or - for standard output.")
 ]
 RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run folder.")]
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """A bar with time left on standard error; nothing where that is no terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda stage, done: bar.update(task, description=stage, completed=done)
-
-
-def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    shown = Table(title=title, title_justify="left")
-    for column in columns:
-        shown.add_column(column)
-    for row in rows:
-        shown.add_row(*(str(cell) for cell in row))
-    Console().print(shown)
-
-
-def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
-    """JSON to standard output alone, or JSON to a file and the table to the screen."""
-    if path == "-":
-        sys.stdout.write(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-        return
-    if path:
-        from pkt_core.store import write_text
-
-        write_text(Path(path), json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    show()
 
 
 def find_pair(name: str, teacher: str | None, student: str | None, device: Any, dtype: Any) -> Any:
@@ -136,24 +94,7 @@ def compare(
             progress=progress,
         )
 
-    def show() -> None:
-        grid = found.grid
-        if found.student.n_layers <= WIDE:
-            columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
-            rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
-        else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
-            columns = ["teacher layer", "most similar student layer", "similarity"]
-            nearest = [max(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
-            rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
-        table(f"Debiased CKA of {found.teacher.name} and {found.student.name}, {grid.n} samples", columns, rows)
-        t, s, best = grid.best
-        Console().print(
-            f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the largest of all cells stays below "
-            f"{grid.noise_level:.3f} in 95 % of {len(grid.null_max)} permutations.\n"
-            f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}."
-        )
-
-    deliver(found.to_json(), as_json, show)
+    deliver(found.to_json(), as_json, lambda: show_comparison(found))
 
 
 @app.command()
@@ -259,102 +200,6 @@ def named_run(run: str) -> Any:
     return open_run(Path(run) if os.sep in run else run)
 
 
-def carry_out(run: Any, what: str) -> dict[str, Any]:
-    """Run a stage of the pipeline in its run folder, its status kept true whatever happens."""
-    from pkt_core import pipeline
-    from pkt_core.transfer.plan import TransferPlan
-
-    plan = TransferPlan.model_validate(run.plan())
-    with progress_bar() as bar:
-        said = ""
-
-        def progress(stage: str, done: float) -> None:
-            nonlocal said
-            bar(stage, done)
-            if stage != said:
-                said = stage
-                run.write_status("running", message=stage, fraction=done)
-
-        try:
-            progress("Starting", 0.0)
-            results = (
-                pipeline.transfer(plan, run, progress=progress)
-                if what == "transfer"
-                else pipeline.evaluate(run, progress=progress)
-            )
-            results["command"] = command_for(plan)
-            run.write_results(results)
-        except KeyboardInterrupt:
-            run.write_status("stopped", message="Interrupted from the keyboard.")
-            raise
-        except Exception as error:
-            run.write_status("failed", message=one_sentence(error))
-            raise
-    stopped = results.get("steps", plan.steps) < plan.steps
-    run.write_status(
-        "stopped" if stopped else "done",
-        message=f"Stopped after step {results['steps']} of {plan.steps}." if stopped else "Done.",
-    )
-    return results
-
-
-def command_for(plan: Any) -> str:
-    """The command that does the same again."""
-    from pkt_core.catalog import demo_pair
-
-    demo = demo_pair()
-    words = ["pkt", "transfer"]
-    same = plan.teacher.name == demo.teacher.name and plan.student.name == demo.student.name
-    words += ["--pair", "demo"] if same else ["--teacher", plan.teacher.name, "--student", plan.student.name]
-    for name in ("device", "dtype"):
-        if (value := getattr(plan.student, name)) != "auto":
-            words += [f"--{name}", value]
-    defaults = {"data": demo.examples if same else None, "prompts": demo.prompts if same else "general"}
-    for name, field in type(plan).model_fields.items():
-        value = getattr(plan, name)
-        if name in ("teacher", "student", "tasks"):
-            continue
-        if (value != defaults.get(name, field.default) and value is not None) or name in ("method", "seed"):
-            words += [f"--{name.replace('_', '-')}", str(value)]
-    if not same or plan.tasks != demo.tasks:
-        for name in plan.tasks:
-            words += ["--task", name]
-    return shlex.join(words)
-
-
-def show_results(run: Any, results: dict[str, Any]) -> None:
-    if "changes" not in results:
-        Console().print(f"Run {run.id}: {run.status().message}")
-        return
-    rows = [
-        [
-            name,
-            c["n"],
-            f"{c['prior']:.1%}",
-            f"{c['before']:.1%}",
-            f"{c['after']:.1%}",
-            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
-            f"{c['p_value']:.2g}",
-        ]
-        for name, c in results["changes"].items()
-    ]
-    layers = results["layers"]
-    title = f"Run {run.id}: recall, teacher layer {layers['teacher']} to student layer {layers['student']}"
-    table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
-    rows = []
-    for who, found in results["behaviour"].items():
-        bits, kl, top = found["bits_per_byte"], found["kl_to_teacher"], found["top1_agreement"]
-        rows.append(
-            [
-                who,
-                f"{bits['value']:.3f} [{bits['low']:.3f}, {bits['high']:.3f}]",
-                f"{kl['value']:.3f} [{kl['low']:.3f}, {kl['high']:.3f}]" if kl else "-",
-                f"{top['value']:.1%}" if top else "-",
-            ]
-        )
-    table("General text", ["model", "bits per byte [95 %]", "KL to teacher, bits", "same top token"], rows)
-
-
 @app.command()
 def evaluate(run: RunName, as_json: Json = None) -> None:
     """Measure a finished run again: teacher, student before and student after."""
@@ -404,18 +249,6 @@ def start_app(
     page = Path(dashboard.__file__).parent / "app.py"
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", str(headless).lower()]
     raise typer.Exit(subprocess.call([sys.executable, "-m", "streamlit", "run", str(page), *options]))
-
-
-def one_sentence(error: BaseException) -> str:
-    """What went wrong, for the status of a run and for standard error."""
-    if isinstance(error, PktError):
-        return str(error)
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
-        return "The disk is full: nothing more could be written. Free some space and run the command again."
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return "Memory ran out. Use a smaller batch size, dtype bfloat16, or a smaller model."
-    text = " ".join(str(error).split())[:200]
-    return f"Unexpected {type(error).__name__}: {text}. This is a fault of the program; please report it with the log."
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ ROWS = [
     {"results", "runs"},
     {"report", "stages"},
     {"pipeline"},
+    {"terminal"},
+    {"carrying"},
     {"cli"},
     {"__main__"},
 ]

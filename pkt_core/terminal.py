@@ -1,0 +1,108 @@
+"""What the command line shows: a progress bar with time left, tables for people, JSON for machines.
+
+Standard output is for results alone, so that it can be piped; everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+people = Console(stderr=True)
+WIDE = 8  # student layers that fit side by side in a terminal
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """A bar with time left on standard error; nothing where that is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda stage, done: bar.update(task, description=stage, completed=done)
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    shown = Table(title=title, title_justify="left")
+    for column in columns:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    Console().print(shown)
+
+
+def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
+    """JSON to standard output alone, or JSON to a file and the table to the screen."""
+    if path == "-":
+        sys.stdout.write(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        return
+    if path:
+        from pkt_core.store import write_text
+
+        write_text(Path(path), json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    show()
+
+
+def show_comparison(found: Any) -> None:
+    """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
+    grid = found.grid
+    if found.student.n_layers <= WIDE:
+        columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
+        rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
+    else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
+        columns = ["teacher layer", "most similar student layer", "similarity"]
+        nearest = [max(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
+        rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
+    table(f"Debiased CKA of {found.teacher.name} and {found.student.name}, {grid.n} samples", columns, rows)
+    t, s, best = grid.best
+    Console().print(
+        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the largest of all cells stays below "
+        f"{grid.noise_level:.3f} in 95 % of {len(grid.null_max)} permutations.\n"
+        f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}."
+    )
+
+
+def show_results(run: Any, results: dict[str, Any]) -> None:
+    if "changes" not in results:
+        Console().print(f"Run {run.id}: {run.status().message}")
+        return
+    rows = [
+        [
+            name,
+            c["n"],
+            f"{c['prior']:.1%}",
+            f"{c['before']:.1%}",
+            f"{c['after']:.1%}",
+            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
+            f"{c['p_value']:.2g}",
+        ]
+        for name, c in results["changes"].items()
+    ]
+    layers = results["layers"]
+    title = f"Run {run.id}: recall, teacher layer {layers['teacher']} to student layer {layers['student']}"
+    table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
+    rows = []
+    for who, found in results["behaviour"].items():
+        bits, kl, top = found["bits_per_byte"], found["kl_to_teacher"], found["top1_agreement"]
+        rows.append(
+            [
+                who,
+                f"{bits['value']:.3f} [{bits['low']:.3f}, {bits['high']:.3f}]",
+                f"{kl['value']:.3f} [{kl['low']:.3f}, {kl['high']:.3f}]" if kl else "-",
+                f"{top['value']:.1%}" if top else "-",
+            ]
+        )
+    table("General text", ["model", "bits per byte [95 %]", "KL to teacher, bits", "same top token"], rows)
