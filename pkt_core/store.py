@@ -136,10 +136,10 @@ def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any
 
 def _read_whole(folder: Path, manifest: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     size, digest, meta = manifest["bytes"], manifest["sha256"], manifest["meta"]
-    with open(folder / TENSORS, "rb") as file:
-        if os.fstat(file.fileno()).st_size != size or hashlib.file_digest(file, "sha256").hexdigest() != digest:
-            raise ValueError("its tensors are not those that were saved")
-    return safetensors.torch.load_file(folder / TENSORS), meta
+    data = (folder / TENSORS).read_bytes()  # once: the file may be replaced between a check and a second look
+    if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+        raise ValueError("its tensors are not those that were saved")
+    return safetensors.torch.load(data), meta
 
 
 def _manifest_is_another(folder: Path, written: bytes) -> bool:
@@ -178,8 +178,9 @@ def _move_over(staging: Path, folder: Path) -> None:
 
 def _remove_abandoned(folder: Path) -> None:
     for left in folder.parent.glob(f".{folder.name}.*"):
-        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another writer may finish, and rename its own, between the listing and the look
+            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _move_aside(folder: Path, error: Exception) -> None:
