@@ -97,6 +97,9 @@ def save_artefact(kind: str, key: str, tensors: dict[str, Tensor], meta: dict[st
         "kind": kind,
         "key": key,
         "pkt": __version__,
+        "written": secrets.token_hex(
+            8
+        ),  # tells two writings apart, so that a reader between them takes neither for damage
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "meta": meta,
@@ -178,7 +181,8 @@ def _move_over(staging: Path, folder: Path) -> None:
 
 def _remove_abandoned(folder: Path) -> None:
     for left in folder.parent.glob(f".{folder.name}.*"):
-        with suppress(FileNotFoundError):  # another writer may finish, and rename its own, between the listing and the look
+        # Another writer may finish, and rename its own, between the listing and the look.
+        with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(left, ignore_errors=True)
 
