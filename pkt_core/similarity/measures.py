@@ -1,87 +1,23 @@
-"""Every similarity measure as a record of what it claims; the claims are the tests."""
+"""Every similarity measure by name.
+
+Not covered: whole grids and their null (pairwise.py), streams (grid.py).
+"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity.cka import debiased_linear_cka, linear_cka
+from pkt_core.similarity.reading import Reading
+from pkt_core.similarity.record import Measure
+from pkt_core.similarity.records import RECORDS
 
-MINIMUM = 4  # the unbiased HSIC divides by n - 3
+__all__ = ["MEASURES", "Measure", "checked", "measure", "named"]
 
-
-@dataclass(frozen=True)
-class Measure:
-    """A similarity of two activation matrices `[n, d1]` and `[n, d2]` whose rows are the same samples."""
-
-    name: str
-    """What code and URL call it."""
-    label: str
-    """What the screen calls it."""
-    function: Callable[[Tensor, Tensor], float]
-    """Takes float64 matrices."""
-    low: float
-    """Smallest value it can take."""
-    high: float
-    """Largest value; reached for X with itself."""
-    larger_is_closer: bool
-    """Direction."""
-    chance: str
-    """What independent data give, in words."""
-    rotation_invariant: bool
-    """Unchanged by an orthogonal map of either side."""
-    scale_invariant: bool
-    """Unchanged by scaling either side."""
-    translation_invariant: bool
-    """Unchanged by shifting either side."""
-    linear_invariant: bool
-    """Unchanged by any invertible linear map of either side."""
-    symmetric: bool
-    """Whether the sides may be swapped."""
-    source: str
-    """Paper and equation."""
-
-
-MEASURES: dict[str, Measure] = {
-    m.name: m
-    for m in (
-        Measure(
-            name="debiased_linear_cka",
-            label="CKA (debiased, linear)",
-            function=debiased_linear_cka,
-            low=-1.0,
-            high=1.0,
-            larger_is_closer=True,
-            chance="0, whatever the number of samples and dimensions",
-            rotation_invariant=True,
-            scale_invariant=True,
-            translation_invariant=True,
-            linear_invariant=False,
-            symmetric=True,
-            source="Song et al. 2012, eq. 5, in Kornblith et al. 2019, eq. 1",
-        ),
-        Measure(
-            name="linear_cka",
-            label="CKA (biased, linear)",
-            function=linear_cka,
-            low=0.0,
-            high=1.0,
-            larger_is_closer=True,
-            chance="above 0, near 1 where dimensions outnumber samples",
-            rotation_invariant=True,
-            scale_invariant=True,
-            translation_invariant=True,
-            linear_invariant=False,
-            symmetric=True,
-            source="Kornblith et al. 2019, eq. 1",
-        ),
-    )
-}
+MEASURES: dict[str, Measure] = {record.name: record for record in RECORDS}
+STILL = 1e-10  # of the largest entry: less spread than this is rounding of a constant
 
 
 def checked(side: str, given: object) -> Tensor:
@@ -96,16 +32,45 @@ def checked(side: str, given: object) -> Tensor:
     return matrix
 
 
-def measure(name: str, x: object, y: object) -> float:
-    """Similarity of two matrices `[n, d1]`, `[n, d2]` (torch or numpy, any float type), rows paired.
+def varies(matrix: Tensor) -> bool:
+    """Whether samples differ by more than rounding."""
+    return bool((matrix - matrix[0]).abs().max() > STILL * matrix.abs().max())
 
-    Raises MeasureError for an unknown name, shapes that do not pair, fewer than 4 rows, or data without variance.
-    """
+
+def paired(record: Measure, n: int, other: int) -> None:
+    """MeasureError where rows do not pair or are too few."""
+    if n != other:
+        raise MeasureError(f"Got {n} and {other} rows; expected the same samples on both sides.")
+    if n < record.minimum_n:
+        raise MeasureError(
+            f"Got {n} samples; expected at least {record.minimum_n} for {record.name}{record.why_minimum}. Add prompts."
+        )
+
+
+def named(name: str, reading: Reading | None = None) -> Measure:
+    """The record of that name, its Reading filled in. Raises MeasureError for an unknown name or a Reading that lacks."""
     if name not in MEASURES:
         raise MeasureError(f"There is no measure {name!r}; expected one of {', '.join(MEASURES)}.")
+    return MEASURES[name].with_reading(reading)
+
+
+def measure(name: str, x: object, y: object, reading: Reading | None = None) -> float:
+    """Similarity of two matrices `[n, d1]`, `[n, d2]` (torch or numpy, any float type), rows paired, the teacher's first.
+
+    Raises MeasureError for an unknown name, shapes that do not pair, too few rows, data without variance, or a missing Reading.
+    """
+    record = named(name, reading)
     first, second = checked("first", x), checked("second", y)
-    if len(first) != len(second):
-        raise MeasureError(f"Got {len(first)} and {len(second)} rows; expected the same samples on both sides.")
-    if len(first) < MINIMUM:
-        raise MeasureError(f"Got {len(first)} samples; expected at least {MINIMUM}. Add prompts.")
-    return MEASURES[name].function(first, second)
+    paired(record, len(first), len(second))
+    for side, matrix in (("first", first), ("second", second)):
+        if not varies(matrix):
+            raise MeasureError(
+                f"{name} is not computable: the {side} activations do not vary over these samples. Check for constant activations."
+            )
+    value = record.function(first, second)
+    if value != value:
+        raise MeasureError(
+            f"{name} is not computable from these {len(first)} samples: too many are the same, or a side varies no more than by "
+            "chance. Add different prompts."
+        )
+    return value

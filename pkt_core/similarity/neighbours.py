@@ -1,0 +1,213 @@
+"""Do both sides think of the same samples as neighbours?
+
+All of them take the k = 10 nearest by cosine of uncentred rows, nearest first, a sample never being its own neighbour. They
+look at what is near and ignore the large-scale geometry that CKA sees, so they disagree with it where a few directions
+hold most of the variance. A common offset brings all cosines near 1 and with it noise into the order: they are not
+translation invariant. Of samples that are equally near, which comes first is arbitrary.
+
+Not covered: approximate neighbours; n x n cosines are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pkt_core.similarity.record import Tick, silent
+
+K = 10
+EPSILON = 1e-6  # platonic-rep adds it to CKNNA's denominator; published values contain it
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """A layer's neighbourhoods."""
+
+    ids: Int[Tensor, "n k"]
+    """The k nearest of each sample, nearest first."""
+    near: Float[Tensor, "n k"]
+    """Their cosines."""
+    cosines: Float[Tensor, "n n"] | None = None
+    """Cosines of all pairs, where the measure needs them."""
+
+    @cached_property
+    def ranks(self) -> UInt8[Tensor, "n n"]:
+        """1 for the nearest, k for the last neighbour, 0 for all others."""
+        n, k = self.ids.shape
+        ranks = torch.zeros(n, n, dtype=torch.uint8)
+        return ranks.scatter_(1, self.ids, torch.arange(1, k + 1, dtype=torch.uint8).expand(n, k))
+
+    @cached_property
+    def places(self) -> Int[Tensor, nk]:
+        """Where the neighbours stand in a flattened `[n, n]` table."""
+        n = len(self.ids)
+        return (torch.arange(n)[:, None] * n + self.ids).flatten()
+
+
+@dataclass(frozen=True)
+class Table:
+    """All student layers, so that one look-up serves them all."""
+
+    layers: Sequence[Neighbours]
+    """The layers themselves."""
+    ranks: UInt8[Tensor, "nn L_S"]
+    """Their ranks; a pair of samples is a row."""
+
+    def at(self, of_teacher: Neighbours) -> UInt8[Tensor, "n k L_S"]:
+        """In each student layer, the rank of what are neighbours in the teacher layer."""
+        n, k = of_teacher.ids.shape
+        return self.ranks.index_select(0, of_teacher.places).view(n, k, -1)
+
+
+def prepare(x: Float[Tensor, "n d"]) -> Neighbours:
+    """Neighbourhoods without the cosines of all pairs."""
+    found = prepare_with_cosines(x)
+    return Neighbours(found.ids, found.near)
+
+
+def prepare_with_cosines(x: Float[Tensor, "n d"]) -> Neighbours:
+    unit = normalize(x, dim=1)
+    cosines = unit @ unit.T
+    near, ids = cosines.clone().fill_diagonal_(-torch.inf).topk(K, dim=1)
+    return Neighbours(ids, near, cosines)
+
+
+def permute(prepared: Neighbours, order: Int[Tensor, n]) -> Neighbours:
+    """Neighbourhoods of the same samples in another order."""
+    cosines = prepared.cosines
+    return Neighbours(
+        ids=order.argsort()[prepared.ids[order]],
+        near=prepared.near[order],
+        cosines=None if cosines is None else cosines[order][:, order],
+    )
+
+
+def stack(students: Sequence[Neighbours]) -> Table:
+    return Table(students, torch.stack([layer.ranks.flatten() for layer in students], dim=1))
+
+
+def by_teacher(
+    one: Callable[[Neighbours, Table], Tensor],
+) -> Callable[[Sequence[Neighbours], Table, Tick], Tensor]:
+    """The grid of a measure that holds one teacher layer against all student layers."""
+
+    def against(teachers: Sequence[Neighbours], table: Table, tick: Tick = silent) -> Float[Tensor, "L_T L_S"]:
+        rows = []
+        for i, of_teacher in enumerate(teachers):
+            rows.append(one(of_teacher, table))
+            tick((i + 1) / len(teachers))
+        return torch.stack(rows)
+
+    return against
+
+
+def shared(of_teacher: Neighbours, table: Table) -> Float[Tensor, "n L_S"]:
+    """How many neighbours each sample has in common on both sides, 0..k."""
+    return (table.at(of_teacher) > 0).sum(1).double()
+
+
+@by_teacher
+def mutual_knn(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
+    """Share of neighbours in common. 0..1, larger is closer, k / (n - 1) by chance. Huh et al. 2024, appendix A."""
+    return shared(of_teacher, table).mean(0) / K
+
+
+@by_teacher
+def jaccard(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
+    """Neighbours in common over neighbours on either side. 0..1, larger is closer. Schumacher et al. 2021, section 2."""
+    common = shared(of_teacher, table)
+    return (common / (2 * K - common)).mean(0)
+
+
+def rank_scores() -> Float[Tensor, "k k+1"]:
+    """What a common neighbour of rank a on one side and b on the other counts: 2 / ((1 + |a - b|) (a + b)); 0 for b = 0."""
+    a, b = torch.arange(1, K + 1, dtype=torch.float64)[:, None], torch.arange(K + 1, dtype=torch.float64)
+    return torch.where(b > 0, 2 / ((1 + (a - b).abs()) * (a + b)), 0)
+
+
+def harmonic() -> Float[Tensor, k + 1]:
+    """1 + 1/2 + ... + 1/m for m = 0..k; 1 for m = 0, where nothing is divided."""
+    return (1 / torch.arange(1, K + 1, dtype=torch.float64)).cumsum(0)[[0, *range(K)]]
+
+
+@by_teacher
+def rank_similarity(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
+    """Common neighbours, counting more the nearer and the more alike their ranks. 0..1, larger is closer.
+
+    Wang et al. 2020, as in resi: per sample, the sum of `rank_scores` over the m common neighbours divided by the m-th
+    harmonic number. A sample with the single common neighbour ranked first on both sides scores 1, like one with all ten.
+    """
+    ranks = table.at(of_teacher)
+    scores = rank_scores()[torch.arange(K)[:, None], ranks.int()].sum(1)
+    return (scores / harmonic()[(ranks > 0).sum(1)]).mean(0)
+
+
+@by_teacher
+def second_order_cosine(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
+    """Cosine between each sample's distances to the neighbours it has on either side, averaged over samples.
+
+    Hamilton et al. 2016, eq. 2, as in resi: distances are 1 - cosine, over the union of both sides' neighbours. 0..1, larger is
+    closer; near 1 for anything in high dimensions, because there all distances are alike.
+    """
+    assert of_teacher.cosines is not None
+    n, values = len(of_teacher.ids), []
+    for layer, ranks in zip(table.layers, table.at(of_teacher).unbind(-1), strict=True):
+        assert layer.cosines is not None
+        only_teacher = (
+            ranks == 0
+        )  # the union is the student's neighbours and those of the teacher's that are not among them
+        a = 1 - torch.cat([of_teacher.cosines.gather(1, layer.ids), of_teacher.near], dim=1)
+        b = 1 - torch.cat([layer.near, layer.cosines.gather(1, of_teacher.ids)], dim=1)
+        kept = torch.cat([torch.ones(n, K, dtype=torch.bool), only_teacher], dim=1)
+        values.append(torch.cosine_similarity(a * kept, b * kept, dim=1, eps=1e-300).mean())
+    return torch.stack(values)
+
+
+def local_hsic(of_teacher: Neighbours, layer: Neighbours, ranks: UInt8[Tensor, "n k"]) -> Float[Tensor, ""]:
+    """Unbiased HSIC (Song et al. 2012, eq. 5) of both cosine matrices, all entries but common neighbours set to zero.
+
+    The zeroed matrices are not symmetric, since being a neighbour is not; eq. 5 is taken as it stands.
+    """
+    n = len(of_teacher.ids)
+    common = (ranks > 0).double()
+    on_teacher = common * of_teacher.near
+    # The other side's cosines of the same pairs: they are among its nearest, or masked.
+    position = (ranks.long() - 1).clamp_min(0)
+    on_student = common * layer.near.gather(1, position)
+    back = of_teacher.ids.flatten() * n + torch.arange(n).repeat_interleave(
+        K
+    )  # the same pairs, read the other way round
+    returned = (of_teacher.ranks.flatten()[back] > 0) & (layer.ranks.flatten()[back] > 0)
+    product = (on_teacher * on_student * returned.view(n, K)).sum()
+    columns = torch.zeros(n, dtype=torch.float64).index_add_(0, of_teacher.ids.flatten(), on_teacher.flatten())
+    total = product + on_teacher.sum() * on_student.sum() / ((n - 1) * (n - 2))
+    return (total - 2 * columns @ on_student.sum(1) / (n - 2)) / (n * (n - 3))
+
+
+def own_hsic(layer: Neighbours) -> Float[Tensor, ""]:
+    ranks = torch.arange(1, K + 1, dtype=torch.uint8).expand(len(layer.ids), K)
+    return local_hsic(layer, layer, ranks)
+
+
+@by_teacher
+def cknna(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
+    """CKA of cosines, restricted to common neighbours. Up to 1, larger is closer. Huh et al. 2024, appendix A.
+
+    As platonic-rep computes it: unbiased HSIC, and 1e-6 in the denominator, so that X with itself is a little below 1. Its
+    masks are not symmetric, so swapping the sides changes the fourth decimal. NaN where an own HSIC is not positive.
+    """
+    own = own_hsic(of_teacher)
+    values = []
+    for layer, ranks in zip(table.layers, table.at(of_teacher).unbind(-1), strict=True):
+        both = torch.stack([own, own_hsic(layer)])
+        if bool((both > 0).all()):
+            values.append(local_hsic(of_teacher, layer, ranks) / (both.prod().sqrt() + EPSILON))
+        else:
+            values.append(torch.tensor(torch.nan, dtype=torch.float64))
+    return torch.stack(values)

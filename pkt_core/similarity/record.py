@@ -1,0 +1,143 @@
+"""One similarity measure as a record: what it claims, and the steps that compute it.
+
+The claims are the tests. The steps are two, so that a whole grid does each layer's own work once: `prepare` a layer,
+then hold one teacher layer `against` all prepared student layers.
+
+Not covered: which measures exist (records.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pkt_core.errors import MeasureError
+
+if TYPE_CHECKING:
+    from pkt_core.similarity.reading import Reading
+
+Invariance = Literal["rotation", "scale", "translation", "linear"]
+Prepare = Callable[[Tensor], Any]
+Tick = Callable[[float], None]
+
+
+def silent(done: float) -> None:
+    """The tick of those who do not watch."""
+
+
+def one_by_one(compare: Callable[[Any, Any], float]) -> Callable[[Sequence[Any], Sequence[Any], Tick], Tensor]:
+    """The grid of a measure that knows nothing better than to compare pair by pair."""
+
+    def against(teachers: Sequence[Any], students: Sequence[Any], tick: Tick = silent) -> Float[Tensor, "L_T L_S"]:
+        values = torch.zeros(len(teachers), len(students), dtype=torch.float64)
+        for i, of_teacher in enumerate(teachers):
+            for j, of_student in enumerate(students):
+                values[i, j] = compare(of_teacher, of_student)
+            tick((i + 1) / len(teachers))
+        return values
+
+    return against
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A similarity of two activation matrices `[n, d1]` and `[n, d2]` whose rows are the same samples."""
+
+    name: str
+    """What code and URL call it."""
+    label: str
+    """What the screen calls it."""
+    low: float
+    """Smallest value it can take; minus infinity where it has none."""
+    high: float
+    """Largest value."""
+    larger_is_closer: bool
+    """Direction."""
+    chance: str
+    """What independent data give, in words."""
+    chance_level: Callable[[int, int, int], float] | None = None
+    """The same as a number of n, d1, d2 for Gaussian noise with unit covariance; None where there is no closed form."""
+    invariant_to: frozenset[Invariance]
+    """What may be done to either side without changing the value. What is not named here does change it."""
+    symmetric: bool = True
+    """Whether the sides may be swapped."""
+    minimum_n: int = 4
+    """Fewest samples it can be taken from."""
+    why_minimum: str = ""
+    """Why it needs more than four samples; empty where it does not."""
+    source: str
+    """Paper and equation, and where we differ."""
+    note: str = ""
+    """What its reader should know: cost, and where it stops telling layers apart."""
+    prepare: Prepare
+    """A layer's own work, from a float64 matrix `[n, d]`."""
+    against: Callable[[Sequence[Any], Any, Tick], Tensor]
+    """Prepared teacher layers, stacked student layers, tick -> `[L_T, L_S]`."""
+    permute: Callable[[Any, Int[Tensor, n]], Any]
+    """A prepared layer as if its rows had come in another order; nothing of the layer's own work is repeated."""
+    stack: Callable[[Sequence[Any]], Any] = list
+    """Prepared student layers in the form that `against` reads fastest."""
+    prepare_student: Prepare | None = None
+    """Where the student's own work is another; None: the same."""
+    direct: Callable[[Tensor, Tensor], float] | None = None
+    """A cheaper way to the value of a single pair; None: prepare and compare."""
+    sides: Callable[[Reading], tuple[Prepare, Prepare]] | None = None
+    """For measures that need a Reading of the models: how each side is prepared with it."""
+    null: Callable[[Sequence[Any], Sequence[Any], Tensor], Tensor] | None = None
+    """`[P, L_T, L_S]` of permuted student rows, where there is a faster way than a grid for each permutation."""
+    permuted_side: Literal["teacher", "student"] = "teacher"
+    """Which side's prepared layers a permutation null moves: the teacher's, unless the place of a row matters."""
+
+    def __post_init__(self) -> None:
+        assert self.minimum_n >= 4  # the unbiased HSIC divides by n - 3, and nothing can be said from fewer
+
+    @property
+    def rotation_invariant(self) -> bool:
+        """Unchanged by an orthogonal map of either side."""
+        return "rotation" in self.invariant_to
+
+    @property
+    def scale_invariant(self) -> bool:
+        """Unchanged by scaling either side."""
+        return "scale" in self.invariant_to
+
+    @property
+    def translation_invariant(self) -> bool:
+        """Unchanged by adding one vector to all rows of either side."""
+        return "translation" in self.invariant_to
+
+    @property
+    def linear_invariant(self) -> bool:
+        """Unchanged by any invertible linear map of either side."""
+        return "linear" in self.invariant_to
+
+    @property
+    def best(self) -> float:
+        """The value of X with itself."""
+        return self.high if self.larger_is_closer else self.low
+
+    def compare(self, of_teacher: Any, of_student: Any) -> float:
+        """The similarity of two prepared layers."""
+        return float(self.against([of_teacher], self.stack([of_student]), silent)[0, 0])
+
+    def function(self, x: Tensor, y: Tensor) -> float:
+        """The similarity of two float64 matrices."""
+        if self.direct is not None:
+            return self.direct(x, y)
+        return self.compare(self.prepare(x), (self.prepare_student or self.prepare)(y))
+
+    def with_reading(self, reading: Reading | None) -> Measure:
+        """The record with a Reading filled in; itself where it needs none. Raises MeasureError where it lacks one."""
+        if self.sides is None:
+            return self
+        if reading is None:
+            raise MeasureError(
+                f"{self.name} reads activations through the models; expected a Reading. Pass `reading=Reading(...)`."
+            )
+        teacher, student = self.sides(reading)
+        return replace(self, prepare=teacher, prepare_student=student)
