@@ -30,12 +30,16 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
 def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
     """Carry out one request. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
-    from pkt_core import pipeline
+    from pkt_core import looking, pipeline
     from pkt_core.prompts import pasted
 
     if (lines := arguments.pop("lines", None)) is not None:
         arguments["prompts"] = pasted(lines)
-    work: dict[str, Callable[..., Any]] = {"compare": pipeline.compare, "latent_map": pipeline.latent_map}
+    work: dict[str, Callable[..., Any]] = {
+        "compare": pipeline.compare,
+        "latent_map": pipeline.latent_map,
+        "similarity": looking.similarity,
+    }
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 

@@ -15,6 +15,7 @@ import streamlit as st
 from dashboard.engine import Engine, Task
 
 RECORDED_COMPARISON = "comparison.json"
+RECORDED_GRIDS = "grids.json"
 
 
 @st.cache_resource(on_release=Engine.release, show_spinner=False)
@@ -66,6 +67,26 @@ def recorded_comparison() -> dict[str, Any] | None:
     from pkt_core.prompts import assets_folder
 
     return read_json(assets_folder() / "recorded" / RECORDED_COMPARISON)
+
+
+@st.cache_data(show_spinner=False)
+def recorded_grids() -> dict[str, dict[str, Any]]:
+    """The same comparison by every other measure, by its name; empty where it is missing or broken."""
+    from pkt_core.prompts import assets_folder
+
+    return read_json(assets_folder() / "recorded" / RECORDED_GRIDS) or {}
+
+
+@st.cache_data(show_spinner=False)
+def measures() -> dict[str, dict[str, Any]]:
+    """What each measure of similarity claims of itself, by name: label, range, direction, chance, source."""
+    from pkt_core.similarity import MEASURES
+
+    said = ("label", "low", "high", "larger_is_closer", "chance", "source", "note", "symmetric")
+    return {
+        name: {**{key: getattr(record, key) for key in said}, "invariant_to": sorted(record.invariant_to)}
+        for name, record in MEASURES.items()
+    }
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 POOLINGS = ("mean", "last", "tokens")
 PARTS = ("block_out", "block_delta", "attn_out", "mlp_out")
+OUTLIERS = ("none", "clamp", "drop_top", "standardise")
 N_PROMPTS, MOST_PROMPTS = 512, 5000
 
 
@@ -55,6 +56,8 @@ def comparison_request() -> dict[str, Any]:
         "n_prompts": state.whole(Param.N_PROMPTS, N_PROMPTS, 64, MOST_PROMPTS),
         "pooling": state.one_of(Param.POOLING, POOLINGS, "mean"),
         "part": state.one_of(Param.PART, PARTS, "block_out"),
+        "outliers": state.one_of(Param.OUTLIERS, OUTLIERS, "none"),
+        "skip_first": str(state.value(Param.SKIP_FIRST, False)).lower() == "true",
         "seed": state.whole(Param.SEED, 0, 0, 10**6),
     }
 
@@ -62,7 +65,7 @@ def comparison_request() -> dict[str, Any]:
 def recorded() -> dict[str, Any] | None:
     """The comparison that ships with the project, where it is what the view asks for."""
     standard = {"pair": DEMO, "device": "auto", "dtype": "auto", "prompts": own_prompts(), "n_prompts": N_PROMPTS}
-    standard |= {"pooling": "mean", "part": "block_out", "seed": 0}
+    standard |= {"pooling": "mean", "part": "block_out", "outliers": "none", "skip_first": False, "seed": 0}
     fresh = str(state.value(Param.FRESH, False)).lower() == "true"
     return None if fresh or comparison_request() != standard else loaders.recorded_comparison()
 
@@ -97,6 +100,17 @@ def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
         )
         return None, False
     return widgets.result(task, "The comparison", lambda: loaders.ask("compare", request, again=True)), False
+
+
+def grid(found: dict[str, Any], recorded: bool, measure: str) -> dict[str, Any] | None:
+    """The grid by one measure: the comparison's own, a recorded one, or asked of the engine, whose progress is shown."""
+    if measure == found["grid"]["measure"]:
+        return dict(found["grid"])
+    if recorded and measure in (kept := loaders.recorded_grids()):
+        return kept[measure]
+    request = {**comparison_request(), "measure": measure}
+    task = loaders.ask("similarity", request)
+    return widgets.result(task, "The grid", lambda: loaders.ask("similarity", request, again=True))
 
 
 def begin(request: dict[str, Any]) -> None:

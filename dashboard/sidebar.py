@@ -76,6 +76,17 @@ def advanced() -> None:
         Param.PART,
         help="block_out is the residual stream after a layer; block_delta is what the layer added.",
     )
+    widgets.choice(
+        "Outlier dimensions",
+        selection.OUTLIERS,
+        Param.OUTLIERS,
+        help="A few huge dimensions can own a similarity. clamp cuts entries at their 0.95 quantile, drop_top removes the three dimensions of largest variance, standardise brings all to one variance.",
+    )
+    widgets.toggle(
+        "Skip position 0",
+        Param.SKIP_FIRST,
+        help="The first token often carries a massive activation that says nothing of the text.",
+    )
     widgets.amount(
         "Prompts, at most", Param.N_PROMPTS, low=64, high=selection.MOST_PROMPTS, default=selection.N_PROMPTS, step=64
     )

@@ -10,6 +10,7 @@ import errno
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -72,6 +73,11 @@ def compare(
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many prompts.")] = 512,
     pooling: Annotated[Literal["last", "mean", "tokens"], typer.Option(help="What one vector stands for.")] = "mean",
     part: Annotated[PartName, typer.Option(help="Which activation.")] = "block_out",
+    measure: Annotated[str, typer.Option(help="Of similarity; a wrong name lists them all.")] = "debiased_linear_cka",
+    outliers: Annotated[
+        Literal["none", "clamp", "drop_top", "standardise"], typer.Option(help="Rule for dimensions that stand out.")
+    ] = "none",
+    skip_first: Annotated[bool, typer.Option(help="Leave out position 0 of every prompt.")] = False,
     permutations: Annotated[int, typer.Option(min=20, help="Draws of the permutation null.")] = 200,
     seed: int = 0,
     device: DeviceName = "auto",
@@ -79,21 +85,14 @@ def compare(
     as_json: Json = None,
 ) -> None:
     """Similarity of every teacher layer with every student layer, with its null; recomposition; attribution."""
-    from pkt_core.pipeline import compare
+    from pkt_core.looking import compare, similarity
 
     chosen = find_pair(pair, teacher, student, device, dtype)
+    settings: dict[str, Any] = {"n_prompts": n_prompts, "pooling": pooling, "part": part, "outliers": outliers}
+    settings |= {"skip_first": skip_first, "permutations": permutations, "seed": seed}
     with progress_bar() as progress:
-        found = compare(
-            chosen,
-            prompts=prompts,
-            n_prompts=n_prompts,
-            pooling=pooling,
-            part=part,
-            permutations=permutations,
-            seed=seed,
-            progress=progress,
-        )
-
+        grid = similarity(chosen, measure=measure, prompts=prompts, progress=progress, **settings)
+        found = replace(compare(chosen, prompts=prompts, **settings), grid=grid)
     deliver(found.to_json(), as_json, lambda: show_comparison(found))
 
 

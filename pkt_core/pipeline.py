@@ -27,7 +27,7 @@ from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
 Progress = Callable[[str, float], None]
-COMPARE_VERSION = 2
+COMPARE_VERSION = 3
 LATENT_MAP_VERSION = 1
 
 
@@ -36,21 +36,15 @@ def silent(_stage: str, _fraction: float) -> None:
 
 
 def compare(
-    pair: Pair,
-    *,
-    prompts: str | PromptSet | None = None,
-    n_prompts: int = 512,
-    pooling: str = "mean",
-    part: str = "block_out",
-    measure: str = "debiased_linear_cka",
-    seed: int = 0,
-    permutations: int = 200,
-    progress: Progress = silent,
+    pair: Pair, *, prompts: str | PromptSet | None = None, progress: Progress = silent, **settings: Any
 ) -> Comparison:
-    """Similarity of every layer pair with its null, recomposition, attribution and pairing; computed once, then stored."""
-    texts = stages.prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
-    recipe = {"pooling": pooling, "part": part, "measure": measure, "seed": seed, "permutations": permutations}
-    key = stages.pair_key(pair, texts, recipe, COMPARE_VERSION)
+    """Similarity of every layer pair with its null, recomposition, attribution and pairing; computed once, then stored.
+
+    Settings are those of stages.Recipe. Raises PlanError where they do not fit.
+    """
+    recipe = stages.Recipe.of(settings)
+    texts = stages.prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)
+    key = stages.pair_key(pair, texts, recipe.model_dump(), COMPARE_VERSION)
     if stored := load_artefact("comparison", key):
         return Comparison.from_json(stored[1])
     began = time.monotonic()
@@ -58,25 +52,27 @@ def compare(
     teacher = load(pair.teacher)
     progress("Loading the student", 0.1)
     student = load(pair.student)
-    grid, states = stages.similarity_grid(teacher, student, texts, recipe, progress)
+    grid, states = stages.read_both(teacher, student, texts, recipe, progress)
     progress("Reading states through the vocabulary", 0.7)
-    recomposition = stages.recomposition(teacher, student, states, seed)
+    recomposition = stages.recomposition(teacher, student, states, recipe.seed)
     progress("Attributing the answers to layers", 0.8)
-    attribution = stages.attribution(teacher, pair.examples, seed) if pair.examples else None
+    attribution = stages.attribution(teacher, pair.examples, recipe.seed) if pair.examples else None
     pairing, chosen = stages.pairing(teacher.n_layers, student.n_layers, attribution)
     comparison = Comparison(
         **stages.pair_facts(teacher, student),
         prompts=texts.name,
         n_prompts=len(texts),
-        pooling=pooling,
-        part=part,
+        pooling=recipe.pooling,
+        part=recipe.part,
         grid=grid,
+        outliers=stages.outlier_facts({"teacher": teacher, "student": student}, states, texts, recipe.part),
         recomposition=recomposition,
         attribution=attribution,
         pairing=pairing,
         chosen=chosen,
         seconds=time.monotonic() - began,
     )
+    save_artefact("states", key, states, {"texts": texts.digest})
     save_artefact("comparison", key, {}, comparison.to_json())
     return comparison
 

@@ -103,6 +103,9 @@ class Comparison:
     part: str
     grid: SimilarityGrid
     """Teacher layer x student layer."""
+    outliers: dict[str, dict[str, list[float]]]
+    """For `teacher` and `student`, per layer: `top_share` and `top3_share` of the variance in the largest dimension and in
+    the largest three, 0..1; `first_ratio`, length at position 0 over the median of the other positions."""
     recomposition: dict[str, RecompositionCurves]
     """For `teacher` and `student`: cosine of each layer's states with their recomposition, and its controls."""
     attribution: LayerAttribution | None
@@ -116,7 +119,10 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            **{k: getattr(self, k) for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds")},
+            **{
+                k: getattr(self, k)
+                for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds", "outliers")
+            },
             "teacher": asdict(self.teacher),
             "student": asdict(self.student),
             "vocabulary": asdict(self.vocabulary),
@@ -129,7 +135,7 @@ class Comparison:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Comparison:
         return cls(
-            **{k: data[k] for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds")},
+            **{k: data[k] for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds", "outliers")},
             teacher=ModelFacts(**data["teacher"]),
             student=ModelFacts(**data["student"]),
             vocabulary=VocabularyFacts(**data["vocabulary"]),

@@ -58,19 +58,26 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
 
 def show_comparison(found: Any) -> None:
     """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
+    from pkt_core.similarity.measures import MEASURES
+
     grid = found.grid
     if found.student.n_layers <= WIDE:
         columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
         rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
     else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
         columns = ["teacher layer", "most similar student layer", "similarity"]
-        nearest = [max(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
+        closest = max if grid.larger_is_closer else min
+        nearest = [closest(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
         rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
-    table(f"Debiased CKA of {found.teacher.name} and {found.student.name}, {grid.n} samples", columns, rows)
+    table(
+        f"{MEASURES[grid.measure].label} of {found.teacher.name} and {found.student.name}, {grid.n} samples",
+        columns,
+        rows,
+    )
     t, s, best = grid.best
     Console().print(
-        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the largest of all cells stays below "
-        f"{grid.noise_level:.3f} in 95 % of {len(grid.null_max)} permutations.\n"
+        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
+        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
         f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}."
     )
 

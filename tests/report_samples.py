@@ -16,14 +16,26 @@ def grid(n_teacher: int = 6, n_student: int = 3, top: float = 0.8) -> dict[str, 
     values[4, 2] = top + 0.05
     return {
         "measure": "debiased_linear_cka",
+        "larger_is_closer": True,
         "values": values.tolist(),
         "low": (values - 0.05).tolist(),
         "high": (values + 0.05).tolist(),
         "null_max": rng.uniform(0.01, 0.06, 200).tolist(),
         "p_values": np.where(values > 0.06, 0.004975, 0.5).tolist(),
+        "p_rows": np.where(values > 0.06, 0.004975, 0.3).tolist(),
+        "p_cells": np.where(values > 0.06, 0.004975, 0.2).tolist(),
+        "noise_rows": [0.05] * n_teacher,
+        "noise_cells": [[0.04] * n_student] * n_teacher,
         "n": 512,
-        "block": 64,
-        "recipe": {"pooling": "mean"},
+        "recipe": {
+            "pooling": "mean",
+            "part": "block_out",
+            "outliers": "none",
+            "skip_first": False,
+            "permutations": 200,
+            "seed": 0,
+            "interval": "weighted bootstrap of prompts",
+        },
     }
 
 
@@ -39,6 +51,10 @@ def curves(n: int) -> dict[str, Any]:
 def attribution(n: int = 6) -> dict[str, Any]:
     scores = [0.1 * (i + 1) for i in range(n)]
     return {"scores": scores, "low": [s - 0.02 for s in scores], "high": [s + 0.02 for s in scores], "best": n - 1}
+
+
+def outliers(n: int = 6, *, top: float = 0.1, first: float = 3.0) -> dict[str, list[float]]:
+    return {"top_share": [top] * n, "top3_share": [min(1.0, 2 * top)] * n, "first_ratio": [first] * n}
 
 
 def facts(name: str, n_layers: int, d_model: int) -> dict[str, Any]:
@@ -73,6 +89,7 @@ def comparison(**changes: Any) -> dict[str, Any]:
         "n_prompts": 512,
         "pooling": "mean",
         "part": "block_out",
+        "outliers": {"teacher": outliers(6), "student": outliers(3)},
         "grid": grid(),
         "recomposition": {"teacher": curves(6), "student": curves(3)},
         "attribution": attribution(),

@@ -147,8 +147,8 @@ def test_sentences_say_yes_only_above_noise():
     assert sentences.compatible(bad).startswith("Hardly:")
     assert "17 of 18" in sentences.where(good)
     assert "0 of 18" in sentences.where(bad)
-    assert "Above the noise" in sentences.cell(good["grid"], 4, 2)
-    assert "Not above the noise" in sentences.cell(good["grid"], 0, 0)
+    assert "Closer than the noise" in sentences.cell(good["grid"], 4, 2)
+    assert "No closer than the noise" in sentences.cell(good["grid"], 0, 0)
 
 
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
@@ -159,3 +159,34 @@ def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     assert "No task changed beyond chance" in sentences.behaviour(found | {"changes": flat})
     assert "Alike in part" in sentences.latent(samples.latent())
     assert "Not alike" in sentences.latent(samples.latent() | {"map_control": 0.4})
+
+
+def test_where_smaller_is_closer_everything_turns_round():
+    up = samples.grid()
+    down = up | {
+        "measure": "procrustes",
+        "larger_is_closer": False,
+        "values": [[1.5 - v for v in row] for row in up["values"]],
+        "null_max": [1.4] * 100,
+    }
+    assert figures.best_cell(down)[:2] == figures.best_cell(up)[:2]
+    assert figures.noise_level(down) == pytest.approx(1.4)
+    assert "closer than the noise" in sentences.cell(down, 4, 2).lower()
+    assert "17 of 18" in sentences.spread(down)
+    heatmap = figures.similarity_heatmap(down, label="Procrustes angle").data[0]
+    assert heatmap.reversescale
+    assert (heatmap.zmin, heatmap.zmax) == (0.0, pytest.approx(1.5708, abs=1e-4))
+    table = tables.measures_table({"debiased_linear_cka": up, "procrustes": down}, {"procrustes": "Procrustes"})
+    assert table["rank_correlation"].tolist() == pytest.approx([1, 1])
+    assert table["measure"].tolist() == ["debiased_linear_cka", "Procrustes"]
+    assert len(figures.small_grids({"a": up, "b": down}, {}).data) == 2
+
+
+def test_a_warning_only_where_something_owns_the_picture():
+    calm = {"teacher": samples.outliers(6), "student": samples.outliers(3)}
+    assert sentences.outliers(calm, "none") is None
+    loud = calm | {"teacher": samples.outliers(6, top=0.8, first=300.0)}
+    assert "holds 80 % of its variance; position 0 of teacher layer 0 is 300 times" in sentences.outliers(loud, "none")
+    assert "80 %" not in sentences.outliers(loud, "drop_top")
+    assert len(tables.outlier_table(loud)) == 9
+    assert len(figures.outlier_figure(loud).data) == 6

@@ -20,6 +20,7 @@ ROWS = [
     {"results", "runs"},
     {"report", "stages"},
     {"pipeline"},
+    {"looking"},
     {"terminal"},
     {"carrying"},
     {"cli"},

@@ -1,6 +1,7 @@
 """Make the recorded runs again: the very commands a user would type, their run folders copied here.
 
-    python assets/recorded/record.py
+    python assets/recorded/record.py                 # everything
+    python assets/recorded/record.py comparison      # the comparison and its other measures only
 
 The app shows these on a first visit, labelled as recorded. `tests/test_recorded.py` runs the SemAlign command again and
 compares. Trained weights are kept for that one only (3 MB); the others can be made again in half a minute each.
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 from pkt_core.runs import runs_root
+from pkt_core.similarity import MEASURES
 
 HERE = Path(__file__).parent
 PLAN = ["--pair", "demo", "--teacher-layer", "5", "--student-layer", "2", "--learning-rate", "0.003", "--seed", "0"]
@@ -33,9 +35,15 @@ def pkt(*words: str) -> dict:
     return json.loads(done.stdout)
 
 
-def main() -> None:
+def record_comparison() -> None:
     comparison = pkt("compare", "--pair", "demo")
     (HERE / "comparison.json").write_text(json.dumps(comparison) + "\n", encoding="utf-8")
+    others = [name for name in MEASURES if name != comparison["grid"]["measure"]]
+    grids = {name: pkt("compare", "--pair", "demo", "--measure", name)["grid"] for name in others}
+    (HERE / "grids.json").write_text(json.dumps(grids) + "\n", encoding="utf-8")
+
+
+def record_runs() -> None:
     for name, words in RUNS.items():
         made = runs_root() / pkt("transfer", *PLAN, *words)["run"]
         folder = HERE / name
@@ -49,4 +57,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    record_comparison()
+    if "comparison" not in sys.argv[1:]:
+        record_runs()

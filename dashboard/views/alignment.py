@@ -1,4 +1,4 @@
-"""Where do they agree? The layer x layer heatmap with its noise, and what attribution and the vocabulary say of the layers."""
+"""Where do they agree? The layer x layer heatmap by any measure with its noise, what may fake it, and which layer should teach."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
+from dashboard.state import Param
 from pkt_core.report import captions, figures, sentences, tables
 
 HEATMAP = "alignment-heatmap"
+DEFAULT = "debiased_linear_cka"
 
 
 def picked() -> None:
@@ -18,13 +20,57 @@ def picked() -> None:
         state.choose_layers(*cell)
 
 
-def how_measured(found: dict[str, Any]) -> str:
-    grid = found["grid"]
-    return (
-        f"Debiased linear CKA (0 for unrelated, 1 for equal up to rotation and scale; it can fall a little below 0) of {found['part']} over "
-        f"{grid['n']} samples, pooled by {found['pooling']}; {len(grid['null_max'])} permutations. Plain CKA would show 0.9 and more for noise when "
-        "samples are fewer than dimensions, which is why it is not used."
+def measure_choice() -> str:
+    """The measure of the grid; its record is the help."""
+    known = loaders.measures()
+    return widgets.choice(
+        "Measure",
+        list(known),
+        Param.MEASURE,
+        default=DEFAULT,
+        help="How alike two layers' activations are. Each measure sees something else; look where they disagree.",
     )
+
+
+def how_measured(grid: dict[str, Any], record: dict[str, Any]) -> str:
+    """The measure's claims and the recipe of this very grid."""
+    recipe = grid["recipe"]
+    closer = "larger is closer" if record["larger_is_closer"] else "smaller is closer"
+    said = (
+        f"{record['label']}, {closer}. By chance: {record['chance']}. Unchanged by: {', '.join(record['invariant_to']) or 'nothing'}. "
+        f"{recipe['part']} over {grid['n']} samples, pooled by {recipe['pooling']}, outlier rule {recipe['outliers']}"
+        f"{', position 0 left out' if recipe['skip_first'] else ''}, {recipe['permutations']} permutations of prompts, seed {recipe['seed']}; "
+        f"interval: {recipe['interval']}."
+    )
+    if "block" in recipe:
+        said += (
+            f" Estimated in mini-batches of {recipe['block']}, which moves no cell by more than "
+            f"{recipe['block_difference']:.4f} from the full-sample value on the first 512 samples."
+        )
+    return said
+
+
+def disagreement(found: dict[str, Any], recorded: bool) -> None:
+    """All measures that are there already, beside each other."""
+    grids = {DEFAULT: found["grid"], **(loaders.recorded_grids() if recorded else {})}
+    for name in loaders.measures():
+        if name not in grids:
+            task = loaders.known("similarity", {**selection.comparison_request(), "measure": name})
+            if task is not None and task.status == "done":
+                grids[name] = task.result
+    if len(grids) < 2:
+        return
+    st.subheader("Do other measures say the same?", anchor=False)
+    table = tables.measures_table(grids, {name: record["label"] for name, record in loaders.measures().items()})
+    widgets.figure(
+        figures.small_grids(grids, {name: record["label"] for name, record in loaders.measures().items()}),
+        captions.MEASURES,
+        table,
+        "measures",
+        alt="Small heatmaps of the same grid by each measure",
+    )
+    with st.expander("As a table", icon=":material/table:"):
+        st.dataframe(table, hide_index=True)
 
 
 def show() -> None:
@@ -36,32 +82,50 @@ def show() -> None:
         found, recorded = selection.comparison()
         if found is None:
             return
-        grid = found["grid"]
-        widgets.answer(sentences.where(found), recorded=recorded)
+        holder = st.container()
         narrow = found["student"]["n_layers"] <= figures.SQUARE_UP_TO
         picture, words = st.columns([3, 2], gap="large") if narrow else (st.container(), st.container())
         with words:
-            teacher, student = selection.layers(found)
-            st.markdown(widgets.plain(sentences.cell(grid, teacher, student)))
-            st.caption(how_measured(found))
+            measure = measure_choice()
         with picture:
-            widgets.figure(
-                figures.similarity_heatmap(grid, pairing=found["pairing"], chosen=(teacher, student)),
-                captions.HEATMAP,
-                tables.grid_table(grid),
-                HEATMAP,
-                on_select=picked,
-                alt=f"Heatmap of similarity by teacher and student layer; highest at {figures.best_cell(grid)[:2]}",
-            )
+            grid = selection.grid(found, recorded, measure)
+        if grid is not None:
+            record = loaders.measures()[measure]
+            with holder:
+                widgets.answer(f"{sentences.spread(grid)}", recorded=recorded)
+            with words:
+                teacher, student = selection.layers(found)
+                st.markdown(widgets.plain(sentences.cell(grid, teacher, student)))
+                st.caption(widgets.plain(how_measured(grid, record)))
+                if warning := sentences.outliers(found["outliers"], grid["recipe"]["outliers"]):
+                    st.warning(widgets.plain(warning), icon=":material/priority_high:")
+            with picture:
+                widgets.figure(
+                    figures.similarity_heatmap(
+                        grid, label=record["label"], pairing=found["pairing"], chosen=(teacher, student)
+                    ),
+                    captions.HEATMAP,
+                    tables.grid_table(grid),
+                    HEATMAP,
+                    on_select=picked,
+                    alt=f"Heatmap of similarity by teacher and student layer; closest at {figures.best_cell(grid)[:2]}",
+                )
+        chosen = selection.layers(found)
+        disagreement(found, recorded)
         st.subheader("Which layer should teach which?", anchor=False)
         if found["attribution"] is None:
             st.caption(
                 "This pair has no examples with answers, so there is no attribution; only the pairing by depth is drawn."
             )
         widgets.figure(
-            figures.attribution_figure(found["attribution"], found["pairing"], found["teacher"]["n_layers"], (teacher, student)),
+            figures.attribution_figure(found["attribution"], found["pairing"], found["teacher"]["n_layers"], chosen),
             captions.ATTRIBUTION, tables.attribution_table(found["attribution"], found["pairing"]), "attribution",
             alt="Bars of attribution by teacher layer, joined by lines to the student layers they teach",
+        )  # fmt: skip
+        st.subheader("Does one dimension, or the first token, own the picture?", anchor=False)
+        widgets.figure(
+            figures.outlier_figure(found["outliers"]), captions.OUTLIERS, tables.outlier_table(found["outliers"]), "outliers",
+            alt="Per layer, the variance share of the largest dimensions, and the length of the first position",
         )  # fmt: skip
         st.subheader("Do the layers speak the vocabulary's language?", anchor=False)
         widgets.figure(

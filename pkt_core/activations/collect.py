@@ -18,9 +18,9 @@ from pkt_core.models.sites import Site
 CAPTURE_VERSION = 1  # raise when the same inputs would give other activations: stored ones are then not reused
 
 
-def pieces(text: str) -> list[Span]:
+def pieces(text: str, skip_first: bool = False) -> list[Span]:
     """The `PER_PROMPT` words of a text that `tokens` pooling looks at; none where the text has fewer words."""
-    found = words(text)
+    found = words(text)[skip_first:]
     return [found[i] for i in spread(len(found), PER_PROMPT)] if len(found) >= PER_PROMPT else []
 
 
@@ -36,7 +36,13 @@ def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
 
 @torch.no_grad()
 def stream(
-    loaded: LoadedModel, texts: Sequence[str], sites: Sequence[Site], pooling: Pooling, *, batch_size: int = 32
+    loaded: LoadedModel,
+    texts: Sequence[str],
+    sites: Sequence[Site],
+    pooling: Pooling,
+    *,
+    skip_first: bool = False,
+    batch_size: int = 32,
 ) -> Iterator[Float[Tensor, "site n d"]]:
     """Pooled activations of consecutive batches of prompts, float32, on the model's device, in the order of the texts.
 
@@ -52,7 +58,13 @@ def stream(
             ids, mask = pad(encoded["input_ids"], tokenizer.pad_token_id), pad(encoded["attention_mask"], 0)
             forward_ids(loaded, ids, mask)
             groups = [
-                token_groups(offsets, special, pooling, pieces(text) if pooling == "tokens" else [])
+                token_groups(
+                    offsets,
+                    special,
+                    pooling,
+                    pieces(text, skip_first) if pooling == "tokens" else [],
+                    skip_first=skip_first,
+                )
                 for offsets, special, text in zip(
                     encoded["offset_mapping"], encoded["special_tokens_mask"], batch, strict=True
                 )
@@ -65,3 +77,13 @@ def collect(
 ) -> Float[Tensor, "site n d"]:
     """All of `stream` at once, on the CPU. For maps and curves of at most a few thousand rows."""
     return torch.cat([part.cpu() for part in stream(loaded, texts, sites, pooling, batch_size=batch_size)], dim=1)
+
+
+@torch.no_grad()
+def token_norms(loaded: LoadedModel, text: str, sites: Sequence[Site]) -> Float[Tensor, "site token"]:
+    """Length of the activation at every position of one prompt, special tokens included, float32 on the CPU."""
+    require_fit(loaded, [text])
+    ids = torch.tensor([loaded.tokenizer(text)["input_ids"]])
+    with Capture(loaded, sites) as seen:
+        forward_ids(loaded, ids, torch.ones_like(ids))
+        return torch.stack([seen[site][0].float().norm(dim=-1).cpu() for site in sites])

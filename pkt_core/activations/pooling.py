@@ -24,12 +24,23 @@ PER_PROMPT = 4
 
 
 def token_groups(
-    offsets: Sequence[Span], special: Sequence[int], pooling: Pooling, spans: Sequence[Span]
+    offsets: Sequence[Span],
+    special: Sequence[int],
+    pooling: Pooling,
+    spans: Sequence[Span],
+    *,
+    skip_first: bool = False,
 ) -> list[list[int]]:
-    """Which tokens are averaged into each vector. Raises PromptError where a prompt has no ordinary token."""
-    ordinary = [i for i, s in enumerate(special) if not s]
+    """Which tokens are averaged into each vector; `skip_first` leaves out position 0, where activations may be massive.
+
+    Spans are taken as they come. Raises PromptError where nothing is left of a prompt.
+    """
+    ordinary = [i for i, s in enumerate(special) if not s and not (skip_first and i == 0)]
     if not ordinary:
-        raise PromptError("Got a prompt without a single ordinary token; expected text. Remove the empty prompt.")
+        raise PromptError(
+            f"Got a prompt without a single ordinary token{' after position 0' if skip_first else ''}; expected text. "
+            "Remove the prompt."
+        )
     if pooling == "last":
         return [[ordinary[-1]]]
     if pooling == "mean":

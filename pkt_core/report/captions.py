@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 HEATMAP = (
-    "Each cell compares one teacher layer with one student layer on the same prompts: 1 is the same geometry up to rotation "
-    "and scale, 0 is what unrelated layers give. `noise` on the colour bar is what the largest cell of a grid with shuffled "
-    "prompts stays below 95 times in 100. A best cell at or under that mark would refute any agreement."
+    "Each cell compares one teacher layer with one student layer on the same prompts. `noise` on the colour bar is what the "
+    "closest cell of a grid with shuffled prompts reaches 5 times in 100: a best cell no closer than that would refute any "
+    "agreement. Hover gives the interval, and p for a cell picked from the grid, from its row, or named before looking."
+)
+MEASURES = (
+    "The same activations by every measure computed so far; colours span each measure's own values, the frame marks its closest "
+    "cell. Measures of global geometry (CKA, RSA, Procrustes) and of near neighbours often pick other layers: a pair of layers "
+    "that only one of them likes is no safe ground for a transfer."
+)
+OUTLIERS = (
+    "Left, the share of a layer's variance in its largest dimension (solid) and its largest three (dashed): 1 would mean that "
+    "one number is all a similarity sees. Right, the length of the activation at position 0 over the median of the other "
+    "positions: 1 is ordinary. If the grid changes much under another outlier rule or without position 0 (sidebar), trust neither alone."
 )
 RECOMPOSITION = (
     "How parallel a layer's activations are to their recomposition from the vocabulary's semantic bases. Read the distance "

@@ -16,20 +16,41 @@ from pkt_core.report import look
 
 Json = Mapping[str, Any]
 SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
+RANGES: dict[str, tuple[float | None, float | None]] = {
+    "debiased_linear_cka": (-0.2, 1.0),  # a little below 0 is possible and must not look like agreement
+    "procrustes": (0.0, float(np.pi / 2)),
+    "linear_regression_r2": (None, 1.0),
+}
+"""Ends of the colour scale; 0 to 1 where none are named."""
 WRITTEN_UP_TO = 150  # cells; larger grids show their numbers on hover only
 
 
+def closer_up(grid: Json) -> bool:
+    """Whether larger values are closer."""
+    return bool(grid.get("larger_is_closer", True))
+
+
 def noise_level(grid: Json) -> float | None:
-    """What the largest cell of a grid without any agreement stays below 95 times in 100; None where it was not measured."""
+    """What the closest cell of a grid without any agreement reaches in 5 of 100 permutations; None where not measured."""
     null = grid.get("null_max")
-    return float(np.quantile(np.asarray(null, float), 0.95)) if null is not None and len(null) else None
+    if null is None or not len(null):
+        return None
+    return float(np.quantile(np.asarray(null, float), 0.95 if closer_up(grid) else 0.05))
 
 
 def best_cell(grid: Json) -> tuple[int, int, float]:
-    """Teacher layer, student layer and value of the largest cell."""
+    """Teacher layer, student layer and value of the closest cell."""
     values = np.asarray(grid["values"], float)
-    teacher, student = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    place = np.nanargmax(values) if closer_up(grid) else np.nanargmin(values)
+    teacher, student = np.unravel_index(int(place), values.shape)
     return int(teacher), int(student), float(values[teacher, student])
+
+
+def span(grid: Json, values: np.ndarray) -> tuple[float, float]:
+    """Ends of the colour scale: the measure's own range, or round numbers around the values where it has none."""
+    low, high = RANGES.get(str(grid.get("measure")), (0.0, 1.0))
+    down, up = float(np.floor(np.nanmin(values) * 10) / 10), float(np.ceil(np.nanmax(values) * 10) / 10)
+    return (max(down, -1.0) if low is None else min(low, down)), (up if high is None else high)
 
 
 def similarity_heatmap(
@@ -42,27 +63,28 @@ def similarity_heatmap(
     """Similarity of every teacher layer with every student layer; each cell is a point one can click.
 
     The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student
-    layer, because a heatmap trace itself reports no clicks to Streamlit.
+    layer, because a heatmap trace itself reports no clicks to Streamlit. Where smaller is closer the scale is turned, so
+    that dark always means close.
     """
     values = np.asarray(grid["values"], float)
     n_teacher, n_student = values.shape
-    negative = bool(np.nanmin(values) < 0) or "debiased" in str(grid.get("measure", ""))
-    low = min(-0.2, float(np.floor(np.nanmin(values) * 10) / 10)) if negative else 0.0
-    scale = look.around_zero(low, 1.0) if negative else look.SEQUENTIAL
+    low, high = span(grid, values)
+    scale = look.around_zero(low, high) if low < 0 else look.SEQUENTIAL
     level = noise_level(grid)
-    ticks = [
-        tick for tick in np.round(np.arange(0, 1.01, 0.2), 1).tolist() if level is None or abs(tick - level) > 0.06
-    ]
+    step = 0.2 if high - low <= 1.5 else 0.5
+    near = 0.06 * (high - low)
+    ticks = [t for t in np.round(np.arange(0, high + 1e-9, step), 1).tolist() if level is None or abs(t - level) > near]
     ticks += [low] * (low < 0)
     names = [look.number(tick, 1) for tick in ticks]
-    if level is not None:
+    if level is not None and low <= level <= high:
         ticks, names = [*ticks, level], [*names, f"<b>◂ noise {look.number(level)}</b>"]
     figure = go.Figure(
         go.Heatmap(
             z=values,
             zmin=low,
-            zmax=1.0,
+            zmax=high,
             colorscale=scale,
+            reversescale=not closer_up(grid),
             xgap=2,
             ygap=2,
             hoverinfo="skip",
@@ -115,11 +137,13 @@ def cells(grid: Json, values: np.ndarray) -> go.Scatter:
     """The transparent points that carry hover text and clicks."""
     rows = []
     for teacher, student in np.ndindex(values.shape):
-        low, high, p = (
-            grid[key][teacher][student] if grid.get(key) is not None else None for key in ("low", "high", "p_values")
+        low, high, whole, row, alone = (
+            grid[key][teacher][student] if grid.get(key) is not None else None
+            for key in ("low", "high", "p_values", "p_rows", "p_cells")
         )
         interval = f"{look.number(low)} to {look.number(high)}" if low is not None else "not measured"
-        rows.append([teacher, student, look.number(float(values[teacher, student]), 3), interval, look.p_value(p)])
+        p = " / ".join(look.p_value(each) for each in (whole, row, alone) if each is not None)
+        rows.append([teacher, student, look.number(float(values[teacher, student]), 3), interval, p])
     return go.Scatter(
         x=[row[1] for row in rows],
         y=[row[0] for row in rows],
@@ -131,5 +155,5 @@ def cells(grid: Json, values: np.ndarray) -> go.Scatter:
         unselected={"marker": {"opacity": 0}},
         showlegend=False,
         hovertemplate="teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
-        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]} (family-wise)<extra></extra>",
+        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]}<br>(picked from the grid / its row / named before)<extra></extra>",
     )

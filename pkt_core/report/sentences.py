@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pkt_core.report.figures_similarity import best_cell, noise_level
+from pkt_core.report.figures_similarity import best_cell, closer_up, noise_level
 from pkt_core.report.look import number, p_value, percent
 
 Json = Mapping[str, Any]
 
 
+def beyond(grid: Json, value: float, level: float) -> bool:
+    """Whether a value is closer than chance."""
+    return value > level if closer_up(grid) else value < level
+
+
 def agreement(grid: Json) -> str:
-    """Where the grid is highest, beside the noise of its maximum."""
+    """Where the grid is closest, beside what its closest cell reaches by chance."""
     teacher, student, value = best_cell(grid)
     level = noise_level(grid)
     where = f"teacher layer {teacher} and student layer {student} (similarity {number(value)}"
@@ -29,7 +34,7 @@ def compatible(comparison: Json) -> str:
     """Whether two models have enough in common to transfer between them."""
     words, grid = comparison["vocabulary"], comparison["grid"]
     level = noise_level(grid)
-    agrees = level is None or best_cell(grid)[2] > level
+    agrees = level is None or beyond(grid, best_cell(grid)[2], level)
     whole = words["share"] >= 0.9995
     shared = (
         f"they share all {words['n']:,} tokens"
@@ -44,18 +49,25 @@ def compatible(comparison: Json) -> str:
 
 
 def where(comparison: Json) -> str:
-    """How much of the grid stands above noise, and where it is highest."""
-    grid, level = comparison["grid"], noise_level(comparison["grid"])
+    """How much of the grid is closer than noise, and where it is closest."""
+    return spread(comparison["grid"])
+
+
+def spread(grid: Json) -> str:
+    """The same of a grid alone."""
+    level = noise_level(grid)
     flat = [value for row in grid["values"] for value in row if value is not None]
     if level is None:
         return f"{agreement(grid)[0].upper()}{agreement(grid)[1:]}."
-    above = sum(value > level for value in flat)
+    above = sum(beyond(grid, value, level) for value in flat)
     return f"{above} of {len(flat)} pairs of layers agree more than noise; {agreement(grid)}."
 
 
 def cell(grid: Json, teacher: int, student: int) -> str:
     """One pair of layers: value, interval, p, against the noise level."""
     value, level = grid["values"][teacher][student], noise_level(grid)
+    if value is None:
+        return f"Teacher layer {teacher} and student layer {student}: not computable, one of them does not vary over these prompts."
     said = f"Teacher layer {teacher} and student layer {student}: similarity {number(value, 3)}"
     if grid.get("low") is not None:
         said += (
@@ -64,8 +76,33 @@ def cell(grid: Json, teacher: int, student: int) -> str:
     if grid.get("p_values") is not None:
         said += f", p {p_value(grid['p_values'][teacher][student])} (family-wise)"
     if level is not None:
-        said += f". {'Above' if value > level else 'Not above'} the noise level {number(level, 3)}"
+        said += (
+            f". {'Closer than' if beyond(grid, value, level) else 'No closer than'} the noise level {number(level, 3)}"
+        )
     return said + "."
+
+
+MUCH = 0.3  # of a layer's variance in one dimension
+MASSIVE = 20.0  # times as long as other positions
+
+
+def outliers(facts: Json, rule: str) -> str | None:
+    """A warning where one dimension or the first position is large enough to own a similarity; None where not."""
+    said = []
+    for side in ("teacher", "student"):
+        share, first = facts[side]["top_share"], facts[side]["first_ratio"]
+        if share and max(share) > MUCH and rule not in ("drop_top", "standardise"):
+            said.append(
+                f"one dimension of {side} layer {share.index(max(share))} holds {percent(max(share))} of its variance"
+            )
+        if first and max(first) > MASSIVE:
+            said.append(
+                f"position 0 of {side} layer {first.index(max(first))} is {number(max(first), 0)} times as long as others"
+            )
+    if not said:
+        return None
+    joined = "; ".join(said)
+    return f"{joined[0].upper()}{joined[1:]}. Try another outlier rule or skip position 0 (sidebar, advanced) before believing the grid."
 
 
 def latent(picture: Json) -> str:

@@ -14,8 +14,11 @@ import pandas as pd
 Json = Mapping[str, Any]
 
 
+KEYS = ("low", "high", "p_values", "p_rows", "p_cells")
+
+
 def grid_table(grid: Json) -> pd.DataFrame:
-    """One row per pair of layers: similarity, 95 % interval, family-wise p."""
+    """One row per pair of layers: similarity, 95 % interval, p if picked from the grid, from its row, or named before."""
     values = np.asarray(grid["values"], float)
     rows = []
     for teacher, student in np.ndindex(values.shape):
@@ -24,9 +27,55 @@ def grid_table(grid: Json) -> pd.DataFrame:
             "student_layer": student,
             "similarity": values[teacher, student],
         }
-        row |= {key: grid[key][teacher][student] for key in ("low", "high", "p_values") if grid.get(key) is not None}
+        row |= {key: grid[key][teacher][student] for key in KEYS if grid.get(key) is not None}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def measures_table(grids: Mapping[str, Json], labels: Mapping[str, str]) -> pd.DataFrame:
+    """One row per measure: its closest cell, noise level, share of cells closer than noise, rank correlation with the first."""
+    from scipy.stats import spearmanr
+
+    from pkt_core.report.figures_similarity import best_cell, closer_up, noise_level
+
+    rows, first = [], None
+    for name, grid in grids.items():
+        values = np.asarray(grid["values"], float) * (1 if closer_up(grid) else -1)
+        first = values if first is None else first
+        both = np.isfinite(values) & np.isfinite(first)
+        teacher, student, best = best_cell(grid)
+        level = noise_level(grid)
+        sign = 1 if closer_up(grid) else -1
+        rows.append(
+            {
+                "measure": labels.get(name, name),
+                "teacher_layer": teacher,
+                "student_layer": student,
+                "closest": best,
+                "noise": level,
+                "cells_closer_than_noise": None if level is None else float((values[both] > sign * level).mean()),
+                "rank_correlation": float(spearmanr(values[both], first[both]).statistic) if both.sum() > 2 else None,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def outlier_table(facts: Json) -> pd.DataFrame:
+    """One row per model and layer."""
+    return pd.DataFrame(
+        [
+            {"model": side, "layer": layer, "top_share": share, "top3_share": three, "first_ratio": first}
+            for side in ("teacher", "student")
+            for layer, (share, three, first) in enumerate(
+                zip(
+                    facts[side]["top_share"],
+                    facts[side]["top3_share"],
+                    facts[side]["first_ratio"] or [None] * len(facts[side]["top_share"]),
+                    strict=True,
+                )
+            )
+        ]
+    )
 
 
 def recomposition_table(recomposition: Json) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """Debiased CKA of every teacher layer with every student layer, in one pass over the activations.
 
-Unbiased HSIC is bilinear in U-centred Grams, so a mini-batch of all layer pairs is one matrix product; HSICs are averaged
-over mini-batches before dividing (averaging CKAs would be wrong). Memory depends on the block, not on the text.
+HSICs are averaged over mini-batches before dividing (averaging CKAs would be wrong). Memory depends on the block, not on
+the text. Permutations and bootstrap draws stay within blocks, so that they see the very estimator that is on screen.
 
-Not covered: other measures; groups of unequal size.
+Not covered: other measures (pairwise.py); groups of unequal size.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity.cka import gram, u_centred
-from pkt_core.similarity.null import family_wise_p, permutations, permuted_products
+from pkt_core.similarity.blocks import BlockSums, block_sums
+from pkt_core.similarity.interval import bootstrap_weights, percentile_interval
+from pkt_core.similarity.null import QUANTILE, Calibration, calibrate, permutations
+from pkt_core.similarity.outliers import Rule, Treatment, learn
 
-MINIMUM_BLOCKS = 8  # fewer give no honest bootstrap
-DRAWS = 1000
+BLOCK = 256
+MINIMUM_REST = 16  # samples that make a last, smaller block worth its noise
+CALIBRATED = ("null_max", "noise_rows", "noise_cells", "p_values", "p_rows", "p_cells")
 
 
 @dataclass(frozen=True)
@@ -30,58 +33,73 @@ class SimilarityGrid:
 
     measure: str
     """Name of the measure."""
+    larger_is_closer: bool
+    """Its direction."""
     values: Float[Tensor, "L_T L_S"]
-    """At most 1, larger is closer; NaN where a layer does not vary."""
-    low: Float[Tensor, "L_T L_S"] | None
-    """Lower end of the 95 % interval (bootstrap over blocks); None with fewer than 8 blocks."""
-    high: Float[Tensor, "L_T L_S"] | None
+    """In the range of the measure; NaN where it is not computable."""
+    low: Float[Tensor, "L_T L_S"]
+    """Lower end of the 95 % interval."""
+    high: Float[Tensor, "L_T L_S"]
     """Upper end."""
-    null_max: Float[Tensor, P]
-    """The grid's maximum in each permutation."""
-    p_values: Float[Tensor, "L_T L_S"]
-    """Family-wise, against the null of the maximum."""
+    calibration: Calibration
+    """The grid against its permutation null."""
     n: int
     """Samples used."""
-    block: int
-    """Samples per mini-batch."""
     recipe: dict[str, str | int | float]
     """How it was computed."""
 
     @property
     def best(self) -> tuple[int, int, float]:
-        """Teacher layer, student layer and value of the largest cell."""
-        values = self.values.nan_to_num(-2.0)
-        i, j = divmod(int(values.argmax()), values.shape[1])
+        """Teacher layer, student layer and value of the closest cell."""
+        sign = 1 if self.larger_is_closer else -1
+        i, j = divmod(int((sign * self.values).nan_to_num(-torch.inf).argmax()), self.values.shape[1])
         return i, j, float(self.values[i, j])
 
     @property
     def noise_level(self) -> float:
-        """The 95 % quantile of the maximum under the null: below it, the largest cell may be chance."""
-        return float(self.null_max.quantile(0.95))
+        """What the closest cell of the whole grid reaches in 5 % of permutations: no further, and it may be chance."""
+        return float(self.calibration.null_max.quantile(QUANTILE if self.larger_is_closer else 1 - QUANTILE))
 
     def to_json(self) -> dict[str, Any]:
-        def plain(value: Tensor | None) -> Any:  # JSON has no NaN
-            return None if value is None else [[v if v == v else None for v in row] for row in value.tolist()]
-
         return {
-            **{name: getattr(self, name) for name in ("measure", "n", "block", "recipe", "noise_level")},
-            **{name: plain(getattr(self, name)) for name in ("values", "low", "high", "p_values")},
-            "null_max": self.null_max.tolist(),
+            **{name: getattr(self, name) for name in ("measure", "larger_is_closer", "n", "recipe", "noise_level")},
+            **{name: plain(getattr(self, name)) for name in ("values", "low", "high")},
+            **{name: plain(getattr(self.calibration, name)) for name in CALIBRATED},
             "best": list(self.best),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SimilarityGrid:
-        def tensor(value: Any) -> Any:
-            if value is None:
-                return None
-            return torch.tensor([[float("nan") if v is None else v for v in row] for row in value])
-
+        values: dict[str, Any] = {name: numbers(data[name]) for name in ("values", "low", "high")}
         return cls(
-            **{name: data[name] for name in ("measure", "n", "block", "recipe")},
-            **{name: tensor(data[name]) for name in ("values", "low", "high", "p_values")},
-            null_max=torch.tensor(data["null_max"]),
+            **{name: data[name] for name in ("measure", "larger_is_closer", "n", "recipe")},
+            **values,
+            calibration=Calibration(**{name: numbers(data[name]) for name in CALIBRATED}),
         )
+
+
+def plain(tensor: Tensor) -> Any:
+    """Lists in which None stands for what is not a number: JSON has no NaN."""
+
+    def each(value: Any) -> Any:
+        return [each(v) for v in value] if isinstance(value, list) else value if value == value else None
+
+    return each(tensor.tolist())
+
+
+def numbers(lists: Any) -> Tensor:
+    """What `plain` wrote, in float64."""
+
+    def each(value: Any) -> Any:
+        return [each(v) for v in value] if isinstance(value, list) else float("nan") if value is None else value
+
+    return torch.tensor(each(lists), dtype=torch.float64)
+
+
+def ratio(cross: Tensor, of_teacher: Tensor, of_student: Tensor) -> Tensor:
+    """CKA from HSICs; a layer whose own HSIC is not positive gives NaN: not computable, and never an exception."""
+    below = of_teacher.clamp_min(0).sqrt()[..., :, None] * of_student.clamp_min(0).sqrt()[..., None, :]
+    return torch.where(below > 0, cross / below, torch.nan)
 
 
 class GridFitter:
@@ -92,25 +110,26 @@ class GridFitter:
         n_teacher_layers: int,
         n_student_layers: int,
         *,
-        block: int = 64,
+        block: int = BLOCK,
         permutations: int = 200,
+        draws: int = 200,
         seed: int = 0,
         group_size: int = 1,
+        rule: Rule = "none",
     ):
         if block < 4 or block % group_size or block // group_size < 2:
             raise MeasureError(
                 f"Got a block of {block} samples for groups of {group_size}; expected at least 4, and a multiple of the group "
                 "with at least two groups."
             )
-        self.block, self.group_size, self.draws, self.seed = block, group_size, permutations, seed
+        self.block, self.group_size, self.seed, self.rule = block, group_size, seed, rule
+        self.permutations, self.draws = permutations, draws
         self.shape = n_teacher_layers, n_student_layers
         self.generator = torch.Generator().manual_seed(seed)
         self.waiting: list[tuple[Tensor, Tensor]] = []
-        self.n_waiting = self.n = self.dropped = 0
-        self.cross: list[Tensor] = []
-        self.of_teacher: list[Tensor] = []
-        self.of_student: list[Tensor] = []
-        self.null = torch.zeros(permutations, *self.shape)
+        self.n_waiting = self.n = self.blocks = self.dropped = 0
+        self.treatments: list[Treatment] = []
+        self.sums: BlockSums | None = None
 
     def update(self, teacher: Float[Tensor, "L_T n d_T"], student: Float[Tensor, "L_S n d_S"]) -> None:
         """Add samples, rows paired. Raises MeasureError where the sides do not pair or hold values that are not numbers."""
@@ -128,64 +147,60 @@ class GridFitter:
 
     def take(self, n: int) -> None:
         """Turn the first n waiting samples into one block of HSICs."""
-        teacher, student = (torch.cat(sides, dim=1) for sides in zip(*self.waiting, strict=True))
-        self.waiting = [(teacher[:, n:], student[:, n:])]
+        sides = [torch.cat(parts, dim=1) for parts in zip(*self.waiting, strict=True)]
+        self.waiting = [(sides[0][:, n:], sides[1][:, n:])]
         self.n_waiting -= n
-        self.n += n
-        # float64: a Gram of activations with outlier dimensions loses its small entries in float32.
-        k, other = (u_centred(gram(side[:, :n].double())) for side in (teacher, student))
-        scale = 1 / (n * (n - 3))
-        self.cross.append(k.flatten(1) @ other.flatten(1).T * scale)
-        self.of_teacher.append(k.square().sum((1, 2)) * scale)
-        self.of_student.append(other.square().sum((1, 2)) * scale)
-        orders = permutations(n, self.group_size, self.draws, self.generator)
-        if len(k) < len(other):
-            self.null += permuted_products(other, k, orders).transpose(1, 2) * scale
-        else:
-            self.null += permuted_products(k, other, orders) * scale
+        first = [side[:, :n].float() for side in sides]
+        if not self.treatments:
+            self.treatments = [learn(self.rule, side) for side in first]
+        teacher, student = (treat(side) for treat, side in zip(self.treatments, first, strict=True))
+        orders = permutations(n, self.group_size, self.permutations, self.generator)
+        weights = bootstrap_weights(n, self.group_size, self.draws, self.generator)
+        found = block_sums(teacher, student, orders, weights)
+        self.n, self.blocks = self.n + n, self.blocks + 1
+        if self.sums is None:
+            self.sums = found
+        else:  # a running mean, each block weighing as many samples as it has
+            self.sums.add(self.sums, -n / self.n)
+            self.sums.add(found, n / self.n)
 
     def finish(self) -> SimilarityGrid:
-        """The grid of all samples so far. Raises MeasureError where there is not one block."""
+        """The grid of all samples so far. Raises MeasureError where they do not make one block."""
         rest = self.n_waiting - self.n_waiting % self.group_size
-        if rest >= max(4, self.block // 2) and rest // self.group_size >= 2:
+        if rest >= MINIMUM_REST and rest // self.group_size >= 2:
             self.take(rest)
         self.dropped = self.n_waiting
-        if not self.cross:
-            raise MeasureError(
-                f"Got {self.n_waiting} samples; expected at least {max(4, self.block // 2)}. Add prompts."
-            )
-        cross, of_teacher, of_student = (torch.stack(parts) for parts in (self.cross, self.of_teacher, self.of_student))
-
-        def cka(xy: Tensor, xx: Tensor, yy: Tensor) -> Tensor:
-            """A layer whose own HSIC is not positive gives NaN: not computable, and never an exception."""
-            return xy / (xx.clamp_min(0).sqrt()[..., :, None] * yy.clamp_min(0).sqrt()[..., None, :])
-
-        values = cka(cross.mean(0), of_teacher.mean(0), of_student.mean(0))
-        values[~values.isfinite()] = float("nan")
-        null = cka(self.null.double() / len(cross), of_teacher.mean(0), of_student.mean(0))
-        null_max = null.flatten(1).nan_to_num(-1.0).amax(1)
-        low = high = None
-        if len(cross) >= MINIMUM_BLOCKS:
-            draws = torch.randint(len(cross), (DRAWS, len(cross)), generator=self.generator)
-            again = cka(cross[draws].mean(1), of_teacher[draws].mean(1), of_student[draws].mean(1))
-            low, high = again.quantile(torch.tensor([0.025, 0.975], dtype=again.dtype), dim=0)
+        if self.sums is None:
+            raise MeasureError(f"Got {self.n_waiting} samples; expected at least {MINIMUM_REST}. Add prompts.")
+        sums = self.sums
+        values = ratio(sums.cross, sums.of_teacher, sums.of_student)
+        null = ratio(sums.null.double(), sums.of_teacher, sums.of_student)
+        low, high = percentile_interval(self.drawn())
         return SimilarityGrid(
             measure="debiased_linear_cka",
+            larger_is_closer=True,
             values=values,
             low=low,
             high=high,
-            null_max=null_max,
-            p_values=family_wise_p(values, null_max),
+            calibration=calibrate(values, null),
             n=self.n,
-            block=self.block,
             recipe={
                 "estimator": "unbiased HSIC, averaged over blocks before dividing",
                 "n": self.n,
                 "block": self.block,
+                "blocks": self.blocks,
                 "group_size": self.group_size,
-                "permutations": self.draws,
+                "centring": "U-centred Grams",
+                "outliers": self.rule,
+                "permutations": self.permutations,
+                "interval": "weighted bootstrap of prompts",
+                "draws": self.draws,
                 "seed": self.seed,
                 "dropped": self.dropped,
-                "interval": "bootstrap over blocks" if low is not None else f"none: fewer than {MINIMUM_BLOCKS} blocks",
             },
         )
+
+    def drawn(self) -> Float[Tensor, "D L_T L_S"]:
+        """Bootstrap draws of the grid."""
+        assert self.sums is not None
+        return ratio(self.sums.drawn_cross.double(), self.sums.drawn_teacher.double(), self.sums.drawn_student.double())

@@ -1,17 +1,22 @@
 """What the statistic on screen would be if the two models' samples had nothing to do with each other.
 
 The samples of one side are permuted, all its layers together, and the same statistic is taken again. Several samples of
-one prompt move together, because they are not independent. The maximum over the grid is compared with maxima, so that
-picking the best cell is paid for (family-wise error; the max-T procedure of Westfall and Young 1993).
+one prompt move together, because they are not independent. A cell chosen because it is the largest of a grid or of a row
+is compared with the largest of the permuted grid or row, so that picking it is paid for (family-wise error; the max-T
+procedure of Westfall and Young 1993).
+
+Not covered: intervals (interval.py).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-ELEMENTS_AT_A_TIME = 2**25  # of permuted Grams, float32: 128 MiB
+QUANTILE = 0.95
 
 
 def permutations(n: int, group_size: int, draws: int, generator: torch.Generator) -> Tensor:
@@ -20,23 +25,46 @@ def permutations(n: int, group_size: int, draws: int, generator: torch.Generator
     return (groups[:, :, None] * group_size + torch.arange(group_size)).reshape(draws, n)
 
 
-def permuted_products(
-    fixed: Float[Tensor, "L1 n n"], moved: Float[Tensor, "L2 n n"], orders: Tensor
-) -> Float[Tensor, "P L1 L2"]:
-    """Inner products of all fixed Grams with all moved Grams, rows and columns of the latter reordered. float32."""
-    n = orders.shape[1]
-    fixed_rows = fixed.float().flatten(1)
-    moved = moved.float()
-    at_a_time = max(1, ELEMENTS_AT_A_TIME // (len(moved) * n * n))
-    found = []
-    for chunk in orders.split(at_a_time):
-        flat = (chunk[:, :, None] * n + chunk[:, None, :]).flatten(1)
-        reordered = moved.flatten(1)[:, flat]  # [L2, draws, n * n]
-        found.append((fixed_rows @ reordered.flatten(0, 1).T).reshape(len(fixed), len(moved), len(chunk)))
-    return torch.cat(found, dim=2).permute(2, 0, 1)
+@dataclass(frozen=True)
+class Calibration:
+    """A grid against its permutation null: by cell, by row, and by the whole grid."""
+
+    null_max: Float[Tensor, P]
+    """The closest cell of the whole grid in each permutation."""
+    noise_rows: Float[Tensor, L_T]
+    """Per teacher layer, what the closest cell of its row reaches in 5 % of permutations."""
+    noise_cells: Float[Tensor, "L_T L_S"]
+    """Per cell, what it reaches itself in 5 % of permutations."""
+    p_values: Float[Tensor, "L_T L_S"]
+    """Of a cell chosen from the whole grid (family-wise)."""
+    p_rows: Float[Tensor, "L_T L_S"]
+    """Of a cell chosen from its teacher layer's row."""
+    p_cells: Float[Tensor, "L_T L_S"]
+    """Of a cell named before looking."""
 
 
-def family_wise_p(values: Float[Tensor, "L1 L2"], null_max: Float[Tensor, P]) -> Float[Tensor, "L1 L2"]:
-    """Per cell, how often chance alone makes the largest of all cells as large: (1 + #) / (P + 1), never 0."""
-    beaten = (null_max[:, None, None] >= values).sum(0)
-    return ((1 + beaten) / (len(null_max) + 1)).to(values.dtype)
+def calibrate(
+    values: Float[Tensor, "L_T L_S"], null: Float[Tensor, "P L_T L_S"], *, larger_is_closer: bool = True
+) -> Calibration:
+    """p = (1 + permutations at least as close) / (P + 1), in (0, 1], never 0; cells that are not computable count as far."""
+    sign = 1.0 if larger_is_closer else -1.0
+    null = (sign * null).nan_to_num(-torch.inf).to(values.dtype)
+    closeness = (sign * values).nan_to_num(-torch.inf)
+    rows, whole = null.amax(2), null.flatten(1).amax(1)
+
+    def p(chance: Tensor) -> Tensor:
+        return ((1 + (chance >= closeness).sum(0)) / (len(null) + 1)).to(values.dtype)
+
+    def level(chance: Tensor) -> Tensor:
+        if not len(chance):
+            return torch.full(chance.shape[1:], torch.nan, dtype=values.dtype)
+        return sign * chance.quantile(QUANTILE, dim=0)
+
+    return Calibration(
+        null_max=sign * whole,
+        noise_rows=level(rows),
+        noise_cells=level(null),
+        p_values=p(whole[:, None, None]),
+        p_rows=p(rows[:, :, None]),
+        p_cells=p(null),
+    )

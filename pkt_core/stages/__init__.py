@@ -2,13 +2,17 @@
 calls; here is only which modules it joins."""
 
 from pkt_core.stages.change import alignment_change, behaviour_change, three_models
-from pkt_core.stages.comparison import attribution, block_sites, pair_facts, pairing, recomposition, similarity_grid
+from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
+from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.picture import latent_map, map_and_control
+from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, release, versions
+from pkt_core.stages.states import block_sites, outlier_facts, read_both
 from pkt_core.stages.teaching import Probe, chosen_layers, event, targets, taught, trainable_ref
 
 __all__ = [
     "Probe",
+    "Recipe",
     "alignment_change",
     "alignment_map",
     "attribution",
@@ -20,13 +24,18 @@ __all__ = [
     "latent_map",
     "map_and_control",
     "match",
+    "measured_grid",
+    "needs_models",
+    "outlier_facts",
     "pair_facts",
     "pair_key",
     "pairing",
     "prompt_set",
+    "read_both",
+    "reading",
     "recomposition",
     "release",
-    "similarity_grid",
+    "require_measure",
     "targets",
     "taught",
     "three_models",
