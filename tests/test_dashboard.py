@@ -29,9 +29,14 @@ class Answers:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.status, self.error, self.fault = "done", None, False
 
+    def find(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if function == "similarity":
+            return samples.grid() | {"measure": arguments["measure"]}
+        return samples.comparison() if function == "compare" else samples.latent(method=arguments["method"])
+
     def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
         self.asked.append((function, arguments))
-        found = samples.comparison() if function == "compare" else samples.latent(method=arguments["method"])
+        found = self.find(function, arguments)
         working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
         status = "working" if working else "failed" if self.status == "failed" else "done"
         result = found if status == "done" else None
@@ -101,6 +106,27 @@ def test_every_page_survives_broken_things_in_one_sentence(answers, name, cache)
     answers.status, answers.error = "failed", "there is no folder nowhere."
     app = page(name, run="broken")
     assert not app.exception
+
+
+def test_another_measure_is_asked_for_with_the_same_settings(answers):
+    app = page("alignment", measure="mutual_knn", outliers="clamp", skip1="true")
+    assert not app.exception
+    asked = [arguments for function, arguments in answers.asked if function == "similarity"]
+    assert asked[0]["measure"] == "mutual_knn"
+    assert (asked[0]["outliers"], asked[0]["skip_first"]) == ("clamp", True)
+    assert "Mutual" in words(app)
+
+
+def test_an_unknown_measure_in_a_link_gives_the_default_and_a_notice():
+    app = page("alignment", measure="telepathy")
+    assert not app.exception
+    assert any("telepathy" in one.value for one in app.info)
+
+
+def test_a_dimension_that_owns_the_picture_is_named(answers, monkeypatch):
+    loud = samples.comparison(outliers={"teacher": samples.outliers(6, top=0.8), "student": samples.outliers(3)})
+    monkeypatch.setattr(answers, "find", lambda *_: loud)
+    assert any("80 % of its variance" in one.value.replace("\\", "") for one in page("alignment").warning)
 
 
 def test_an_error_of_the_user_is_one_sentence_and_a_fault_is_called_one(answers):

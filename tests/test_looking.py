@@ -1,0 +1,108 @@
+"""Any measure over the whole grid: the same states, read once, by prompt; rules and settings reach the numbers."""
+
+import fakes
+import pytest
+import torch
+from torch.testing import assert_close
+
+from pkt_core import looking
+from pkt_core.catalog import custom_pair
+from pkt_core.errors import MeasureError, PktError, PlanError
+from pkt_core.looking import compare, similarity
+from pkt_core.prompts import pasted
+from pkt_core.similarity import MEASURES, measure
+from pkt_core.stages import Recipe
+from pkt_core.store import load_artefact
+
+WORDS = " ".join(fakes.TEXT).split()
+LINES = pasted(
+    "\n".join(f"{' '.join(WORDS[i % 7 : i % 7 + 5])} number {i} and {WORDS[i % len(WORDS)]}" for i in range(80))
+)
+FEW = {"permutations": 20}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    fakes.folder(folder / "teacher", layers=3, width=48)
+    fakes.folder(folder / "student", seed=1, layers=2)
+    return custom_pair(str(folder / "teacher"), str(folder / "student"))
+
+
+@pytest.fixture
+def states(cache):
+    def found():
+        key = next(
+            p.name.removeprefix("states-") for p in (cache / "artefacts").iterdir() if p.name.startswith("states-")
+        )
+        return load_artefact("states", key)[0]
+
+    return found
+
+
+@pytest.mark.parametrize("name", ["mutual_knn", "procrustes", "rsa", "svcca"])
+def test_a_grid_is_the_measure_of_the_stored_states(pair, states, name):
+    grid = similarity(pair, measure=name, prompts=LINES, **FEW)
+    kept = states()
+    for i in range(3):
+        for j in range(2):
+            assert_close(float(grid.values[i, j]), measure(name, kept["teacher"][i], kept["student"][j]))
+    assert grid.larger_is_closer == MEASURES[name].larger_is_closer
+    inside = (grid.low <= grid.values) & (grid.values <= grid.high)
+    assert inside.all()
+    assert grid.recipe["permutations"] == 20
+
+
+def test_what_was_read_is_not_read_again_and_settings_change_it(pair, monkeypatch):
+    plain = similarity(pair, measure="rsa", prompts=LINES, **FEW)
+    monkeypatch.setattr(looking, "load", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr("pkt_core.pipeline.load", lambda *_: pytest.fail("models were loaded again"))
+    assert torch.equal(similarity(pair, measure="rsa", prompts=LINES, **FEW).values, plain.values)
+    similarity(pair, measure="jaccard", prompts=LINES, **FEW)
+    monkeypatch.undo()
+    for settings in ({"outliers": "standardise"}, {"skip_first": True}, {"pooling": "last"}, {"part": "mlp_out"}):
+        other = similarity(pair, measure="rsa", prompts=LINES, **FEW, **settings)
+        assert not torch.allclose(other.values, plain.values)
+        assert {k: other.recipe[k] for k in settings} == settings
+
+
+@pytest.mark.parametrize("name", ["semantic_cosine", "next_token_agreement"])
+def test_measures_that_read_through_the_models_say_same_of_a_model_and_itself(tmp_path, name):
+    fakes.folder(tmp_path / "one", layers=2)
+    fakes.folder(tmp_path / "other", layers=2, seed=3)
+    same = custom_pair(str(tmp_path / "one"), str(tmp_path / "one"))
+    other = custom_pair(str(tmp_path / "one"), str(tmp_path / "other"))
+    grids = [similarity(p, measure=name, prompts=LINES, pooling="last", **FEW).values for p in (same, other)]
+    assert torch.all(grids[0].diagonal() > 0.5)
+    assert torch.all(grids[0].diagonal() > grids[1].diagonal() + 0.002)  # random models predict nearly nothing
+    if name == "next_token_agreement":
+        assert_close(grids[0].diagonal(), torch.ones(2, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+def test_the_comparison_says_what_stands_out_in_either_model(pair):
+    found = compare(pair, prompts=LINES, **FEW)
+    for side, layers in (("teacher", 3), ("student", 2)):
+        facts = found.outliers[side]
+        assert [len(facts[key]) for key in ("top_share", "top3_share", "first_ratio")] == [layers] * 3
+        assert all(0 < one <= three <= 1 for one, three in zip(facts["top_share"], facts["top3_share"], strict=True))
+    assert found.grid.recipe["block_difference"] == 0.0
+    assert similarity(pair, measure="debiased_linear_cka", prompts=LINES, **FEW).recipe == found.grid.recipe
+
+
+def test_mini_batches_are_held_against_the_full_sample(pair):
+    many = pasted("\n".join(f"{t} again {i}" for i in range(4) for t in LINES.texts))
+    difference = compare(pair, prompts=many, **FEW).grid.recipe["block_difference"]
+    assert 0 < difference < 0.05
+
+
+def test_wrong_settings_are_one_sentence(pair):
+    with pytest.raises(MeasureError, match="no measure 'telepathy'; expected one of debiased_linear_cka"):
+        similarity(pair, measure="telepathy", prompts=LINES)
+    with pytest.raises(PlanError, match="pooling: got 'sideways'"):
+        compare(pair, prompts=LINES, pooling="sideways")
+    with pytest.raises(PlanError, match="permutations: got 3"):
+        Recipe.of({"permutations": 3})
+    with pytest.raises(PlanError, match="colour: got 1"):
+        Recipe.of({"colour": 1})
+    with pytest.raises(PktError, match="samples"):
+        similarity(pair, measure="rsa", prompts=pasted("one\ntwo"))
