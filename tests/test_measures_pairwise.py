@@ -10,7 +10,7 @@ from measured import noise, takes
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity import measures
+from pkt_core.similarity import kernels, measures
 from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.pairwise import grid_of, null_of
 
@@ -63,6 +63,13 @@ def test_a_null_is_the_grid_of_reordered_samples(name):
         assert_close(null.row_best, best(null.cells, 2))
     still = null_of(name, teacher, student, torch.arange(N)[None], reading)
     assert_close(still.cells[0], grid_of(name, teacher, student, reading), atol=2e-6, rtol=0)
+
+
+def test_a_null_in_pieces_is_the_null(monkeypatch):
+    teacher, student = layers()
+    whole = null_of("debiased_linear_cka", teacher, student, orders())
+    monkeypatch.setattr(kernels, "AT_A_TIME", 64)
+    assert_close(null_of("debiased_linear_cka", teacher, student, orders()).cells, whole.cells, atol=1e-6, rtol=0)
 
 
 @ALL

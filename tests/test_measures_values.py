@@ -68,11 +68,11 @@ def samples(kind):
     return (x + 0.5).numpy(), (y - 0.3).numpy()
 
 
-@pytest.mark.parametrize("kind", ["tall", "wide"])
-@pytest.mark.parametrize("name", TWINS)
+# PWCCA's twin inverts covariances, and can not where dimensions outnumber samples; there all correlations are 1, see below.
+@pytest.mark.parametrize(
+    ("name", "kind"), [(name, kind) for name in TWINS for kind in ("tall", "wide") if (name, kind) != ("pwcca", "wide")]
+)
 def test_naive_twins(name, kind):
-    if name == "pwcca" and kind == "wide":
-        pytest.skip("the twin inverts covariances; all correlations are 1 there, see below")
     assert_close(measure(name, *samples(kind)), float(getattr(naive, name)(*samples(kind))), atol=1e-8, rtol=0)
 
 

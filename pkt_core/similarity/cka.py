@@ -71,8 +71,22 @@ def prepare_rbf(x: Float[Tensor, "n d"]) -> Kernel:
 
 
 def debiased_linear_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> float:
-    """Unitless, at most 1, larger is closer, 0 by chance whatever the width."""
-    return float(against([prepare_debiased(x)], stack([prepare_debiased(y)])))
+    """Unitless, at most 1, larger is closer, 0 by chance whatever the width.
+
+    Where samples outnumber dimensions, eq. 5 of Song et al. is written with features: Gram rows of centred data sum to 0, so a Gram
+    without its diagonal `a` has row sums `-a`, and no `n x n` matrix is needed.
+    """
+    n = len(x)
+    if n <= max(x.shape[1], y.shape[1]):
+        return float(against([prepare_debiased(x)], stack([prepare_debiased(y)])))
+
+    def hsic(one: Tensor, other: Tensor) -> Tensor:
+        a, b = one.square().sum(1), other.square().sum(1)
+        products = (one.T @ other).square().sum()
+        return products - a @ b * (1 + 2 / (n - 2)) + a.sum() * b.sum() / ((n - 1) * (n - 2))
+
+    x, y = x - x.mean(0), y - y.mean(0)
+    return float(hsic(x, y) / (hsic(x, x) * hsic(y, y)).sqrt())
 
 
 def rbf_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> float:

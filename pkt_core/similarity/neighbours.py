@@ -11,7 +11,7 @@ Not covered: approximate neighbours; n x n cosines are held.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -35,6 +35,8 @@ class Neighbours:
     """Their cosines."""
     cosines: Float[Tensor, "n n"] | None = None
     """Cosines of all pairs, where the measure needs them."""
+    own_hsic: Float[Tensor, ""] | None = None
+    """`local_hsic` of the layer with itself, where the measure needs it; the order of the samples does not matter to it."""
 
     @cached_property
     def ranks(self) -> UInt8[Tensor, "n n"]:
@@ -58,6 +60,8 @@ class Table:
     """The layers themselves."""
     ranks: UInt8[Tensor, "nn L_S"]
     """Their ranks; a pair of samples is a row."""
+    near: Float[Tensor, "n k L_S"]
+    """Cosines of their neighbours."""
 
     def at(self, of_teacher: Neighbours) -> UInt8[Tensor, "n k L_S"]:
         """In each student layer, the rank of what are neighbours in the teacher layer."""
@@ -85,11 +89,16 @@ def permute(prepared: Neighbours, order: Int[Tensor, n]) -> Neighbours:
         ids=order.argsort()[prepared.ids[order]],
         near=prepared.near[order],
         cosines=None if cosines is None else cosines[order][:, order],
+        own_hsic=prepared.own_hsic,
     )
 
 
 def stack(students: Sequence[Neighbours]) -> Table:
-    return Table(students, torch.stack([layer.ranks.flatten() for layer in students], dim=1))
+    return Table(
+        students,
+        ranks=torch.stack([layer.ranks.flatten() for layer in students], dim=1),
+        near=torch.stack([layer.near for layer in students], dim=2),
+    )
 
 
 def by_teacher(
@@ -169,30 +178,32 @@ def second_order_cosine(of_teacher: Neighbours, table: Table) -> Float[Tensor, L
     return torch.stack(values)
 
 
-def local_hsic(of_teacher: Neighbours, layer: Neighbours, ranks: UInt8[Tensor, "n k"]) -> Float[Tensor, ""]:
+def local_hsic(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
     """Unbiased HSIC (Song et al. 2012, eq. 5) of both cosine matrices, all entries but common neighbours set to zero.
 
     The zeroed matrices are not symmetric, since being a neighbour is not; eq. 5 is taken as it stands.
     """
     n = len(of_teacher.ids)
-    common = (ranks > 0).double()
-    on_teacher = common * of_teacher.near
-    # The other side's cosines of the same pairs: they are among its nearest, or masked.
-    position = (ranks.long() - 1).clamp_min(0)
-    on_student = common * layer.near.gather(1, position)
+    ranks = table.at(of_teacher)
+    common = ranks > 0
+    on_teacher = common * of_teacher.near[:, :, None]
+    # The student's cosines of the same pairs are among those of its nearest, or masked.
+    on_student = common * table.near.gather(1, (ranks.long() - 1).clamp_min(0))
     back = of_teacher.ids.flatten() * n + torch.arange(n).repeat_interleave(
         K
     )  # the same pairs, read the other way round
-    returned = (of_teacher.ranks.flatten()[back] > 0) & (layer.ranks.flatten()[back] > 0)
-    product = (on_teacher * on_student * returned.view(n, K)).sum()
-    columns = torch.zeros(n, dtype=torch.float64).index_add_(0, of_teacher.ids.flatten(), on_teacher.flatten())
-    total = product + on_teacher.sum() * on_student.sum() / ((n - 1) * (n - 2))
-    return (total - 2 * columns @ on_student.sum(1) / (n - 2)) / (n * (n - 3))
+    returned = (of_teacher.ranks.flatten()[back] > 0)[:, None] & (table.ranks.index_select(0, back) > 0)
+    product = (on_teacher * on_student * returned.view(n, K, -1)).sum((0, 1))
+    columns = torch.zeros(n, ranks.shape[2], dtype=torch.float64)
+    columns.index_add_(0, of_teacher.ids.flatten(), on_teacher.flatten(0, 1))
+    total = product + on_teacher.sum((0, 1)) * on_student.sum((0, 1)) / ((n - 1) * (n - 2))
+    return (total - 2 * (columns * on_student.sum(1)).sum(0) / (n - 2)) / (n * (n - 3))
 
 
-def own_hsic(layer: Neighbours) -> Float[Tensor, ""]:
-    ranks = torch.arange(1, K + 1, dtype=torch.uint8).expand(len(layer.ids), K)
-    return local_hsic(layer, layer, ranks)
+def prepare_with_own_hsic(x: Float[Tensor, "n d"]) -> Neighbours:
+    """For cknna, which divides by it."""
+    found = prepare(x)
+    return replace(found, own_hsic=local_hsic(found, stack([found]))[0])
 
 
 @by_teacher
@@ -202,12 +213,10 @@ def cknna(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
     As platonic-rep computes it: unbiased HSIC, and 1e-6 in the denominator, so that X with itself is a little below 1. Its
     masks are not symmetric, so swapping the sides changes the fourth decimal. NaN where an own HSIC is not positive.
     """
-    own = own_hsic(of_teacher)
-    values = []
-    for layer, ranks in zip(table.layers, table.at(of_teacher).unbind(-1), strict=True):
-        both = torch.stack([own, own_hsic(layer)])
-        if bool((both > 0).all()):
-            values.append(local_hsic(of_teacher, layer, ranks) / (both.prod().sqrt() + EPSILON))
-        else:
-            values.append(torch.tensor(torch.nan, dtype=torch.float64))
-    return torch.stack(values)
+    own, others = (
+        of_teacher.own_hsic,
+        torch.stack([layer.own_hsic for layer in table.layers if layer.own_hsic is not None]),
+    )
+    assert own is not None
+    values = local_hsic(of_teacher, table) / ((own * others).clamp_min(0).sqrt() + EPSILON)
+    return torch.where((own > 0) & (others > 0), values, torch.nan)

@@ -40,18 +40,25 @@ class Regressable:
 
     gram: Float[Tensor, "n n"]
     """Inner products of centred rows."""
+    order: Int[Tensor, n]
+    """Which of those rows stands where."""
 
     def blocks(self) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each fitted half: Gram of the fitted, of scored with fitted, and squared length of the scored.
 
         All centred by the mean of the fitted half: what is scored must not have been seen.
         """
-        first, second = halves(len(self.gram))
+        first, second = (self.order[half] for half in halves(len(self.gram)))
         found = []
         for fitted, scored in ((first, second), (second, first)):
-            mean = self.gram[:, fitted].mean(1)  # of each row with the fitted half's mean
-            k = self.gram - mean[:, None] - mean + mean[fitted].mean()
-            found.append((k[fitted][:, fitted], k[scored][:, fitted], k.diagonal()[scored].sum()))
+            columns = self.gram.index_select(1, fitted)
+            inside, across = columns.index_select(0, fitted), columns.index_select(0, scored)
+            mean_inside, mean_across = inside.mean(1), across.mean(1)  # of each row with the fitted half's mean
+            mean = mean_inside.mean()
+            inside = inside - mean_inside[:, None] - mean_inside + mean
+            across = across - mean_across[:, None] - mean_inside + mean
+            lengths = self.gram.diagonal()[scored] - 2 * mean_across + mean
+            found.append((inside, across, lengths.sum()))
         return found
 
     @cached_property
@@ -78,12 +85,12 @@ class Regressable:
 
 
 def prepare(x: Float[Tensor, "n d"]) -> Regressable:
-    return Regressable(gram(x))
+    return Regressable(gram(x), torch.arange(len(x)))
 
 
 def permute(prepared: Regressable, order: Int[Tensor, n]) -> Regressable:
     """The same samples in another order, which puts others into the fitted half."""
-    return Regressable(prepared.gram[order][:, order])
+    return Regressable(prepared.gram, prepared.order[order])
 
 
 def stack(students: Sequence[Regressable]) -> Float[Tensor, "m L_S"]:
