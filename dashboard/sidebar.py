@@ -17,6 +17,12 @@ def draw() -> None:
     with st.sidebar:
         pair()
         layers()
+        widgets.line(
+            "Picked prompts",
+            Param.PICKED,
+            placeholder="none",
+            help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
+        )
         with st.expander("Advanced"):
             advanced()
 

@@ -36,6 +36,7 @@ class Param(StrEnum):
     FRESH = "fresh"
     TEACHER_LAYER = "tl"
     STUDENT_LAYER = "sl"
+    PICKED = "picked"
     MAP_METHOD = "view"
     MAP_KIND = "map"
     MAP_COLOUR = "colour"
@@ -117,6 +118,17 @@ def choose_layers(teacher: int, student: int) -> None:
     """Select a pair of layers on every page; for callbacks, before the controls are drawn."""
     st.session_state[Param.TEACHER_LAYER.value] = str(teacher)
     st.session_state[Param.STUDENT_LAYER.value] = str(student)
+
+
+def picked() -> list[int]:
+    """Ids of the prompts that are selected on every page, in order; what is not a number is passed over."""
+    words = str(value(Param.PICKED, "") or "").replace(",", " ").split()
+    return list(dict.fromkeys(int(word) for word in words if word.isdecimal()))
+
+
+def pick(ids: Iterable[int]) -> None:
+    """Select prompts on every page; for callbacks, before the controls are drawn."""
+    st.session_state[Param.PICKED.value] = ", ".join(map(str, ids))
 
 
 def open_run(run_id: str, param: Param = Param.RUN) -> None:

@@ -31,6 +31,12 @@ class PromptSet:
     """The prompts."""
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Label name to one value per prompt, for colours and slices."""
+    ids: tuple[int, ...] = ()
+    """Where each prompt stands in the set it was drawn from, from 0: a prompt keeps its id through every sample."""
+
+    def __post_init__(self) -> None:
+        if not self.ids:
+            object.__setattr__(self, "ids", tuple(range(len(self.texts))))
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -49,6 +55,7 @@ class PromptSet:
             self.name,
             tuple(self.texts[i] for i in chosen),
             {name: tuple(values[i] for i in chosen) for name, values in self.labels.items()},
+            tuple(self.ids[i] for i in chosen),
         )
 
 

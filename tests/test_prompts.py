@@ -52,3 +52,11 @@ def test_labels_travel_along(tmp_path):
     prompts = load_prompts(str(tmp_path / "a.csv"))
     assert prompts.texts == ("hello", "bye")
     assert prompts.labels == {"topic": ("greeting", "parting")}
+
+
+def test_a_prompt_keeps_its_id_through_every_sample():
+    whole = load_prompts("facts")
+    assert whole.ids == tuple(range(len(whole)))
+    twice = whole.sample(50, 3).sample(20, 4)
+    assert [whole.texts[i] for i in twice.ids] == list(twice.texts)
+    assert twice.sample(99, 0).ids == twice.ids

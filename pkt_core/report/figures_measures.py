@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from pkt_core.report.figures_similarity import best_cell, closer_up
 
 Json = Mapping[str, Any]
 COLUMNS = 6
+TITLE_WIDTH = 20  # letters
 
 
 def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figure:
@@ -27,9 +29,9 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
     figure = make_subplots(
         rows=rows,
         cols=columns,
-        subplot_titles=[labels.get(name, name) for name in grids],
+        subplot_titles=["<br>".join(wrap(labels.get(name, name), TITLE_WIDTH)) for name in grids],
         horizontal_spacing=0.035,
-        vertical_spacing=0.26 / max(1, rows),
+        vertical_spacing=0.34 / max(1, rows),
         x_title="Student layer (from 0)",
         y_title="Teacher layer (from 0)",
     )
@@ -61,7 +63,7 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
             col=column,
         )
     figure.update_annotations(font_size=13)
-    look.finish(figure, height=190 * rows + 110)
+    look.finish(figure, height=210 * rows + 120)
     figure.update_xaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[1] // 4))
     figure.update_yaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[0] // 3))
     return figure

@@ -5,10 +5,6 @@ Each line alternates the two sides and compares their medians, so that a slow mo
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-
 import torch
 
 from pkt_core import stages
@@ -22,20 +18,8 @@ from pkt_core.prompts import load_prompts
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import make_trainable
-
-
-def ratio(
-    title: str, ours: Callable[[], object], other: Callable[[], object], *, repeats: int = 5, aim: str = ""
-) -> None:
-    """Median time of one over median time of the other."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for side, work in zip(times, (ours, other), strict=True):
-            began = time.perf_counter()
-            work()
-            side.append(time.perf_counter() - began)
-    a, b = (statistics.median(side) for side in times)
-    print(f"{title}: {a:.3f} s against {b:.3f} s, ratio {a / b:.2f} {aim}", flush=True)
+from tests.benchmarks import grids
+from tests.benchmarks.timing import ratio
 
 
 def bare_forward(loaded: LoadedModel, texts: list[str], batch: int = 16) -> None:
@@ -48,10 +32,13 @@ def bare_forward(loaded: LoadedModel, texts: list[str], batch: int = 16) -> None
 
 def main() -> None:
     torch.manual_seed(0)
+    grids.against_libraries()
+    grids.growth()
+    grids.memory()
     pair = demo_pair()
     teacher, student = load(pair.teacher), load(pair.student)
     texts = load_prompts("general").sample(512, 0)
-    recipe = {"pooling": "mean", "part": "block_out", "measure": "debiased_linear_cka", "seed": 0, "permutations": 20}
+    recipe = stages.Recipe(permutations=20)
 
     def both_forward() -> None:
         bare_forward(teacher, list(texts.texts))
@@ -59,7 +46,7 @@ def main() -> None:
 
     ratio(
         "Whole layer grid (512 prompts, 20 permutations) against two bare forward passes",
-        lambda: stages.similarity_grid(teacher, student, texts, recipe, silent),
+        lambda: stages.read_both(teacher, student, texts, recipe, silent),
         both_forward,
         aim="(aim: at most 1.2)",
     )
