@@ -252,7 +252,11 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """The digest of a local model folder, from its configuration and weight files."""
-    total = hashlib.sha256(json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode())
-    for path in sorted(folder.glob("*.safetensors")):
-        total.update(f"{path.name} {file_digest(path)}".encode())
-    return total.hexdigest()[:16]
+    config = json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True)
+    return hashlib.sha256(f"{config} {weights_digest(folder)}".encode()).hexdigest()[:16]
+
+
+def weights_digest(folder: Path) -> str:
+    """The digest of the weight files in a folder, be they a model's or an adapter's."""
+    named = (f"{path.name} {file_digest(path)}" for path in sorted(folder.glob("*.safetensors")))
+    return hashlib.sha256(" ".join(named).encode()).hexdigest()[:16]

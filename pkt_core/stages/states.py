@@ -35,10 +35,8 @@ def rows_each(recipe: Recipe) -> int:
     return PER_PROMPT if recipe.pooling == "tokens" else 1
 
 
-def read_both(
-    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: Recipe, progress: Progress
-) -> tuple[SimilarityGrid, States]:
-    """One pass over the texts; the grid of all samples, and the first samples' states `[layer, n, d_model]` of each."""
+def readable(texts: PromptSet, recipe: Recipe) -> list[str]:
+    """The texts that the recipe's pooling can use. Raises PromptError where they are too few for a grid."""
     read = list(texts.texts)
     if recipe.pooling == "tokens":  # shorter ones have too few words to look at
         read = [text for text in read if pieces(text, recipe.skip_first)]
@@ -47,6 +45,14 @@ def read_both(
             f"{texts.name} gives {len(read) * rows_each(recipe)} samples with {recipe.pooling} pooling; a similarity grid "
             f"needs at least {MINIMUM_SAMPLES}. Add prompts or choose another set."
         )
+    return read
+
+
+def read_both(
+    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: Recipe, progress: Progress
+) -> tuple[SimilarityGrid, States]:
+    """One pass over the texts; the grid of all samples, and the first samples' states `[layer, n, d_model]` of each."""
+    read = readable(texts, recipe)
     fitter = GridFitter(
         teacher.n_layers,
         student.n_layers,
