@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 # Threads that wait by spinning slow each other down eightfold as soon as a transfer runs beside; these wait asleep.
 CALM = {"OMP_WAIT_POLICY": "passive"}
+SLOW = {"stitching"}  # functions that must not keep a comparison waiting; a UMAP is another
 KEPT = 64  # answers held in memory; older ones come from the store again
 
 
@@ -29,7 +30,7 @@ class Task:
     """One request and how far it is."""
 
     function: str
-    """`compare` or `latent_map`."""
+    """Name of one that `engine_process` serves."""
     arguments: dict[str, Any]
     """Plain names and numbers."""
     status: Literal["waiting", "working", "done", "failed"] = "waiting"
@@ -128,7 +129,7 @@ class Engine:
     def __init__(self) -> None:
         self.tasks: OrderedDict[str, Task] = OrderedDict()
         self.lock = threading.Lock()
-        self.lanes = {"quick": Lane(), "slow": Lane()}  # a UMAP must not keep a comparison waiting
+        self.lanes = {"quick": Lane(), "slow": Lane()}
 
     def ask(self, function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
         """The task for this request: a new one, or the one that is already on its way or done."""
@@ -137,7 +138,8 @@ class Engine:
             task = self.tasks.get(key)
             if task is None or (again and task.status == "failed"):
                 task = self.tasks[key] = Task(function, arguments)
-                self.lanes["slow" if arguments.get("method") == "umap" else "quick"].add(task)
+                slow = function in SLOW or arguments.get("method") == "umap"
+                self.lanes["slow" if slow else "quick"].add(task)
             self.tasks.move_to_end(key)
             for old in [k for k, t in self.tasks.items() if t.over][: max(0, len(self.tasks) - KEPT)]:
                 del self.tasks[old]

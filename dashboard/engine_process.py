@@ -30,8 +30,9 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
 def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
     """Carry out one request. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
-    from pkt_core import looking, pipeline
+    from pkt_core import looking, pipeline, translating
     from pkt_core.prompts import pasted
+    from pkt_core.runs import open_run
 
     if (lines := arguments.pop("lines", None)) is not None:
         arguments["prompts"] = pasted(lines)
@@ -39,7 +40,11 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
         "compare": pipeline.compare,
         "latent_map": pipeline.latent_map,
         "similarity": looking.similarity,
+        "alignment_maps": translating.alignment_maps,
+        "stitching": translating.stitching,
     }
+    if function == "similarity_change":
+        return looking.similarity_change(open_run(arguments.pop("run")), **arguments, progress=progress).to_json()
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 

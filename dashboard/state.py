@@ -43,6 +43,7 @@ class Param(StrEnum):
     MAP_POINTS = "points"
     MAP_LINKS = "links"
     MAP_SHUFFLED = "shuffled"
+    STITCH = "stitch"
     METHOD = "method"
     CONTROL = "control"
     STEPS = "steps"

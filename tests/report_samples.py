@@ -192,3 +192,65 @@ def results() -> dict[str, Any]:
         "versions": {"torch": "2"},
         "command": "pkt transfer --pair demo --method semalign-v1 --seed 0",
     }
+
+
+def estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 64}
+
+
+def maps(teacher: int = 5, student: int = 2) -> dict[str, Any]:
+    def score(k: int, sign: int) -> dict[str, Any]:
+        return {name: estimate(sign * (0.2 + 0.1 * k)) for name in ("cosine", "r2", "round_trip")} | {
+            "bits_per_byte": estimate(2.0 - sign * 0.2 * k)
+        }
+
+    kinds = ("semantic", "logit-preserving", "ridge", "procrustes", "affine")
+    return {
+        "teacher_layer": teacher,
+        "student_layer": student,
+        "maps": {kind: score(k, 1) for k, kind in enumerate(kinds)},
+        "controls": {kind: score(k, -1) for k, kind in enumerate(kinds)},
+        "own": estimate(0.9),
+        "constant": estimate(3.0),
+        "bound": 0.95,
+        "n_fitted": 1000,
+        "n_held_out": 990,
+        "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
+    }
+
+
+def stitching(kind: str = "affine") -> dict[str, Any]:
+    values = np.linspace(0.85, 1.6, 18).reshape(6, 3)
+    fields = {
+        "values": values,
+        "low": values - 0.1,
+        "high": values + 0.1,
+        "control": values + 2,
+        "round_trip": values / 2,
+    }
+    return {
+        "kind": kind,
+        **{name: value.tolist() for name, value in fields.items()},
+        "own": estimate(0.9),
+        "n": 128,
+        "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
+    }
+
+
+def change() -> dict[str, Any]:
+    before, difference = np.full((6, 3), 0.6), np.zeros((6, 3))
+    difference[:, 2], difference[5, 2] = 0.05, -0.1
+    p = np.where(difference != 0, 0.01, 1.0)
+    return {
+        "measure": "debiased_linear_cka",
+        "larger_is_closer": True,
+        "before": before.tolist(),
+        "after": (before + difference).tolist(),
+        "difference": difference.tolist(),
+        "low": (difference - 0.01).tolist(),
+        "high": (difference + 0.01).tolist(),
+        "p_values": p.tolist(),
+        "own": np.eye(3).tolist(),
+        "n": 512,
+        "recipe": {"pooling": "mean"},
+    }

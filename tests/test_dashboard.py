@@ -18,7 +18,7 @@ from dashboard.engine import Engine, Task
 from pkt_core import runs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("pair", "alignment", "latent_map", "transfer", "behaviour", "runs")
+PAGES = ("pair", "alignment", "latent_map", "maps", "transfer", "behaviour", "runs")
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
 
@@ -32,7 +32,15 @@ class Answers:
     def find(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if function == "similarity":
             return samples.grid() | {"measure": arguments["measure"]}
-        return samples.comparison() if function == "compare" else samples.latent(method=arguments["method"])
+        if function == "latent_map":
+            return samples.latent(method=arguments["method"])
+        layers = arguments.get("teacher_layer"), arguments.get("student_layer")
+        return {
+            "compare": samples.comparison,
+            "alignment_maps": lambda: samples.maps(*layers),
+            "stitching": lambda: samples.stitching(arguments["kind"]),
+            "similarity_change": samples.change,
+        }[function]()
 
     def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
         self.asked.append((function, arguments))
@@ -87,7 +95,7 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Make it flow", "What changed?", "What have we done?"
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "Make it flow", "What changed?", "What have we done?"
     )  # fmt: skip
 
 
@@ -286,3 +294,32 @@ def test_the_recorded_comparison_that_is_broken_counts_as_missing(tmp_path):
     assert loaders.read_json(path) is None
     path.write_text(json.dumps({"a": 1}))
     assert loaders.read_json(path) == {"a": 1}
+
+
+def test_maps_are_asked_for_at_the_chosen_layers_and_large_pairs_are_not_stitched_unasked(answers, monkeypatch):
+    app = page("maps", tl="4", sl="1", stitch="ridge")
+    assert not app.exception
+    asked = dict(answers.asked)
+    assert (asked["alignment_maps"]["teacher_layer"], asked["alignment_maps"]["student_layer"]) == (4, 1)
+    assert asked["stitching"]["kind"] == "ridge"
+    assert "costs least" in words(app)
+    known = Engine.known
+    monkeypatch.setattr(Engine, "known", lambda self, f, a: None if f == "stitching" else known(self, f, a))
+    answers.asked.clear()
+    app = page("maps", pair="custom", teacher="one", student="other")
+    assert "stitching" not in dict(answers.asked)
+    app.button(key="stitch-now").click().run()
+    assert "stitching" in dict(answers.asked)
+
+
+def test_a_run_with_weights_shows_what_it_moved_and_one_without_says_so(answers):
+    run = finished_run()
+    app = page("behaviour", run="one", measure="rsa")
+    assert not app.exception
+    assert "keeps no trained student" in words(app)
+    (run.folder / "student").mkdir()
+    app = page("behaviour", run="one", measure="rsa", n="128")
+    assert not app.exception
+    asked = dict(answers.asked)["similarity_change"]
+    assert (asked["run"], asked["measure"], asked["n_prompts"]) == ("one", "rsa", 128)
+    assert "came closer to the teacher" in words(app)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import report_samples as samples
 
-from pkt_core.report import figures, look, sentences, tables
+from pkt_core.report import figures, look, sentences, sentences_maps, tables, tables_maps
 
 FIGURES = {
     "heatmap": lambda: figures.similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
@@ -21,6 +21,9 @@ FIGURES = {
     "map by model": lambda: figures.latent_figure(samples.latent(method="umap"), colour="model"),
     "training": lambda: figures.training_figure([samples.step(i) for i in range(1, 21)]),
     "behaviour": lambda: figures.behaviour_figure(samples.results()["behaviour"], samples.results()["changes"]),
+    "maps": lambda: figures.maps_figure(samples.maps()),
+    "stitching": lambda: figures.stitching_figure(samples.stitching(), (5, 2)),
+    "moved": lambda: figures.change_figure(samples.change(), 2),
     "two runs": lambda: figures.comparison_figure({"a": samples.results(), samples.HOSTILE: samples.results()}),
 }
 
@@ -190,3 +193,40 @@ def test_a_warning_only_where_something_owns_the_picture():
     assert "80 %" not in sentences.outliers(loud, "drop_top")
     assert len(tables.outlier_table(loud)) == 9
     assert len(figures.outlier_figure(loud).data) == 6
+
+
+def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_cells_can_be_clicked():
+    figure = figures.stitching_figure(samples.stitching())
+    axis = figure.layout.coloraxis
+    at_zero = next(c for at, c in axis.colorscale if abs(at - (0 - axis.cmin) / (axis.cmax - axis.cmin)) < 1e-9)
+    assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
+    assert axis.cmin < 0
+    values = np.asarray(samples.stitching()["values"])
+    assert np.allclose(np.asarray(figure.data[0].z), values - 0.9)
+    cells = next(trace for trace in figure.data if trace.name == "cells")
+    assert {(row[0], row[1]) for row in cells.customdata} == set(np.ndindex(values.shape))
+    words = sentences_maps.stitching(samples.stitching())
+    assert "Teacher layer 0 into student layer 0 costs least: 0.85" in words
+
+
+def test_what_moved_is_framed_and_said_with_its_direction():
+    figure = figures.change_figure(samples.change(), 2)
+    frames = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert len(frames) == 6
+    assert figure.layout.coloraxis2.cmin == -figure.layout.coloraxis2.cmax
+    words = sentences_maps.change(samples.change())
+    assert words.startswith(
+        "5 pairs of layers came closer to the teacher and 1 went away, of 18; most moved teacher layer 5"
+    )
+    other_way = sentences_maps.change(samples.change() | {"larger_is_closer": False})
+    assert other_way.startswith("1 pairs of layers came closer")
+    still = samples.change() | {"p_values": np.ones((6, 3)).tolist()}
+    assert sentences_maps.change(still).startswith("No pair of layers moved")
+
+
+def test_maps_are_shown_with_controls_bounds_and_the_best_one_named():
+    figure = figures.maps_figure(samples.maps())
+    assert {trace.name for trace in figure.data} == {"map", "control: meaning removed"}
+    assert len([shape for shape in figure.layout.shapes if shape.type == "line"]) == 6
+    assert "best carried by the affine map" in sentences_maps.maps(samples.maps()).lower()
+    assert len(tables_maps.maps_table(samples.maps())) == 10

@@ -11,7 +11,7 @@ from dashboard.state import Param
 from pkt_core.report import captions, figures, sentences, tables
 
 HEATMAP = "alignment-heatmap"
-DEFAULT = "debiased_linear_cka"
+DEFAULT = selection.MEASURE
 
 
 def picked() -> None:

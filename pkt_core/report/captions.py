@@ -32,6 +32,24 @@ LATENT = (
     "Trust the colour by shared neighbours, which is computed in the full space, over distances on the page. A held-out cosine "
     "no higher than that of its control, or shared neighbours at chance, would refute that the map aligns anything."
 )
+MAPS = (
+    "Each map was fitted on half of the prompts (a training-free one only its scale) and scored on the other half, token by token; "
+    "whiskers are 95 % intervals over texts. The cross is the same map with its meaning removed: vocabulary permuted, or fitted "
+    "to shuffled pairs. A map no better than its cross would refute that anything is carried; a high cosine with a stitched loss "
+    "near `nothing passes` would show that what the student reads is not what the cosine sees."
+)
+STITCHING = (
+    "The student reads the text, but from the student layer on it goes on from the teacher's mapped state instead of its own. Each "
+    "cell is what that costs in bits per byte over the student alone; blue, below zero, would mean that the teacher's states "
+    "serve the student better than its own. Both panels share one scale: cells as costly as the control carry nothing. Even a "
+    "cheap stitch does not prove shared information: models of unrelated tasks can be stitched."
+)
+CHANGE = (
+    "Similarity with the teacher before and after the run, on prompts that were not trained on, and the difference with a paired "
+    "interval; framed cells moved at p < 0.05 corrected over the grid. Layers below the trained one (dotted) cannot move and show "
+    "what nothing looks like. On the right, how far the student's layers moved from what they were (the diagonal is 1 where "
+    "nothing changed). A student that moves from itself without nearing the teacher was changed, not taught."
+)
 TRAINING = (
     "Left, the terms of the loss as they were added; right, the mean cosine between the trained student layer and the mapped "
     "teacher in each batch. The cosine is what is being trained: it rises by design, so only behaviour on held-out tasks can "

@@ -47,7 +47,7 @@ def grid_change(
         own_through = reading(models["after"], models["before"], recipe.seed)
 
     def grid(who: str, index: Tensor) -> Tensor:
-        return grid_of(name, list(sides["teacher"][:, index]), list(sides[who][:, index]), through[who])
+        return grid_of(name, sides["teacher"][:, index], sides[who][:, index], through[who])
 
     found: dict[str, list[Tensor]] = {"before": [], "after": []}
     indexes = [torch.arange(n), *jackknife_groups(n, rows_each(recipe))]
@@ -66,7 +66,7 @@ def grid_change(
         low=low,
         high=high,
         p_values=p,
-        own=grid_of(name, list(sides["after"]), list(sides["before"]), own_through),
+        own=grid_of(name, sides["after"], sides["before"], own_through),
         n=n,
         recipe={
             **recipe.model_dump(exclude={"n_prompts", "permutations"}),
