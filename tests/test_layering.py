@@ -21,8 +21,8 @@ ROWS = [
     {"report", "stages"},
     {"pipeline"},
     {"looking", "translating"},
-    {"terminal"},
-    {"carrying"},
+    {"terminal", "options"},
+    {"carrying", "cli_maps"},
     {"cli"},
     {"__main__"},
 ]
