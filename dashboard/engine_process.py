@@ -30,7 +30,12 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
 def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
     """Carry out one request. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
-    from pkt_core import looking, pipeline
+    if function == "warm_projection":
+        from pkt_core.projection.aligned import warm
+
+        warm()
+        return {}
+    from pkt_core import looking, mapping, picking, pipeline
     from pkt_core.prompts import pasted
 
     if (lines := arguments.pop("lines", None)) is not None:
@@ -39,6 +44,11 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
         "compare": pipeline.compare,
         "latent_map": pipeline.latent_map,
         "similarity": looking.similarity,
+        "chain_map": mapping.chain_map,
+        "turnover": mapping.turnover,
+        "picked_cell": picking.picked_cell,
+        "picked_tokens": picking.picked_tokens,
+        "picked_continuations": picking.picked_continuations,
     }
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 

@@ -28,7 +28,7 @@ from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
 Progress = Callable[[str, float], None]
 COMPARE_VERSION = 3
-LATENT_MAP_VERSION = 1
+LATENT_MAP_VERSION = 2
 
 
 def silent(_stage: str, _fraction: float) -> None:
@@ -94,7 +94,15 @@ def latent_map(
     """Both models' states of the same prompts in one picture; computed once, then stored."""
     texts = stages.prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
     layers = {"teacher_layer": teacher_layer, "student_layer": student_layer}
-    recipe = {"method": method, "map": map, "pooling": pooling, "seed": seed, "shuffled": shuffled, **layers}
+    recipe = {
+        "method": method,
+        "map": map,
+        "pooling": pooling,
+        "seed": seed,
+        "shuffled": shuffled,
+        **layers,
+        "ids": texts.ids,
+    }
     key = stages.pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
     if stored := load_artefact("latent-map", key):
         return LatentMap.from_json(stored[1])

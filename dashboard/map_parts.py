@@ -1,0 +1,71 @@
+"""What both kinds of map share: the request, selection in the picture, colour, and PCA until the UMAP is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, selection, state, widgets
+from dashboard.state import Param
+from pkt_core.report.figures_latent import OVERLAP
+
+MODEL = "model"
+SELECT = ("points", "box", "lasso")
+
+
+def request() -> dict[str, Any]:
+    """Models, prompts and how they are read."""
+    chosen = selection.comparison_request()
+    return {
+        **selection.pair_request(),
+        **selection.prompts_request(),
+        "pooling": "mean" if chosen["pooling"] == "tokens" else chosen["pooling"],
+        "seed": chosen["seed"],
+    }
+
+
+def pick_from_picture(name: str) -> None:
+    """A click, box or lasso in the figure of that name picks prompts on every page; an empty one clears them."""
+    ids = state.selected_ids(f"figure-{name}")
+    if ids is not None:
+        state.pick(ids)
+
+
+def colour_choice(labels: Mapping[str, Any]) -> str:
+    """What colours the points; a distance on the page is never offered."""
+    return widgets.choice(
+        "Colour",
+        [OVERLAP, MODEL, *labels],
+        Param.MAP_COLOUR,
+        help="neighbour overlap is counted in the full spaces, so it does not depend on the picture.",
+    )
+
+
+def shown_picture(function: str, asked: dict[str, Any], method: str) -> dict[str, Any] | None:
+    """The picture asked for, or the PCA with the UMAP's progress above it."""
+
+    def task(name: str, again: bool = False) -> Any:
+        return loaders.ask(function, {**asked, "method": name}, again=again)
+
+    wanted = task(method)
+    if method == "umap" and wanted.status != "done":
+        quick = task("pca")
+        widgets.result(wanted, "The UMAP", lambda: task("umap", True))
+        st.caption("Until it is there, this is the PCA of the same prompts.")
+        wanted = quick
+    return widgets.result(wanted, "The PCA", lambda: task("pca", True))
+
+
+def controls(places: Sequence[Any]) -> tuple[int, bool]:
+    """How many prompts, and whether the null picture is drawn; beside each other in the places given."""
+    with places[0]:
+        n = widgets.amount("Prompts shown", Param.MAP_POINTS, low=50, high=1000, default=300, step=50)
+    with places[1]:
+        shuffled = widgets.toggle(
+            "Null picture",
+            Param.MAP_SHUFFLED,
+            help="The same picture with the meaning of the pairing removed. Order that you still see is not correspondence.",
+        )
+    return n, shuffled
