@@ -44,18 +44,21 @@ def colour_choice(labels: Mapping[str, Any]) -> str:
 
 
 def shown_picture(function: str, asked: dict[str, Any], method: str) -> dict[str, Any] | None:
-    """The picture asked for, or the PCA with the UMAP's progress above it."""
+    """The picture asked for; while a UMAP is computed, its progress and the PCA, which takes no time."""
 
     def task(name: str, again: bool = False) -> Any:
         return loaders.ask(function, {**asked, "method": name}, again=again)
 
+    picture = widgets.result(task("pca"), "The PCA", lambda: task("pca", True))
+    if picture is None or method == "pca":
+        return picture
+    # Only now: two processes that start at once would both be late, and the UMAP finds the activations already stored.
     wanted = task(method)
-    if method == "umap" and wanted.status != "done":
-        quick = task("pca")
-        widgets.result(wanted, "The UMAP", lambda: task("umap", True))
-        st.caption("Until it is there, this is the PCA of the same prompts.")
-        wanted = quick
-    return widgets.result(wanted, "The PCA", lambda: task("pca", True))
+    if wanted.status == "done":
+        return wanted.result
+    widgets.result(wanted, "The UMAP", lambda: task(method, True))
+    st.caption("Until it is there, this is the PCA of the same prompts.")
+    return picture
 
 
 def controls(places: Sequence[Any]) -> tuple[int, bool]:

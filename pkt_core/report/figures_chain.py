@@ -52,24 +52,33 @@ def chain_figure(
         for trace in slice_traces(chain, i, xy, colour, groups, overlay):
             figure.add_trace(trace, row, column)
         figure.add_trace(rings(chain["ids"], xy, picked, show=i == 0), row, column)
-    look.finish(figure, height=640 if overlay else 470 * rows + 60)
-    same_axes(figure, chain, places, rows, columns, overlay)
+    shape = same_axes(figure, chain, places, rows, columns)
+    height = round(840 * shape if overlay else 900 / columns * shape * rows) + 60 * rows + 190
+    look.finish(figure, height=height)
     figure.add_annotation(
         text=printed(chain), xref="paper", yref="paper", x=0, y=0, yshift=-52, xanchor="left", yanchor="top",
         showarrow=False, align="left", font={"size": 13},
     )  # fmt: skip
-    figure.update_layout(margin={"l": 48, "r": 24, "t": 84 if not overlay else 56, "b": 128})
+    figure.update_annotations(yshift=4, selector={"yanchor": "bottom"})
+    down = 34 if overlay or colour != OVERLAP else 4  # where there is a legend, it has the first line
+    top = down + (44 if colour == OVERLAP else 0) + (8 if overlay else 48)
+    figure.update_layout(margin={"l": 40, "r": 16, "t": top, "b": 116})
+    figure.update_layout(legend={"x": 0, "y": 1, "yref": "container", "yanchor": "top"})
     figure.update_layout(hovermode="closest", dragmode="lasso", clickmode="event+select")
     if colour == OVERLAP:
-        figure.update_layout(coloraxis=overlap_axis(chain["overlap_chance"]))
+        figure.update_layout(coloraxis=overlap_axis(chain["overlap_chance"], 1 - down / height))
+        figure.add_annotation(
+            text="Neighbours shared in the full spaces (0..1)", xref="paper", yref="paper", x=0.58, y=1, xanchor="right",
+            yanchor="top", yshift=top - down, showarrow=False, font={"size": 13},
+        )  # fmt: skip
     return figure
 
 
 def panel_title(one: Json) -> str:
     """Which space a panel shows, and how much of it the picture keeps."""
-    said = f"keeps {look.percent(one['fidelity'])} of the 10 nearest neighbours"
+    said = f"keeps {look.percent(one['fidelity'])} of neighbours"
     if one.get("explained") is not None:
-        said += f", {look.percent(one['explained'])} of the variance"
+        said += f", {look.percent(one['explained'])} of variance"
     return f"<b>{look.text(one['name'])}, layer {one['layer']}</b><br><span style='font-size:12px'>{said}</span>"
 
 
@@ -88,18 +97,25 @@ def printed(chain: Json) -> str:
     return "<br>".join(look.text(line, 400) if "<b>" not in line else line for line in lines)
 
 
-def overlap_axis(chance: float) -> dict[str, Any]:
-    """The scale of shared neighbours, 0 to 1, with chance marked."""
+def overlap_axis(chance: float, height: float) -> dict[str, Any]:
+    """The scale of shared neighbours, 0 to 1, with chance marked; `height` is where its top is, 0..1 of the figure."""
     ticks = [t for t in (0, 0.2, 0.4, 0.6, 0.8, 1.0) if abs(t - chance) > 0.05]
     return {
         "cmin": 0,
         "cmax": 1,
         "colorscale": look.SEQUENTIAL,
         "colorbar": {
-            "title": {"text": "Shared neighbours, full spaces (0..1)", "side": "right", "font": {"size": 14}},
             "tickvals": [*ticks, chance],
-            "ticktext": [*(look.number(t, 1) for t in ticks), "<b>◂ chance</b>"],
-            "thickness": 16,
+            "ticktext": [*(look.number(t, 1) for t in ticks), "<b>chance</b>"],
+            "orientation": "h",
+            "x": 1,
+            "xanchor": "right",
+            "len": 0.4,
+            "y": height,
+            "yref": "container",
+            "yanchor": "top",
+            "ypad": 0,
+            "thickness": 12,
             "outlinewidth": 0,
         },
     }
@@ -124,12 +140,13 @@ def slice_traces(
     """The points of one slice, in as many traces as the colouring asks for."""
     one = chain["slices"][i]
     own, symbol = MODELS.get(one["model"], (look.CONTROL, "circle"))
-    shades = layer_opacity(i, len(chain["slices"])) if overlay and one["model"] in ("teacher", "student") else 0.85
-    base = {"size": 7 if len(xy) > 400 else 8, "symbol": symbol, "opacity": shades}
+    several = sum(other["model"] == one["model"] for other in chain["slices"]) > 1
+    shades = layer_opacity(i, len(chain["slices"])) if overlay and several else 0.85
+    base = {"size": 5 if len(xy) > 400 else 6, "symbol": symbol, "opacity": shades}
     everyone = list(range(len(xy)))
     if colour == OVERLAP:
         marker = base | {"color": chain["overlap"][i], "coloraxis": "coloraxis"}
-        marker |= {"line": {"width": 0.6, "color": look.CONTROL}}
+        marker |= {"line": {"width": 0.4, "color": look.CONTROL}}
         return [points(chain, i, xy, everyone, marker, name=f"{one['name']}, layer {one['layer']}", legend=overlay)]
     if colour == "model":
         name = f"{one['name']}, layer {one['layer']}" if overlay else one["name"]
@@ -190,7 +207,8 @@ def add_links(
             line = {"color": look.CONTROL, "width": 0.6}
             figure.add_trace(joined(here, there, list(everyone), order, mode="lines", line=line, opacity=0.35))
         if chosen:
-            head = {"symbol": "arrow", "size": 12, "angleref": "previous", "color": look.ACCENT}
+            head = {"symbol": "arrow", "angleref": "previous", "color": look.ACCENT, "size": [0, 14, 0] * len(chosen)}
+            head |= {"standoff": 7}
             line = {"color": look.ACCENT, "width": 1.8}
             figure.add_trace(joined(here, there, chosen, order, mode="lines+markers", line=line, marker=head))
 
@@ -203,29 +221,30 @@ def joined(here: np.ndarray, there: np.ndarray, rows: list[int], order: Sequence
     return go.Scatter(x=x, y=y, hoverinfo="skip", showlegend=False, name="same prompt", **look_of)
 
 
-def same_axes(
-    figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows: int, columns: int, overlay: bool
-) -> None:
-    """Every panel shows the same square of the plane; axes of a UMAP have no unit and say so."""
+def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows: int, columns: int) -> float:
+    """Every panel shows the same rectangle of the plane, height over width returned; axes of a UMAP have no unit and say so."""
     every = np.concatenate(places)
     low, high = every.min(0), every.max(0)
-    middle, reach = (low + high) / 2, float((high - low).max()) * 0.54 + 1e-9
+    middle, reach = (low + high) / 2, (high - low) * 0.55 + 1e-9
+    reach = np.maximum(reach, reach[::-1] * [0.8, 0.75])  # no panel is a ribbon
     names = (
         ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
         if chain["method"] == "umap"
-        else ("Component 1 (of each space's own size)", "Component 2 (of each space's own size)")
+        else ("Component 1 (of each space's size)", "Component 2 (of each space's size)")
     )
-    for row in range(1, rows + 1):
-        for column in range(1, columns + 1):
-            number = (row - 1) * columns + column
-            figure.update_xaxes(
-                range=[middle[0] - reach, middle[0] + reach], showticklabels=False, showgrid=False, zeroline=False,
-                mirror=True, showline=True, linecolor=look.GRID, title={"text": names[0], "standoff": 6}, row=row, col=column,
-            )  # fmt: skip
-            figure.update_yaxes(
-                range=[middle[1] - reach, middle[1] + reach], showticklabels=False, showgrid=False, zeroline=False,
-                mirror=True, showline=True, linecolor=look.GRID, scaleanchor=f"x{number if number > 1 else ''}",
-                title={"text": names[1] if column == 1 else "", "standoff": 6}, row=row, col=column,
-            )  # fmt: skip
-    if not overlay:
-        figure.update_layout(legend={"y": 1.0, "yanchor": "bottom", "yref": "container"})
+    plain: dict[str, Any] = {
+        "showticklabels": False,
+        "showgrid": False,
+        "zeroline": False,
+        "mirror": True,
+        "showline": True,
+    }
+    plain |= {"linecolor": look.GRID, "constrain": "domain"}
+    for row, column in np.ndindex(rows, columns):
+        number = row * columns + column + 1
+        place = {"row": row + 1, "col": column + 1}
+        x_range, y_range = ([middle[axis] - reach[axis], middle[axis] + reach[axis]] for axis in (0, 1))
+        figure.update_xaxes(range=x_range, title={"text": names[0], "standoff": 6}, **plain, **place)
+        figure.update_yaxes(range=y_range, title={"text": "" if column else names[1], "standoff": 6}, **plain, **place)
+        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
+    return float(reach[1] / reach[0])
