@@ -116,6 +116,7 @@ def show(found: dict[str, Any]) -> bool:
             select=map_parts.SELECT,
             alt="Panels with the same prompts in each latent space of the chain",
         )
+        map_parts.not_shown(picture["ids"])
     moves(picture, asked)
     return True
 
@@ -155,9 +156,16 @@ def moves(picture: dict[str, Any], asked: dict[str, Any]) -> None:
         column_config={
             "prompt": st.column_config.NumberColumn("Prompt", width="small"),
             "text": st.column_config.TextColumn("Text", width="medium"),
-            "turnover": st.column_config.ProgressColumn("Turnover", min_value=0, max_value=1, format="%.1f"),
-            "beyond_neighbourhood": st.column_config.NumberColumn("Beyond its neighbourhood", format="%+.2f"),
-            "q": st.column_config.NumberColumn("q", format="%.3f"),
+            "turnover": st.column_config.ProgressColumn(
+                "Turnover", min_value=0, max_value=1, format="%.1f", width="small"
+            ),
+            "beyond_neighbourhood": st.column_config.NumberColumn(
+                "Beyond",
+                format="%+.2f",
+                width="small",
+                help="Turnover minus the median turnover around the prompt, -1 to 1.",
+            ),
+            "q": st.column_config.NumberColumn("q", format="%.3f", width="small"),
             "neighbours_before": st.column_config.TextColumn("Neighbours before", width="large"),
             "neighbours_after": st.column_config.TextColumn("Neighbours after", width="large"),
         },

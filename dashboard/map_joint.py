@@ -51,6 +51,7 @@ def show(found: dict[str, Any]) -> bool:
             select=map_parts.SELECT,
             alt="Scatter of both models' states of the same prompts",
         )
+        map_parts.not_shown(picture["ids"])
         if picture["shuffled"]:
             st.info(
                 "This is the control: the map's meaning was removed. Structure that you still see is not alignment."

@@ -72,3 +72,12 @@ def controls(places: Sequence[Any]) -> tuple[int, bool]:
             help="The same picture with the meaning of the pairing removed. Order that you still see is not correspondence.",
         )
     return n, shuffled
+
+
+def not_shown(ids: Sequence[int]) -> None:
+    """A word where picked prompts are not among those in the picture."""
+    picked = state.picked()
+    if missing := len(set(picked) - set(ids)):
+        st.caption(
+            f"{missing} of {len(picked)} picked prompts are not in this picture, which shows a sample of {len(ids)}; raise Prompts shown to see more."
+        )

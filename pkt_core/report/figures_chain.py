@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from math import ceil
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pkt_core.report import look
-from pkt_core.report.figures_latent import COLOURED_UP_TO, OVERLAP, rings
+from pkt_core.report.figures_latent import COLOURED_UP_TO, FEW, OVERLAP, rings
 
 Json = Mapping[str, Any]
 COLUMNS = 3
+WIDTH = 120  # letters a line
 MODELS = {
     "teacher": (look.TEACHER, "circle"),
     "student": (look.BEFORE, "diamond"),
@@ -56,13 +58,13 @@ def chain_figure(
     height = round(840 * shape if overlay else 900 / columns * shape * rows) + 60 * rows + 190
     look.finish(figure, height=height)
     figure.add_annotation(
-        text=printed(chain), xref="paper", yref="paper", x=0, y=0, yshift=-52, xanchor="left", yanchor="top",
+        text=printed(chain), xref="paper", yref="paper", x=0, y=0, yshift=-42, xanchor="left", yanchor="top",
         showarrow=False, align="left", font={"size": 13},
     )  # fmt: skip
     figure.update_annotations(yshift=4, selector={"yanchor": "bottom"})
     down = 34 if overlay or colour != OVERLAP else 4  # where there is a legend, it has the first line
     top = down + (44 if colour == OVERLAP else 0) + (8 if overlay else 48)
-    figure.update_layout(margin={"l": 40, "r": 16, "t": top, "b": 116})
+    figure.update_layout(margin={"l": 40, "r": 16, "t": top, "b": 96})
     figure.update_layout(legend={"x": 0, "y": 1, "yref": "container", "yanchor": "top"})
     figure.update_layout(hovermode="closest", dragmode="lasso", clickmode="event+select")
     if colour == OVERLAP:
@@ -94,7 +96,7 @@ def printed(chain: Json) -> str:
     lines.append(f"{made}, {len(chain['ids'])} prompts.")
     if chain["shuffled"]:
         lines.append("<b>Null picture: partners were dealt out at random.</b>")
-    return "<br>".join(look.text(line, 400) if "<b>" not in line else line for line in lines)
+    return "<br>".join(part if "<b>" in line else look.text(part, 400) for line in lines for part in wrap(line, WIDTH))
 
 
 def overlap_axis(chance: float, height: float) -> dict[str, Any]:
@@ -200,17 +202,26 @@ def add_links(
 ) -> None:
     """From slice to slice: thin lines for all, arrows for picked prompts. In the null picture they join false partners."""
     everyone = range(len(chain["ids"]))
-    chosen = [r for r in everyone if chain["ids"][r] in picked]
+    wanted = set(picked)
+    chosen = [r for r in everyone if chain["ids"][r] in wanted]
     for i, (here, there) in enumerate(itertools.pairwise(places)):
         order = chain["partners"][i] if chain["partners"] else list(everyone)
         if links:
             line = {"color": look.CONTROL, "width": 0.6}
             figure.add_trace(joined(here, there, list(everyone), order, mode="lines", line=line, opacity=0.35))
-        if chosen:
-            head = {"symbol": "arrow", "angleref": "previous", "color": look.ACCENT, "size": [0, 14, 0] * len(chosen)}
+        if chosen and len(chosen) <= FEW:
+            head: dict[str, Any] = {
+                "symbol": "arrow",
+                "angleref": "previous",
+                "color": look.ACCENT,
+                "size": [0, 14, 0] * len(chosen),
+            }
             head |= {"standoff": 7}
             line = {"color": look.ACCENT, "width": 1.8}
             figure.add_trace(joined(here, there, chosen, order, mode="lines+markers", line=line, marker=head))
+        elif chosen:
+            line = {"color": look.ACCENT, "width": 0.8}
+            figure.add_trace(joined(here, there, chosen, order, mode="lines", line=line, opacity=0.6))
 
 
 def joined(here: np.ndarray, there: np.ndarray, rows: list[int], order: Sequence[int], **look_of: Any) -> go.Scatter:
@@ -244,7 +255,7 @@ def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows
         number = row * columns + column + 1
         place = {"row": row + 1, "col": column + 1}
         x_range, y_range = ([middle[axis] - reach[axis], middle[axis] + reach[axis]] for axis in (0, 1))
-        figure.update_xaxes(range=x_range, title={"text": names[0], "standoff": 6}, **plain, **place)
-        figure.update_yaxes(range=y_range, title={"text": "" if column else names[1], "standoff": 6}, **plain, **place)
+        figure.update_xaxes(range=x_range, title={"text": names[0], "standoff": 10}, **plain, **place)
+        figure.update_yaxes(range=y_range, title={"text": "" if column else names[1], "standoff": 10}, **plain, **place)
         figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
     return float(reach[1] / reach[0])

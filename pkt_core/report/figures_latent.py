@@ -15,6 +15,7 @@ from pkt_core.report import look
 
 Json = Mapping[str, Any]
 OVERLAP = "neighbour overlap"
+FEW = 30  # picked prompts that are marked strongly
 COLOURED_UP_TO = 9  # categories; the rest share one grey
 
 
@@ -62,10 +63,10 @@ def latent_figure(
     figure.update_xaxes(zeroline=False, showticklabels=False, showgrid=False)
     figure.update_yaxes(zeroline=False, showticklabels=False, showgrid=False, scaleanchor="x", scaleratio=1)
     figure.add_annotation(
-        text=printed(latent), xref="paper", yref="paper", x=0, y=0, yshift=-50, xanchor="left", yanchor="top",
+        text=printed(latent), xref="paper", yref="paper", x=0, y=0, yshift=-44, xanchor="left", yanchor="top",
         showarrow=False, align="left", font={"size": 13},
     )  # fmt: skip
-    figure.update_layout(margin={"b": 128})
+    figure.update_layout(margin={"b": 104})
     return figure.update_layout(hovermode="closest", dragmode="lasso", clickmode="event+select")
 
 
@@ -85,9 +86,11 @@ def printed(latent: Json) -> str:
     return "<br>".join(lines)
 
 
-def rings(ids: Sequence[int], xy: np.ndarray, picked: Collection[int], *, show: bool, size: int = 14) -> go.Scatter:
-    """A ring around each picked prompt."""
-    rows = [r for r, number in enumerate(ids) if number in picked]
+def rings(ids: Sequence[int], xy: np.ndarray, picked: Collection[int], *, show: bool) -> go.Scatter:
+    """A ring around each picked prompt; smaller where many are picked, so that the points stay visible."""
+    chosen = set(picked)
+    rows = [r for r, number in enumerate(ids) if number in chosen]
+    size, width = (14, 2.5) if len(rows) <= FEW else (9, 1.2)
     return go.Scatter(
         x=xy[rows, 0],
         y=xy[rows, 1],
@@ -95,7 +98,8 @@ def rings(ids: Sequence[int], xy: np.ndarray, picked: Collection[int], *, show: 
         name="picked",
         legendgroup="picked",
         showlegend=show and bool(rows),
-        marker={"symbol": "circle-open", "size": size, "color": look.ACCENT, "line": {"width": 2.5}},
+        marker={"symbol": "circle-open", "size": size, "color": look.ACCENT, "line": {"width": width}},
+        legendrank=2000,
         unselected={"marker": {"opacity": 1}},
         hoverinfo="skip",
     )

@@ -170,13 +170,10 @@ def turnover(found: Json) -> str:
         f"From {found['first']} to {found['second']}, {percent(found['mean'])} of each prompt's {found['k']} nearest neighbours "
         f"change in the mean (unrelated spaces: {percent(found['chance'])}). "
     )
-    if not beyond_noise:
-        return (
-            f"{said}No prompt changed more than its neighbourhood by more than random pairings give ({number(noise)})."
-        )
+    who = f"{sure} of {len(rows)} prompts" if sure else "No prompt"
     return (
-        f"{said}{beyond_noise} of {len(rows)} changed more than their neighbourhood by more than random pairings give "
-        f"({number(noise)}); {sure} of them hold at q < 0.05."
+        f"{said}{who} changed more than the prompts around {'it' if not sure else 'them'} beyond chance (q < 0.05). Random "
+        f"pairings reach {number(noise)} beyond the neighbourhood; {beyond_noise} prompts do, so the rest of the ranking is noise."
     )
 
 

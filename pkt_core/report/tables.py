@@ -141,12 +141,12 @@ def turnover_table(found: Json) -> pd.DataFrame:
             {
                 "prompt": row["id"],
                 "text": row["text"],
-                **{name: values[str(row["id"])] for name, values in labels.items()},
-                "turnover": row["turnover"],
                 "beyond_neighbourhood": row["relative"],
                 "q": row["q"],
+                "turnover": row["turnover"],
                 "neighbours_before": " | ".join(texts[str(i)] for i in row["before"]),
                 "neighbours_after": " | ".join(texts[str(i)] for i in row["after"]),
+                **{name: values[str(row["id"])] for name, values in labels.items()},
             }
             for row in found["rows"]
         ]
