@@ -47,6 +47,26 @@ class Task:
     """Whether the error is ours rather than something the user can mend."""
     began: float = field(default_factory=time.monotonic)
     """When it was asked."""
+    stage_from: tuple[float, float] = (0.0, 0.0)
+    """When the present stage began and how much was done by then."""
+    told_at: float = 0.0
+    """When the fraction was told."""
+
+    def tell(self, stage: str, fraction: float) -> None:
+        """Take note of progress; within one stage, time left is reckoned from its pace."""
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage_from = (now, fraction)
+        self.stage, self.fraction, self.told_at = stage, min(1.0, max(0.0, fraction)), now
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left at the pace of the present stage; None until a twentieth of the whole was done at that pace."""
+        began, at = self.stage_from
+        done = self.fraction - at
+        if self.over or done < 0.05:
+            return None
+        return max(0.0, (self.told_at - began) / done * (1 - self.fraction) - (time.monotonic() - self.told_at))
 
     @property
     def over(self) -> bool:
@@ -114,7 +134,7 @@ class Lane:
         for line in process.stdout:
             message = json.loads(line)
             if "stage" in message:
-                task.stage, task.fraction = message["stage"], min(1.0, max(0.0, float(message["fraction"])))
+                task.tell(message["stage"], float(message["fraction"]))
                 continue
             task.result, task.error = message.get("result"), message.get("error") or message.get("fault")
             task.fault = "fault" in message
@@ -152,6 +172,10 @@ class Engine:
     def warm(self) -> None:
         """Start the quick lane's process ahead of the first request."""
         self.lanes["quick"].start()
+
+    def warm_maps(self) -> None:
+        """Have the slow lane import and compile UMAP behind the scenes; asked once, the first time a map was shown."""
+        self.ask("warm_projection", {"method": "umap"})
 
     def release(self) -> None:
         """End both processes and free what they hold; results stay."""

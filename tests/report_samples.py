@@ -106,6 +106,7 @@ def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
         "method": method,
         "teacher_xy": rng.normal(size=(n, 2)).tolist(),
         "student_xy": rng.normal(size=(n, 2)).tolist(),
+        "ids": list(range(100, 100 + n)),
         "texts": [HOSTILE] * n,
         "labels": {"relation": [f"r{i % 12}" for i in range(n)]},
         "last_tokens": ["<b>"] * n,
@@ -114,11 +115,86 @@ def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
         "map": "semantic",
         "map_cosine": 0.4,
         "map_control": 0.01,
+        "map_r2": None,
+        "map_r2_control": None,
         "teacher_layer": 5,
         "student_layer": 2,
         "shuffled": False,
         "seconds": 1.0,
     }
+
+
+def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> dict[str, Any]:
+    rng = np.random.default_rng(2)
+    models = {"run": ("teacher", "before", "after"), "pair": ("teacher", "student"), "teacher": ("teacher",) * 5}[kind]
+    count = len(models)
+    return {
+        "method": method,
+        "kind": kind,
+        "run": "one" if kind == "run" else None,
+        "slices": [
+            {"name": f"student {m}" if m in ("before", "after") else m, "model": m, "layer": i, "fidelity": 0.4, "explained": 0.7 if method == "pca" else None}
+            for i, m in enumerate(models)
+        ],
+        "xy": rng.normal(size=(count, n, 2)).tolist(),
+        "partners": [rng.permutation(n).tolist() for _ in range(count - 1)] if shuffled else None,
+        "ids": list(range(100, 100 + n)),
+        "texts": [HOSTILE] * n,
+        "labels": {"relation": [f"r{i % 12}" for i in range(n)]},
+        "last_tokens": ["<b>"] * n,
+        "overlap": rng.uniform(size=(count, n)).tolist(),
+        "steps": [0.44, 0.59, 0.6, 0.7][: count - 1],
+        "ends": 0.42,
+        "overlap_chance": 0.03,
+        "regularisation": 0.01,
+        "pooling": "mean",
+        "seed": 0,
+        "shuffled": shuffled,
+        "seconds": 1.0,
+    }  # fmt: skip
+
+
+def turnover(n: int = 40) -> dict[str, Any]:
+    ids = list(range(100, 100 + n))
+    return {
+        "first": "student before, layer 2",
+        "second": "student after, layer 2",
+        "rows": [
+            {"id": i, "text": HOSTILE, "turnover": 0.9, "relative": 0.7 - 0.1 * k, "q": 0.001 * (k + 1), "before": ids[:3], "after": ids[3:6]}
+            for k, i in enumerate(ids)
+        ],
+        "texts": {str(i): f"text {i}" for i in ids},
+        "labels": {"relation": {str(i): "r" for i in ids}},
+        "mean": 0.4,
+        "chance": 0.97,
+        "noise": 0.1,
+        "k": 10,
+        "shuffled": False,
+    }  # fmt: skip
+
+
+def picked_tokens(n: int = 2) -> dict[str, Any]:
+    said = [[" a|b", 0.9], ["\n", 0.05], [HOSTILE, 0.01]]
+    rows = [
+        {"id": 100 + i, "text": HOSTILE, "last_token": " in", "teacher": said, "student": said, "js_bits": 0.5}
+        for i in range(n)
+    ]
+    return {"rows": rows, "n_picked": n, "facts": {"shared_tokens": 4093, "share": 1.0}}
+
+
+def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
+    facts = {
+        "measure": "debiased_linear_cka", "larger_is_closer": True, "n": 512, "enough": 32, "overlap": 0.4,
+        "overlap_picked": 0.2, "overlap_chance": 0.02, "all": 0.9,
+    }  # fmt: skip
+    facts |= {"picked": 0.4, "low": 0.85, "high": 0.95} if enough else {}
+    rows = [{"id": 100 + i, "text": HOSTILE, "overlap": 0.1} for i in range(n)]
+    return {"rows": rows, "n_picked": n, "facts": facts}
+
+
+def picked_continuations(n: int = 2) -> dict[str, Any]:
+    rows = [{"id": 100 + i, "text": HOSTILE, "before": " x.", "after": " y.\n", "teacher": HOSTILE} for i in range(n)]
+    return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy, 12 tokens"}}
 
 
 def step(i: int, total: int = 20) -> dict[str, Any]:

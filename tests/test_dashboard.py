@@ -34,12 +34,18 @@ class Answers:
             return samples.grid() | {"measure": arguments["measure"]}
         if function == "latent_map":
             return samples.latent(method=arguments["method"])
+        if function == "chain_map":
+            kind = arguments["kind"].replace("student", "teacher")
+            return samples.chain(method=arguments["method"], kind=kind, shuffled=arguments["shuffled"])
+        if function in ("turnover", "picked_tokens", "picked_cell", "picked_continuations"):
+            return getattr(samples, function)()
         layers = arguments.get("teacher_layer"), arguments.get("student_layer")
         return {
             "compare": samples.comparison,
             "alignment_maps": lambda: samples.maps(*layers),
             "stitching": lambda: samples.stitching(arguments["kind"]),
             "similarity_change": samples.change,
+            "warm_projection": dict,
         }[function]()
 
     def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
@@ -178,7 +184,7 @@ def test_a_pair_that_does_not_ship_is_compared_only_when_asked(answers, monkeypa
 
 def test_the_link_chooses_the_layers_on_every_page(answers):
     assert page("alignment", tl="1", sl="0").selectbox(key="tl").value == "1"
-    page("latent_map", tl="1", sl="0")
+    page("latent_map", tl="1", sl="0", picture="joined by a map")
     asked = [a for name, a in answers.asked if name == "latent_map"][-1]
     assert (asked["teacher_layer"], asked["student_layer"]) == (1, 0)
 
@@ -188,7 +194,9 @@ def test_the_link_chooses_the_layers_on_every_page(answers):
     [
         ("pair", {"tl": "99"}),
         ("pair", {"pair": "nobody"}),
-        ("latent_map", {"view": "tsne"}),
+        ("latent_map", {"view": "tsne", "picture": "joined by a map"}),
+        ("latent_map", {"picture": "horoscope"}),
+        ("latent_map", {"chain": "of command"}),
         ("pair", {"n": "3"}),
         ("behaviour", {"run": "../../etc"}),
     ],
@@ -202,7 +210,7 @@ def test_bad_values_in_a_link_give_the_default_and_a_notice(name, link):
 
 def test_a_umap_under_way_leaves_the_pca_on_the_page(answers):
     answers.status = "umap works"
-    app = page("latent_map", view="umap")
+    app = page("latent_map", view="umap", picture="joined by a map")
     assert not app.exception
     assert len(app.get("plotly_chart")) == 1
     assert "PCA" in words(app)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, moved, run_parts, widgets
+from dashboard import loaders, moved, picked_parts, run_parts, widgets
 from dashboard.state import Param
 from pkt_core.report import captions, figures, look, sentences, tables
 
@@ -110,6 +110,7 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
     moved.show(run, results)
     st.subheader("What do they write?", anchor=False)
     generations(results.get("generations") or [])
+    picked_parts.continuations(run.id)
     with st.expander("How this was made"):
         if results.get("command"):
             widgets.command(results["command"], "The command that made it")

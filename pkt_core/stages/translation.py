@@ -201,7 +201,7 @@ def maps_side_by_side(
     kinds = [kind for kind in KINDS if kind not in FREE or shared.enough]
     scores: dict[bool, dict[str, MapScore]] = {False: {}, True: {}}
     for k, kind in enumerate(kinds):
-        progress(f"Fitting and stitching: {kind}", 0.3 + 0.7 * k / len(kinds))
+        progress("Fitting and stitching maps", 0.3 + 0.7 * k / len(kinds))
         make = Maker(kind, teacher, student, recipe["seed"])
         for control, found in scores.items():
             there = make(x, y[None], way="there", control=control)[0]
@@ -242,7 +242,7 @@ def stitched_grid(
         there, meaningless = (make(x, fitted.student, way="there", control=c) for c in (False, True))
         for j in range(shape[1]):
             progress(
-                f"Stitching teacher layer {i} to student layer {j}",
+                "Stitching every pair of layers",
                 0.25 + 0.75 * (i * shape[1] + j) / (shape[0] * shape[1]),
             )
             start = there[j](x) if kind in FREE else fitted.student[j]
