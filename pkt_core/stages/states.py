@@ -39,9 +39,10 @@ def read_both(
     teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: Recipe, progress: Progress
 ) -> tuple[SimilarityGrid, States]:
     """One pass over the texts; the grid of all samples, and the first samples' states `[layer, n, d_model]` of each."""
-    read = list(texts.texts)
-    if recipe.pooling == "tokens":  # shorter ones have too few words to look at
-        read = [text for text in read if pieces(text, recipe.skip_first)]
+    read, spans = list(texts.texts), None
+    if recipe.pooling == "tokens":  # some have too few pieces to look at; the recipe says how many
+        found = pieces(read, [teacher, student], skip_first=recipe.skip_first)
+        read, spans = [t for t, s in zip(read, found, strict=True) if s], [s for s in found if s]
     if len(read) * rows_each(recipe) < MINIMUM_SAMPLES:
         raise PromptError(
             f"{texts.name} gives {len(read) * rows_each(recipe)} samples with {recipe.pooling} pooling; a similarity grid "
@@ -64,6 +65,7 @@ def read_both(
                 block_sites(side, recipe.part),
                 recipe.pooling,
                 skip_first=recipe.skip_first,
+                spans=spans,
                 batch_size=batch,
             )
             for side in (teacher, student)
@@ -81,7 +83,7 @@ def read_both(
     progress("Permutation null of the grid's maximum", 0.62)
     states = {side: torch.cat(parts, dim=1)[:, :KEPT_SAMPLES] for side, parts in kept.items()}
     grid = fitter.finish()
-    said = recipe.model_dump(include={"pooling", "part", "skip_first"})
+    said = recipe.model_dump(include={"pooling", "part", "skip_first"}) | {"too_short": len(texts) - len(read)}
     return replace(grid, recipe={**grid.recipe, **said, "block_difference": block_difference(states, fitter)}), states
 
 
