@@ -39,6 +39,7 @@ DTypeName = Annotated[
 Json = Annotated[
     str | None, typer.Option("--json", help="Write the result as JSON to this path, or - for standard output.")
 ]
+PROMPTS_HELP = "Bundled set, .txt, .jsonl or .csv file, or a dataset as hf:OWNER/NAME,config=,split=,text=,rows=,cut=."
 RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run folder.")]
 
 
@@ -69,7 +70,7 @@ def compare(
     pair: PairName = "demo",
     teacher: Teacher = None,
     student: Student = None,
-    prompts: Annotated[str | None, typer.Option(help="Bundled prompt set or a .txt, .jsonl or .csv file.")] = None,
+    prompts: Annotated[str | None, typer.Option(help=PROMPTS_HELP)] = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many prompts.")] = 512,
     pooling: Annotated[Literal["last", "mean", "tokens"], typer.Option(help="What one vector stands for.")] = "mean",
     part: Annotated[PartName, typer.Option(help="Which activation.")] = "block_out",

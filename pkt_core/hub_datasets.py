@@ -83,7 +83,9 @@ def source_of(spelling: str) -> Source:
         elif key in ("config", "split", "text") and value:
             found = replace(found, **{key: value})  # type: ignore[arg-type]
         else:
-            raise PromptError(f"{spelling}: got {option!r}; expected config=, split=, text=, rows= or cut= with a value.")
+            raise PromptError(
+                f"{spelling}: got {option!r}; expected config=, split=, text=, rows= or cut= with a value."
+            )
     return found
 
 
@@ -160,7 +162,9 @@ def texts_and_labels(
     column = text_column(source, columns, rows)
     rows = [row for row in rows if isinstance(row.get(column), str) and row[column].strip()]
     if not rows:
-        raise PromptError(f"{source} holds no text in {column}; expected at least one row. Name another column or split.")
+        raise PromptError(
+            f"{source} holds no text in {column}; expected at least one row. Name another column or split."
+        )
     labels = {
         key: values
         for key in columns
@@ -177,11 +181,15 @@ def text_column(source: Source, columns: list[str], rows: list[Mapping[str, Any]
     words = [key for key in columns if any(isinstance(row.get(key), str) for row in rows)]
     if source.text is not None:
         if source.text not in words:
-            raise PromptError(f"{source} has the text columns {', '.join(words) or 'none'}; got {source.text}. Name one of those.")
+            raise PromptError(
+                f"{source} has the text columns {', '.join(words) or 'none'}; got {source.text}. Name one of those."
+            )
         return source.text
     known = [key for key in TEXT_COLUMNS if key in words] or (words if len(words) == 1 else [])
     if not known:
-        raise PromptError(f"{source} has the text columns {', '.join(words) or 'none'}; name the one of the prompts with text=.")
+        raise PromptError(
+            f"{source} has the text columns {', '.join(words) or 'none'}; name the one of the prompts with text=."
+        )
     return known[0]
 
 
@@ -213,7 +221,12 @@ def explain(source: Source, error: Exception) -> str:
     if "Config name is missing" in text or "BuilderConfig" in text:
         there = text.rpartition("[")[2].partition("]")[0].replace("'", "")
         return f"{source} has several configurations ({there}); name one of them with config=."
-    if type(error).__name__ in ("RepositoryNotFoundError", "RevisionNotFoundError", "DatasetNotFoundError", "GatedRepoError"):
+    if type(error).__name__ in (
+        "RepositoryNotFoundError",
+        "RevisionNotFoundError",
+        "DatasetNotFoundError",
+        "GatedRepoError",
+    ):
         return f"There is no dataset {source} on the hub, or it asks for a licence or a login. Check its name and revision."
     if "script" in text.lower():
         return f"{source} needs code of its own, which is never run here. Choose a dataset of data files."

@@ -27,7 +27,7 @@ from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
 Progress = Callable[[str, float], None]
-COMPARE_VERSION = 3
+COMPARE_VERSION = 4
 LATENT_MAP_VERSION = 1
 
 

@@ -85,6 +85,8 @@ def load_prompts(name: str) -> PromptSet:
     """
     if name.startswith(PREFIX):
         return of_rows(*dataset_rows(name))
+    if not name:
+        raise PromptError("Got no prompts; expected a bundled set, a file or a dataset. Name one.")
     path = shipped().get(name)
     if path is None and not name.startswith(KEPT) and not Path(name).expanduser().is_file():
         raise PromptError(
