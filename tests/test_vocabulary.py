@@ -97,7 +97,7 @@ def test_equal_ids_with_other_rules_are_not_the_same_tokenizer():
     def other_cuts(told):
         told["pre_tokenizer"] = json.loads(pre_tokenizers.ByteLevel(add_prefix_space=True).__getstate__())
 
-    assert match_vocabularies(fakes.tokenizer(), changed(lambda told: None), 320, 320).same_tokenizer
+    assert match_vocabularies(fakes.tokenizer(), changed(dict.copy), 320, 320).same_tokenizer
     for change in (fewer_merges, other_cuts):
         match = match_vocabularies(fakes.tokenizer(), changed(change), 320, 320)
         assert match.share == 1

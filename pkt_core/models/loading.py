@@ -251,8 +251,8 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """The digest of a local model folder, from its configuration and weight files."""
+    """The digest of a local model folder, from its configuration, weight files and tokenizer."""
     total = hashlib.sha256(json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode())
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("tokenizer*.json"))]:
         total.update(f"{path.name} {file_digest(path)}".encode())
     return total.hexdigest()[:16]
