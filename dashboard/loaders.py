@@ -52,6 +52,51 @@ def prompt_sets() -> list[str]:
     return bundled()
 
 
+@st.cache_data(max_entries=32, show_spinner=False)
+def kept(path: str, stamp: tuple[int, int]) -> str:
+    """The name of a copy of the file as it was at this time of change and size. Raises PktError for a bad file."""
+    from pkt_core.prompt_files import keep
+
+    del stamp
+    return keep(Path(path).name, Path(path).expanduser().read_bytes())
+
+
+def file_as_it_is(path: str) -> str:
+    """The name of the prompts that a file holds now, so that nobody gets results of what it held before; the path itself where
+    it cannot be read, and the engine will say why."""
+    from pkt_core.errors import PktError
+
+    try:
+        stat = Path(path).expanduser().stat()
+        return kept(path, (stat.st_mtime_ns, stat.st_size))
+    except (OSError, ValueError, PktError):
+        return path
+
+
+def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
+    """Keep an uploaded file: the name of the copy, or None and what is wrong as one sentence."""
+    from pkt_core.errors import PktError
+    from pkt_core.prompt_files import keep
+
+    try:
+        return keep(name, data), ""
+    except PktError as error:
+        return None, str(error)
+
+
+@st.cache_data(ttl=600, max_entries=32, show_spinner=False)
+def prompt_facts(name: str) -> dict[str, Any] | None:
+    """How many prompts a set has and the names of their labels; None where it cannot be read."""
+    from pkt_core.errors import PktError
+    from pkt_core.prompts import load_prompts
+
+    try:
+        found = load_prompts(name)
+    except PktError:
+        return None
+    return {"n": len(found), "labels": list(found.labels)}
+
+
 @st.cache_data(ttl=10, show_spinner=False)
 def memory_gib() -> tuple[float, float]:
     """Memory of this machine: free, and all of it, in GiB."""

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import loaders, state, widgets
 from dashboard.state import Param
 
-CUSTOM, DEMO, OWN_LINES = "custom", "demo", "own lines"
+CUSTOM, DEMO, OWN_LINES, FILE, DATASET = "custom", "demo", "own lines", "file", "dataset"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 POOLINGS = ("mean", "last", "tokens")
@@ -43,10 +43,22 @@ def own_prompts() -> str:
     return str(loaders.pair_names().get(pair_name(), {}).get("prompts", "general"))
 
 
+def prompt_choices() -> list[str]:
+    """Bundled sets, and the other ways to name prompts."""
+    return [*loaders.prompt_sets(), OWN_LINES, FILE, DATASET]
+
+
 def prompts_request() -> dict[str, Any]:
     """The chosen prompts as the engine wants them."""
-    chosen = state.one_of(Param.PROMPTS, (*loaders.prompt_sets(), OWN_LINES), own_prompts())
-    return {"lines": str(state.value(Param.LINES, "") or "")} if chosen == OWN_LINES else {"prompts": chosen}
+    chosen = state.one_of(Param.PROMPTS, prompt_choices(), own_prompts())
+    if chosen == OWN_LINES:
+        return {"lines": str(state.value(Param.LINES, "") or "")}
+    if chosen == FILE:
+        return {"prompts": loaders.file_as_it_is(str(state.value(Param.PROMPT_FILE, "") or "").strip())}
+    if chosen == DATASET:
+        given = str(state.value(Param.DATASET, "") or "").strip()
+        return {"prompts": given if given.startswith("hf:") or not given else f"hf:{given}"}
+    return {"prompts": chosen}
 
 
 def comparison_request() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import loaders, selection, state, widgets
+from dashboard import loaders, prompt_choice, selection, state, widgets
 from dashboard.state import Param
 
 
@@ -47,15 +47,7 @@ def pair() -> None:
         widgets.line(
             "Student", Param.STUDENT, placeholder="hub id or folder", help=f"It receives and changes. {folder}"
         )
-    prompts = widgets.choice(
-        "Prompts",
-        [*loaders.prompt_sets(), selection.OWN_LINES],
-        Param.PROMPTS,
-        default=selection.own_prompts(),
-        help="Both models read these; similarity and maps are measured on them.",
-    )
-    if prompts == selection.OWN_LINES:
-        st.text_area("One prompt a line, 64 at least", key=Param.LINES.value, bind=widgets.BIND, max_chars=6000)
+    prompt_choice.draw()
 
 
 def layers() -> None:

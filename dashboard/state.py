@@ -26,6 +26,8 @@ class Param(StrEnum):
     DTYPE = "dtype"
     PROMPTS = "prompts"
     LINES = "lines"
+    PROMPT_FILE = "file"
+    DATASET = "dataset"
     N_PROMPTS = "n"
     POOLING = "pooling"
     PART = "part"
@@ -120,6 +122,16 @@ def forget(param: Param) -> None:
     st.session_state.pop(param.value, None)
 
 
+def hold(param: Param, chosen: str) -> None:
+    """Set what a control holds; for callbacks, before the controls are drawn."""
+    st.session_state[param.value] = chosen
+
+
+def uploaded(key: str) -> Any:
+    """The file in the uploader of that key, or None."""
+    return st.session_state.get(key)
+
+
 def choose_layers(teacher: int, student: int) -> None:
     """Select a pair of layers on every page; for callbacks, before the controls are drawn."""
     st.session_state[Param.TEACHER_LAYER.value] = str(teacher)
@@ -179,11 +191,11 @@ def clicked_row(key: str) -> int | None:
     return int(rows[0]) if rows else None
 
 
-def tell(sentence: str) -> None:
-    """Keep a sentence from a callback until the page is drawn."""
-    st.session_state[TOLD] = sentence
+def tell(sentence: str, place: str = "") -> None:
+    """Keep a sentence from a callback until the page, or that place of it, is drawn."""
+    st.session_state[f"{TOLD}{place}"] = sentence
 
 
-def told() -> str | None:
-    """The sentence a callback left, once."""
-    return st.session_state.pop(TOLD, None)
+def told(place: str = "") -> str | None:
+    """The sentence a callback left there, once."""
+    return st.session_state.pop(f"{TOLD}{place}", None)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import os
-import socket
-
 from pydantic import BaseModel, ConfigDict
 
 from pkt_core.errors import ModelError
+from pkt_core.hub import hub_reachable
 from pkt_core.models.loading import Device, DType, ModelRef, short_name
 
 
@@ -130,19 +127,6 @@ def custom_pair(teacher: str, student: str, *, prompts: str = "general", example
         examples=examples,
         tasks=(examples,) if examples else (),
     )
-
-
-@functools.cache
-def hub_reachable() -> bool:
-    """Whether the Hugging Face hub answers within two seconds; asked once a process."""
-    if os.environ.get("HF_HUB_OFFLINE", "") in ("1", "true", "True", "ON"):
-        return False
-    host = os.environ.get("HF_ENDPOINT", "https://huggingface.co").split("//")[-1].split("/")[0].split(":")[0]
-    try:
-        socket.create_connection((host, 443), timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def availability(chosen: Pair) -> str | None:

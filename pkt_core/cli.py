@@ -21,6 +21,7 @@ from pkt_core import cli_maps
 from pkt_core.carrying import carry_out, one_sentence
 from pkt_core.errors import PktError, PlanError
 from pkt_core.options import (
+    PROMPTS_HELP,
     DeviceName,
     DTypeName,
     Json,
@@ -58,7 +59,7 @@ def compare(
     pair: PairName = "demo",
     teacher: Teacher = None,
     student: Student = None,
-    prompts: Annotated[str | None, typer.Option(help="Bundled prompt set or a .txt, .jsonl or .csv file.")] = None,
+    prompts: Annotated[str | None, typer.Option(help=PROMPTS_HELP)] = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many prompts.")] = 512,
     pooling: Annotated[Literal["last", "mean", "tokens"], typer.Option(help="What one vector stands for.")] = "mean",
     part: Annotated[PartName, typer.Option(help="Which activation.")] = "block_out",

@@ -7,10 +7,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pkt_core.options import DeviceName, DTypeName, Json, PairName, RunName, Student, Teacher, find_pair, named_run
+from pkt_core.options import (
+    PROMPTS_HELP,
+    DeviceName,
+    DTypeName,
+    Json,
+    PairName,
+    RunName,
+    Student,
+    Teacher,
+    find_pair,
+    named_run,
+)
 from pkt_core.terminal import WIDE, deliver, progress_bar, table
 
-Prompts = Annotated[str | None, typer.Option(help="Prompt set, as for `pkt compare`.")]
+Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -59,6 +59,7 @@ def latent_map(
         "shuffled": shuffled,
         **layers,
         "ids": texts.ids,
+        "carried": texts.full_digest,
     }
     key = stages.pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
     if stored := load_artefact("latent-map", key):

@@ -21,6 +21,7 @@ DTypeName = Annotated[
 Json = Annotated[
     str | None, typer.Option("--json", help="Write the result as JSON to this path, or - for standard output.")
 ]
+PROMPTS_HELP = "Bundled set, .txt, .jsonl or .csv file, or a dataset as hf:OWNER/NAME,config=,split=,text=,rows=,cut=."
 RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run folder.")]
 
 

@@ -26,7 +26,7 @@ from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
 Progress = Callable[[str, float], None]
-COMPARE_VERSION = 3
+COMPARE_VERSION = 4
 
 
 def silent(_stage: str, _fraction: float) -> None:

@@ -1,18 +1,20 @@
-"""Texts to look at models with: bundled sets, files, pasted text; labels travel along and a digest names them.
+"""Texts to look at models with: bundled sets, files, pasted text, datasets; labels travel along and a digest names them.
 
 Files: `.txt` (a prompt a line), `.jsonl` (objects with `text` and any other fields as labels), `.csv` (a `text` column).
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pkt_core.errors import PromptError
+from pkt_core.hub_datasets import PREFIX, dataset_rows
+from pkt_core.prompt_files import KEPT, Row, read_rows, with_text
 
 
 def assets_folder() -> Path:
@@ -46,6 +48,12 @@ class PromptSet:
         """Equal digests are equal texts in equal order."""
         return hashlib.sha256("\0".join(self.texts).encode()).hexdigest()[:16]
 
+    @property
+    def full_digest(self) -> str:
+        """Equal ones are equal texts, labels and ids: names results that carry those along."""
+        told = json.dumps([self.texts, sorted(self.labels.items()), self.ids])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
     def sample(self, n: int, seed: int) -> PromptSet:
         """At most n prompts, drawn without replacement, the same for the same seed."""
         if n >= len(self):
@@ -59,31 +67,38 @@ class PromptSet:
         )
 
 
+def shipped() -> dict[str, Path]:
+    """Files of the prompt sets that ship with the project, by name."""
+    found = (assets_folder() / "prompts").glob("*.*")
+    return {path.stem: path for path in sorted(found) if path.suffix in (".txt", ".jsonl")}
+
+
 def bundled() -> list[str]:
     """Names of the prompt sets that ship with the project."""
-    return sorted(p.stem for p in (assets_folder() / "prompts").glob("*.*") if p.suffix in (".txt", ".jsonl"))
+    return list(shipped())
 
 
 def load_prompts(name: str) -> PromptSet:
-    """A bundled set by name, or a file by path. Raises PromptError for what is missing, empty or unreadable."""
-    shipped = [p for p in (assets_folder() / "prompts").glob(f"{Path(name).name}.*") if Path(name).name == name]
-    path = shipped[0] if shipped else Path(name).expanduser()
-    if not path.is_file():
+    """A bundled set by name, a file by path, a kept copy (`kept:...`) or a Hugging Face dataset (`hf:...`).
+
+    Raises PromptError in one sentence for what is missing, empty or unreadable.
+    """
+    if name.startswith(PREFIX):
+        return of_rows(*dataset_rows(name))
+    if not name:
+        raise PromptError("Got no prompts; expected a bundled set, a file or a dataset. Name one.")
+    path = shipped().get(name)
+    if path is None and not name.startswith(KEPT) and not Path(name).expanduser().is_file():
         raise PromptError(
-            f"There is no prompt set {name!r}; expected one of {', '.join(bundled())} or a .txt, .jsonl or .csv file."
+            f"There is no prompt set {name!r}; expected one of {', '.join(bundled())}, a .txt, .jsonl or .csv file, or a "
+            "dataset such as hf:stanfordnlp/sst2."
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PromptError(
-            f"{name} could not be read as UTF-8 text ({type(error).__name__}). Save it as UTF-8."
-        ) from error
-    rows = parse(name, path.suffix.lower(), text)
-    rows = [row for row in rows if row["text"].strip()]
-    if not rows:
-        raise PromptError(
-            f"{name} holds no prompt; expected at least one line of text. Add prompts or choose another set."
-        )
+    return of_rows(name, read_rows(str(path or name)))
+
+
+def of_rows(name: str, rows: Sequence[Row]) -> PromptSet:
+    """Rows with a `text`; fields that all rows have are labels."""
+    rows = with_text(name, rows)
     keys = [key for key in rows[0] if key != "text" and all(key in row for row in rows)]
     return PromptSet(
         name, tuple(row["text"] for row in rows), {key: tuple(str(row[key]) for row in rows) for key in keys}
@@ -96,33 +111,3 @@ def pasted(text: str) -> PromptSet:
     if not lines:
         raise PromptError("Got no text; expected one prompt a line. Paste some lines or choose a bundled set.")
     return PromptSet("pasted", lines)
-
-
-def parse(name: str, suffix: str, text: str) -> list[dict[str, str]]:
-    if suffix == ".txt":
-        return [{"text": line} for line in text.splitlines()]
-    if suffix == ".csv":
-        rows = list(csv.DictReader(text.splitlines()))
-        if rows and "text" not in rows[0]:
-            raise PromptError(
-                f"{name} has the columns {', '.join(map(str, rows[0]))}; expected one called text. Rename it."
-            )
-        return [{k: v or "" for k, v in row.items() if k} for row in rows]
-    if suffix != ".jsonl":
-        raise PromptError(f"{name} ends in {suffix or 'nothing'}; expected .txt, .jsonl or .csv.")
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise PromptError(
-                f"{name}, line {number}, is not JSON; expected an object with a text field. Fix that line."
-            ) from error
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-            raise PromptError(
-                f'{name}, line {number}, has no text field; expected an object such as {{"text": "..."}}.'
-            )
-        found.append(row)
-    return found

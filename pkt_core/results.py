@@ -11,7 +11,7 @@ from torch import Tensor
 from pkt_core.alignment.attribution import LayerAttribution
 from pkt_core.alignment.inspect import RecompositionCurves
 from pkt_core.models.loading import LoadedModel
-from pkt_core.models.vocabulary import VocabularyMatch
+from pkt_core.models.vocabulary import VocabularyMatch, VocabularySide
 from pkt_core.similarity.grid import SimilarityGrid
 
 
@@ -74,9 +74,11 @@ class VocabularyFacts:
     """Up to 20 without a partner."""
     only_student: list[str]
     """Up to 20 without a partner."""
+    sides: dict[str, dict[str, Any]]
+    """For `teacher` and `student`, the fields of `models.vocabulary.VocabularySide`: what is matched, left out and padding."""
 
     @classmethod
-    def of(cls, match: VocabularyMatch) -> VocabularyFacts:
+    def of(cls, match: VocabularyMatch, teacher: VocabularySide, student: VocabularySide) -> VocabularyFacts:
         return cls(
             n=match.n,
             share=match.share,
@@ -85,6 +87,10 @@ class VocabularyFacts:
             same_tokenizer=match.same_tokenizer,
             only_teacher=list(match.only_teacher),
             only_student=list(match.only_student),
+            sides={
+                side: {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(counted).items()}
+                for side, counted in (("teacher", teacher), ("student", student))
+            },
         )
 
 

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.table import Table
 
 people = Console(stderr=True)
 WIDE = 8  # student layers that fit side by side in a terminal
+EXAMPLES = 6  # tokens without a partner; --json has more
 
 
 @contextmanager
@@ -58,9 +60,10 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
 
 def show_comparison(found: Any) -> None:
     """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
+    from pkt_core.report import vocabularies
     from pkt_core.similarity.measures import MEASURES
 
-    grid = found.grid
+    grid, words = found.grid, asdict(found.vocabulary)
     if found.student.n_layers <= WIDE:
         columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
         rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
@@ -78,8 +81,13 @@ def show_comparison(found: Any) -> None:
     Console().print(
         f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
         f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
-        f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}."
+        f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
+        f"{vocabularies.sentence(words)}"
     )
+    for title, (n, some) in vocabularies.left_out(words).items():
+        examples = " ".join(repr(token) for token in some[:EXAMPLES])
+        line = f"{title} {n:,}: {examples}{' ...' if n > EXAMPLES else ''}"
+        Console().print(line, markup=False, highlight=False)
 
 
 def show_results(run: Any, results: dict[str, Any]) -> None:

@@ -72,6 +72,11 @@ def facts(name: str, n_layers: int, d_model: int) -> dict[str, Any]:
     }
 
 
+def vocabulary_side(**changes: Any) -> dict[str, Any]:
+    side = {"rows": 4096, "ordinary": 4093, "alone": 0, "special": 3, "specials": ["<pad>", "<bos>", "<eos>"]}
+    return {**side, "doubles": 0, "rowless": 0, "padding": 0, **changes}
+
+
 def comparison(**changes: Any) -> dict[str, Any]:
     return {
         "teacher": facts("teacher", 6, 256),
@@ -84,6 +89,7 @@ def comparison(**changes: Any) -> dict[str, Any]:
             "same_tokenizer": True,
             "only_teacher": [],
             "only_student": [],
+            "sides": {"teacher": vocabulary_side(), "student": vocabulary_side()},
         },
         "prompts": "facts",
         "n_prompts": 512,

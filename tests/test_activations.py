@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from pkt_core.activations import collect
 from pkt_core.activations.pooling import token_groups
-from pkt_core.activations.spans import spread, tokens_touching, words
+from pkt_core.activations.spans import tokens_touching
 from pkt_core.errors import PromptError
 from pkt_core.models import Site
 
@@ -54,10 +54,8 @@ def test_special_tokens_are_left_out():
         token_groups([(0, 0)], [1], "mean", [])
 
 
-def test_spans():
-    assert words("Rome, is 1 city") == [(0, 4), (4, 5), (6, 8), (9, 10), (11, 15)]
+def test_tokens_are_found_by_their_characters():
     assert tokens_touching([(0, 0), (0, 4), (4, 8)], (3, 5)) == [1, 2]
-    assert [spread(n, 4) for n in (4, 9)] == [[0, 1, 2, 3], [1, 3, 5, 8]]
 
 
 def test_a_prompt_longer_than_the_context_is_refused(tmp_path):

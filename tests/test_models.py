@@ -135,6 +135,8 @@ def test_the_digest_names_the_weights(tmp_path):
     config = json.loads((same / "config.json").read_text())
     (same / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.1}))
     assert folder_digest(one) != folder_digest(same)
+    cut_otherwise = fakes.folder(tmp_path / "d", texts=["other merges"])
+    assert folder_digest(cut_otherwise) != folder_digest(one)
 
 
 def test_validation_notices_a_wrong_norm(tmp_path):

@@ -3,6 +3,7 @@
 import pytest
 
 from pkt_core.errors import PromptError
+from pkt_core.prompt_files import keep
 from pkt_core.prompts import PromptSet, bundled, load_prompts, pasted
 
 
@@ -60,3 +61,45 @@ def test_a_prompt_keeps_its_id_through_every_sample():
     twice = whole.sample(50, 3).sample(20, 4)
     assert [whole.texts[i] for i in twice.ids] == list(twice.texts)
     assert twice.sample(99, 0).ids == twice.ids
+
+
+def test_a_quoted_cell_and_a_json_string_may_hold_any_line_end(tmp_path):
+    (tmp_path / "a.csv").write_text('text,topic\n"two\nlines",a\n"say ""hi""",b\n')
+    assert load_prompts(str(tmp_path / "a.csv")).texts == ("two\nlines", 'say "hi"')
+    (tmp_path / "a.jsonl").write_text('{"text": "one\u2028two\x85three"}\n', encoding="utf-8")
+    assert load_prompts(str(tmp_path / "a.jsonl")).texts == ("one\u2028two\x85three",)
+
+
+def test_a_kept_file_is_named_by_its_content(cache):
+    data = b'{"text": "hello", "topic": "greeting"}\n{"text": "bye", "topic": "parting"}\n'
+    name = keep("My file (2).jsonl", data)
+    assert name.startswith("kept:My-file-2-")
+    assert load_prompts(name).labels == {"topic": ("greeting", "parting")}
+    assert keep("My file (2).jsonl", data) == name
+    assert keep("My file (2).csv", b"text,topic\nhello,greeting\nbye,parting\n") == name
+    assert keep("My file (2).jsonl", data.replace(b"bye", b"ciao")) != name
+    assert len(list((cache / "prompts").iterdir())) == 2
+    with pytest.raises(PromptError, match="expected .txt, .jsonl or .csv"):
+        keep("a.pdf", b"x")
+    with pytest.raises(PromptError, match="has 51 MiB; at most 50 are kept"):
+        keep("a.txt", b"x" * (51 * 2**20))
+
+
+@pytest.mark.parametrize("name", ["kept:nothing", "kept:../../etc/passwd", "kept:/etc/passwd", "kept:"])
+def test_a_kept_name_reaches_no_other_file(name):
+    with pytest.raises(PromptError, match="There are no kept prompts"):
+        load_prompts(name)
+
+
+def test_only_prompt_files_are_bundled_sets():
+    for name in ("README", "manifest", "build_prompts", ""):
+        with pytest.raises(PromptError):
+            load_prompts(name)
+
+
+def test_results_that_carry_labels_are_named_by_them():
+    texts = ("a", "b")
+    plain, labelled = PromptSet("x", texts), PromptSet("x", texts, {"topic": ("s", "t")})
+    assert plain.digest == labelled.digest
+    assert len({p.full_digest for p in (plain, labelled, PromptSet("x", texts, ids=(4, 5)))}) == 3
+    assert PromptSet("other", texts).full_digest == plain.full_digest

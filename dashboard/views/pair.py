@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, selection, widgets
-from pkt_core.report import captions, figures, look, sentences, tables
+from dashboard import loaders, selection, vocabulary_part, widgets
+from pkt_core.report import captions, figures, sentences, tables
 
 
 def about() -> None:
@@ -36,22 +36,7 @@ def facts_table(found: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame({"teacher": column(found["teacher"]), "student": column(found["student"])})
 
 
-def vocabulary(found: dict[str, Any]) -> None:
-    words = found["vocabulary"]
-    st.metric(
-        "Tokens both know", f"{words['n']:,}", f"{look.percent(words['share'], 1)} of the smaller vocabulary", delta_color="off", delta_arrow="off",
-        help="Tokens that stand for the same text in both vocabularies. The semantic map is built from their bases.",
-    )  # fmt: skip
-    if words["same_tokenizer"]:
-        st.caption("Both cut text into the same tokens, so positions and predictions can be compared one by one.")
-    else:
-        st.caption("They cut text differently: similarity works, token by token transfer does not.")
-    if words["only_teacher"] or words["only_student"]:
-        with st.expander("Tokens without a partner"):
-            st.caption("Only the teacher has")
-            st.code(" ".join(repr(t) for t in words["only_teacher"]) or "none", language=None, wrap_lines=True)
-            st.caption("Only the student has")
-            st.code(" ".join(repr(t) for t in words["only_student"]) or "none", language=None, wrap_lines=True)
+def memory() -> None:
     free, total = loaders.memory_gib()
     needs = loaders.pair_names().get(selection.pair_name(), {}).get("needs_gib")
     wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
@@ -93,7 +78,8 @@ def show() -> None:
             )  # fmt: skip
         with facts:
             st.dataframe(facts_table(found), alt="Facts of both models")
-            vocabulary(found)
+            vocabulary_part.draw(found["vocabulary"])
+            memory()
         if selection.pair_name() == selection.DEMO:
             recorded_run()
     loaders.engine().warm()

@@ -10,18 +10,25 @@ from torch import Tensor
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
 from pkt_core.activations.pooling import PER_PROMPT, Pooling, pool, token_groups
-from pkt_core.activations.spans import Span, spread, words
+from pkt_core.activations.spans import Span, shared_pieces, spread
 from pkt_core.errors import PromptError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 
-CAPTURE_VERSION = 1  # raise when the same inputs would give other activations: stored ones are then not reused
+CAPTURE_VERSION = 2  # raise when the same inputs would give other activations: stored ones are then not reused
 
 
-def pieces(text: str, skip_first: bool = False) -> list[Span]:
-    """The `PER_PROMPT` words of a text that `tokens` pooling looks at; none where the text has fewer words."""
-    found = words(text)[skip_first:]
-    return [found[i] for i in spread(len(found), PER_PROMPT)] if len(found) >= PER_PROMPT else []
+def pieces(
+    texts: Sequence[str], models: Sequence[LoadedModel], *, skip_first: bool = False, n: int = PER_PROMPT
+) -> list[list[Span]]:
+    """The n pieces of each text that `tokens` pooling looks at, evenly spread over those that all the models' tokenizers cut
+    alike; none where a text has fewer. `skip_first` leaves the first piece out."""
+    cut = [loaded.tokenizer(list(texts), return_offsets_mapping=True)["offset_mapping"] for loaded in models]
+    found = []
+    for text, *tokenizations in zip(texts, *cut, strict=True):
+        shared = shared_pieces(text, tokenizations)[skip_first:]
+        found.append([shared[i] for i in spread(len(shared), n)] if len(shared) >= n else [])
+    return found
 
 
 def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
@@ -34,6 +41,15 @@ def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
             )
 
 
+def require_spans(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> None:
+    """PromptError for the first prompt without a piece to look at."""
+    if short := [i for i, found in enumerate(spans) if not found]:
+        raise PromptError(
+            f"Prompt {short[0]} is shorter than the {PER_PROMPT} pieces that tokens pooling looks at: "
+            f"{texts[short[0]][:40]!r}. Leave it out, or use mean or last pooling."
+        )
+
+
 @torch.no_grad()
 def stream(
     loaded: LoadedModel,
@@ -42,14 +58,19 @@ def stream(
     pooling: Pooling,
     *,
     skip_first: bool = False,
+    spans: Sequence[Sequence[Span]] | None = None,
     batch_size: int = 32,
 ) -> Iterator[Float[Tensor, "site n d"]]:
     """Pooled activations of consecutive batches of prompts, float32, on the model's device, in the order of the texts.
 
-    Batches hold `batch_size` prompts; with `tokens` pooling each prompt gives `PER_PROMPT` rows.
-    Raises PromptError for prompts that are too long or empty, LayerNotFound for a site the model lacks.
+    Batches hold `batch_size` prompts; with `tokens` pooling each prompt gives a row for each of its `spans`, which two models
+    must share (see `pieces`); without them they are the model's own. Raises PromptError for prompts that are too long,
+    empty or without a span, LayerNotFound for a site the model lacks.
     """
     tokenizer = loaded.tokenizer
+    if pooling == "tokens":
+        spans = pieces(texts, [loaded], skip_first=skip_first) if spans is None else spans
+        require_spans(texts, spans)
     with Capture(loaded, sites) as seen:
         for start in range(0, len(texts), batch_size):
             batch = list(texts[start : start + batch_size])
@@ -62,11 +83,11 @@ def stream(
                     offsets,
                     special,
                     pooling,
-                    pieces(text, skip_first) if pooling == "tokens" else [],
+                    spans[start + i] if spans is not None and pooling == "tokens" else [],
                     skip_first=skip_first,
                 )
-                for offsets, special, text in zip(
-                    encoded["offset_mapping"], encoded["special_tokens_mask"], batch, strict=True
+                for i, (offsets, special) in enumerate(
+                    zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
                 )
             ]
             yield torch.stack([torch.cat([pool(seen[s][i], g) for i, g in enumerate(groups)]) for s in sites])

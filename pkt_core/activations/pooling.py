@@ -2,7 +2,7 @@
 
 `last`    the last real token of the prompt: what the model is about to say        one vector per prompt
 `mean`    the mean over its real, ordinary tokens: what it has read                 one vector per prompt
-`tokens`  `per_prompt` pieces of the text, evenly spread, the last one included     several vectors per prompt
+`tokens`  PER_PROMPT pieces of the text, evenly spread, the last one included     several vectors per prompt
 
 Not covered: answer spans; transfer supervises those through its own masks.
 """

@@ -1,13 +1,17 @@
 """Which tokens two vocabularies share, matched by the text a token stands for, never by its id.
 
 Ids differ between tokenizers, and embedding matrices are padded to different sizes for the same tokenizer; the text of
-a token does not. Special tokens are left out: `<bos>` and `<|endoftext|>` mean what training made them mean.
+a token does not. Special and added tokens are left out, also where both have one of the same name: `<bos>` and
+`<|endoftext|>` mean what training made them mean. Rows of a head that no token has are left out too.
 
 Not covered: matching the tokens of one text (that is `activations.spans`).
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +22,31 @@ from torch import Tensor
 from pkt_core.errors import VocabularyMismatch
 
 MINIMUM_SHARE = 0.5
+EXAMPLES = 20
+# Texts on which two tokenizers with equal rules must agree as well: what they add, spaces, digits, signs, other scripts.
+PROBES = ("", "The quick  brown fox.", "  x = 1234567\n\treturn x", "naïve café 東京タワー", "👩‍🚀 don't!!!")
+
+
+@dataclass(frozen=True)
+class VocabularySide:
+    """One model's tokens, counted."""
+
+    rows: int
+    """Rows of its head."""
+    ordinary: int
+    """Tokens with a row that are not special, one for each text."""
+    alone: int
+    """Ordinary ones without a partner in the other vocabulary."""
+    special: int
+    """Special and added tokens, left out whatever their name."""
+    specials: tuple[str, ...]
+    """Up to 20 of those, the first ones."""
+    doubles: int
+    """Tokens that stand for the same text as one with a smaller id, left out."""
+    rowless: int
+    """Tokens whose id is beyond the head's last row."""
+    padding: int
+    """Rows of the head that no token has: added to make its size a round number."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +62,12 @@ class VocabularyMatch:
     n_student: int
     """The same of the student."""
     only_teacher: tuple[str, ...]
-    """Up to 20 of the teacher's tokens without a partner."""
+    """Up to 20 of the teacher's tokens without a partner, evenly spread over its ids."""
     only_student: tuple[str, ...]
     """Up to 20 of the student's tokens without a partner."""
     same_tokenizer: bool
-    """Whether every ordinary token has the same id in both: then token positions and ids can be compared directly."""
+    """Whether every ordinary token has the same id in both and both cut text by the same rules: then token positions and ids can
+    be compared directly."""
 
     @property
     def n(self) -> int:
@@ -70,20 +100,85 @@ def byte_level_alphabet() -> dict[str, int]:
     return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(rest)}
 
 
+def left_out(tokenizer: Any) -> set[int]:
+    """Ids of special and added tokens."""
+    return {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+
+
 def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
     """Every ordinary token with a row in the head, as the bytes it stands for, to its id."""
-    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    special = left_out(tokenizer)
     byte_level = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
     alphabet = byte_level_alphabet()
     texts: dict[bytes, int] = {}
+    fallback: dict[bytes, tuple[bytes, int]] = {}
     for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
         if index in special or index >= n_rows:
             continue
         if byte_level and all(c in alphabet for c in token):
             texts.setdefault(bytes(alphabet[c] for c in token), index)
+        elif not byte_level and re.fullmatch("<0x[0-9A-F]{2}>", token):  # SentencePiece's way to spell any byte
+            fallback[bytes([int(token[3:5], 16)])] = (token.encode(), index)
         else:  # SentencePiece marks a space with a low line of its own
             texts.setdefault(token.replace("▁", " ").encode(), index)
+    for byte, (
+        name,
+        index,
+    ) in fallback.items():  # where the byte has a token of its own, the spelling stands for itself
+        texts.setdefault(name if byte in texts else byte, index)
     return texts
+
+
+def spread_over(texts: Iterable[bytes], others: Mapping[bytes, int]) -> tuple[str, ...]:
+    """Up to 20 of the tokens that the others lack, evenly spread, for people to read."""
+    alone = [text for text in texts if text not in others]
+    chosen = alone if len(alone) <= EXAMPLES else [alone[i * len(alone) // EXAMPLES] for i in range(EXAMPLES)]
+    return tuple(text.decode(errors="replace") for text in chosen)
+
+
+def vocabulary_side(tokenizer: Any, n_rows: int, matched: int) -> VocabularySide:
+    """One model's tokens, counted; `matched` of them have a partner."""
+    vocabulary, special = tokenizer.get_vocab(), left_out(tokenizer)
+    ordinary = len(token_texts(tokenizer, n_rows))
+    with_row = {i for i in vocabulary.values() if i < n_rows}
+    names = [token for token, i in sorted(vocabulary.items(), key=lambda item: item[1]) if i in special]
+    return VocabularySide(
+        rows=n_rows,
+        ordinary=ordinary,
+        alone=ordinary - matched,
+        special=len(special),
+        specials=tuple(names[:EXAMPLES]),
+        doubles=len(with_row - special) - ordinary,
+        rowless=sum(i >= n_rows for i in {*vocabulary.values()} - special),
+        padding=n_rows - len(with_row | {i for i in special if i < n_rows}),
+    )
+
+
+def same_rules(one: Any, other: Any) -> bool:
+    """Whether two tokenizers cut text alike, whatever their vocabularies: normalisation, first cuts, kind and merges of the model."""
+    one, other = one.backend_tokenizer, other.backend_tokenizer
+    if one.model.__getstate__() == other.model.__getstate__():  # spares reading some megabytes of JSON
+        return all(
+            getattr(one, part).__getstate__() == getattr(other, part).__getstate__()
+            for part in ("normalizer", "pre_tokenizer")
+        )
+
+    def told(backend: Any) -> list[Any]:
+        found = json.loads(backend.to_str())
+        model = {key: value for key, value in found["model"].items() if key not in ("vocab", "unk_token", "unk_id")}
+        return [found["normalizer"], found["pre_tokenizer"], model]
+
+    return told(one) == told(other)
+
+
+def cut_alike(teacher: Any, student: Any) -> bool:
+    """Whether two tokenizers with the same ordinary ids cut by the same rules and put special tokens in the same places."""
+
+    def cut(tokenizer: Any, special: set[int]) -> list[list[int]]:
+        return [[-1 if i in special else i for i in ids] for ids in tokenizer(list(PROBES))["input_ids"]]
+
+    special = left_out(teacher) | left_out(student)
+    return cut(teacher, special) == cut(student, special) and same_rules(teacher, student)
 
 
 def match_vocabularies(teacher: Any, student: Any, teacher_rows: int, student_rows: int) -> VocabularyMatch:
@@ -92,17 +187,13 @@ def match_vocabularies(teacher: Any, student: Any, teacher_rows: int, student_ro
     shared = [text for text in of_teacher if text in of_student]
     teacher_ids = torch.tensor([of_teacher[t] for t in shared], dtype=torch.long)
     student_ids = torch.tensor([of_student[t] for t in shared], dtype=torch.long)
-
-    def some(texts: dict[bytes, int], others: dict[bytes, int]) -> tuple[str, ...]:
-        alone = (t.decode(errors="replace") for t in texts if t not in others)
-        return tuple(text for text, _ in zip(alone, range(20), strict=False))
-
+    same_ids = len(shared) == len(of_teacher) == len(of_student) and torch.equal(teacher_ids, student_ids)
     return VocabularyMatch(
         teacher_ids=teacher_ids,
         student_ids=student_ids,
         n_teacher=len(of_teacher),
         n_student=len(of_student),
-        only_teacher=some(of_teacher, of_student),
-        only_student=some(of_student, of_teacher),
-        same_tokenizer=len(shared) == len(of_teacher) == len(of_student) and torch.equal(teacher_ids, student_ids),
+        only_teacher=spread_over(of_teacher, of_student),
+        only_student=spread_over(of_student, of_teacher),
+        same_tokenizer=same_ids and cut_alike(teacher, student),
     )

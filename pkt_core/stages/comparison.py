@@ -13,6 +13,7 @@ from pkt_core.alignment.inspect import RecompositionCurves, recomposition_curves
 from pkt_core.alignment.pairing import pair_for, pair_layers
 from pkt_core.examples import ExampleSet, encode, load_examples
 from pkt_core.models.loading import LoadedModel
+from pkt_core.models.vocabulary import vocabulary_side
 from pkt_core.results import ModelFacts, VocabularyFacts
 from pkt_core.stages.shared import head_of, match
 
@@ -46,5 +47,7 @@ def pairing(n_teacher: int, n_student: int, found: LayerAttribution | None) -> t
 
 def pair_facts(teacher: LoadedModel, student: LoadedModel) -> dict[str, Any]:
     """Sizes of both models and the overlap of their vocabularies."""
-    vocabulary = VocabularyFacts.of(match(teacher, student))
+    found = match(teacher, student)
+    sides = [vocabulary_side(m.tokenizer, m.layout.head.weight.shape[0], found.n) for m in (teacher, student)]
+    vocabulary = VocabularyFacts.of(found, *sides)
     return {"teacher": ModelFacts.of(teacher), "student": ModelFacts.of(student), "vocabulary": vocabulary}

@@ -30,12 +30,14 @@ def grid_change(
 
     An outlier rule is learnt from the student before and applied to the student after, so that it cannot make a difference.
     """
-    read = readable(texts, recipe)[: KEPT_SAMPLES // rows_each(recipe)]
+    read, spans = readable(texts, recipe, [models["teacher"], models["before"]])
+    most = KEPT_SAMPLES // rows_each(recipe)
+    read, spans = read[:most], spans and spans[:most]
     states = {}
     for i, (who, loaded) in enumerate(models.items()):
         progress(f"Reading prompts: {'teacher' if who == 'teacher' else f'student {who}'}", 0.1 + 0.1 * i)
         sites = block_sites(loaded, recipe.part)
-        parts = stream(loaded, read, sites, recipe.pooling, skip_first=recipe.skip_first)
+        parts = stream(loaded, read, sites, recipe.pooling, skip_first=recipe.skip_first, spans=spans)
         states[who] = torch.cat([part.cpu() for part in parts], dim=1)
     rules = {who: learn(recipe.outliers, states[who]) for who in ("teacher", "before")}
     sides = {who: rules.get(who, rules["before"])(found).double() for who, found in states.items()}

@@ -1,0 +1,119 @@
+"""Prompts of a file, an upload or a dataset in the app: what is asked of the engine is what is in the link, by content."""
+
+import json
+
+import pytest
+import report_samples as samples
+from test_dashboard import answers, page, words  # noqa: F401 - the fixture that stands in for the engine
+
+from dashboard.prompt_choice import UPLOAD
+from pkt_core.prompts import bundled, load_prompts
+
+pytestmark = pytest.mark.filterwarnings("default")
+FILE = b"text,topic\n" + b"".join(b"prompt %d,%s\n" % (i, [b"art", b"sport"][i % 2]) for i in range(70))
+
+
+@pytest.fixture
+def path(tmp_path):
+    made = tmp_path / "my prompts.csv"
+    made.write_bytes(FILE)
+    return made
+
+
+def asked(answers, function="compare"):  # noqa: F811
+    return [arguments["prompts"] for name, arguments in answers.asked if name == function]
+
+
+def test_a_file_by_its_path_is_asked_for_by_its_content(answers, path):  # noqa: F811
+    app = page("alignment", prompts="file", file=str(path))
+    assert not app.exception
+    (first,) = set(asked(answers))
+    assert first.startswith("kept:my-prompts-")
+    assert load_prompts(first).labels["topic"][:2] == ("art", "sport")
+    assert "70 prompts, with topic" in words(app)
+    path.write_bytes(FILE + b"one more,art\n")
+    assert "71 prompts" in words(app.run())
+    assert len(set(asked(answers))) == 2
+
+
+def test_an_uploaded_file_is_kept_and_its_link_reopens_it(answers):  # noqa: F811
+    app = page("pair", prompts="file")
+    app.file_uploader(key=UPLOAD).upload("reviews.csv", FILE, "text/csv").run()
+    assert not app.exception
+    name = app.text_input(key="file").value
+    assert name.startswith("kept:reviews-")
+    assert app.query_params["file"] in (name, [name])
+    assert asked(answers)[-1] == name
+    answers.asked.clear()
+    again = page("latent_map", prompts="file", file=name)
+    assert "70 prompts, with topic" in words(again)
+    assert set(asked(answers, "latent_map")) == {name}
+
+
+def test_an_upload_that_cannot_be_read_is_one_sentence():
+    app = page("pair", prompts="file")
+    app.file_uploader(key=UPLOAD).upload("bad.jsonl", b"{", "application/json").run()
+    assert not app.exception
+    assert any("line 1" in one.value.replace("\\", "") and "not JSON" in one.value for one in app.error)
+    assert app.text_input(key="file").value == ""
+
+
+@pytest.mark.parametrize("given", ["hf:owner/name,split=test", "owner/name,split=test"])
+def test_a_dataset_is_asked_for_by_its_name_and_not_read_by_the_page(answers, monkeypatch, given):  # noqa: F811
+    monkeypatch.setattr("pkt_core.hub_datasets.dataset_rows", lambda _: pytest.fail("the page read the dataset"))
+    app = page("alignment", prompts="dataset", dataset=given)
+    assert not app.exception
+    assert set(asked(answers)) == {"hf:owner/name,split=test"}
+
+
+def test_a_missing_file_is_left_to_the_engine_to_refuse(answers):  # noqa: F811
+    app = page("alignment", prompts="file", file="/no/where.csv")
+    assert not app.exception
+    assert set(asked(answers)) == {"/no/where.csv"}
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name):  # noqa: F811
+    labels = load_prompts(name).labels
+    shown = samples.latent(method="pca") | {"labels": {key: list(values[:40]) for key, values in labels.items()}}
+    real = type(answers).find
+    monkeypatch.setattr(
+        answers, "find", lambda f, a: {**shown, "method": a["method"]} if f == "latent_map" else real(answers, f, a)
+    )
+    for label in labels:
+        app = page("latent_map", prompts=name, colour=label)
+        assert not app.exception
+        assert app.selectbox(key="colour").options[2:] == list(labels)
+        assert app.selectbox(key="colour").value == label
+    assert f"{len(load_prompts(name)):,} prompts" in words(app)
+
+
+def test_a_colour_that_other_prompts_lack_gives_way():
+    app = page("latent_map", prompts="facts", colour="construct")
+    assert not app.exception
+    assert any("construct" in one.value for one in app.info)
+
+
+def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypatch):  # noqa: F811
+    words_of = samples.comparison()["vocabulary"] | {
+        "n": 3000, "share": 0.75, "same_tokenizer": False, "only_teacher": ["\n<b>"], "only_student": [],
+        "sides": {"teacher": samples.vocabulary_side(alone=1093, padding=64, rows=4160), "student": samples.vocabulary_side(alone=1093)},
+    }  # fmt: skip
+    monkeypatch.setattr(answers, "find", lambda *_: samples.comparison(vocabulary=words_of))
+    app = page("pair")
+    assert not app.exception
+    table = next(frame.value for frame in app.dataframe if "Matched by their text" in frame.value.index)
+    assert table.loc["Matched by their text"].tolist() == ["3,000", "3,000"]
+    assert table.loc["Padding rows, left out"].tolist() == ["64", "0"]
+    assert "Second token for a text, left out" not in table.index
+    said = words(app).replace("\\", "")
+    assert "Only the teacher has: 1,093, 1 of them" in said
+    assert "also where both have one of the same name (<pad>, <bos>, <eos>)" in said
+    assert any(repr("\n<b>") in block.value for block in app.code)
+
+
+def test_facts_of_a_match_survive_json():
+    from pkt_core.results import VocabularyFacts
+
+    facts = samples.comparison()["vocabulary"]
+    assert vars(VocabularyFacts(**json.loads(json.dumps(facts)))) == facts
