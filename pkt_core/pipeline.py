@@ -94,16 +94,8 @@ def latent_map(
     """Both models' states of the same prompts in one picture; computed once, then stored."""
     texts = stages.prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
     layers = {"teacher_layer": teacher_layer, "student_layer": student_layer}
-    recipe = {
-        "method": method,
-        "map": map,
-        "pooling": pooling,
-        "seed": seed,
-        "shuffled": shuffled,
-        **layers,
-        "ids": texts.ids,
-    }
-    key = stages.pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
+    recipe = {"method": method, "map": map, "pooling": pooling, "seed": seed, "shuffled": shuffled, **layers}
+    key = stages.pair_key(pair, texts, {**recipe, "ids": texts.ids}, LATENT_MAP_VERSION)
     if stored := load_artefact("latent-map", key):
         return LatentMap.from_json(stored[1])
     progress("Loading both models", 0.0)
