@@ -237,7 +237,7 @@ def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows
     every = np.concatenate(places)
     low, high = every.min(0), every.max(0)
     middle, reach = (low + high) / 2, (high - low) * 0.55 + 1e-9
-    reach = np.maximum(reach, reach[::-1] * [0.8, 0.75])  # no panel is a ribbon
+    reach = np.maximum(reach, reach[::-1] * [1.0, 0.75])  # no panel is a ribbon
     names = (
         ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
         if chain["method"] == "umap"
