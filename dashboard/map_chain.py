@@ -66,7 +66,7 @@ def chain_choice() -> str:
 
 def show(found: dict[str, Any]) -> bool:
     """The controls, the picture and the table of who moved; whether there was a picture to show."""
-    one, two, three, four, five = st.columns([2, 2, 2, 1.4, 1.4], vertical_alignment="bottom")
+    one, two, three, four = st.columns([2, 2, 2, 1.5], vertical_alignment="bottom")
     with one:
         kind = chain_choice()
     run = None
@@ -75,7 +75,14 @@ def show(found: dict[str, Any]) -> bool:
             run = run_choice()
         if run is None:
             return False
-    n, shuffled = map_parts.controls((four, five))
+    with four:
+        n = map_parts.amount()
+    answer, toggles, place = st.container(), st.container(horizontal=True), st.container()
+    with toggles:
+        shuffled = map_parts.null_toggle()
+        overlay = widgets.toggle(
+            "All in one, joined by lines", Param.MAP_OVERLAY, help="Arrows follow the picked prompts through the chain."
+        )
     teacher, student = selection.layers(found) if kind in ("pair", "run") else (0, 0)
     asked = {
         **map_parts.request(),
@@ -86,7 +93,6 @@ def show(found: dict[str, Any]) -> bool:
         "n_prompts": n,
         "shuffled": shuffled,
     }
-    place = st.container()
     with st.expander("Advanced"):
         method = widgets.switch(
             "Projection",
@@ -95,17 +101,15 @@ def show(found: dict[str, Any]) -> bool:
             default="umap",
             help="umap: AlignedUMAP with alignment regularisation 0.01, computed behind the scenes and kept. pca: each space by itself, turned onto the one before.",
         )
-    with place:
+    with answer:
         picture = map_parts.shown_picture("chain_map", asked, method)
     if picture is None:
         return False
     with three:
         colour = map_parts.colour_choice(picture["labels"])
-    with place:
+    with answer:
         widgets.answer(sentences.chain(picture))
-        overlay = widgets.toggle(
-            "All in one, joined by lines", Param.MAP_OVERLAY, help="Arrows follow the picked prompts through the chain."
-        )
+    with place:
         widgets.figure(
             figures.chain_figure(picture, colour=colour, picked=state.picked(), overlay=overlay),
             captions.CHAIN,

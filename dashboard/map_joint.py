@@ -16,7 +16,7 @@ MAPS = ("semantic", "logit-preserving", "ridge", "procrustes")
 
 def show(found: dict[str, Any]) -> bool:
     """The controls and the picture; whether there was one to show."""
-    one, two, three, four, five = st.columns([2, 2, 2, 1.4, 1.4], vertical_alignment="bottom")
+    one, two, three, four = st.columns([2, 2, 2, 1.5], vertical_alignment="bottom")
     with one:
         kind = widgets.choice(
             "Alignment map", MAPS, Param.MAP_KIND,
@@ -27,20 +27,24 @@ def show(found: dict[str, Any]) -> bool:
             "Projection", ("pca", "umap"), Param.MAP_METHOD, default="pca",
             help="UMAP is computed behind the scenes; the first one after a start also compiles, which may take a minute.",
         )  # fmt: skip
-    n, shuffled = map_parts.controls((four, five))
+    with four:
+        n = map_parts.amount()
+    answer, toggles, place = st.container(), st.container(horizontal=True), st.container()
+    with toggles:
+        shuffled = map_parts.null_toggle()
+        links = widgets.toggle("Join the two points of a prompt", Param.MAP_LINKS)
     teacher, student = selection.layers(found)
     layers = {"teacher_layer": teacher, "student_layer": student}
     asked = {**map_parts.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
-    place = st.container()
-    with place:
+    with answer:
         picture = map_parts.shown_picture("latent_map", asked, method)
     if picture is None:
         return False
     with three:
         colour = map_parts.colour_choice(picture["labels"])
-    with place:
+    with answer:
         widgets.answer(sentences.latent(picture))
-        links = widgets.toggle("Join the two points of a prompt", Param.MAP_LINKS)
+    with place:
         widgets.figure(
             figures.latent_figure(picture, colour=colour, linked=links, picked=state.picked()),
             captions.LATENT,

@@ -61,17 +61,18 @@ def shown_picture(function: str, asked: dict[str, Any], method: str) -> dict[str
     return picture
 
 
-def controls(places: Sequence[Any]) -> tuple[int, bool]:
-    """How many prompts, and whether the null picture is drawn; beside each other in the places given."""
-    with places[0]:
-        n = widgets.amount("Prompts shown", Param.MAP_POINTS, low=50, high=1000, default=300, step=50)
-    with places[1]:
-        shuffled = widgets.toggle(
-            "Null picture",
-            Param.MAP_SHUFFLED,
-            help="The same picture with the meaning of the pairing removed. Order that you still see is not correspondence.",
-        )
-    return n, shuffled
+def amount() -> int:
+    """How many prompts are drawn."""
+    return widgets.amount("Prompts shown", Param.MAP_POINTS, low=50, high=1000, default=300, step=50)
+
+
+def null_toggle() -> bool:
+    """Whether the null picture is drawn instead."""
+    return widgets.toggle(
+        "Null picture",
+        Param.MAP_SHUFFLED,
+        help="The same picture with the meaning of the pairing removed. Order that you still see is not correspondence.",
+    )
 
 
 def not_shown(ids: Sequence[int]) -> None:

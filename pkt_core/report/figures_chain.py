@@ -101,7 +101,7 @@ def printed(chain: Json) -> str:
 
 def overlap_axis(chance: float, height: float) -> dict[str, Any]:
     """The scale of shared neighbours, 0 to 1, with chance marked; `height` is where its top is, 0..1 of the figure."""
-    ticks = [t for t in (0, 0.2, 0.4, 0.6, 0.8, 1.0) if abs(t - chance) > 0.05]
+    ticks = [t for t in (0, 0.2, 0.4, 0.6, 0.8, 1.0) if abs(t - chance) > 0.11]
     return {
         "cmin": 0,
         "cmax": 1,
@@ -237,7 +237,7 @@ def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows
     every = np.concatenate(places)
     low, high = every.min(0), every.max(0)
     middle, reach = (low + high) / 2, (high - low) * 0.55 + 1e-9
-    reach = np.maximum(reach, reach[::-1] * [0.8, 0.75])  # no panel is a ribbon
+    reach = np.maximum(reach, reach[::-1] * [1.0, 0.75])  # no panel is a ribbon
     names = (
         ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
         if chain["method"] == "umap"
