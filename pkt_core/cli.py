@@ -6,7 +6,6 @@ for machines. A failure is one sentence on standard error and a non-zero exit st
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import warnings
@@ -17,8 +16,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from pkt_core.carrying import carry_out, one_sentence
-from pkt_core.errors import PktError, PlanError
+from pkt_core.carrying import carry_out, mendable
+from pkt_core.errors import PlanError
 from pkt_core.terminal import deliver, people, progress_bar, show_comparison, show_results, table
 
 app = typer.Typer(
@@ -259,11 +258,8 @@ def main() -> None:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries, about each other; tests still see them
     try:
         app()
-    except PktError as error:
-        people.print(f"pkt: {error}", style="red", markup=False, highlight=False)
-        raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if (sentence := mendable(error)) is None:
             raise
-        people.print(f"pkt: {one_sentence(error)}", style="red", markup=False)
+        people.print(f"pkt: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(1) from None

@@ -61,8 +61,15 @@ def test_spans():
 
 
 def test_a_prompt_longer_than_the_context_is_refused(tmp_path):
-    with pytest.raises(PromptError, match=r"Prompt 1 has \d+ tokens, .* reads at most 64"):
-        collect(fakes.loaded(tmp_path), ["fine", "word " * 100], SITES, "mean")
+    model = fakes.loaded(tmp_path)
+    with pytest.raises(PromptError, match=r"A prompt has \d+ tokens, .* reads at most 64.* 'word word"):
+        collect(model, ["fine", "word " * 100], SITES, "mean")
+    # Before anything is read, wherever in the set it stands.
+    ran = []
+    model.model.register_forward_hook(lambda *_: ran.append(1))
+    with pytest.raises(PromptError):
+        collect(model, ["fine", "fine", "word " * 100], SITES, "mean", batch_size=1)
+    assert ran == []
 
 
 def test_half_precision_is_pooled_in_float32(tmp_path):

@@ -26,11 +26,11 @@ def pieces(text: str, skip_first: bool = False) -> list[Span]:
 
 def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
     """PromptError for the first prompt that is longer than the model's context; nothing is cut silently."""
-    for i, ids in enumerate(loaded.tokenizer(list(texts))["input_ids"]):
+    for text, ids in zip(texts, loaded.tokenizer(list(texts))["input_ids"], strict=True):
         if len(ids) > loaded.context:
             raise PromptError(
-                f"Prompt {i} has {len(ids)} tokens, {loaded.name} reads at most {loaded.context}. Shorten or split it: "
-                f"{texts[i][:40]!r}..."
+                f"A prompt has {len(ids)} tokens, {loaded.name} reads at most {loaded.context}. Shorten or split it: "
+                f"{text[:40]!r}..."
             )
 
 
@@ -50,10 +50,10 @@ def stream(
     Raises PromptError for prompts that are too long or empty, LayerNotFound for a site the model lacks.
     """
     tokenizer = loaded.tokenizer
+    require_fit(loaded, texts)  # all of them now: the last one may be hours away
     with Capture(loaded, sites) as seen:
         for start in range(0, len(texts), batch_size):
             batch = list(texts[start : start + batch_size])
-            require_fit(loaded, batch)
             encoded = tokenizer(batch, return_offsets_mapping=True, return_special_tokens_mask=True)
             ids, mask = pad(encoded["input_ids"], tokenizer.pad_token_id), pad(encoded["attention_mask"], 0)
             forward_ids(loaded, ids, mask)

@@ -1,7 +1,7 @@
 """The stages of the pipeline, one function each: models and data in, a record out. What a stage means is in the module it
 calls; here is only which modules it joins."""
 
-from pkt_core.stages.change import alignment_change, behaviour_change, three_models
+from pkt_core.stages.change import alignment_change, behaviour_change, require_measurable, three_models
 from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.picture import latent_map, map_and_control
@@ -35,6 +35,7 @@ __all__ = [
     "reading",
     "recomposition",
     "release",
+    "require_measurable",
     "require_measure",
     "targets",
     "taught",
