@@ -7,7 +7,7 @@ import fakes
 import pytest
 from safetensors import SafetensorError
 from test_cli import models, run, work  # noqa: F401 - models is a fixture
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
 from pkt_core.errors import StoreError
 from pkt_core.runs import list_runs
@@ -142,7 +142,7 @@ def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkey
     ("file", "sentence"),
     [("plan.json", "is no plan that can be carried out"), ("results.json", "has no trained student")],
 )
-def test_a_run_whose_files_say_nothing_is_told(capsys, models, cache, file, sentence):  # noqa: F811
+def test_a_run_whose_files_say_nothing_is_told(capsys, models, file, sentence):  # noqa: F811
     run(capsys, "transfer", *work(models))
     (summary,) = list_runs()
     (summary.folder / file).write_text("{}")
