@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.activations.capture import Capture, forward_states, pad
 from pkt_core.activations.pooling import PER_PROMPT, Pooling, pool, token_groups
 from pkt_core.activations.spans import Span, spread, words
 from pkt_core.errors import PromptError
@@ -56,7 +56,7 @@ def stream(
             batch = list(texts[start : start + batch_size])
             encoded = tokenizer(batch, return_offsets_mapping=True, return_special_tokens_mask=True)
             ids, mask = pad(encoded["input_ids"], tokenizer.pad_token_id), pad(encoded["attention_mask"], 0)
-            forward_ids(loaded, ids, mask)
+            forward_states(loaded, ids, mask)
             groups = [
                 token_groups(
                     offsets,
@@ -85,5 +85,5 @@ def token_norms(loaded: LoadedModel, text: str, sites: Sequence[Site]) -> Float[
     require_fit(loaded, [text])
     ids = torch.tensor([loaded.tokenizer(text)["input_ids"]])
     with Capture(loaded, sites) as seen:
-        forward_ids(loaded, ids, torch.ones_like(ids))
+        forward_states(loaded, ids, torch.ones_like(ids))
         return torch.stack([seen[site][0].float().norm(dim=-1).cpu() for site in sites])
