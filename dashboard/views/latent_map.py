@@ -37,15 +37,15 @@ def scores(picture: dict[str, Any]) -> None:
     trust = picture["trust"]
     one, two, three = st.columns(3)
     one.metric(
-        "Cosine on unseen prompts", number(picture["map_cosine"]), f"control {number(picture['map_control'])}", delta_color="off", delta_arrow="off",
-        help="Mean cosine of mapped teacher states with the student's, -1..1; the control is the same map with its meaning removed.",
+        "Held-out cosine", number(picture["map_cosine"]), f"control {number(picture['map_control'])}", delta_color="off", delta_arrow="off",
+        help="Mean cosine of mapped teacher states with the student's on prompts the map has not seen, -1..1; the control is the same map with its meaning removed.",
     )  # fmt: skip
     two.metric(
         "Shared neighbours", percent(trust["overlap"]), f"chance {percent(trust['overlap_chance'])}", delta_color="off", delta_arrow="off",
         help="Of each prompt's 10 nearest in the teacher's full space, the share that is also nearest in the student's.",
     )  # fmt: skip
     three.metric(
-        "Neighbours the picture keeps", percent(min(trust["teacher"], trust["student"])), "of those in the full space", delta_color="off", delta_arrow="off",
+        "Neighbours kept", percent(min(trust["teacher"], trust["student"])), "on the page", delta_color="off", delta_arrow="off",
         help="How far to believe distances on the page: share of true neighbours that are still neighbours in two dimensions, the worse model.",
     )  # fmt: skip
 

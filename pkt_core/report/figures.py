@@ -7,15 +7,15 @@ They are written in `figures_similarity`, `figures_measures`, `figures_alignment
 from pkt_core.report.figures_alignment import attribution_figure, recomposition_figure
 from pkt_core.report.figures_latent import latent_figure
 from pkt_core.report.figures_measures import outlier_figure, small_grids
-from pkt_core.report.figures_similarity import SQUARE_UP_TO, best_cell, noise_level, similarity_heatmap
+from pkt_core.report.figures_similarity import best_cell, heatmap_width, noise_level, similarity_heatmap
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
 
 __all__ = [
-    "SQUARE_UP_TO",
     "attribution_figure",
     "behaviour_figure",
     "best_cell",
     "comparison_figure",
+    "heatmap_width",
     "latent_figure",
     "noise_level",
     "outlier_figure",
