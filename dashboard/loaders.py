@@ -191,7 +191,7 @@ def plan_of(settings: dict[str, Any]) -> Any:
     data = given.pop("data", None) or chosen.examples
     if not data:
         raise PlanError(
-            "This pair has no examples of its own; name a .jsonl or .csv file with prompt and answer under Examples."
+            "This pair has no examples of its own; name a .jsonl or .csv file with prompt and answer under Advanced, Examples."
         )
     tasks = chosen.tasks or (data,)
     try:

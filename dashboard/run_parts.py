@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -27,7 +28,9 @@ def run_choice(
     label: str, param: Param = Param.RUN, *, running_first: bool = False, finished: bool = False
 ) -> str | None:
     """The id of a run; `auto` is the newest one (a running one first where asked), else the recorded one."""
-    listed = [run for run in loaders.runs() if not finished or run.state in ("done", "stopped")]
+    listed = [
+        run for run in loaders.runs() if not finished or run.state in ("done", "stopped") or has_results(run.folder)
+    ]
     if not listed:
         return None
     suggested = next((run for run in listed if running_first and run.state in ("running", "queued")), listed[0]).id
@@ -38,6 +41,11 @@ def run_choice(
         state.forget(param)
     picked = st.selectbox(f"{label} (auto is {suggested})", names, key=param.value, bind=widgets.BIND)
     return suggested if picked == state.AUTO else picked
+
+
+def has_results(folder: Path) -> bool:
+    """Whether a run came to a trained student, whatever happened to it afterwards."""
+    return (folder / "results.json").is_file()
 
 
 def is_over(run_id: str) -> bool:

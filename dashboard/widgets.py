@@ -17,6 +17,7 @@ from dashboard.state import Param
 from pkt_core.errors import PktError
 
 BIND: Final = "query-params"
+SMALL, WORDS = 590, 310  # pixels of a picture that leaves room for words beside it on a laptop, and of those words
 
 
 def head(question: str, promise: str) -> None:
@@ -172,6 +173,20 @@ def offline(shown: go.Figure) -> str:
     """A figure as one HTML page on white paper."""
     page = go.Figure(shown).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
     return page.to_html(include_plotlyjs=True, full_html=True)
+
+
+def beside(width: int | None) -> tuple[Any, Any]:
+    """A place for a picture of that many pixels, and one for words beside it; below it where the picture takes all there is.
+
+    Columns never wrap, so a small picture and its words get fixed widths, which do in a narrow window.
+    """
+    if width is None:
+        return st.container(), st.container()
+    if width > SMALL:
+        picture, words = st.columns([3, 2], gap="large")
+        return picture, words
+    row = st.container(horizontal=True, gap="medium")
+    return row.container(width=width), row.container(width=WORDS)
 
 
 def left(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
     from pkt_core import pipeline
     from pkt_core.transfer.plan import TransferPlan
 
-    plan = TransferPlan.model_validate(run.plan())
+    plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
     with progress_bar() as bar:
         said = ""
 
@@ -49,14 +49,22 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
     return results
 
 
-def one_sentence(error: BaseException) -> str:
-    """What went wrong, for the status of a run and for standard error."""
+def mendable(error: BaseException) -> str | None:
+    """What a person can do about an error, in one sentence; None where it is a fault of ours."""
     if isinstance(error, PktError):
         return str(error)
+    # safetensors tells a full disk in words only.
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
         return "The disk is full: nothing more could be written. Free some space and run the command again."
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return "Memory ran out. Use a smaller batch size, dtype bfloat16, or a smaller model."
+    return None
+
+
+def one_sentence(error: BaseException) -> str:
+    """What went wrong, for the status of a run."""
+    if (sentence := mendable(error)) is not None:
+        return sentence
     text = " ".join(str(error).split())[:200]
     return f"Unexpected {type(error).__name__}: {text}. This is a fault of the program; please report it with the log."
 

@@ -6,7 +6,6 @@ for machines. A failure is one sentence on standard error and a non-zero exit st
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import warnings
@@ -18,8 +17,8 @@ import typer
 from rich.console import Console
 
 from pkt_core import cli_maps
-from pkt_core.carrying import carry_out, one_sentence
-from pkt_core.errors import PktError, PlanError
+from pkt_core.carrying import carry_out, mendable
+from pkt_core.errors import PlanError
 from pkt_core.options import (
     PROMPTS_HELP,
     DeviceName,
@@ -207,14 +206,18 @@ def runs(as_json: Json = None) -> None:
 @app.command()
 def report(
     run: RunName,
-    out: Annotated[Path | None, typer.Option(help="Where to write; left out: report.html in the run folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where to write; left out: report.html in the run folder, RUN.html here for a recorded run."),
+    ] = None,
     as_json: Json = None,
 ) -> None:
     """Write a run as one HTML page that opens offline."""
     from pkt_core.report.writeup import write_report
 
     opened = named_run(run)
-    path = write_report(opened, out or opened.folder / "report.html")
+    beside = Path(f"{opened.id}.html") if opened.recorded else opened.folder / "report.html"
+    path = write_report(opened, out or beside)
     deliver({"run": opened.id, "report": str(path)}, as_json, lambda: Console().print(f"Wrote {path}"))
 
 
@@ -242,11 +245,8 @@ def main() -> None:
         warnings.simplefilter("ignore", FutureWarning)  # of libraries, about each other; tests still see them
     try:
         app()
-    except PktError as error:
-        people.print(f"pkt: {error}", style="red", markup=False, highlight=False)
-        raise SystemExit(1) from None
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if (sentence := mendable(error)) is None:
             raise
-        people.print(f"pkt: {one_sentence(error)}", style="red", markup=False)
+        people.print(f"pkt: {sentence}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise SystemExit(1) from None

@@ -103,12 +103,14 @@ def load_examples(name: str) -> ExampleSet:
             if path.suffix.lower() == ".csv"
             else [json.loads(line) for line in text.splitlines() if line.strip()]
         )
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
         raise PromptError(f"{name} could not be read ({error}). Save it as UTF-8, one JSON object a line.") from error
     if not rows:
         raise PromptError(f"{name} holds no example; expected at least one prompt with its answer.")
     for number, row in enumerate(rows, 1):
-        if not all(isinstance(row.get(key), str) and row[key] for key in ("prompt", "answer")):
+        if not isinstance(row, dict) or not all(
+            isinstance(row.get(key), str) and row[key] for key in ("prompt", "answer")
+        ):
             raise PromptError(f"{name}, example {number}, lacks a prompt or an answer; expected both as text.")
     return ExampleSet(name, tuple(Example(r["prompt"], r["answer"], str(r.get("group", ""))) for r in rows))
 

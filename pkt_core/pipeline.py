@@ -20,7 +20,7 @@ from pkt_core.prompts import PromptSet
 from pkt_core.results import Comparison
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
-from pkt_core.transfer.export import export_student
+from pkt_core.transfer.export import export_student, require_room
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
@@ -70,8 +70,8 @@ def compare(
         chosen=chosen,
         seconds=time.monotonic() - began,
     )
+    save_artefact("comparison", key, {}, comparison.to_json())  # first: it is what a disk that fills up must not lose
     save_artefact("states", key, states, {"texts": texts.digest})
-    save_artefact("comparison", key, {}, comparison.to_json())
     return comparison
 
 
@@ -80,6 +80,7 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
     progress("Loading both models", 0.0)
     teacher, student = load(plan.teacher), load(stages.trainable_ref(plan.student))
     plan.check(teacher, student, stages.match(teacher, student))
+    stages.require_measurable(plan, teacher, student)
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
     encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
 
@@ -97,6 +98,7 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
 
     before = fingerprints(student.model)
     trainable = make_trainable(student, plan, student_layer)
+    require_room(run.folder, student, trainable, plan)
     probe = stages.Probe(plan, student)
     for report in train(student, trainable, plan, student_layer, encoded, targets):
         run.append_event({"kind": "step", **stages.event(report), **probe(report.step)})
@@ -119,9 +121,9 @@ def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> di
 
 def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
     """Measure teacher, student before and student after on the plan's tasks, and keep the figures in the run."""
-    plan = TransferPlan.model_validate(run.plan())
+    plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
     results = run.results()
-    if results is None:
+    if results is None or "layers" not in results:
         raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
     began = time.monotonic()
     progress("Loading teacher, student before and student after", 0.7)

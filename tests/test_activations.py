@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pkt_core.activations import collect
+from pkt_core.activations import Capture, collect
 from pkt_core.activations.pooling import token_groups
 from pkt_core.activations.spans import tokens_touching
 from pkt_core.errors import PromptError
@@ -29,6 +29,22 @@ def test_batch_size_changes_nothing(tmp_path, family, pooling):
     assert_close(one, many, atol=1e-5, rtol=1e-4)
     # The text matters: what is equal above is not equal by being constant.
     assert (one[:, 0] - one[:, 1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", fakes.FAMILIES)
+@torch.no_grad()
+def test_the_head_is_left_out_and_the_states_are_those_of_the_whole_model(tmp_path, family):
+    model = fakes.loaded(tmp_path, family)
+    ids = torch.tensor([model.tokenizer(TEXTS[1])["input_ids"]])
+    with Capture(model, SITES) as seen:
+        model.model(input_ids=ids)
+        whole = torch.stack([seen[site][0, -1] for site in SITES])
+    ran = []
+    model.layout.head.register_forward_hook(lambda *_: ran.append(1))
+    assert_close(collect(model, [TEXTS[1]], SITES, "last")[:, 0], whole, atol=1e-6, rtol=1e-5)
+    assert ran == []
+    model.model(input_ids=ids)
+    assert ran == [1]  # the counter works
 
 
 def test_mean_and_last_are_what_their_names_say(tmp_path):
@@ -59,8 +75,15 @@ def test_tokens_are_found_by_their_characters():
 
 
 def test_a_prompt_longer_than_the_context_is_refused(tmp_path):
-    with pytest.raises(PromptError, match=r"Prompt 1 has \d+ tokens, .* reads at most 64"):
-        collect(fakes.loaded(tmp_path), ["fine", "word " * 100], SITES, "mean")
+    model = fakes.loaded(tmp_path)
+    with pytest.raises(PromptError, match=r"A prompt has \d+ tokens, .* reads at most 64.* 'word word"):
+        collect(model, ["fine", "word " * 100], SITES, "mean")
+    # Before anything is read, wherever in the set it stands.
+    ran = []
+    model.model.register_forward_hook(lambda *_: ran.append(1))
+    with pytest.raises(PromptError):
+        collect(model, ["fine", "fine", "word " * 100], SITES, "mean", batch_size=1)
+    assert ran == []
 
 
 def test_half_precision_is_pooled_in_float32(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from pkt_core import cli
+from pkt_core.runs import recorded_root
 
 EXAMPLES = [("Paris is a city in", " France."), ("Rome is a city in", " Italy."), ("the quick brown", " fox jumps")] * 4
 
@@ -266,3 +267,12 @@ def test_moved_says_what_a_run_moved(capsys):
     status, out, _ = run(capsys, *words)
     assert status == 0
     assert "of 18" in " ".join(out.split())
+
+
+def test_the_report_of_a_recorded_run_is_written_here_and_not_into_the_recording(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run(capsys, "report", "demo-sft", "--json", "-")
+    assert status == 0
+    assert json.loads(out)["report"] == "demo-sft.html"
+    assert (tmp_path / "demo-sft.html").is_file()
+    assert not (recorded_root() / "demo-sft" / "report.html").exists()

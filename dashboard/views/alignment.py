@@ -85,8 +85,7 @@ def show() -> None:
         if found is None:
             return
         holder = st.container()
-        narrow = found["student"]["n_layers"] <= figures.SQUARE_UP_TO
-        picture, words = st.columns([3, 2], gap="large") if narrow else (st.container(), st.container())
+        picture, words = widgets.beside(figures.heatmap_width(found["student"]["n_layers"]))
         with words:
             measure = measure_choice()
         with picture:

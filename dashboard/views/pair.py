@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import loaders, selection, vocabulary_part, widgets
-from pkt_core.report import captions, figures, sentences, tables
+from pkt_core.report import captions, figures, look, sentences, tables
 
 
 def about() -> None:
@@ -28,7 +28,7 @@ def facts_table(found: dict[str, Any]) -> pd.DataFrame:
             "Vocabulary": f"{facts['vocabulary']:,}",
             "Longest input": f"{facts['context']:,}",
             "Head tied": "yes" if facts["tied"] else "no",
-            "Weights": f"{facts['memory_gib']:.2f} GiB",
+            "Weights": look.memory(facts["memory_gib"]),
             "Precision": str(facts["dtype"]),
             "Device": str(facts["device"]),
         }
@@ -69,7 +69,7 @@ def show() -> None:
         if found is None:
             return
         widgets.answer(sentences.compatible(found), recorded=recorded)
-        picture, facts = st.columns([3, 2], gap="large")
+        picture, facts = widgets.beside(figures.heatmap_width(found["student"]["n_layers"]))
         with picture:
             widgets.figure(
                 figures.similarity_heatmap(found["grid"], pairing=found["pairing"], chosen=tuple(found["chosen"])),

@@ -56,11 +56,11 @@ def opened(run_id: str) -> None:
     status = run.status()
     run_parts.live_status(run_id)
     widgets.command(command_of(run), "The command that made it")
-    one, two, three, four, five = st.columns(5)
-    one.page_link("views/behaviour.py", label="What changed?", icon=":material/quiz:")
+    row = st.container(horizontal=True, vertical_alignment="center", gap="small")  # wraps in a narrow window
+    row.page_link("views/behaviour.py", label="What changed?", icon=":material/quiz:")
     results = run.results()
     download(
-        two,
+        row,
         "Report (HTML)",
         lambda: loaders.report_page(run_id, status.updated),
         f"{run_id}.html",
@@ -68,7 +68,7 @@ def opened(run_id: str) -> None:
         results is not None and "behaviour" in results,
     )
     download(
-        three,
+        row,
         "Results (JSON)",
         lambda: json.dumps(results, indent=1),
         f"{run_id}.json",
@@ -77,7 +77,7 @@ def opened(run_id: str) -> None:
     )
     steps = [event for event in run.events() if event.get("kind") == "step"]
     download(
-        four,
+        row,
         "Steps (CSV)",
         lambda: tables.steps_table(steps).to_csv(index=False),
         f"{run_id}-steps.csv",
@@ -86,7 +86,7 @@ def opened(run_id: str) -> None:
     )
     student = run.folder / "student"
     download(
-        five,
+        row,
         "Student (zip)",
         lambda: loaders.student_archive(run_id, status.updated),
         f"{run_id}-student.zip",
@@ -105,7 +105,6 @@ def download(place: Any, label: str, data: Any, name: str, mime: str, there: boo
         on_click="ignore",
         disabled=not there,
         icon=":material/download:",
-        width="stretch",
     )
 
 

@@ -28,11 +28,10 @@ RATE_NAMES = tuple(f"{rate:g}" for rate in RATES)
 
 def form() -> dict[str, Any]:
     """The settings of a plan, each bound to the link."""
-    one, two, three = st.columns([2, 1, 1])
+    method = widgets.switch("Method", tuple(METHODS), Param.METHOD, default="semalign-v1")
+    st.caption(METHODS[method])
+    one, two = st.columns(2)
     with one:
-        method = widgets.switch("Method", tuple(METHODS), Param.METHOD, default="semalign-v1")
-        st.caption(METHODS[method])
-    with two:
         control = "none"
         if method == "semalign-v1":
             control = widgets.choice(
@@ -41,7 +40,7 @@ def form() -> dict[str, Any]:
                 Param.CONTROL,
                 help="The same transfer with its meaning, or one of its terms, removed.",
             )
-    with three:
+    with two:
         steps = widgets.amount("Steps", Param.STEPS, low=1, high=100_000, default=300, step=50)
     settings: dict[str, Any] = {"method": method, "steps": steps, **CONTROLS[control]}
     for name, param in (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER)):
@@ -185,7 +184,7 @@ def watch() -> None:
                 )  # fmt: skip
 
     live()
-    if over:
+    if over and run_parts.has_results(loaders.run(chosen).folder):
         st.page_link("views/behaviour.py", label="What changed? See its behaviour", icon=":material/quiz:")
 
 

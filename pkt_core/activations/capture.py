@@ -90,6 +90,11 @@ def forward_ids(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> Tensor:
     return loaded.model(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device)).logits
 
 
+def forward_states(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> None:
+    """The same for who only looks at sites: without the head, which is a third of a small model with a large vocabulary."""
+    loaded.model.base_model(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device), use_cache=False)
+
+
 def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     """Rows of unequal length to one tensor, padded on the right."""
     width = max(map(len, rows))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.activations.capture import Capture, forward_states, pad
 from pkt_core.activations.pooling import PER_PROMPT, Pooling, pool, token_groups
 from pkt_core.activations.spans import Span, shared_pieces, spread
 from pkt_core.errors import PromptError
@@ -33,11 +33,11 @@ def pieces(
 
 def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
     """PromptError for the first prompt that is longer than the model's context; nothing is cut silently."""
-    for i, ids in enumerate(loaded.tokenizer(list(texts))["input_ids"]):
+    for text, ids in zip(texts, loaded.tokenizer(list(texts))["input_ids"], strict=True):
         if len(ids) > loaded.context:
             raise PromptError(
-                f"Prompt {i} has {len(ids)} tokens, {loaded.name} reads at most {loaded.context}. Shorten or split it: "
-                f"{texts[i][:40]!r}..."
+                f"A prompt has {len(ids)} tokens, {loaded.name} reads at most {loaded.context}. Shorten or split it: "
+                f"{text[:40]!r}..."
             )
 
 
@@ -71,13 +71,13 @@ def stream(
     if pooling == "tokens":
         spans = pieces(texts, [loaded], skip_first=skip_first) if spans is None else spans
         require_spans(texts, spans)
+    require_fit(loaded, texts)  # all of them now: the last one may be hours away
     with Capture(loaded, sites) as seen:
         for start in range(0, len(texts), batch_size):
             batch = list(texts[start : start + batch_size])
-            require_fit(loaded, batch)
             encoded = tokenizer(batch, return_offsets_mapping=True, return_special_tokens_mask=True)
             ids, mask = pad(encoded["input_ids"], tokenizer.pad_token_id), pad(encoded["attention_mask"], 0)
-            forward_ids(loaded, ids, mask)
+            forward_states(loaded, ids, mask)
             groups = [
                 token_groups(
                     offsets,
@@ -106,5 +106,5 @@ def token_norms(loaded: LoadedModel, text: str, sites: Sequence[Site]) -> Float[
     require_fit(loaded, [text])
     ids = torch.tensor([loaded.tokenizer(text)["input_ids"]])
     with Capture(loaded, sites) as seen:
-        forward_ids(loaded, ids, torch.ones_like(ids))
+        forward_states(loaded, ids, torch.ones_like(ids))
         return torch.stack([seen[site][0].float().norm(dim=-1).cpu() for site in sites])

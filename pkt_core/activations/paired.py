@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.activations.capture import Capture, forward_states, pad
 from pkt_core.activations.collect import require_fit
 from pkt_core.activations.resume import Resume
 from pkt_core.activations.spans import Span
@@ -93,7 +93,7 @@ def paired_batches(
         paired = (partner != ALONE) & masks[1].bool()
         paired[:, 0] = False
         with Capture(teacher, sites) as seen:
-            forward_ids(teacher, ids[0], masks[0])
+            forward_states(teacher, ids[0], masks[0])
             rows = torch.arange(len(batch))[:, None]
             states = torch.stack([seen[site].float().cpu()[rows, partner.clamp_min(0)] for site in sites])
         n_bytes = [added_bytes(text, o) for text, o in zip(batch, encoded[1]["offset_mapping"], strict=True)]

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pkt_core.activations.capture import forward_states
 from pkt_core.models.layout import first_tensor
 from pkt_core.models.loading import LoadedModel
 
@@ -32,9 +33,7 @@ class Resume:
             for block in loaded.layout.blocks:
                 handles.append(block.register_forward_pre_hook(self.arrive, with_kwargs=True))
                 handles.append(block.register_forward_hook(lambda _m, _a, out: self.outputs.append(first_tensor(out))))
-            device = loaded.device
-            # A cache would already hold this very batch when the blocks above run again.
-            loaded.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+            forward_states(loaded, ids, mask)  # without a cache, which would hold this batch when blocks run again
         finally:
             for handle in handles:
                 handle.remove()

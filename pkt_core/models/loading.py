@@ -182,6 +182,7 @@ def load(ref: ModelRef) -> LoadedModel:
         model, report = loaded[0].to(device).eval().requires_grad_(False), loaded[1]
     except Exception as error:
         raise ModelError(explain(ref, error)) from error
+    layout = validate(model, find_layout(model))  # first, so that an encoder without a head is called an encoder
     # transformers fills missing weights with random numbers and only logs it; every figure would then be nonsense.
     if missing := sorted(report["missing_keys"]):
         raise ModelError(
@@ -192,7 +193,6 @@ def load(ref: ModelRef) -> LoadedModel:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.convert_ids_to_tokens(0)
     tokenizer.padding_side = "right"
-    layout = validate(model, find_layout(model))
     return LoadedModel(ref, model, tokenizer, layout, model_digest(ref))
 
 

@@ -24,8 +24,9 @@ RECOMPOSITION = (
 )
 ATTRIBUTION = (
     "How much the answer's loss moves with each teacher layer (gradient times activation, whiskers are 95 % bootstrap "
-    "intervals over examples). Lines show which student layer learns from which teacher layer. Overlapping whiskers mean that "
-    "the choice of the highest bar is not supported by these examples."
+    "intervals over examples). Lines show which student layer learns from which teacher layer; orange is the chosen pair, which the "
+    "pairing may place on the nearest deeper layer instead of the highest bar. Overlapping whiskers mean that the choice of the "
+    "highest bar is not supported by these examples."
 )
 LATENT = (
     "Each prompt appears twice: a circle for the teacher, mapped into the student's space, and a diamond for the student. "

@@ -9,17 +9,17 @@ from pkt_core.report.figures_chain import chain_figure
 from pkt_core.report.figures_latent import latent_figure
 from pkt_core.report.figures_maps import change_figure, maps_figure, stitching_figure
 from pkt_core.report.figures_measures import outlier_figure, small_grids
-from pkt_core.report.figures_similarity import SQUARE_UP_TO, best_cell, noise_level, similarity_heatmap
+from pkt_core.report.figures_similarity import best_cell, heatmap_width, noise_level, similarity_heatmap
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
 
 __all__ = [
-    "SQUARE_UP_TO",
     "attribution_figure",
     "behaviour_figure",
     "best_cell",
     "chain_figure",
     "change_figure",
     "comparison_figure",
+    "heatmap_width",
     "latent_figure",
     "maps_figure",
     "noise_level",

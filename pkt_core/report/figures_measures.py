@@ -18,8 +18,8 @@ from pkt_core.report import look
 from pkt_core.report.figures_similarity import best_cell, closer_up
 
 Json = Mapping[str, Any]
-COLUMNS = 6
-TITLE_WIDTH = 20  # letters
+COLUMNS = 4
+TITLE_WIDTH = 18  # letters: what a quarter of a narrow window holds
 
 
 def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figure:
@@ -30,8 +30,8 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
         rows=rows,
         cols=columns,
         subplot_titles=["<br>".join(wrap(labels.get(name, name), TITLE_WIDTH)) for name in grids],
-        horizontal_spacing=0.035,
-        vertical_spacing=0.34 / max(1, rows),
+        horizontal_spacing=0.06,
+        vertical_spacing=0.38 / max(1, rows),
         x_title="Student layer (from 0)",
         y_title="Teacher layer (from 0)",
     )
@@ -62,8 +62,8 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
             row=row,
             col=column,
         )
-    figure.update_annotations(font_size=13)
-    look.finish(figure, height=210 * rows + 120)
+    figure.update_annotations(font_size=12)
+    look.finish(figure, height=190 * rows + 120)
     figure.update_xaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[1] // 4))
     figure.update_yaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[0] // 3))
     return figure
@@ -71,7 +71,7 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
 
 def outlier_figure(facts: Json) -> go.Figure:
     """Left the variance share of the largest dimensions by layer, right the length at position 0 over that of the others."""
-    figure = make_subplots(cols=2, horizontal_spacing=0.1)
+    figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
     for side, colour, symbol in (("teacher", look.TEACHER, "circle"), ("student", look.BEFORE, "diamond-open")):
         for key, dash, name in (("top_share", "solid", "largest dimension"), ("top3_share", "dash", "largest three")):
             figure.add_trace(
@@ -99,7 +99,7 @@ def outlier_figure(facts: Json) -> go.Figure:
             2,
         )
     figure.add_hline(y=1, line={"color": look.CONTROL, "dash": "dash"}, row=1, col=2)  # type: ignore[arg-type]
-    look.finish(figure, height=340)
+    look.finish(figure, height=400)
     figure.update_xaxes(title={"text": "Layer (from 0)"})
     figure.update_yaxes(title={"text": "Share of variance, 0..1"}, range=[0, 1.02], col=1)
     figure.update_yaxes(title={"text": "Length at position 0 / median"}, rangemode="tozero", col=2)

@@ -56,7 +56,7 @@ def span(grid: Json, values: np.ndarray) -> tuple[float, float]:
 def similarity_heatmap(
     grid: Json,
     *,
-    label: str = "Debiased linear CKA",
+    label: str = "CKA (debiased, linear)",
     pairing: Sequence[int] | None = None,
     chosen: tuple[int, int] | None = None,
 ) -> go.Figure:
@@ -107,7 +107,7 @@ def similarity_heatmap(
     look.finish(
         figure, height=min(760, max(380, 56 * n_teacher + 120)), x="Student layer (from 0)", y="Teacher layer (from 0)"
     )
-    figure.update_layout(width=min(1500, 110 * n_student + 260) if n_student <= SQUARE_UP_TO else None)
+    figure.update_layout(width=heatmap_width(n_student))
     step_x, step_y = max(1, n_student // 16), max(1, n_teacher // 16)
     figure.update_xaxes(
         tickmode="array",
@@ -125,6 +125,11 @@ def similarity_heatmap(
     )
     # With no limit on the hover distance the nearest cell centre answers, so a click anywhere in a cell is a click on it.
     return figure.update_layout(hoverdistance=-1, hovermode="closest", clickmode="event+select", dragmode=False)
+
+
+def heatmap_width(n_student: int) -> int | None:
+    """Pixels that keep the cells near square; None where the grid is wide and takes what there is."""
+    return 110 * n_student + 260 if n_student <= SQUARE_UP_TO else None
 
 
 def outline(figure: go.Figure, teacher: int, student: int, line: dict[str, Any], name: str | None) -> None:

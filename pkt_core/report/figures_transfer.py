@@ -18,13 +18,14 @@ TERMS = {  # name in events -> label, colour, dash
     "layer": ("layer term", look.TEACHER, "solid"),
     "output": ("output term", look.AFTER, "dash"),
     "cross_entropy": ("cross-entropy of the answer (nats)", look.BEFORE, "dot"),
-    "distribution": ("teacher's distribution (nats)", look.ACCENT, "dashdot"),
+    "kl": ("KL to the teacher's next token (nats)", look.ACCENT, "dashdot"),
 }
 WHO = {
     "before": ("student before", look.BEFORE),
     "after": ("student after", look.AFTER),
     "teacher": ("teacher", look.TEACHER),
 }
+LOG_TICKS = [digit * 10.0**power for power in range(-5, 4) for digit in (1, 2, 5)]
 SHOWN_STEPS = 600  # points a line; more are thinned evenly and the caption says so
 
 
@@ -36,7 +37,7 @@ def thinned(steps: Sequence[Json]) -> Sequence[Json]:
 
 def training_figure(steps: Sequence[Json]) -> go.Figure:
     """Loss terms (left, log) and the cosine of the trained layer to the mapped teacher (right), by step."""
-    figure = make_subplots(cols=2, horizontal_spacing=0.1)
+    figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
     shown = thinned(steps)
     names = list(dict.fromkeys(name for step in shown for name in step["terms"]))
     for i, name in enumerate(names):
@@ -69,9 +70,16 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
             col=2,
         )
     add_recall(figure, shown)
-    look.finish(figure, height=400)
+    # In a narrow window the legend is a column above the plots; it must not eat them.
+    look.finish(figure, height=400 + 12 * len(figure.data))
     figure.update_xaxes(title={"text": "Step"}, range=[0, shown[-1]["total"] if shown else 1])
-    figure.update_yaxes(title={"text": "Loss term (log scale)"}, type="log", dtick="D2", col=1)
+    figure.update_yaxes(
+        title={"text": "Loss term (log scale)"},
+        type="log",
+        tickvals=LOG_TICKS,
+        ticktext=[f"{tick:g}" for tick in LOG_TICKS],
+        col=1,
+    )
     lowest = min([0.0, *(step["alignment"] for step in near)])
     return figure.update_yaxes(title={"text": "Cosine (−1..1), share right (0..1)"}, range=[lowest - 0.03, 1.03], col=2)
 
@@ -113,6 +121,7 @@ def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
                 y=[i + offset for i in range(len(tasks))],
                 mode="markers",
                 name=label,
+                cliponaxis=False,  # a share of 100 % lies on the edge
                 marker={
                     "color": colour,
                     "size": 14,

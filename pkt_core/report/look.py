@@ -74,6 +74,11 @@ def p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}" if value < 0.1 else f"= {value:.2f}"
 
 
+def memory(gib: float) -> str:
+    """An amount of memory in the unit that leaves it digits."""
+    return f"{gib:.2f} GiB" if gib >= 0.1 else f"{1024 * gib:.1f} MiB"
+
+
 def finish(figure: go.Figure, *, height: int, x: str | None = None, y: str | None = None) -> go.Figure:
     """The frame every figure gets: size, axis titles, legend above, transparent paper so that the page's theme shows."""
     figure.update_layout(

@@ -1,7 +1,7 @@
 """The stages of the pipeline, one function each: models and data in, a record out. What a stage means is in the module it
 calls; here is only which modules it joins."""
 
-from pkt_core.stages.change import alignment_change, behaviour_change, three_models
+from pkt_core.stages.change import alignment_change, behaviour_change, require_measurable, three_models
 from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.moved import grid_change
@@ -41,6 +41,7 @@ __all__ = [
     "recomposition",
     "release",
     "require_kind",
+    "require_measurable",
     "require_measure",
     "stitched_grid",
     "targets",

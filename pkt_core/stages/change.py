@@ -8,14 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from pkt_core.activations.collect import collect
-from pkt_core.alignment.maps import (
-    held_out_error,
-)
+from pkt_core.activations.collect import collect, require_fit
+from pkt_core.alignment.maps import held_out_error
+from pkt_core.errors import PromptError
 from pkt_core.evaluation.behaviour import answered_right, read_texts, recall
 from pkt_core.evaluation.generate import continuations
 from pkt_core.evaluation.statistics import paired_change
-from pkt_core.examples import load_examples
+from pkt_core.examples import encode, load_examples
 from pkt_core.models.loading import LoadedModel, load
 from pkt_core.models.sites import Site
 from pkt_core.prompts import load_prompts
@@ -27,6 +26,7 @@ from pkt_core.transfer.plan import TransferPlan
 
 Progress = Callable[[str, float], None]
 GENERATIONS = 12
+FEWEST_PROMPTS = 4  # that a debiased CKA can be had from
 
 
 def three_models(plan: TransferPlan, folder: Any) -> dict[str, LoadedModel]:
@@ -36,6 +36,21 @@ def three_models(plan: TransferPlan, folder: Any) -> dict[str, LoadedModel]:
         "before": load(trainable_ref(plan.student)),
         "after": open_student(folder, plan.model_copy(update={"student": trainable_ref(plan.student)})),
     }
+
+
+def require_measurable(plan: TransferPlan, *models: LoadedModel) -> None:
+    """Raises PromptError where the evaluation could not be carried out, before anything was trained for it."""
+    texts = load_prompts(plan.prompts).sample(plan.n_prompts, plan.seed).texts
+    if len(texts) < FEWEST_PROMPTS:
+        raise PromptError(
+            f"{plan.prompts} holds {len(texts)} prompts; alignment before and after needs at least {FEWEST_PROMPTS}. Add prompts."
+        )
+    texts += load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
+    tasks = [load_examples(name).sample(plan.n_task_items, plan.seed) for name in plan.tasks]
+    for loaded in models:
+        require_fit(loaded, texts)
+        for task in tasks:
+            encode(loaded.tokenizer, task.items, loaded.context)
 
 
 def alignment_change(
@@ -88,11 +103,8 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
         behaviour[who]["kl_to_teacher"] = {**asdict(score.kl()), "unit": "bits"} if comparable else None
         behaviour[who]["top1_agreement"] = asdict(score.top1()) if comparable else None
     progress("Writing side by side", 0.96)
-    asked = (
-        [e for task in tasks.values() for e in task.items[:: max(1, len(task.items) // (GENERATIONS // len(tasks)))]]
-        if tasks
-        else []
-    )
+    each = max(1, GENERATIONS // max(1, len(tasks)))
+    asked = [e for task in tasks.values() for e in task.items[:: max(1, len(task.items) // each)]]
     asked = asked[: 4 * GENERATIONS]
     written = {who: continuations(loaded, [e.prompt for e in asked]) for who, loaded in models.items()}
     generations = [

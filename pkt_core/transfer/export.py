@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from jinja2 import Template
 
+from pkt_core.errors import StoreError
 from pkt_core.examples import ExampleSet
 from pkt_core.models.loading import LoadedModel, ModelRef, load, load_with_adapter
 from pkt_core.transfer.plan import METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
+
+SPARE_BYTES = 2**25  # for what lies beside the weights: tokenizer (33 MB in Gemma), card, events, results
 
 CARD = Template(
     """---
@@ -34,6 +38,17 @@ How its behaviour and alignment changed, with intervals and controls, is in `res
 Load with `{{ "PeftModel.from_pretrained(base, folder)" if plan.adapter == "lora" else "AutoModelForCausalLM.from_pretrained(folder)" }}`.
 """
 )
+
+
+def require_room(folder: Path, student: LoadedModel, trainable: Trainable, plan: TransferPlan) -> None:
+    """Raises StoreError where the disk has no room for what `export_student` will write, before it is trained."""
+    saved = trainable.parameters if plan.adapter == "lora" else list(student.model.parameters())
+    needed, free = sum(p.numel() * p.element_size() for p in saved), shutil.disk_usage(folder).free
+    if free < needed + SPARE_BYTES:
+        raise StoreError(
+            f"The disk is full: the trained student needs {needed / 2**20:.0f} MiB, {folder} has {free / 2**20:.0f} MiB left. "
+            "Free some space, or set PKT_CACHE to a larger disk."
+        )
 
 
 def export_student(

@@ -7,11 +7,12 @@ sublayer is matched (we take the block's contribution) or which positions (we ta
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pkt_core.errors import PlanError
+from pkt_core.errors import PlanError, StoreError
 from pkt_core.models.loading import LoadedModel, ModelRef
 from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import VocabularyMatch
@@ -27,7 +28,7 @@ METHODS: dict[Method, str] = {
 class TransferPlan(BaseModel):
     """Everything that could change the result of a transfer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     teacher: ModelRef
     student: ModelRef
@@ -71,6 +72,18 @@ class TransferPlan(BaseModel):
     prompts: str = "facts"
     """Prompt set on which alignment before and after is measured."""
     n_prompts: int = Field(256, ge=16)
+
+    @classmethod
+    def read(cls, stored: dict[str, Any], path: Path) -> TransferPlan:
+        """The plan that a run's file holds. Raises StoreError where it is damaged or of a version that no longer fits."""
+        try:
+            return cls.model_validate(stored)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise StoreError(
+                f"{path} is no plan that can be carried out ({first['loc'][0]}: {first['msg']}). "
+                "Restore it from a copy, or start the transfer again."
+            ) from error
 
     @property
     def uses_teacher(self) -> bool:
