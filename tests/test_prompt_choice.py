@@ -30,9 +30,9 @@ def test_a_file_by_its_path_is_asked_for_by_its_content(answers, path):  # noqa:
     (first,) = set(asked(answers))
     assert first.startswith("kept:my-prompts-")
     assert load_prompts(first).labels["topic"][:2] == ("art", "sport")
-    assert "70 prompts, with topic" in words(app)
+    assert "70 prompts; labels: topic" in words(app).replace("\\", "")
     path.write_bytes(FILE + b"one more,art\n")
-    assert "71 prompts" in words(app.run())
+    assert "71 prompts" in words(app.run()).replace("\\", "")
     assert len(set(asked(answers))) == 2
 
 
@@ -46,7 +46,7 @@ def test_an_uploaded_file_is_kept_and_its_link_reopens_it(answers):  # noqa: F81
     assert asked(answers)[-1] == name
     answers.asked.clear()
     again = page("latent_map", prompts="file", file=name)
-    assert "70 prompts, with topic" in words(again)
+    assert "70 prompts; labels: topic" in words(again).replace("\\", "")
     assert set(asked(answers, "latent_map")) == {name}
 
 
