@@ -27,6 +27,7 @@ format: $(READY_DEV)
 	$(BIN)/ruff check --fix .
 
 bench: $(READY_DEV)  ## speed ratios, measured side by side
+	$(BIN)/python -m pip install -q -e ".[dev,bench]"
 	$(BIN)/python -m tests.benchmarks
 
 demo: $(READY_DEV)  ## retrain the bundled pair (under 60 minutes on 2 cores; needs Debian's wordnet-base)

@@ -23,6 +23,12 @@ page = st.navigation(
                 icon=":material/scatter_plot:",
                 help="What does it look like?",
             ),
+            st.Page(
+                "views/maps.py",
+                title="Alignment maps",
+                icon=":material/swap_horiz:",
+                help="Which map carries a state across?",
+            ),
         ],
         "Do": [
             st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),

@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 # Threads that wait by spinning slow each other down eightfold as soon as a transfer runs beside; these wait asleep.
 CALM = {"OMP_WAIT_POLICY": "passive"}
+SLOW = {"stitching"}  # functions that must not keep a comparison waiting; a UMAP is another
 KEPT = 64  # answers held in memory; older ones come from the store again
 
 
@@ -29,7 +30,7 @@ class Task:
     """One request and how far it is."""
 
     function: str
-    """`compare` or `latent_map`."""
+    """Name of one that `engine_process` serves."""
     arguments: dict[str, Any]
     """Plain names and numbers."""
     status: Literal["waiting", "working", "done", "failed"] = "waiting"
@@ -46,6 +47,26 @@ class Task:
     """Whether the error is ours rather than something the user can mend."""
     began: float = field(default_factory=time.monotonic)
     """When it was asked."""
+    stage_from: tuple[float, float] = (0.0, 0.0)
+    """When the present stage began and how much was done by then."""
+    told_at: float = 0.0
+    """When the fraction was told."""
+
+    def tell(self, stage: str, fraction: float) -> None:
+        """Take note of progress; within one stage, time left is reckoned from its pace."""
+        now = time.monotonic()
+        if stage != self.stage:
+            self.stage_from = (now, fraction)
+        self.stage, self.fraction, self.told_at = stage, min(1.0, max(0.0, fraction)), now
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left at the pace of the present stage; None until a twentieth of the whole was done at that pace."""
+        began, at = self.stage_from
+        done = self.fraction - at
+        if self.over or done < 0.05:
+            return None
+        return max(0.0, (self.told_at - began) / done * (1 - self.fraction) - (time.monotonic() - self.told_at))
 
     @property
     def over(self) -> bool:
@@ -113,7 +134,7 @@ class Lane:
         for line in process.stdout:
             message = json.loads(line)
             if "stage" in message:
-                task.stage, task.fraction = message["stage"], min(1.0, max(0.0, float(message["fraction"])))
+                task.tell(message["stage"], float(message["fraction"]))
                 continue
             task.result, task.error = message.get("result"), message.get("error") or message.get("fault")
             task.fault = "fault" in message
@@ -128,7 +149,7 @@ class Engine:
     def __init__(self) -> None:
         self.tasks: OrderedDict[str, Task] = OrderedDict()
         self.lock = threading.Lock()
-        self.lanes = {"quick": Lane(), "slow": Lane()}  # a UMAP must not keep a comparison waiting
+        self.lanes = {"quick": Lane(), "slow": Lane()}
 
     def ask(self, function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
         """The task for this request: a new one, or the one that is already on its way or done."""
@@ -137,7 +158,8 @@ class Engine:
             task = self.tasks.get(key)
             if task is None or (again and task.status == "failed"):
                 task = self.tasks[key] = Task(function, arguments)
-                self.lanes["slow" if arguments.get("method") == "umap" else "quick"].add(task)
+                slow = function in SLOW or arguments.get("method") == "umap"
+                self.lanes["slow" if slow else "quick"].add(task)
             self.tasks.move_to_end(key)
             for old in [k for k, t in self.tasks.items() if t.over][: max(0, len(self.tasks) - KEPT)]:
                 del self.tasks[old]
@@ -150,6 +172,10 @@ class Engine:
     def warm(self) -> None:
         """Start the quick lane's process ahead of the first request."""
         self.lanes["quick"].start()
+
+    def warm_maps(self) -> None:
+        """Have the slow lane import and compile UMAP behind the scenes; asked once, the first time a map was shown."""
+        self.ask("warm_projection", {"method": "umap"})
 
     def release(self) -> None:
         """End both processes and free what they hold; results stay."""

@@ -30,16 +30,31 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
 def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
     """Carry out one request. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
-    from pkt_core import looking, pipeline
+    if function == "warm_projection":
+        from pkt_core.projection.aligned import warm
+
+        warm()
+        return {}
+    from pkt_core import looking, mapping, picking, pipeline, translating
     from pkt_core.prompts import pasted
+    from pkt_core.runs import open_run
 
     if (lines := arguments.pop("lines", None)) is not None:
         arguments["prompts"] = pasted(lines)
     work: dict[str, Callable[..., Any]] = {
         "compare": pipeline.compare,
-        "latent_map": pipeline.latent_map,
+        "latent_map": mapping.latent_map,
         "similarity": looking.similarity,
+        "alignment_maps": translating.alignment_maps,
+        "stitching": translating.stitching,
+        "chain_map": mapping.chain_map,
+        "turnover": mapping.turnover,
+        "picked_cell": picking.picked_cell,
+        "picked_tokens": picking.picked_tokens,
+        "picked_continuations": picking.picked_continuations,
     }
+    if function == "similarity_change":
+        return looking.similarity_change(open_run(arguments.pop("run")), **arguments, progress=progress).to_json()
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 

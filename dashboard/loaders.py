@@ -16,6 +16,7 @@ from dashboard.engine import Engine, Task
 
 RECORDED_COMPARISON = "comparison.json"
 RECORDED_GRIDS = "grids.json"
+RECORDED_MAPS = "maps.json"
 
 
 @st.cache_resource(on_release=Engine.release, show_spinner=False)
@@ -120,6 +121,14 @@ def recorded_grids() -> dict[str, dict[str, Any]]:
     from pkt_core.prompts import assets_folder
 
     return read_json(assets_folder() / "recorded" / RECORDED_GRIDS) or {}
+
+
+@st.cache_data(show_spinner=False)
+def recorded_maps() -> dict[str, Any]:
+    """All alignment maps at the recorded pair of layers, and stitching by kind; empty where they are missing or broken."""
+    from pkt_core.prompts import assets_folder
+
+    return read_json(assets_folder() / "recorded" / RECORDED_MAPS) or {}
 
 
 @st.cache_data(show_spinner=False)

@@ -15,6 +15,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 POOLINGS = ("mean", "last", "tokens")
 PARTS = ("block_out", "block_delta", "attn_out", "mlp_out")
 OUTLIERS = ("none", "clamp", "drop_top", "standardise")
+MEASURE = "debiased_linear_cka"
 N_PROMPTS, MOST_PROMPTS = 512, 5000
 
 

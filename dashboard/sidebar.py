@@ -22,7 +22,12 @@ def draw() -> None:
             Param.PICKED,
             placeholder="none",
             help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
+            max_chars=None,
         )
+        if chosen := state.picked():
+            st.button(
+                f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick"
+            )
         with st.expander("Advanced"):
             advanced()
 

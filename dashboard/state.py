@@ -39,12 +39,18 @@ class Param(StrEnum):
     TEACHER_LAYER = "tl"
     STUDENT_LAYER = "sl"
     PICKED = "picked"
+    MAP_PICTURE = "picture"
+    MAP_CHAIN = "chain"
+    MAP_ALIGNED = "aligned"
+    MAP_OVERLAY = "overlay"
+    MAP_BETWEEN = "between"
     MAP_METHOD = "view"
     MAP_KIND = "map"
     MAP_COLOUR = "colour"
     MAP_POINTS = "points"
     MAP_LINKS = "links"
     MAP_SHUFFLED = "shuffled"
+    STITCH = "stitch"
     METHOD = "method"
     CONTROL = "control"
     STEPS = "steps"
@@ -158,6 +164,25 @@ def clicked_cell(key: str) -> tuple[int, int] | None:
         if data is not None and len(data) >= 2:
             return int(data[0]), int(data[1])
     return None
+
+
+def selected_ids(key: str) -> list[int] | None:
+    """Ids of the prompts selected in the map of that key, in order; None where the key has no selection at all."""
+    held = st.session_state.get(key)
+    if held is None:
+        return None
+    found = []
+    for point in held.get("selection", {}).get("points", []):
+        data = point.get("customdata")
+        first = data.get("0") if isinstance(data, dict) else data[0] if data else None
+        if first is not None:
+            found.append(int(first))
+    return list(dict.fromkeys(found))
+
+
+def selected_rows(key: str) -> list[int]:
+    """Numbers of the rows that are selected in the table of that key."""
+    return [int(row) for row in (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])]
 
 
 def clicked_row(key: str) -> int | None:

@@ -108,10 +108,12 @@ def toggle(label: str, param: Param, *, default: bool = False, help: str | None 
     return bool(picked)
 
 
-def line(label: str, param: Param, *, placeholder: str = "", help: str | None = None) -> str:
+def line(
+    label: str, param: Param, *, placeholder: str = "", help: str | None = None, max_chars: int | None = 300
+) -> str:
     """A short text bound to the link."""
     return str(
-        st.text_input(label, key=param.value, bind=BIND, max_chars=300, placeholder=placeholder, help=help) or ""
+        st.text_input(label, key=param.value, bind=BIND, max_chars=max_chars, placeholder=placeholder, help=help) or ""
     ).strip()
 
 
@@ -124,16 +126,21 @@ def figure(
     alt: str,
     on_select: Callable[[], None] | None = None,
     zoom: bool = False,
+    select: Sequence[str] = ("points",),
 ) -> None:
-    """A figure with its caption and its downloads: HTML that opens offline, and the numbers as CSV."""
+    """A figure with its caption and its downloads: HTML that opens offline, and the numbers as CSV.
+
+    `select` is what a visitor may select with, where `on_select` is given: points, box, lasso.
+    """
     buttons = ["toImage", "zoom2d", "pan2d", "resetScale2d"] if zoom else ["toImage"]
+    buttons += [f"{mode}2d".replace("box", "select") for mode in select if mode != "points"]
     config = {
         "displaylogo": False,
         "modeBarButtons": [buttons],
         "scrollZoom": zoom,
         "toImageButtonOptions": {"format": "svg", "filename": name},
     }
-    extra: dict[str, Any] = {"on_select": on_select, "selection_mode": "points"} if on_select else {}
+    extra: dict[str, Any] = {"on_select": on_select, "selection_mode": tuple(select)} if on_select else {}
     extra |= {"width": "content"} if shown.layout.width else {}
     st.plotly_chart(shown, key=f"figure-{name}", config=config, alt=alt, **extra)
     st.caption(caption)
@@ -188,8 +195,8 @@ def waiting(task: Task, what: str) -> None:
     def watch() -> None:
         if task.over:
             st.rerun()
-        spent = time.monotonic() - task.began
-        st.progress(task.fraction, text=plain(f"{what}: {task.stage} ({spent:.0f} s so far)"))
+        words = [f"{time.monotonic() - task.began:.0f} s so far", left(task.left)]
+        st.progress(task.fraction, text=plain(f"{what}: {task.stage} ({', '.join(w for w in words if w)})"))
         st.caption("You can leave this page; the computation goes on and its result is kept.")
 
     watch()

@@ -1,4 +1,4 @@
-"""The command line: `pkt pairs | compare | transfer | evaluate | runs | report | app`.
+"""The command line: `pkt pairs | compare | maps | stitch | transfer | evaluate | moved | runs | report | app`.
 
 Every command prints a table for people; `--json PATH` (or `-` for standard output) writes the same as documented fields
 for machines. A failure is one sentence on standard error and a non-zero exit status.
@@ -17,8 +17,22 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from pkt_core import cli_maps
 from pkt_core.carrying import carry_out, one_sentence
 from pkt_core.errors import PktError, PlanError
+from pkt_core.options import (
+    PROMPTS_HELP,
+    DeviceName,
+    DTypeName,
+    Json,
+    PairName,
+    PartName,
+    RunName,
+    Student,
+    Teacher,
+    find_pair,
+    named_run,
+)
 from pkt_core.terminal import deliver, people, progress_bar, show_comparison, show_results, table
 
 app = typer.Typer(
@@ -27,32 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-
-PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
-PairName = Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")]
-Teacher = Annotated[str | None, typer.Option(help="Hub id or local folder; with --student instead of --pair.")]
-Student = Annotated[str | None, typer.Option(help="Hub id or local folder; with --teacher instead of --pair.")]
-DeviceName = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where models are held.")]
-DTypeName = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision they are held in.")
-]
-Json = Annotated[
-    str | None, typer.Option("--json", help="Write the result as JSON to this path, or - for standard output.")
-]
-PROMPTS_HELP = "Bundled set, .txt, .jsonl or .csv file, or a dataset as hf:OWNER/NAME,config=,split=,text=,rows=,cut=."
-RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run folder.")]
-
-
-def find_pair(name: str, teacher: str | None, student: str | None, device: Any, dtype: Any) -> Any:
-    from pkt_core.catalog import availability, custom_pair, pair
-
-    if (teacher is None) != (student is None):
-        raise PlanError("Got only one of --teacher and --student; expected both, or --pair.")
-    chosen = custom_pair(teacher, student) if teacher and student else pair(name)
-    chosen = chosen.held(device, dtype)
-    if problem := availability(chosen):
-        raise PlanError(problem)
-    return chosen
+cli_maps.add_to(app)
 
 
 @app.command()
@@ -191,13 +180,6 @@ def transfer(
         opened = create_run(plan.model_dump(mode="json"))
     results = carry_out(opened, "transfer")
     deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
-
-
-def named_run(run: str) -> Any:
-    """A run by id, or by folder where the name is a path."""
-    from pkt_core.runs import open_run
-
-    return open_run(Path(run) if os.sep in run else run)
 
 
 @app.command()

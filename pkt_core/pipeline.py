@@ -1,7 +1,6 @@
 """The story: compare two models, carry knowledge from one to the other, see what changed. No maths here.
 
 compare     where do the latent spaces agree?      -> Comparison   (stored)
-latent_map  what does that look like?              -> LatentMap    (stored)
 transfer    teach the student through activations  -> a trained student in a run folder
 evaluate    what changed, where, at what price?    -> results.json of that run
 """
@@ -18,7 +17,7 @@ from pkt_core.errors import StoreError
 from pkt_core.examples import encode, load_examples
 from pkt_core.models.loading import load
 from pkt_core.prompts import PromptSet
-from pkt_core.results import Comparison, LatentMap
+from pkt_core.results import Comparison
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
 from pkt_core.transfer.export import export_student
@@ -28,7 +27,6 @@ from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
 Progress = Callable[[str, float], None]
 COMPARE_VERSION = 4
-LATENT_MAP_VERSION = 1
 
 
 def silent(_stage: str, _fraction: float) -> None:
@@ -75,33 +73,6 @@ def compare(
     save_artefact("states", key, states, {"texts": texts.digest})
     save_artefact("comparison", key, {}, comparison.to_json())
     return comparison
-
-
-def latent_map(
-    pair: Pair,
-    *,
-    teacher_layer: int,
-    student_layer: int,
-    method: str = "pca",
-    map: str = "semantic",
-    prompts: str | PromptSet | None = None,
-    n_prompts: int = 300,
-    pooling: str = "mean",
-    seed: int = 0,
-    shuffled: bool = False,
-    progress: Progress = silent,
-) -> LatentMap:
-    """Both models' states of the same prompts in one picture; computed once, then stored."""
-    texts = stages.prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
-    layers = {"teacher_layer": teacher_layer, "student_layer": student_layer}
-    recipe = {"method": method, "map": map, "pooling": pooling, "seed": seed, "shuffled": shuffled, **layers}
-    key = stages.pair_key(pair, texts, {**recipe, "carried": texts.full_digest}, LATENT_MAP_VERSION)
-    if stored := load_artefact("latent-map", key):
-        return LatentMap.from_json(stored[1])
-    progress("Loading both models", 0.0)
-    picture = stages.latent_map(load(pair.teacher), load(pair.student), texts, recipe, progress)
-    save_artefact("latent-map", key, {}, picture.to_json())
-    return picture
 
 
 def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> dict[str, Any]:

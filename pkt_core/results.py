@@ -162,6 +162,8 @@ class LatentMap:
     """Teacher states, carried into student space by the alignment map, then projected."""
     student_xy: list[list[float]]
     """Student states in the same projection."""
+    ids: list[int]
+    """Where each prompt stands in the whole set, from 0."""
     texts: list[str]
     labels: dict[str, list[str]]
     last_tokens: list[str]
@@ -176,6 +178,10 @@ class LatentMap:
     """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1."""
     map_control: float
     """The same for the map's control: vocabulary permuted, or pairs shuffled before fitting."""
+    map_r2: float | None
+    """Share of the student's variance that the mapped teacher explains on those prompts, up to 1; None for maps without scale."""
+    map_r2_control: float | None
+    """The same for the control; 0 or below is no better than the mean."""
     teacher_layer: int
     student_layer: int
     shuffled: bool

@@ -112,6 +112,7 @@ def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
         "method": method,
         "teacher_xy": rng.normal(size=(n, 2)).tolist(),
         "student_xy": rng.normal(size=(n, 2)).tolist(),
+        "ids": list(range(100, 100 + n)),
         "texts": [HOSTILE] * n,
         "labels": {"relation": [f"r{i % 12}" for i in range(n)]},
         "last_tokens": ["<b>"] * n,
@@ -120,11 +121,86 @@ def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
         "map": "semantic",
         "map_cosine": 0.4,
         "map_control": 0.01,
+        "map_r2": None,
+        "map_r2_control": None,
         "teacher_layer": 5,
         "student_layer": 2,
         "shuffled": False,
         "seconds": 1.0,
     }
+
+
+def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> dict[str, Any]:
+    rng = np.random.default_rng(2)
+    models = {"run": ("teacher", "before", "after"), "pair": ("teacher", "student"), "teacher": ("teacher",) * 5}[kind]
+    count = len(models)
+    return {
+        "method": method,
+        "kind": kind,
+        "run": "one" if kind == "run" else None,
+        "slices": [
+            {"name": f"student {m}" if m in ("before", "after") else m, "model": m, "layer": i, "fidelity": 0.4, "explained": 0.7 if method == "pca" else None}
+            for i, m in enumerate(models)
+        ],
+        "xy": rng.normal(size=(count, n, 2)).tolist(),
+        "partners": [rng.permutation(n).tolist() for _ in range(count - 1)] if shuffled else None,
+        "ids": list(range(100, 100 + n)),
+        "texts": [HOSTILE] * n,
+        "labels": {"relation": [f"r{i % 12}" for i in range(n)]},
+        "last_tokens": ["<b>"] * n,
+        "overlap": rng.uniform(size=(count, n)).tolist(),
+        "steps": [0.44, 0.59, 0.6, 0.7][: count - 1],
+        "ends": 0.42,
+        "overlap_chance": 0.03,
+        "regularisation": 0.01,
+        "pooling": "mean",
+        "seed": 0,
+        "shuffled": shuffled,
+        "seconds": 1.0,
+    }  # fmt: skip
+
+
+def turnover(n: int = 40) -> dict[str, Any]:
+    ids = list(range(100, 100 + n))
+    return {
+        "first": "student before, layer 2",
+        "second": "student after, layer 2",
+        "rows": [
+            {"id": i, "text": HOSTILE, "turnover": 0.9, "relative": 0.7 - 0.1 * k, "q": 0.001 * (k + 1), "before": ids[:3], "after": ids[3:6]}
+            for k, i in enumerate(ids)
+        ],
+        "texts": {str(i): f"text {i}" for i in ids},
+        "labels": {"relation": {str(i): "r" for i in ids}},
+        "mean": 0.4,
+        "chance": 0.97,
+        "noise": 0.1,
+        "k": 10,
+        "shuffled": False,
+    }  # fmt: skip
+
+
+def picked_tokens(n: int = 2) -> dict[str, Any]:
+    said = [[" a|b", 0.9], ["\n", 0.05], [HOSTILE, 0.01]]
+    rows = [
+        {"id": 100 + i, "text": HOSTILE, "last_token": " in", "teacher": said, "student": said, "js_bits": 0.5}
+        for i in range(n)
+    ]
+    return {"rows": rows, "n_picked": n, "facts": {"shared_tokens": 4093, "share": 1.0}}
+
+
+def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
+    facts = {
+        "measure": "debiased_linear_cka", "larger_is_closer": True, "n": 512, "enough": 32, "overlap": 0.4,
+        "overlap_picked": 0.2, "overlap_chance": 0.02, "all": 0.9,
+    }  # fmt: skip
+    facts |= {"picked": 0.4, "low": 0.85, "high": 0.95} if enough else {}
+    rows = [{"id": 100 + i, "text": HOSTILE, "overlap": 0.1} for i in range(n)]
+    return {"rows": rows, "n_picked": n, "facts": facts}
+
+
+def picked_continuations(n: int = 2) -> dict[str, Any]:
+    rows = [{"id": 100 + i, "text": HOSTILE, "before": " x.", "after": " y.\n", "teacher": HOSTILE} for i in range(n)]
+    return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy, 12 tokens"}}
 
 
 def step(i: int, total: int = 20) -> dict[str, Any]:
@@ -197,4 +273,66 @@ def results() -> dict[str, Any]:
         "seconds": {"targets": 1.0, "training": 10.0, "evaluation": 5.0},
         "versions": {"torch": "2"},
         "command": "pkt transfer --pair demo --method semalign-v1 --seed 0",
+    }
+
+
+def estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 64}
+
+
+def maps(teacher: int = 5, student: int = 2) -> dict[str, Any]:
+    def score(k: int, sign: int) -> dict[str, Any]:
+        return {name: estimate(sign * (0.2 + 0.1 * k)) for name in ("cosine", "r2", "round_trip")} | {
+            "bits_per_byte": estimate(2.0 - sign * 0.2 * k)
+        }
+
+    kinds = ("semantic", "logit-preserving", "ridge", "procrustes", "affine")
+    return {
+        "teacher_layer": teacher,
+        "student_layer": student,
+        "maps": {kind: score(k, 1) for k, kind in enumerate(kinds)},
+        "controls": {kind: score(k, -1) for k, kind in enumerate(kinds)},
+        "own": estimate(0.9),
+        "constant": estimate(3.0),
+        "bound": 0.95,
+        "n_fitted": 1000,
+        "n_held_out": 990,
+        "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
+    }
+
+
+def stitching(kind: str = "affine") -> dict[str, Any]:
+    values = np.linspace(0.85, 1.6, 18).reshape(6, 3)
+    fields = {
+        "values": values,
+        "low": values - 0.1,
+        "high": values + 0.1,
+        "control": values + 2,
+        "round_trip": values / 2,
+    }
+    return {
+        "kind": kind,
+        **{name: value.tolist() for name, value in fields.items()},
+        "own": estimate(0.9),
+        "n": 128,
+        "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
+    }
+
+
+def change() -> dict[str, Any]:
+    before, difference = np.full((6, 3), 0.6), np.zeros((6, 3))
+    difference[:, 2], difference[5, 2] = 0.05, -0.1
+    p = np.where(difference != 0, 0.01, 1.0)
+    return {
+        "measure": "debiased_linear_cka",
+        "larger_is_closer": True,
+        "before": before.tolist(),
+        "after": (before + difference).tolist(),
+        "difference": difference.tolist(),
+        "low": (difference - 0.01).tolist(),
+        "high": (difference + 0.01).tolist(),
+        "p_values": p.tolist(),
+        "own": np.eye(3).tolist(),
+        "n": 512,
+        "recipe": {"pooling": "mean"},
     }

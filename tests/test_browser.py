@@ -245,8 +245,39 @@ def test_a_transfer_survives_a_closed_tab_and_can_be_stopped_and_compared(chromi
 
 
 def test_umap_comes_when_it_is_ready(page, server):
-    visit(page, f"{server}/latent_map?tl=5&sl=2", "What does it look like?")
-    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=120_000)
+    visit(page, f"{server}/latent_map?tl=5&sl=2&picture=joined+by+a+map", "What does it look like?")
+    page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=240_000)
     page.get_by_text("umap", exact=True).click()
-    page.get_by_text("UMAP 1").first.wait_for(timeout=240_000)
+    page.get_by_text("UMAP 1").first.wait_for(timeout=480_000)
     no_error(page, "latent-umap")
+
+
+def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
+    visit(page, f"{server}/latent_map?tl=5&sl=2&run=demo-semalign-v1&points=100", "What does it look like?")
+    page.get_by_text("student after, layer 2").first.wait_for(timeout=240_000)
+    page.get_by_text("UMAP 1 (no unit)").first.wait_for(timeout=480_000)  # PCA until then, in the same panels
+    page.wait_for_timeout(2000)
+    panel = page.locator(".js-plotly-plot .nsewdrag").nth(2).bounding_box()
+    x, y, w, h = (panel[key] for key in ("x", "y", "width", "height"))
+    page.mouse.move(x + 0.02 * w, y + 0.02 * h)
+    page.wait_for_timeout(300)
+    page.mouse.down()
+    for across, down in ((0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.03)):
+        page.mouse.move(x + across * w, y + down * h, steps=6)
+    page.mouse.up()
+    page.wait_for_url("**picked=**")
+    page.get_by_role("button", name="Clear 100 picked").wait_for()  # all of that panel
+    page.get_by_text("40 of 100 picked prompts").wait_for(timeout=120_000)  # both models' next tokens
+    no_error(page, "latent-lasso")
+    page.get_by_role("link", name="Alignment").click()
+    page.get_by_text("by the 100 picked prompts").wait_for(timeout=240_000)
+    no_error(page, "alignment-picked")
+    page.get_by_role("link", name="Behaviour").click()
+    page.get_by_text("12 of 100 picked prompts").wait_for(timeout=240_000)
+    link = page.url
+    no_error(page, "behaviour-picked")
+    # The link is the selection: a fresh visitor has it too, and can clear it for all pages.
+    visit(page, link, "What changed?")
+    page.get_by_role("button", name="Clear 100 picked").click()
+    page.get_by_role("button", name="Clear 100 picked").wait_for(state="detached")
+    assert "picked=" not in page.url

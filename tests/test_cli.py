@@ -230,3 +230,39 @@ def test_the_installed_command_starts_as_a_process():
         check=True,
     )
     assert json.loads(out.stdout)[0]["name"] == "demo"
+
+
+def test_maps_and_stitching_have_their_fields_and_their_tables(capsys, models):
+    words = [*pair(models), "--prompts", models / "prompts.txt", "--n-prompts", "40"]
+    status, out, _ = run(capsys, "maps", "--teacher-layer", "3", "--student-layer", "1", *words, "--json", "-")
+    found = json.loads(out)
+    assert status == 0
+    assert (
+        set(found["maps"])
+        == set(found["controls"])
+        == {"semantic", "logit-preserving", "ridge", "procrustes", "affine"}
+    )
+    assert set(found["maps"]["ridge"]) == {"cosine", "r2", "round_trip", "bits_per_byte"}
+    status, out, _ = run(capsys, "maps", "--teacher-layer", "3", "--student-layer", "1", *words)
+    assert status == 0
+    assert "Best carried by the" in out
+    status, out, _ = run(capsys, "stitch", "--kind", "ridge", *words, "--json", "-")
+    assert status == 0
+    assert len(json.loads(out)["values"]) == 4
+    status, out, err = run(capsys, "stitch", "--kind", "magic", *words)
+    assert (status, out) == (1, "")
+    assert "expected one of semantic" in err
+    status, _, err = run(capsys, "maps", "--teacher-layer", "9", "--student-layer", "1", *words)
+    assert status == 1
+    assert "has layers 0 to 3, got 9" in err
+
+
+def test_moved_says_what_a_run_moved(capsys):
+    words = ["moved", "demo-semalign-v1", "--measure", "mutual_knn", "--n-prompts", "64"]
+    status, out, _ = run(capsys, *words, "--json", "-")
+    found = json.loads(out)
+    assert status == 0
+    assert len(found["difference"]) == 6
+    status, out, _ = run(capsys, *words)
+    assert status == 0
+    assert "of 18" in " ".join(out.split())

@@ -18,7 +18,7 @@ from dashboard.engine import Engine, Task
 from pkt_core import runs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("pair", "alignment", "latent_map", "transfer", "behaviour", "runs")
+PAGES = ("pair", "alignment", "latent_map", "maps", "transfer", "behaviour", "runs")
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
 
@@ -32,7 +32,21 @@ class Answers:
     def find(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if function == "similarity":
             return samples.grid() | {"measure": arguments["measure"]}
-        return samples.comparison() if function == "compare" else samples.latent(method=arguments["method"])
+        if function == "latent_map":
+            return samples.latent(method=arguments["method"])
+        if function == "chain_map":
+            kind = arguments["kind"].replace("student", "teacher")
+            return samples.chain(method=arguments["method"], kind=kind, shuffled=arguments["shuffled"])
+        if function in ("turnover", "picked_tokens", "picked_cell", "picked_continuations"):
+            return getattr(samples, function)()
+        layers = arguments.get("teacher_layer"), arguments.get("student_layer")
+        return {
+            "compare": samples.comparison,
+            "alignment_maps": lambda: samples.maps(*layers),
+            "stitching": lambda: samples.stitching(arguments["kind"]),
+            "similarity_change": samples.change,
+            "warm_projection": dict,
+        }[function]()
 
     def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
         self.asked.append((function, arguments))
@@ -87,7 +101,7 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Make it flow", "What changed?", "What have we done?"
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "Make it flow", "What changed?", "What have we done?"
     )  # fmt: skip
 
 
@@ -170,7 +184,7 @@ def test_a_pair_that_does_not_ship_is_compared_only_when_asked(answers, monkeypa
 
 def test_the_link_chooses_the_layers_on_every_page(answers):
     assert page("alignment", tl="1", sl="0").selectbox(key="tl").value == "1"
-    page("latent_map", tl="1", sl="0")
+    page("latent_map", tl="1", sl="0", picture="joined by a map")
     asked = [a for name, a in answers.asked if name == "latent_map"][-1]
     assert (asked["teacher_layer"], asked["student_layer"]) == (1, 0)
 
@@ -180,7 +194,9 @@ def test_the_link_chooses_the_layers_on_every_page(answers):
     [
         ("pair", {"tl": "99"}),
         ("pair", {"pair": "nobody"}),
-        ("latent_map", {"view": "tsne"}),
+        ("latent_map", {"view": "tsne", "picture": "joined by a map"}),
+        ("latent_map", {"picture": "horoscope"}),
+        ("latent_map", {"chain": "of command"}),
         ("pair", {"n": "3"}),
         ("behaviour", {"run": "../../etc"}),
     ],
@@ -194,7 +210,7 @@ def test_bad_values_in_a_link_give_the_default_and_a_notice(name, link):
 
 def test_a_umap_under_way_leaves_the_pca_on_the_page(answers):
     answers.status = "umap works"
-    app = page("latent_map", view="umap")
+    app = page("latent_map", view="umap", picture="joined by a map")
     assert not app.exception
     assert len(app.get("plotly_chart")) == 1
     assert "PCA" in words(app)
@@ -286,3 +302,32 @@ def test_the_recorded_comparison_that_is_broken_counts_as_missing(tmp_path):
     assert loaders.read_json(path) is None
     path.write_text(json.dumps({"a": 1}))
     assert loaders.read_json(path) == {"a": 1}
+
+
+def test_maps_are_asked_for_at_the_chosen_layers_and_large_pairs_are_not_stitched_unasked(answers, monkeypatch):
+    app = page("maps", tl="4", sl="1", stitch="ridge")
+    assert not app.exception
+    asked = dict(answers.asked)
+    assert (asked["alignment_maps"]["teacher_layer"], asked["alignment_maps"]["student_layer"]) == (4, 1)
+    assert asked["stitching"]["kind"] == "ridge"
+    assert "costs least" in words(app)
+    known = Engine.known
+    monkeypatch.setattr(Engine, "known", lambda self, f, a: None if f == "stitching" else known(self, f, a))
+    answers.asked.clear()
+    app = page("maps", pair="custom", teacher="one", student="other")
+    assert "stitching" not in dict(answers.asked)
+    app.button(key="stitch-now").click().run()
+    assert "stitching" in dict(answers.asked)
+
+
+def test_a_run_with_weights_shows_what_it_moved_and_one_without_says_so(answers):
+    run = finished_run()
+    app = page("behaviour", run="one", measure="rsa")
+    assert not app.exception
+    assert "keeps no trained student" in words(app)
+    (run.folder / "student").mkdir()
+    app = page("behaviour", run="one", measure="rsa", n="128")
+    assert not app.exception
+    asked = dict(answers.asked)["similarity_change"]
+    assert (asked["run"], asked["measure"], asked["n_prompts"]) == ("one", "rsa", 128)
+    assert "came closer to the teacher" in words(app)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import report_samples as samples
 
-from pkt_core.report import figures, look, sentences, tables
+from pkt_core.report import figures, look, sentences, sentences_maps, tables, tables_maps
 
 FIGURES = {
     "heatmap": lambda: figures.similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
@@ -19,8 +19,15 @@ FIGURES = {
     "map by overlap": lambda: figures.latent_figure(samples.latent()),
     "map by label": lambda: figures.latent_figure(samples.latent(), colour="relation", linked=True),
     "map by model": lambda: figures.latent_figure(samples.latent(method="umap"), colour="model"),
+    "chain": lambda: figures.chain_figure(samples.chain(), picked=[101, 102]),
+    "chain of layers by label": lambda: figures.chain_figure(samples.chain(kind="teacher"), colour="relation"),
+    "chain in one": lambda: figures.chain_figure(samples.chain(method="umap"), colour="model", overlay=True),
+    "chain, null": lambda: figures.chain_figure(samples.chain(shuffled=True), overlay=True, picked=[100]),
     "training": lambda: figures.training_figure([samples.step(i) for i in range(1, 21)]),
     "behaviour": lambda: figures.behaviour_figure(samples.results()["behaviour"], samples.results()["changes"]),
+    "maps": lambda: figures.maps_figure(samples.maps()),
+    "stitching": lambda: figures.stitching_figure(samples.stitching(), (5, 2)),
+    "moved": lambda: figures.change_figure(samples.change(), 2),
     "two runs": lambda: figures.comparison_figure({"a": samples.results(), samples.HOSTILE: samples.results()}),
 }
 
@@ -190,3 +197,102 @@ def test_a_warning_only_where_something_owns_the_picture():
     assert "80 %" not in sentences.outliers(loud, "drop_top")
     assert len(tables.outlier_table(loud)) == 9
     assert len(figures.outlier_figure(loud).data) == 6
+
+
+def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_cells_can_be_clicked():
+    figure = figures.stitching_figure(samples.stitching())
+    axis = figure.layout.coloraxis
+    at_zero = next(c for at, c in axis.colorscale if abs(at - (0 - axis.cmin) / (axis.cmax - axis.cmin)) < 1e-9)
+    assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
+    assert axis.cmin < 0
+    values = np.asarray(samples.stitching()["values"])
+    assert np.allclose(np.asarray(figure.data[0].z), values - 0.9)
+    cells = next(trace for trace in figure.data if trace.name == "cells")
+    assert {(row[0], row[1]) for row in cells.customdata} == set(np.ndindex(values.shape))
+    words = sentences_maps.stitching(samples.stitching())
+    assert "Teacher layer 0 into student layer 0 costs least: 0.85" in words
+
+
+def test_what_moved_is_framed_and_said_with_its_direction():
+    figure = figures.change_figure(samples.change(), 2)
+    frames = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    assert len(frames) == 6
+    assert figure.layout.coloraxis2.cmin == -figure.layout.coloraxis2.cmax
+    words = sentences_maps.change(samples.change())
+    assert words.startswith(
+        "5 pairs of layers came closer to the teacher and 1 went away, of 18; most moved teacher layer 5"
+    )
+    other_way = sentences_maps.change(samples.change() | {"larger_is_closer": False})
+    assert other_way.startswith("1 pairs of layers came closer")
+    still = samples.change() | {"p_values": np.ones((6, 3)).tolist()}
+    assert sentences_maps.change(still).startswith("No pair of layers moved")
+
+
+def test_maps_are_shown_with_controls_bounds_and_the_best_one_named():
+    figure = figures.maps_figure(samples.maps())
+    assert {trace.name for trace in figure.data} == {"map", "control: meaning removed"}
+    assert len([shape for shape in figure.layout.shapes if shape.type == "line"]) == 6
+    assert "best carried by the affine map" in sentences_maps.maps(samples.maps()).lower()
+    assert len(tables_maps.maps_table(samples.maps())) == 10
+
+
+def test_every_panel_of_a_chain_shows_the_same_rectangle_and_says_what_it_keeps():
+    figure = figures.chain_figure(samples.chain(kind="teacher"))
+    layout = json.loads(figure.to_json())["layout"]
+    for axis in ("xaxis", "yaxis"):
+        ranges = [value["range"] for name, value in layout.items() if name.startswith(axis)]
+        assert len(ranges) >= 5
+        assert all(one == ranges[0] for one in ranges)
+    said = " ".join(a.text for a in figure.layout.annotations)
+    assert said.count("keeps 40 % of neighbours, 70 % of variance") == 5
+    assert "0.03" not in said
+    assert "by chance 3 %" in said
+
+
+def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_their_ids():
+    chain = samples.chain()
+    figure = figures.chain_figure(chain, picked=[103, 999])
+    dots = [t for t in figure.data if t.customdata is not None]
+    assert [list(t.marker.color) for t in dots] == chain["overlap"]
+    assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
+    assert [row[0] for row in dots[2].customdata] == chain["ids"]
+    rings = [t for t in figure.data if t.name == "picked"]
+    assert [(list(t.x), list(t.y)) for t in rings] == [([xy[3][0]], [xy[3][1]]) for xy in chain["xy"]]
+
+
+def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
+    for shuffled in (False, True):
+        chain = samples.chain(shuffled=shuffled)
+        figure = figures.chain_figure(chain, overlay=True, picked=[104])
+        arrows = [t for t in figure.data if t.mode == "lines+markers"]
+        there = chain["partners"][0][4] if shuffled else 4
+        assert (arrows[0].x[0], arrows[0].x[1]) == (chain["xy"][0][4][0], chain["xy"][1][there][0])
+        assert ("Null picture" in " ".join(a.text for a in figure.layout.annotations)) == shuffled
+
+
+def test_the_joint_picture_prints_the_held_out_error_beside_its_control():
+    ridge = samples.latent() | {"map": "ridge", "map_r2": 0.7, "map_r2_control": -0.6}
+    said = " ".join(a.text for a in figures.latent_figure(ridge).layout.annotations)
+    assert "ridge map: cosine 0.40 (control 0.01), R² 0.70 (control −0.60)" in said
+    assert "R²" not in " ".join(a.text for a in figures.latent_figure(samples.latent()).layout.annotations)
+
+
+def test_sentences_and_tables_of_chains():
+    assert (
+        "44 % of each prompt's nearest neighbours with the teacher before the transfer and 42 % after it"
+        in sentences.chain(samples.chain())
+    )
+    assert "largest break is between teacher, layer 0 and teacher, layer 1" in sentences.chain(
+        samples.chain(kind="teacher")
+    )
+    assert sentences.chain(samples.chain(shuffled=True)).startswith("Null picture")
+    assert "40 of 40 prompts changed" in sentences.turnover(samples.turnover())
+    nobody = samples.turnover()
+    nobody["rows"] = [row | {"q": 0.5} for row in nobody["rows"]]
+    assert "No prompt changed" in sentences.turnover(nobody)
+    assert sentences.picked_cell(samples.picked_cell(40, enough=True), "CKA").startswith("CKA: 0.400 by the 40 picked")
+    assert len(tables.chain_table(samples.chain())) == 120
+    table = tables.turnover_table(samples.turnover())
+    assert table["neighbours_before"][0] == "text 100 | text 101 | text 102"
+    assert table["prompt"].tolist() == list(range(100, 140))
+    assert tables.next_token_table(samples.picked_tokens())["teacher_next"][0].startswith("a|b 90 %  \\n 5 %")

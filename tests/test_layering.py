@@ -20,12 +20,13 @@ ROWS = [
     {"similarity", "alignment", "projection"},
     {"transfer"},
     {"evaluation"},
-    {"results", "runs"},
+    {"results", "map_results", "runs"},
     {"report", "stages"},
     {"pipeline"},
-    {"looking"},
-    {"terminal"},
-    {"carrying"},
+    {"looking", "mapping", "translating"},
+    {"picking"},
+    {"terminal", "options"},
+    {"carrying", "cli_maps"},
     {"cli"},
     {"__main__"},
 ]
@@ -114,7 +115,7 @@ def test_session_state_is_touched_in_one_file():
 
 
 def test_pipeline_can_be_read_in_five_minutes():
-    assert len((ROOT / "pkt_core/pipeline.py").read_text().splitlines()) < 170
+    assert len((ROOT / "pkt_core/pipeline.py").read_text().splitlines()) < 150
 
 
 def test_readme_names_every_module():

@@ -12,6 +12,7 @@ from pkt_core.catalog import demo_pair
 from pkt_core.pipeline import compare, evaluate
 from pkt_core.prompts import assets_folder
 from pkt_core.runs import create_run, list_runs, open_run
+from pkt_core.translating import alignment_maps, stitching
 
 RECORDED = assets_folder() / "recorded"
 NAMES = ["demo-semalign-v1", "demo-semalign-v1-permuted", "demo-logit-kd", "demo-sft"]
@@ -65,6 +66,21 @@ def test_the_recorded_comparison_is_what_compare_gives():
     for ours, theirs in zip(again["grid"]["values"], recorded["grid"]["values"], strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
     assert again["chosen"] == recorded["chosen"]
+
+
+@pytest.mark.slow
+def test_the_recorded_maps_are_what_maps_and_stitch_give():
+    recorded = json.loads((RECORDED / "maps.json").read_text())
+    layers = {side: recorded["maps"][side] for side in ("teacher_layer", "student_layer")}
+    assert list(layers.values()) == json.loads((RECORDED / "comparison.json").read_text())["chosen"]
+    again = alignment_maps(demo_pair(), **layers).to_json()
+    for role in ("maps", "controls"):
+        for kind, scores in recorded["maps"][role].items():
+            for name, score in scores.items():
+                assert again[role][kind][name]["value"] == pytest.approx(score["value"], abs=0.02), (role, kind, name)
+    grid = stitching(demo_pair(), kind="ridge").to_json()
+    for ours, theirs in zip(grid["values"], recorded["stitching"]["ridge"]["values"], strict=True):
+        assert ours == pytest.approx(theirs, abs=0.02)
 
 
 @pytest.mark.slow

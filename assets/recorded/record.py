@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pkt_core.runs import runs_root
 from pkt_core.similarity import MEASURES
+from pkt_core.stages import KINDS
 
 HERE = Path(__file__).parent
 PLAN = ["--pair", "demo", "--teacher-layer", "5", "--student-layer", "2", "--learning-rate", "0.003", "--seed", "0"]
@@ -41,6 +42,12 @@ def record_comparison() -> None:
     others = [name for name in MEASURES if name != comparison["grid"]["measure"]]
     grids = {name: pkt("compare", "--pair", "demo", "--measure", name)["grid"] for name in others}
     (HERE / "grids.json").write_text(json.dumps(grids) + "\n", encoding="utf-8")
+    teacher, student = map(str, comparison["chosen"])
+    maps = {
+        "maps": pkt("maps", "--pair", "demo", "--teacher-layer", teacher, "--student-layer", student),
+        "stitching": {kind: pkt("stitch", "--pair", "demo", "--kind", kind) for kind in KINDS},
+    }
+    (HERE / "maps.json").write_text(json.dumps(maps) + "\n", encoding="utf-8")
 
 
 def record_runs() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, selection, state, widgets
+from dashboard import loaders, picked_parts, selection, state, widgets
 from dashboard.state import Param
 from pkt_core.report import captions, figures, sentences, tables
 
 HEATMAP = "alignment-heatmap"
-DEFAULT = "debiased_linear_cka"
+DEFAULT = selection.MEASURE
 
 
 def picked() -> None:
@@ -113,6 +113,7 @@ def show() -> None:
                     alt=f"Heatmap of similarity by teacher and student layer; closest at {figures.best_cell(grid)[:2]}",
                 )
         chosen = selection.layers(found)
+        picked_parts.cell(*chosen, measure, loaders.measures()[measure]["label"])
         disagreement(found, recorded)
         st.subheader("Which layer should teach which?", anchor=False)
         if found["attribution"] is None:

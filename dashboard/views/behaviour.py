@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, run_parts, widgets
+from dashboard import loaders, moved, picked_parts, run_parts, widgets
 from dashboard.state import Param
 from pkt_core.report import captions, figures, look, sentences, tables
 
@@ -60,7 +60,7 @@ def alignment_words(results: dict[str, Any]) -> str | None:
     if not found or "before" not in found:
         return None
     before, after, control = found["before"], found["after"], found.get("control") or {}
-    words = f"At the trained pair of layers, debiased CKA went from {look.number(before['cka'])} to {look.number(after['cka'])}"
+    words = f"At the trained pair of layers ({found['part']}, {found['pooling']} token of {found['n']} prompts), debiased CKA went from {look.number(before['cka'])} to {look.number(after['cka'])}"
     if "cosine" in after:
         words += f" and the cosine to the mapped teacher from {look.number(before['cosine'])} to {look.number(after['cosine'])}"
         if "after" in control:
@@ -107,8 +107,10 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
     )
     if words := alignment_words(results):
         st.markdown(widgets.plain(words))
+    moved.show(run, results)
     st.subheader("What do they write?", anchor=False)
     generations(results.get("generations") or [])
+    picked_parts.continuations(run.id)
     with st.expander("How this was made"):
         if results.get("command"):
             widgets.command(results["command"], "The command that made it")

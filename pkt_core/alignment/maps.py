@@ -1,7 +1,7 @@
 """From teacher space to student space, always as one `d_student x d_teacher` matrix, with or without a bias.
 
 Training-free: `semantic` (SemAlign v1: decompose on the teacher's bases, recompose on the student's) and `logit-preserving`.
-Fitted on paired states: `ridge`, `procrustes`. Controls: the vocabulary of one side permuted, random bases.
+Fitted on paired states: `affine`, `ridge`, `procrustes`. Controls: the vocabulary of one side permuted, random bases.
 
 Not covered: learned projectors.
 """
@@ -81,6 +81,36 @@ def logit_preserving_map(
     """`pinv(W_S) W_T` over matched rows: the student state whose logits are nearest the teacher's, in least squares."""
     student = semantic_basis(head_student[student_ids])
     return AlignmentMap(student.vectors.T @ head_teacher[teacher_ids].float(), None, "logit-preserving")
+
+
+def affine_map(x: Float[Tensor, "n d_T"], y: Float[Tensor, "n d_S"]) -> AlignmentMap:
+    """Least squares with intercept, of smallest norm where samples do not fix it: the stitch by direct matching.
+
+    Csiszarik et al. 2021, section 3. With fewer samples than dimensions it repeats its samples and nothing else.
+    """
+    x, y = x.double(), y.double()
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    matrix = torch.linalg.lstsq(x - mean_x, y - mean_y, driver="gelsd").solution.T
+    return AlignmentMap(matrix.float(), (mean_y - matrix @ mean_x).float(), "affine")
+
+
+def scaled(alignment: AlignmentMap, x: Float[Tensor, "n d_T"], y: Float[Tensor, "n d_S"]) -> AlignmentMap:
+    """The same direction with the one number fitted that a training-free map leaves open: the length of its images.
+
+    The image keeps the map's direction up to sign: a negative scale is not taken, since a map that points away is wrong.
+    """
+    mapped, y = alignment(x).double(), y.double()
+    scale = ((mapped * y).sum() / mapped.square().sum().clamp_min(1e-300)).clamp_min(0).float()
+    bias = None if alignment.bias is None else scale * alignment.bias
+    return AlignmentMap(scale * alignment.matrix, bias, alignment.kind)
+
+
+def split(joint: AlignmentMap, widths: int) -> list[AlignmentMap]:
+    """A map to several student layers side by side as one map each."""
+    biases = [None] * (len(joint.matrix) // widths) if joint.bias is None else joint.bias.split(widths)
+    return [
+        AlignmentMap(matrix, bias, joint.kind) for matrix, bias in zip(joint.matrix.split(widths), biases, strict=True)
+    ]
 
 
 def ridge_map(x: Float[Tensor, "n d_T"], y: Float[Tensor, "n d_S"], penalty: float) -> AlignmentMap:

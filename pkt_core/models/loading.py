@@ -252,7 +252,16 @@ def file_digest(path: Path) -> str:
 
 def folder_digest(folder: Path) -> str:
     """The digest of a local model folder, from its configuration, weight files and tokenizer."""
-    total = hashlib.sha256(json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True).encode())
-    for path in [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("tokenizer*.json"))]:
-        total.update(f"{path.name} {file_digest(path)}".encode())
-    return total.hexdigest()[:16]
+    config = json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True)
+    tokenizer = digest_of(sorted(folder.glob("tokenizer*.json")))
+    return hashlib.sha256(f"{config} {weights_digest(folder)} {tokenizer}".encode()).hexdigest()[:16]
+
+
+def weights_digest(folder: Path) -> str:
+    """The digest of the weight files in a folder, be they a model's or an adapter's."""
+    return digest_of(sorted(folder.glob("*.safetensors")))
+
+
+def digest_of(paths: list[Path]) -> str:
+    """The digest of some files and their names."""
+    return hashlib.sha256(" ".join(f"{path.name} {file_digest(path)}" for path in paths).encode()).hexdigest()[:16]

@@ -78,9 +78,14 @@ class VocabularyMatch:
         """Matched tokens over the smaller vocabulary, 0..1."""
         return self.n / max(1, min(self.n_teacher, self.n_student))
 
+    @property
+    def enough(self) -> bool:
+        """Whether at least half of the smaller vocabulary is shared."""
+        return self.share >= MINIMUM_SHARE
+
     def require(self, purpose: str) -> VocabularyMatch:
         """Itself, or VocabularyMismatch where fewer than half of the smaller vocabulary is shared."""
-        if self.share < MINIMUM_SHARE:
+        if not self.enough:
             raise VocabularyMismatch(
                 f"Teacher and student share {self.n} of {self.n_teacher} and {self.n_student} tokens ({self.share:.0%}); "
                 f"{purpose} needs at least {MINIMUM_SHARE:.0%} of the smaller vocabulary. Choose models with related tokenizers."

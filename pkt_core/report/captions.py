@@ -30,7 +30,47 @@ ATTRIBUTION = (
 LATENT = (
     "Each prompt appears twice: a circle for the teacher, mapped into the student's space, and a diamond for the student. "
     "Trust the colour by shared neighbours, which is computed in the full space, over distances on the page. A held-out cosine "
-    "no higher than that of its control, or shared neighbours at chance, would refute that the map aligns anything."
+    "or R² no higher than that of its control, or shared neighbours at chance, would refute that the map aligns anything. "
+    "Draw around points, or click one, to pick prompts."
+)
+CHAIN = (
+    "The same prompts in each space, all panels on the same axes. Only who is near whom can be read, and of that only the share "
+    "printed above each panel; distances between groups, their sizes and empty space mean little in a UMAP. Partners are pulled "
+    "together with weight 0.01 where their neighbourhoods agree, so some likeness is drawn in: the null picture shows how much. "
+    "Shared neighbours at chance, or a null picture as orderly between panels as this one, would refute that the spaces "
+    "correspond. Draw around points, or click one, to pick prompts."
+)
+TURNOVER = (
+    "Turnover is the share of a prompt's 10 nearest neighbours (full spaces, cosine) that are others in the second space. What "
+    "ranks is turnover minus the median turnover of its neighbourhood, so a group that moves together stays at 0. q is the share "
+    "of false alarms if this row and all above it were flagged; neighbours are not lost independently, so take it as a guide. No "
+    "row beyond the noise of random pairings would mean that nobody stands out."
+)
+PICKED_TOKENS = (
+    "What each model would say next after the whole prompt, with probabilities over its own vocabulary. JS is the Jensen-Shannon "
+    "divergence over the tokens both have: 0 bits alike, 1 nothing in common."
+)
+PICKED_CELL = (
+    "The chosen pair of layers by the picked prompts alone. Prompts picked from a map were not drawn at random: compare with the "
+    "range of random choices of as many prompts, and call the group special only outside it."
+)
+MAPS = (
+    "Each map was fitted on half of the prompts (a training-free one only its scale) and scored on the other half, token by token; "
+    "whiskers are 95 % intervals over texts. The cross is the same map with its meaning removed: vocabulary permuted, or fitted "
+    "to shuffled pairs. A map no better than its cross would refute that anything is carried; a high cosine with a stitched loss "
+    "near `nothing passes` would show that what the student reads is not what the cosine sees."
+)
+STITCHING = (
+    "The student reads the text, but from the student layer on it goes on from the teacher's mapped state instead of its own. Each "
+    "cell is what that costs in bits per byte over the student alone; blue, below zero, would mean that the teacher's states "
+    "serve the student better than its own. Both panels share one scale: cells as costly as the control carry nothing. Even a "
+    "cheap stitch does not prove shared information: models of unrelated tasks can be stitched."
+)
+CHANGE = (
+    "Similarity with the teacher before and after the run, on prompts that were not trained on, and the difference with a paired "
+    "interval; framed cells moved at p < 0.05 corrected over the grid. Layers below the trained one (dotted) cannot move and show "
+    "what nothing looks like. On the right, how far the student's layers moved from what they were (the diagonal is 1 where "
+    "nothing changed). A student that moves from itself without nearing the teacher was changed, not taught."
 )
 TRAINING = (
     "Left, the terms of the loss as they were added; right, the mean cosine between the trained student layer and the mapped "

@@ -1,11 +1,13 @@
 """Every figure of the project in one place: pure functions from the JSON form of a result to a Plotly figure.
 
-They are written in `figures_similarity`, `figures_measures`, `figures_alignment`, `figures_latent` and
+They are written in `figures_similarity`, `figures_maps`, `figures_measures`, `figures_alignment`, `figures_chain`, `figures_latent` and
 `figures_transfer`; what they share is in `look`.
 """
 
 from pkt_core.report.figures_alignment import attribution_figure, recomposition_figure
+from pkt_core.report.figures_chain import chain_figure
 from pkt_core.report.figures_latent import latent_figure
+from pkt_core.report.figures_maps import change_figure, maps_figure, stitching_figure
 from pkt_core.report.figures_measures import outlier_figure, small_grids
 from pkt_core.report.figures_similarity import SQUARE_UP_TO, best_cell, noise_level, similarity_heatmap
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
@@ -15,12 +17,16 @@ __all__ = [
     "attribution_figure",
     "behaviour_figure",
     "best_cell",
+    "chain_figure",
+    "change_figure",
     "comparison_figure",
     "latent_figure",
+    "maps_figure",
     "noise_level",
     "outlier_figure",
     "recomposition_figure",
     "similarity_heatmap",
     "small_grids",
+    "stitching_figure",
     "training_figure",
 ]

@@ -136,3 +136,59 @@ def behaviour(results: Json) -> str:
     if before and after:
         said += f"; general text costs {number(before['value'])} bits per byte before, {number(after['value'])} after"
     return said + "."
+
+
+def chain(picture: Json) -> str:
+    """How many neighbours each step of a chain keeps in the full spaces, beside chance."""
+    names = [f"{one['name']}, layer {one['layer']}" for one in picture["slices"]]
+    steps, chance = picture["steps"], picture["overlap_chance"]
+    if picture["shuffled"]:
+        return (
+            f"Null picture: with partners dealt out at random the spaces share {percent(sum(steps) / len(steps))} of each "
+            f"prompt's nearest neighbours, which is chance ({percent(chance)}). Order that you still see belongs to each space alone."
+        )
+    if picture["kind"] == "run":
+        return (
+            f"The student shares {percent(steps[0])} of each prompt's nearest neighbours with the teacher before the transfer and "
+            f"{percent(picture['ends'])} after it (chance {percent(chance)}); it kept {percent(steps[1])} of its own."
+        )
+    least = min(range(len(steps)), key=steps.__getitem__)
+    if len(steps) == 1:
+        return f"{names[0].capitalize()} and {names[1]} share {percent(steps[0])} of each prompt's nearest neighbours (chance {percent(chance)})."
+    return (
+        f"Consecutive layers share {percent(min(steps))} to {percent(max(steps))} of each prompt's nearest neighbours (chance "
+        f"{percent(chance)}); the largest break is between {names[least]} and {names[least + 1]}."
+    )
+
+
+def turnover(found: Json) -> str:
+    """How much turns over in the mean, and who stands out from its neighbourhood."""
+    rows, noise = found["rows"], found["noise"]
+    beyond_noise = sum(row["relative"] > noise for row in rows)
+    sure = sum(row["q"] < 0.05 for row in rows)
+    said = (
+        f"From {found['first']} to {found['second']}, {percent(found['mean'])} of each prompt's {found['k']} nearest neighbours "
+        f"change in the mean (unrelated spaces: {percent(found['chance'])}). "
+    )
+    who = f"{sure} of {len(rows)} prompts" if sure else "No prompt"
+    return (
+        f"{said}{who} changed more than the prompts around {'it' if not sure else 'them'} beyond chance (q < 0.05). Random "
+        f"pairings reach {number(noise)} beyond the neighbourhood; {beyond_noise} prompts do, so the rest of the ranking is noise."
+    )
+
+
+def picked_cell(found: Json, label: str) -> str:
+    """One pair of layers by the picked prompts beside all, or by their neighbours where they are too few for a similarity."""
+    facts, n = found["facts"], found["n_picked"]
+    near = (
+        f"{n} picked prompts share {percent(facts['overlap_picked'])} of their nearest neighbours at this pair of layers, all "
+        f"{facts['n']} prompts {percent(facts['overlap'])} (chance {percent(facts['overlap_chance'])})."
+    )
+    if "picked" not in facts:
+        return f"{near} A similarity of their own needs {facts['enough']} prompts."
+    inside = facts["low"] <= facts["picked"] <= facts["high"]
+    return (
+        f"{label}: {number(facts['picked'], 3)} by the {n} picked prompts, {number(facts['all'], 3)} by all {facts['n']}. "
+        f"{'Inside' if inside else 'Outside'} what random choices of {n} prompts give ({number(facts['low'], 3)} to "
+        f"{number(facts['high'], 3)}). {near}"
+    )

@@ -106,6 +106,7 @@ def latent_table(latent: Json) -> pd.DataFrame:
     """One row per prompt: both places, labels, last token, shared neighbours."""
     teacher, student = (np.asarray(latent[key], float) for key in ("teacher_xy", "student_xy"))
     columns: dict[str, Any] = {
+        "prompt": latent["ids"],
         "text": latent["texts"],
         "last_token": latent["last_tokens"],
         "neighbour_overlap": latent["neighbour_overlap"],
@@ -118,6 +119,59 @@ def latent_table(latent: Json) -> pd.DataFrame:
         "student_y": student[:, 1],
     }
     return pd.DataFrame(columns)
+
+
+def chain_table(chain: Json) -> pd.DataFrame:
+    """One row per prompt and slice: place, labels, last token, neighbours shared with the slices beside it."""
+    parts = []
+    for one, xy, overlap in zip(chain["slices"], chain["xy"], chain["overlap"], strict=True):
+        places = np.asarray(xy, float)
+        columns = {"prompt": chain["ids"], "text": chain["texts"], "last_token": chain["last_tokens"]}
+        columns |= {f"label_{name}": values for name, values in chain["labels"].items()}
+        columns |= {"slice": one["name"], "layer": one["layer"], "x": places[:, 0], "y": places[:, 1]}
+        parts.append(pd.DataFrame({**columns, "neighbour_overlap": overlap}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def turnover_table(found: Json) -> pd.DataFrame:
+    """One row per prompt, ranked as found: turnover, how much more than its neighbourhood, q, labels, neighbours as texts."""
+    texts, labels = found["texts"], found["labels"]
+    return pd.DataFrame(
+        [
+            {
+                "prompt": row["id"],
+                "text": row["text"],
+                "beyond_neighbourhood": row["relative"],
+                "q": row["q"],
+                "turnover": row["turnover"],
+                "neighbours_before": " | ".join(texts[str(i)] for i in row["before"]),
+                "neighbours_after": " | ".join(texts[str(i)] for i in row["after"]),
+                **{name: values[str(row["id"])] for name, values in labels.items()},
+            }
+            for row in found["rows"]
+        ]
+    )
+
+
+def next_token_table(found: Json) -> pd.DataFrame:
+    """One row per picked prompt: last token, both models' most likely next tokens with probabilities, divergence in bits."""
+
+    def said(pairs: Sequence[Sequence[Any]]) -> str:
+        return "  ".join(f"{' '.join(repr(str(token))[1:-1].split()) or '␣'} {100 * p:.0f} %" for token, p in pairs)
+
+    return pd.DataFrame(
+        [
+            {
+                "prompt": row["id"],
+                "text": row["text"],
+                "last_token": row["last_token"],
+                "teacher_next": said(row["teacher"]),
+                "student_next": said(row["student"]),
+                "js_bits": row["js_bits"],
+            }
+            for row in found["rows"]
+        ]
+    )
 
 
 def steps_table(steps: Sequence[Json]) -> pd.DataFrame:

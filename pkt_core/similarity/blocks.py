@@ -9,16 +9,14 @@ Not covered: how blocks add up (grid.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pkt_core.similarity.cka import gram, u_centred
-
-ELEMENTS_AT_A_TIME = 2**25  # of permuted or reweighted triangles, float32: 128 MiB
+STRIP = 64  # rows of a Gram at a time
+PIECE = 2**13  # entries of a triangle at a time: what is made of them stays near the processor
 
 
 @dataclass
@@ -41,6 +39,30 @@ class BlockSums:
             mine += weight * getattr(other, name)
 
 
+def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
+    """The n (n - 1) / 2 entries above the diagonal of each layer's U-centred Gram, float64.
+
+    A layer at a time, so that its Gram stays near the processor. Products of centred activations are summed in float32: an
+    entry's error is 1e-7 of the two samples' lengths, which U-centring, in float64, does not enlarge.
+    """
+    n = side.shape[1]
+    rows, columns = torch.triu_indices(n, n, 1)
+    places = rows * n + columns
+    found = torch.empty(len(side), len(places), dtype=torch.float64)
+    for layer, x in enumerate(side):
+        x = x.float()
+        x = x - x.mean(0)
+        k = torch.zeros(n, n, dtype=torch.float64)
+        for start in range(0, n, STRIP):  # what lies below the diagonal is not computed
+            k[start : start + STRIP, start:] = x[start : start + STRIP] @ x[start:].T
+        k.triu_(1)
+        means = (k.sum(0) + k.sum(1)) / (n - 2)
+        k -= means[:, None]
+        k -= means - means.sum() / (n - 1)
+        torch.index_select(k.flatten(), 0, places, out=found[layer])
+    return found
+
+
 def block_sums(
     teacher: Float[Tensor, "L_T n d_T"],
     student: Float[Tensor, "L_S n d_S"],
@@ -50,38 +72,58 @@ def block_sums(
     """All HSICs of one block of samples; orders permute them, weights say how often each was drawn."""
     n = teacher.shape[1]
     scale = 2 / (n * (n - 3))
-    rows, columns = torch.triu_indices(n, n, 1)
-    # float64: a Gram of activations with outlier dimensions loses its small entries in float32.
-    k, other = (u_centred(gram(side.double())).flatten(1) for side in (teacher, student))
-    k_upper, other_upper = (side[:, rows * n + columns] for side in (k, other))
-    cross = k_upper @ other_upper.T * scale
-    of_teacher, of_student = (side.square().sum(1) * scale for side in (k_upper, other_upper))
-    few_are_teachers = len(k) <= len(other)  # the smaller stack is the one that is permuted and reweighted
-    few, few_upper = (k.float(), k_upper.float()) if few_are_teachers else (other.float(), other_upper.float())
-    many_upper = (other_upper if few_are_teachers else k_upper).float()
-
-    def permuted(part: Tensor) -> Tensor:
-        return few[:, part[:, rows] * n + part[:, columns]]
-
-    def reweighted(part: Tensor) -> Tensor:
-        return few_upper[:, None] * (part[:, rows] * part[:, columns])
-
-    def products(redraw: Callable[[Tensor], Tensor], draws: Tensor) -> Tensor:
-        found = [torch.zeros(0, len(few), len(many_upper))]
-        for part in draws.split(max(1, ELEMENTS_AT_A_TIME // few_upper.numel())):
-            redrawn = redraw(part)  # [few, draws, n (n - 1) / 2]
-            product = redrawn.flatten(0, 1) @ many_upper.T
-            found.append(product.unflatten(0, (len(few), len(part))).transpose(0, 1))
-        every = torch.cat(found) * scale
-        return every if few_are_teachers else every.transpose(1, 2)
-
-    drawn = weights[:, rows] * weights[:, columns]
+    k, other = upper_triangles(teacher), upper_triangles(student)
+    few_are_teachers = len(k) <= len(other)  # the smaller stack is the one that is permuted
+    null = permuted_products(*((k, other) if few_are_teachers else (other, k)), orders)
+    drawn = reweighted_products(k.float(), other.float(), weights)
     return BlockSums(
-        cross=cross,
-        of_teacher=of_teacher,
-        of_student=of_student,
-        null=products(permuted, orders),
-        drawn_cross=products(reweighted, weights),
-        drawn_teacher=drawn @ k_upper.float().square().T * scale,
-        drawn_student=drawn @ other_upper.float().square().T * scale,
+        cross=k @ other.T * scale,
+        of_teacher=k.square().sum(1) * scale,
+        of_student=other.square().sum(1) * scale,
+        null=(null if few_are_teachers else null.mT) * scale,
+        drawn_cross=drawn[0] * scale,
+        drawn_teacher=drawn[1] * scale,
+        drawn_student=drawn[2] * scale,
     )
+
+
+def permuted_products(
+    few: Float[Tensor, "F m"], many: Float[Tensor, "M m"], orders: Int[Tensor, "P n"]
+) -> Float[Tensor, "P F M"]:
+    """Inner products of all pairs of triangles with the samples of the few reordered. float32: a null's third decimal decides nothing."""
+    n = orders.shape[1]
+    rows, columns = torch.triu_indices(n, n, 1)
+    place = torch.zeros(n, n, dtype=torch.long)
+    place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
+    entries = (
+        few.float().T.contiguous()
+    )  # an entry's layers lie side by side in memory, so that one look-up serves them all
+    against = many.float()
+    found = torch.zeros(len(orders), len(many), len(few))
+    for p, order in enumerate(orders):
+        moved = place[order[rows], order[columns]]
+        for start in range(0, len(moved), PIECE):
+            piece = slice(start, start + PIECE)
+            found[p] += against[:, piece] @ entries.index_select(0, moved[piece])
+    return found.mT
+
+
+def reweighted_products(
+    teacher: Float[Tensor, "L_T m"], student: Float[Tensor, "L_S m"], weights: Float[Tensor, "D n"]
+) -> tuple[Float[Tensor, "D L_T L_S"], Float[Tensor, "D L_T"], Float[Tensor, "D L_S"]]:
+    """Inner products of all pairs and of each triangle with itself, each entry weighted by how often both its samples were drawn.
+
+    A few entries at a time, all pairs' products are one matrix that every draw multiplies.
+    """
+    draws, n = weights.shape
+    rows, columns = torch.triu_indices(n, n, 1)
+    cross = torch.zeros(draws, len(teacher) * len(student))
+    own = torch.zeros(draws, len(teacher)), torch.zeros(draws, len(student))
+    for start in range(0, len(rows) if draws else 0, PIECE):
+        piece = slice(start, start + PIECE)
+        a, b = teacher[:, piece], student[:, piece]
+        weight = weights[:, rows[piece]] * weights[:, columns[piece]]
+        cross += weight @ (a[:, None] * b).flatten(0, 1).T
+        for total, side in zip(own, (a, b), strict=True):
+            total += weight @ side.square().T
+    return cross.unflatten(1, (len(teacher), len(student))), *own

@@ -102,6 +102,11 @@ def ratio(cross: Tensor, of_teacher: Tensor, of_student: Tensor) -> Tensor:
     return torch.where(below > 0, cross / below, torch.nan)
 
 
+def finite(side: Tensor) -> bool:
+    """Whether all values are numbers; their sum is looked at first, because it needs no second table of the same size."""
+    return bool(torch.isfinite(side.sum(dtype=torch.float32))) or bool(torch.isfinite(side).all())
+
+
 class GridFitter:
     """Takes activations in pieces of any size; the pieces change nothing in the result."""
 
@@ -138,7 +143,7 @@ class GridFitter:
                 f"Got activations {tuple(teacher.shape)} and {tuple(student.shape)}; expected {self.shape[0]} and "
                 f"{self.shape[1]} layers of the same samples."
             )
-        if not (torch.isfinite(teacher).all() and torch.isfinite(student).all()):
+        if not (finite(teacher) and finite(student)):
             raise MeasureError("The activations hold values that are not numbers. Check the models' precision.")
         self.waiting.append((teacher, student))
         self.n_waiting += teacher.shape[1]
@@ -147,10 +152,7 @@ class GridFitter:
 
     def take(self, n: int) -> None:
         """Turn the first n waiting samples into one block of HSICs."""
-        sides = [torch.cat(parts, dim=1) for parts in zip(*self.waiting, strict=True)]
-        self.waiting = [(sides[0][:, n:], sides[1][:, n:])]
-        self.n_waiting -= n
-        first = [side[:, :n].float() for side in sides]
+        first = [side.float() for side in self.pop(n)]
         if not self.treatments:
             self.treatments = [learn(self.rule, side) for side in first]
         teacher, student = (treat(side) for treat, side in zip(self.treatments, first, strict=True))
@@ -163,6 +165,18 @@ class GridFitter:
         else:  # a running mean, each block weighing as many samples as it has
             self.sums.add(self.sums, -n / self.n)
             self.sums.add(found, n / self.n)
+
+    def pop(self, n: int) -> list[Tensor]:
+        """The first n waiting samples of both sides; nothing is copied that one piece holds."""
+        taken, left = [], n
+        while left:
+            piece = self.waiting.pop(0)
+            taken.append(tuple(side[:, :left] for side in piece))
+            if piece[0].shape[1] > left:
+                self.waiting.insert(0, (piece[0][:, left:], piece[1][:, left:]))
+            left -= taken[-1][0].shape[1]
+        self.n_waiting -= n
+        return [parts[0] if len(parts) == 1 else torch.cat(parts, dim=1) for parts in zip(*taken, strict=True)]
 
     def finish(self) -> SimilarityGrid:
         """The grid of all samples so far. Raises MeasureError where they do not make one block."""

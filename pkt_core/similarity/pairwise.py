@@ -106,8 +106,8 @@ def unwatched(label: str, done: float) -> None:
 
 def grid_of(
     name: str,
-    teacher_layers: Sequence[object],
-    student_layers: Sequence[object],
+    teacher_layers: Sequence[object] | Float[Tensor, "L_T n d_T"],
+    student_layers: Sequence[object] | Float[Tensor, "L_S n d_S"],
     reading: Reading | None = None,
     progress: Progress = unwatched,
 ) -> Float[Tensor, "L_T L_S"]:
@@ -116,7 +116,7 @@ def grid_of(
     NaN where a layer does not vary. Raises MeasureError for an unknown name, rows that do not pair or are too few, values that are
     not numbers, or a missing Reading.
     """
-    layers = prepare_layers(name, teacher_layers, student_layers, reading, progress)
+    layers = prepare_layers(name, list(teacher_layers), list(student_layers), reading, progress)
     if not layers.teachers or not layers.students:
         return torch.full(layers.shape, float("nan"), dtype=torch.float64)
 
@@ -129,8 +129,8 @@ def grid_of(
 
 def null_of(
     name: str,
-    teacher_layers: Sequence[object],
-    student_layers: Sequence[object],
+    teacher_layers: Sequence[object] | Float[Tensor, "L_T n d_T"],
+    student_layers: Sequence[object] | Float[Tensor, "L_S n d_S"],
     orders: Int[Tensor, "P n"],
     reading: Reading | None = None,
     progress: Progress = unwatched,
@@ -140,7 +140,7 @@ def null_of(
     All layers move together, so the distribution of the maximum pays for picking the best cell. Raises MeasureError as `grid_of`
     does, and for orders that are no permutations of the samples.
     """
-    layers = prepare_layers(name, teacher_layers, student_layers, reading, progress)
+    layers = prepare_layers(name, list(teacher_layers), list(student_layers), reading, progress)
     n = len(teacher_layers[0])  # type: ignore[arg-type]
     if orders.shape[1] != n or not bool((orders.sort(1).values == torch.arange(n)).all()):
         raise MeasureError(f"Got orders {tuple(orders.shape)}; expected rows that each hold 0..{n - 1} once.")

@@ -4,13 +4,16 @@ calls; here is only which modules it joins."""
 from pkt_core.stages.change import alignment_change, behaviour_change, three_models
 from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
+from pkt_core.stages.moved import grid_change
 from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, release, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
 from pkt_core.stages.teaching import Probe, chosen_layers, event, targets, taught, trainable_ref
+from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
 
 __all__ = [
+    "KINDS",
     "Probe",
     "Recipe",
     "alignment_change",
@@ -20,9 +23,11 @@ __all__ = [
     "block_sites",
     "chosen_layers",
     "event",
+    "grid_change",
     "head_of",
     "latent_map",
     "map_and_control",
+    "maps_side_by_side",
     "match",
     "measured_grid",
     "needs_models",
@@ -35,7 +40,9 @@ __all__ = [
     "reading",
     "recomposition",
     "release",
+    "require_kind",
     "require_measure",
+    "stitched_grid",
     "targets",
     "taught",
     "three_models",

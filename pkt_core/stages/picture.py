@@ -12,6 +12,7 @@ from pkt_core.activations.collect import collect
 from pkt_core.alignment.maps import (
     AlignmentMap,
     held_out_error,
+    logit_preserving_map,
     procrustes_map,
     ridge_map,
 )
@@ -21,9 +22,10 @@ from pkt_core.models.sites import Site
 from pkt_core.projection.maps import neighbour_overlap, project_together
 from pkt_core.prompts import PromptSet
 from pkt_core.results import LatentMap, rounded
-from pkt_core.stages.shared import alignment_map, match
+from pkt_core.stages.shared import alignment_map, head_of, match
 
 Progress = Callable[[str, float], None]
+SCALED = ("ridge", "procrustes")  # maps that are fitted to the student's lengths too, so that R2 means something
 RIDGE = 1e-2  # relative to the mean eigenvalue of the teacher's covariance
 
 
@@ -48,11 +50,14 @@ def latent_map(
     progress("Drawing the projection", 0.6)
     picture = project_together(used(x[half:]), y[half:], method=recipe["method"], seed=recipe["seed"])
     overlap = neighbour_overlap(x[half:], y[half:])
+    errors = [held_out_error(each, x[half:], y[half:]) for each in (fitted, control)]
+    scaled = recipe["map"] in SCALED
     n = len(shown)
     return LatentMap(
         method=recipe["method"],
         teacher_xy=rounded(picture.teacher_xy),
         student_xy=rounded(picture.student_xy),
+        ids=[texts.ids[i] for i in shown],
         texts=[texts.texts[i] for i in shown],
         labels={name: [values[i] for i in shown] for name, values in texts.labels.items()},
         last_tokens=[texts.texts[i].split()[-1] for i in shown],
@@ -64,8 +69,10 @@ def latent_map(
             "overlap_chance": 10 / (n - 1),
         },
         map=recipe["map"],
-        map_cosine=held_out_error(fitted, x[half:], y[half:]).cosine,
-        map_control=held_out_error(control, x[half:], y[half:]).cosine,
+        map_cosine=errors[0].cosine,
+        map_control=errors[1].cosine,
+        map_r2=errors[0].r2 if scaled else None,
+        map_r2_control=errors[1].r2 if scaled else None,
         teacher_layer=recipe["teacher_layer"],
         student_layer=recipe["student_layer"],
         shuffled=recipe["shuffled"],
@@ -77,6 +84,15 @@ def map_and_control(
     teacher: LoadedModel, student: LoadedModel, kind: str, x: Tensor, y: Tensor, seed: int
 ) -> tuple[AlignmentMap, AlignmentMap]:
     """A map and the same map with its meaning removed."""
+    if kind == "logit-preserving":
+        found = match(teacher, student).require("the logit-preserving map")
+        heads = head_of(teacher), head_of(student)
+        order = torch.randperm(found.n, generator=torch.Generator().manual_seed(seed))
+        true, permuted = (
+            logit_preserving_map(*heads, found.teacher_ids, ids)
+            for ids in (found.student_ids, found.student_ids[order])
+        )
+        return true, permuted
     if kind == "semantic":
         found = match(teacher, student).require("the semantic map")
         return tuple(alignment_map(k, teacher, student, found, seed) for k in ("semantic", "permuted"))  # type: ignore[return-value]
@@ -85,4 +101,4 @@ def map_and_control(
         return ridge_map(x, y, RIDGE), ridge_map(x, shuffled, RIDGE)
     if kind == "procrustes":
         return procrustes_map(x, y), procrustes_map(x, shuffled)
-    raise PlanError(f"Got the alignment map {kind!r}; expected semantic, ridge or procrustes.")
+    raise PlanError(f"Got the alignment map {kind!r}; expected semantic, logit-preserving, ridge or procrustes.")

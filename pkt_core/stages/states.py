@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pkt_core.activations.collect import pieces, stream, token_norms
 from pkt_core.activations.pooling import PER_PROMPT
+from pkt_core.activations.spans import Span
 from pkt_core.errors import PromptError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
@@ -35,19 +36,30 @@ def rows_each(recipe: Recipe) -> int:
     return PER_PROMPT if recipe.pooling == "tokens" else 1
 
 
-def read_both(
-    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: Recipe, progress: Progress
-) -> tuple[SimilarityGrid, States]:
-    """One pass over the texts; the grid of all samples, and the first samples' states `[layer, n, d_model]` of each."""
+def readable(
+    texts: PromptSet, recipe: Recipe, models: Sequence[LoadedModel]
+) -> tuple[list[str], list[list[Span]] | None]:
+    """The texts that the recipe's pooling can use, and with `tokens` pooling the pieces that all the models cut alike.
+
+    Raises PromptError where they are too few for a grid.
+    """
     read, spans = list(texts.texts), None
     if recipe.pooling == "tokens":  # some have too few pieces to look at; the recipe says how many
-        found = pieces(read, [teacher, student], skip_first=recipe.skip_first)
+        found = pieces(read, models, skip_first=recipe.skip_first)
         read, spans = [t for t, s in zip(read, found, strict=True) if s], [s for s in found if s]
     if len(read) * rows_each(recipe) < MINIMUM_SAMPLES:
         raise PromptError(
             f"{texts.name} gives {len(read) * rows_each(recipe)} samples with {recipe.pooling} pooling; a similarity grid "
             f"needs at least {MINIMUM_SAMPLES}. Add prompts or choose another set."
         )
+    return read, spans
+
+
+def read_both(
+    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: Recipe, progress: Progress
+) -> tuple[SimilarityGrid, States]:
+    """One pass over the texts; the grid of all samples, and the first samples' states `[layer, n, d_model]` of each."""
+    read, spans = readable(texts, recipe, [teacher, student])
     fitter = GridFitter(
         teacher.n_layers,
         student.n_layers,

@@ -1,0 +1,94 @@
+"""The picked prompts looked at closely: next tokens of both models, one pair of layers, what a run's student writes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import loaders, selection, state, widgets
+from pkt_core.report import captions, sentences, tables
+
+MOST = 200  # more picked prompts than these are not looked at one by one
+
+
+def asked(ids: list[int]) -> dict[str, Any]:
+    return {**selection.pair_request(), **selection.prompts_request(), "ids": ids[:MOST]}
+
+
+def answered(function: str, arguments: dict[str, Any], what: str) -> dict[str, Any] | None:
+    task = loaders.ask(function, arguments)
+    return widgets.result(task, what, lambda: loaders.ask(function, arguments, again=True))
+
+
+def tokens() -> None:
+    """What both models would say next after the picked prompts; what to do where none is picked."""
+    st.subheader("What would they say next?", anchor=False)
+    ids = state.picked()
+    if not ids:
+        st.caption("Pick prompts in the map or the table, and both models' next tokens for them appear here.")
+        return
+    found = answered("picked_tokens", asked(ids), "The next tokens")
+    if found is None:
+        return
+    st.dataframe(
+        tables.next_token_table(found),
+        hide_index=True,
+        column_config={
+            "prompt": st.column_config.NumberColumn("Prompt", width="small"),
+            "text": st.column_config.TextColumn("Text", width="medium"),
+            "last_token": "Last token",
+            "teacher_next": st.column_config.TextColumn("Teacher's next, top 3", width="medium"),
+            "student_next": st.column_config.TextColumn("Student's next, top 3", width="medium"),
+            "js_bits": st.column_config.ProgressColumn("JS (bits)", min_value=0, max_value=1, format="%.2f"),
+        },
+        alt="Next tokens of both models for the picked prompts",
+    )
+    st.caption(f"{len(found['rows'])} of {found['n_picked']} picked prompts. {captions.PICKED_TOKENS}")
+
+
+def cell(teacher: int, student: int, measure: str, label: str) -> None:
+    """The chosen cell of the heatmap by the picked prompts; nothing where none is picked."""
+    ids = state.picked()
+    if not ids:
+        return
+    st.subheader("The picked prompts at this pair of layers", anchor=False)
+    arguments = {**selection.comparison_request(), **asked(ids), "measure": measure}
+    arguments |= {"teacher_layer": teacher, "student_layer": student}
+    found = answered("picked_cell", arguments, "The picked prompts")
+    if found is None:
+        return
+    st.markdown(widgets.plain(sentences.picked_cell(found, label)))
+    table = pd.DataFrame(found["rows"])
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(300, 38 * (len(table) + 1)),
+        column_config={
+            "id": st.column_config.NumberColumn("Prompt", width="small"),
+            "text": st.column_config.TextColumn("Text", width="large"),
+            "overlap": st.column_config.ProgressColumn(
+                "Neighbours both layers share", min_value=0, max_value=1, format="%.1f"
+            ),
+        },
+        alt="Neighbour overlap of each picked prompt at the chosen pair of layers",
+    )
+    st.caption(captions.PICKED_CELL)
+
+
+def continuations(run: str) -> None:
+    """What teacher, student before and student after write after the picked prompts; nothing where none is picked."""
+    ids = state.picked()
+    if not ids:
+        return
+    st.subheader("What do they write after the picked prompts?", anchor=False)
+    found = answered("picked_continuations", {**asked(ids), "run": run}, "The continuations")
+    if found is None:
+        return
+    order = ["id", "text", "before", "after", "teacher"]
+    table = pd.DataFrame(found["rows"])[order]
+    table[order[1:]] = table[order[1:]].map(lambda text: " ".join(str(text).split()))
+    names = {"id": "Prompt", "text": "Text", "before": "Before", "after": "After", "teacher": "Teacher"}
+    st.dataframe(table.rename(columns=names), hide_index=True, alt="Continuations of the picked prompts")
+    st.caption(f"{len(table)} of {found['n_picked']} picked prompts, {found['facts']['decoding']}.")

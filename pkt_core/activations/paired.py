@@ -1,0 +1,100 @@
+"""The same places of a text in two models: for each token of the student, the teacher's state that has read as far.
+
+Tokens are matched by characters. A student token that ends at character e is given the last teacher token that ends at or
+before e: the teacher never looks ahead of the student, so a stitched prediction cannot be told its answer. With one
+tokenizer that is the same token. Position 0 is left out: it holds no text to speak of, and often a massive activation.
+
+Not covered: pooling over words (spans.py), which similarity uses and which may look ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.activations.collect import require_fit
+from pkt_core.activations.resume import Resume
+from pkt_core.activations.spans import Span
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.sites import Site
+
+ALONE = -1
+
+
+def partners(teacher: Sequence[Span], student: Sequence[Span]) -> list[int]:
+    """For each student token, the index of its teacher token; ALONE where none has read so little.
+
+    A character may take several tokens, each with the offsets of the whole character. Of those, a student's is taken to have
+    read the character only when the last has come, a teacher's as soon as the first has.
+    """
+    read, furthest = [], 0
+    for _, end in teacher:
+        furthest = max(furthest, end)
+        read.append(furthest)
+    found = []
+    for i, (start, end) in enumerate(student):
+        reached = start if i + 1 < len(student) and student[i + 1][0] < end else end
+        found.append(sum(r <= reached for r in read) - 1)
+    return found
+
+
+@dataclass(frozen=True)
+class PairedBatch:
+    """A few texts, read by both."""
+
+    teacher: Float[Tensor, "L_T prompt token d_T"]
+    """The teacher's block outputs at each student token's partner, float32 on the CPU; what stands at others means nothing."""
+    resume: Resume
+    """The student's own pass."""
+    ids: Int[Tensor, "prompt token"]
+    """The student's tokens."""
+    paired: Bool[Tensor, "prompt token"]
+    """Real tokens with a partner, position 0 left out."""
+    n_bytes: Int[Tensor, "prompt token"]
+    """UTF-8 bytes of text that each token adds."""
+
+    @property
+    def student(self) -> Float[Tensor, "L_S prompt token d_S"]:
+        """The student's block outputs, float32 on the CPU."""
+        return torch.stack(self.resume.outputs).float().cpu()
+
+
+def added_bytes(text: str, offsets: Sequence[Span]) -> list[int]:
+    """UTF-8 bytes of the text between the end of the token before and its own end, white space included."""
+    ends = [0]
+    for _, end in offsets:
+        ends.append(max(ends[-1], end))
+    return [len(text[a:b].encode()) for a, b in pairwise(ends)]
+
+
+@torch.no_grad()
+def paired_batches(
+    teacher: LoadedModel, student: LoadedModel, texts: Sequence[str], *, batch_size: int = 16
+) -> Iterator[PairedBatch]:
+    """Both models over the texts, a batch at a time. Raises PromptError for a text longer than either reads."""
+    sites = [Site("block_out", layer) for layer in range(teacher.n_layers)]
+    for start in range(0, len(texts), batch_size):
+        batch = list(texts[start : start + batch_size])
+        encoded = []
+        for side in (teacher, student):
+            require_fit(side, batch)
+            encoded.append(side.tokenizer(batch, return_offsets_mapping=True))
+        ids, masks = (
+            [pad(e["input_ids"], s.tokenizer.pad_token_id) for e, s in zip(encoded, (teacher, student), strict=True)],
+            [pad(e["attention_mask"], 0) for e in encoded],
+        )
+        partner = pad([partners(t, s) for t, s in zip(*(e["offset_mapping"] for e in encoded), strict=True)], ALONE)
+        paired = (partner != ALONE) & masks[1].bool()
+        paired[:, 0] = False
+        with Capture(teacher, sites) as seen:
+            forward_ids(teacher, ids[0], masks[0])
+            rows = torch.arange(len(batch))[:, None]
+            states = torch.stack([seen[site].float().cpu()[rows, partner.clamp_min(0)] for site in sites])
+        n_bytes = [added_bytes(text, o) for text, o in zip(batch, encoded[1]["offset_mapping"], strict=True)]
+        yield PairedBatch(states, Resume(student, ids[1], masks[1]), ids[1], paired, pad(n_bytes, 0))

@@ -1,0 +1,56 @@
+"""What two models say next after the same text, and how far apart they are over the tokens that both have.
+
+Not covered: whole texts token by token (behaviour.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pkt_core.activations.collect import require_fit
+from pkt_core.models.loading import LoadedModel
+
+NATS_TO_BITS = 1.4426950408889634
+
+
+@torch.no_grad()
+def next_logits(loaded: LoadedModel, texts: Sequence[str]) -> Float[Tensor, "text V"]:
+    """Logits of the token after each text, float32 on the CPU; one text at a time, so no padding.
+
+    Raises PromptError for a text longer than the model's context.
+    """
+    require_fit(loaded, texts)
+    rows = []
+    for text in texts:
+        ids = loaded.tokenizer(text, return_tensors="pt")["input_ids"].to(loaded.device)
+        rows.append(loaded.model(input_ids=ids).logits[0, -1].float().cpu())
+    return torch.stack(rows)
+
+
+def most_likely(loaded: LoadedModel, logits: Float[Tensor, "text V"], k: int) -> list[list[tuple[str, float]]]:
+    """Per text, the k most likely next tokens as text with their probabilities, 0..1, over the model's own vocabulary."""
+    found = logits.softmax(-1).topk(k)
+    return [
+        [(loaded.tokenizer.decode([i]), p) for i, p in zip(ids, values, strict=True)]
+        for ids, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+    ]
+
+
+def js_bits(
+    teacher: Float[Tensor, "text V_T"],
+    student: Float[Tensor, "text V_S"],
+    teacher_ids: Int[Tensor, m],
+    student_ids: Int[Tensor, m],
+) -> Float[Tensor, text]:
+    """Jensen-Shannon divergence of two next-token predictions over the shared tokens, in bits: 0 alike, 1 nothing in common.
+
+    The shared tokens are taken as all there are: probabilities sum to 1 over them (Lin 1991, eq. 4.1).
+    """
+    p, q = (logits[:, ids].double().log_softmax(-1) for logits, ids in ((teacher, teacher_ids), (student, student_ids)))
+    middle = torch.logaddexp(p, q) - torch.tensor(2.0, dtype=torch.float64).log()
+    nats = ((p.exp() * (p - middle)).sum(-1) + (q.exp() * (q - middle)).sum(-1)) / 2
+    return (nats * NATS_TO_BITS).clamp(0, 1).float()

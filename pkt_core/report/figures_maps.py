@@ -1,0 +1,242 @@
+"""Which alignment map carries a state best, what the student makes of it, and what a run moved in the grid.
+
+Every function takes the JSON form of a result. Layers are counted from 0; teacher layers run upwards, student layers
+rightwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pkt_core.report import look
+from pkt_core.report.figures_similarity import SQUARE_UP_TO, WRITTEN_UP_TO, outline, span
+
+Json = Mapping[str, Any]
+SCORES = {  # field of a MapScore -> axis title
+    "cosine": "Cosine (−1..1)",
+    "r2": "R² (up to 1)",
+    "round_trip": "R², there and back",
+    "bits_per_byte": "Stitched loss (bits/byte)",
+}
+MOVED = 0.05  # corrected p below which a cell is marked
+
+
+def maps_figure(found: Json) -> go.Figure:
+    """One row per kind of map: the map and its control on held-out texts, by four scores."""
+    figure = make_subplots(cols=4, shared_yaxes=True, horizontal_spacing=0.035)
+    kinds = list(found["maps"])[::-1]
+    for column, score in enumerate(SCORES, 1):
+        for role, name, colour, symbol in (
+            ("controls", "control: meaning removed", look.CONTROL, "x-thin-open"),
+            ("maps", "map", look.TEACHER, "circle"),
+        ):
+            values = [found[role][kind][score] for kind in kinds]
+            figure.add_trace(
+                go.Scatter(
+                    x=[v["value"] for v in values],
+                    y=kinds,
+                    name=name,
+                    legendgroup=role,
+                    showlegend=column == 1,
+                    mode="markers",
+                    marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2, "color": colour}},
+                    error_x={
+                        "type": "data",
+                        "symmetric": False,
+                        "array": [v["high"] - v["value"] for v in values],
+                        "arrayminus": [v["value"] - v["low"] for v in values],
+                        "color": colour,
+                        "thickness": 1.5,
+                        "width": 4,
+                    },
+                    customdata=[[v["low"], v["high"], v["n"]] for v in values],
+                    hovertemplate=f"%{{y}}, {name}<br>%{{x:.3f}}, 95 % %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}"
+                    "<br>over %{customdata[2]} held-out texts<extra></extra>",
+                ),
+                1,
+                column,
+            )
+    for column, value, words, dash in (
+        (1, 0.0, "", "solid"),
+        (2, 0.0, "", "solid"),
+        (3, 0.0, "", "solid"),
+        (3, found["bound"], "best possible", "dot"),
+        (4, found["own"]["value"], "student alone", "solid"),
+        (4, found["constant"]["value"], "nothing passes", "dot"),
+    ):
+        figure.add_vline(
+            x=value,
+            line={"color": look.CONTROL, "width": 1.5, "dash": dash},
+            annotation={"text": words, "font": {"size": 12}, "yanchor": "bottom"},
+            annotation_position="top",
+            row=1,  # type: ignore[arg-type]
+            col=column,  # type: ignore[arg-type]
+        )
+    look.finish(figure, height=130 + 54 * len(kinds))
+    for column, title in enumerate(SCORES.values(), 1):
+        figure.update_xaxes(title={"text": title}, zeroline=False, col=column)
+    figure.update_layout(legend={"y": 1.14}, margin={"t": 84, "l": 120})
+    figure.update_yaxes(range=[-0.6, len(kinds) - 0.4])
+    return figure.update_yaxes(title={"text": "Alignment map"}, col=1)
+
+
+def stitching_figure(grid: Json, chosen: tuple[int, int] | None = None) -> go.Figure:
+    """Bits per byte that stitching costs over the student alone, at every pair of layers, beside the control.
+
+    The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student layer.
+    """
+    own = float(grid["own"]["value"])
+    values, control = (np.asarray(grid[key], float) - own for key in ("values", "control"))
+    low = min(-0.05, float(np.floor(np.nanmin(values) * 10) / 10))
+    high = max(0.1, float(np.ceil(np.nanmax([np.nanmax(values), np.nanmax(control)]) * 10) / 10))
+    n_teacher, n_student = values.shape
+    figure = make_subplots(
+        cols=2,
+        shared_yaxes=True,
+        horizontal_spacing=0.05,
+        subplot_titles=["through the map", "control: meaning removed"],
+    )
+    for column, shown in enumerate((values, control), 1):
+        figure.add_trace(
+            go.Heatmap(
+                z=shown,
+                coloraxis="coloraxis",
+                xgap=2,
+                ygap=2,
+                hoverinfo="skip",
+                texttemplate="%{z:.2f}" if values.size <= WRITTEN_UP_TO else None,
+            ),
+            1,
+            column,
+        )
+        figure.add_trace(stitched_cells(grid), 1, column)
+    if chosen is not None:
+        outline(figure, *chosen, {"color": look.BEFORE, "width": 4}, "chosen")
+    look.finish(figure, height=min(760, max(380, 50 * n_teacher + 150)), x="Student layer (from 0)")
+    wide = n_student > SQUARE_UP_TO
+    figure.update_layout(
+        width=None if wide else min(1500, 220 * n_student + 320),
+        coloraxis={
+            "colorscale": [[1 - at, colour] for at, colour in look.around_zero(-high, -low)[::-1]],
+            "cmin": low,
+            "cmax": high,
+            "colorbar": {
+                "title": {"text": "Extra bits per byte over the student alone", "side": "right"},
+                "thickness": 16,
+            },
+        },
+        hoverdistance=-1,
+        hovermode="closest",
+        clickmode="event+select",
+        dragmode=False,
+        margin={"t": 72},
+        legend={"y": 1.08},
+    )
+    figure.update_xaxes(dtick=max(1, n_student // 12), showgrid=False, zeroline=False)
+    figure.update_yaxes(dtick=max(1, n_teacher // 12), showgrid=False, zeroline=False)
+    return figure.update_yaxes(title={"text": "Teacher layer (from 0)"}, col=1)
+
+
+def stitched_cells(grid: Json) -> go.Scatter:
+    """The transparent points that carry hover text and clicks."""
+    rows = []
+    for i, j in np.ndindex(np.asarray(grid["values"]).shape):
+        low, high = grid["low"][i][j], grid["high"][i][j]
+        values = [look.number(grid[key][i][j], 3) for key in ("values", "control", "round_trip")]
+        rows.append([i, j, *values, f"{look.number(low, 3)} to {look.number(high, 3)}"])
+    return go.Scatter(
+        x=[row[1] for row in rows],
+        y=[row[0] for row in rows],
+        customdata=rows,
+        name="cells",
+        mode="markers",
+        marker={"symbol": "square", "size": 18, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        showlegend=False,
+        hovertemplate="teacher layer %{customdata[0]} into student layer %{customdata[1]}<br>%{customdata[2]} bits per byte, "
+        "95 % %{customdata[5]}<br>control %{customdata[3]}, there and back R² %{customdata[4]}<extra></extra>",
+    )
+
+
+def change_figure(change: Json, trained: int | None = None) -> go.Figure:
+    """The grid before, after, and after minus before; then the student's layers after against its layers before."""
+    before, after, difference, own = (
+        np.asarray(change[key], float) for key in ("before", "after", "difference", "own")
+    )
+    moved = np.asarray(change["p_values"], float) < MOVED
+    low, high = span(change, np.concatenate([before, after, own]))
+    reach = max(0.02, float(np.nanmax(np.abs(difference))))
+    titles = ["teacher, before", "teacher, after", "after − before", "student after, against before"]
+    figure = make_subplots(cols=4, horizontal_spacing=0.075, subplot_titles=titles)
+    written = before.size <= WRITTEN_UP_TO
+    for column, values in enumerate((before, after, difference, own), 1):
+        text = [[look.number(v) for v in row] for row in values]
+        if column == 3:
+            text = [
+                [f"<b>{t}</b>" if m else t for t, m in zip(*both, strict=True)]
+                for both in zip(text, moved, strict=True)
+            ]
+        figure.add_trace(
+            go.Heatmap(
+                z=values,
+                coloraxis="coloraxis2" if column == 3 else "coloraxis",
+                text=text,
+                texttemplate="%{text}" if written else None,
+                textfont={"size": 12},
+                xgap=1,
+                ygap=1,
+                customdata=np.stack([np.asarray(change[key], float) for key in ("low", "high", "p_values")], -1)
+                if column == 3
+                else None,
+                hovertemplate="teacher layer %{y}, student layer %{x}<br>moved by %{z:.3f}, 95 % %{customdata[0]:.3f} to "
+                "%{customdata[1]:.3f}<br>p %{customdata[2]:.3f} (corrected over the grid)<extra></extra>"
+                if column == 3
+                else f"{titles[column - 1]}<br>row %{{y}}, student layer %{{x}}<br>%{{z:.3f}}<extra></extra>",
+            ),
+            1,
+            column,
+        )
+    for i, j in np.argwhere(moved):
+        figure.add_shape(
+            type="rect",
+            x0=j - 0.5,
+            x1=j + 0.5,
+            y0=i - 0.5,
+            y1=i + 0.5,
+            line={"color": look.ACCENT, "width": 2},
+            row=1,
+            col=3,
+        )  # type: ignore[arg-type]
+    look.finish(figure, height=min(620, max(360, 40 * len(before) + 170)), x="Student layer (from 0)")
+    bar = {"thickness": 12, "len": 0.4, "outlinewidth": 0}
+    figure.update_layout(
+        coloraxis={
+            "colorscale": look.around_zero(low, high) if low < 0 else look.SEQUENTIAL,
+            "cmin": low,
+            "cmax": high,
+            "reversescale": not change.get("larger_is_closer", True),
+            "colorbar": {**bar, "y": 0.78, "title": "similarity"},
+        },
+        coloraxis2={
+            "colorscale": look.around_zero(-reach, reach),
+            "cmin": -reach,
+            "cmax": reach,
+            "colorbar": {**bar, "y": 0.22, "title": "difference"},
+        },
+    )
+    if trained is not None:
+        for column in range(1, 5):
+            figure.add_vline(x=trained, line={"color": look.BEFORE, "width": 1, "dash": "dot"}, row=1, col=column)  # type: ignore[arg-type]
+    figure.update_xaxes(dtick=max(1, before.shape[1] // 6), showgrid=False, zeroline=False)
+    figure.update_yaxes(dtick=max(1, len(before) // 8), showgrid=False, zeroline=False)
+    figure.update_annotations(font_size=13)
+    figure.update_yaxes(title={"text": "Teacher layer (from 0)"}, col=1)
+    return figure.update_yaxes(
+        title={"text": "Student layer after (from 0)", "standoff": 4}, dtick=max(1, len(own) // 8), col=4
+    )
