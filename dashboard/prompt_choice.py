@@ -75,5 +75,5 @@ def found(chosen: str) -> None:
     facts = None if chosen == selection.DATASET else loaders.prompt_facts(name)
     if facts:
         labels = ", ".join(facts["labels"])
-        said = f"{facts['n']:,} prompts, {f'with {labels}' if labels else 'without labels'}."
+        said = f"{facts['n']:,} prompts; {f'labels: {labels}' if labels else 'no labels'}."
         st.caption(widgets.plain(said))

@@ -23,9 +23,10 @@ def draw(words: dict[str, Any]) -> None:
         st.caption(
             "They cut text differently: similarity works, by the characters that tokens cover; token by token transfer does not."
         )
-    table = pd.DataFrame(vocabularies.counts(words)).map("{:,}".format)
-    st.dataframe(table, alt="Tokens of both models: matched, without a partner, left out", height="content")
-    with st.expander("Tokens that are not matched"):
+    st.caption(widgets.plain(vocabularies.sentence(words)))
+    with st.expander("Which are matched, and which not"):
+        table = pd.DataFrame(vocabularies.counts(words)).map("{:,}".format)
+        st.dataframe(table, alt="Tokens of both models: matched, without a partner, left out", height="content")
         if same := vocabularies.same_names(words):
             names = ", ".join(same[:5]) + (" and others" if len(same) > 5 else "")
             st.caption(
@@ -35,5 +36,5 @@ def draw(words: dict[str, Any]) -> None:
                 )
             )
         for title, (n, some) in vocabularies.left_out(words).items():
-            st.caption(f"{title}: {n:,}" + (f", {len(some)} of them, evenly spread" if n > len(some) else ""))
+            st.caption(f"{title}: {n:,}" + (f", {len(some)} of them" if n > len(some) else ""))
             st.code(" ".join(repr(token) for token in some), language=None, wrap_lines=True)

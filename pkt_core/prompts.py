@@ -55,10 +55,12 @@ class PromptSet:
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def sample(self, n: int, seed: int) -> PromptSet:
-        """At most n prompts, drawn without replacement, the same for the same seed."""
-        if n >= len(self):
-            return self
-        chosen = random.Random(seed).sample(range(len(self)), n)
+        """At most n prompts in random order, drawn without replacement, the same for the same seed.
+
+        Also where all are taken the order is drawn: files are often sorted by a label, and halves of them that fit and test a
+        map, or mini-batches of a similarity, must not be.
+        """
+        chosen = random.Random(seed).sample(range(len(self)), min(n, len(self)))
         return PromptSet(
             self.name,
             tuple(self.texts[i] for i in chosen),

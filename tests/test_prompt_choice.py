@@ -30,9 +30,9 @@ def test_a_file_by_its_path_is_asked_for_by_its_content(answers, path):  # noqa:
     (first,) = set(asked(answers))
     assert first.startswith("kept:my-prompts-")
     assert load_prompts(first).labels["topic"][:2] == ("art", "sport")
-    assert "70 prompts, with topic" in words(app)
+    assert "70 prompts; labels: topic" in words(app).replace("\\", "")
     path.write_bytes(FILE + b"one more,art\n")
-    assert "71 prompts" in words(app.run())
+    assert "71 prompts" in words(app.run()).replace("\\", "")
     assert len(set(asked(answers))) == 2
 
 
@@ -46,8 +46,8 @@ def test_an_uploaded_file_is_kept_and_its_link_reopens_it(answers):  # noqa: F81
     assert asked(answers)[-1] == name
     answers.asked.clear()
     again = page("latent_map", prompts="file", file=name)
-    assert "70 prompts, with topic" in words(again)
-    assert set(asked(answers, "latent_map")) == {name}
+    assert "70 prompts; labels: topic" in words(again).replace("\\", "")
+    assert {arguments["prompts"] for _, arguments in answers.asked if "prompts" in arguments} == {name}
 
 
 def test_an_upload_that_cannot_be_read_is_one_sentence():
@@ -72,19 +72,25 @@ def test_a_missing_file_is_left_to_the_engine_to_refuse(answers):  # noqa: F811
     assert set(asked(answers)) == {"/no/where.csv"}
 
 
+@pytest.mark.parametrize("picture", ["chain of spaces", "joined by a map"])
 @pytest.mark.parametrize("name", bundled())
-def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name):  # noqa: F811
+def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, picture):  # noqa: F811
     labels = load_prompts(name).labels
-    shown = samples.latent(method="pca") | {"labels": {key: list(values[:40]) for key, values in labels.items()}}
-    real = type(answers).find
-    monkeypatch.setattr(
-        answers, "find", lambda f, a: {**shown, "method": a["method"]} if f == "latent_map" else real(answers, f, a)
-    )
-    for label in labels:
-        app = page("latent_map", prompts=name, colour=label)
-        assert not app.exception
-        assert app.selectbox(key="colour").options[2:] == list(labels)
-        assert app.selectbox(key="colour").value == label
+    real = answers.find
+
+    def find(function, arguments):
+        found = real(function, arguments)
+        if function in ("latent_map", "chain_map"):
+            found = found | {"labels": {key: list(values[:40]) for key, values in labels.items()}}
+        return found
+
+    monkeypatch.setattr(answers, "find", find)
+    label = list(labels)[-1]
+    app = page("latent_map", prompts=name, colour=label, picture=picture)
+    assert not app.exception
+    assert not any("instead" in one.value for one in app.info)
+    assert app.selectbox(key="colour").options[2:] == list(labels)
+    assert app.selectbox(key="colour").value == label
     assert f"{len(load_prompts(name)):,} prompts" in words(app)
 
 
