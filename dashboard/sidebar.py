@@ -10,6 +10,18 @@ import streamlit as st
 from dashboard import loaders, selection, state, widgets
 from dashboard.state import Param
 
+ADVANCED = (
+    Param.POOLING,
+    Param.PART,
+    Param.OUTLIERS,
+    Param.SKIP_FIRST,
+    Param.N_PROMPTS,
+    Param.SEED,
+    Param.DEVICE,
+    Param.DTYPE,
+    Param.FRESH,
+)
+
 
 def draw() -> None:
     """All shared controls."""
@@ -23,7 +35,7 @@ def draw() -> None:
             placeholder="none",
             help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
         )
-        with st.expander("Advanced"):
+        with widgets.advanced(*ADVANCED):
             advanced()
 
 

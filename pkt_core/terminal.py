@@ -58,6 +58,7 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
 
 def show_comparison(found: Any) -> None:
     """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
+    from pkt_core.report.sentences import outliers
     from pkt_core.similarity.measures import MEASURES
 
     grid = found.grid
@@ -78,8 +79,10 @@ def show_comparison(found: Any) -> None:
     Console().print(
         f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
         f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
-        f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}."
+        f"{'Attribution and pairing choose' if found.attribution else 'Without examples, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}."
     )
+    if warning := outliers(found.outliers, grid.recipe["outliers"], grid.recipe.get("skip_first", False)):
+        Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
 
 
 def show_results(run: Any, results: dict[str, Any]) -> None:

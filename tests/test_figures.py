@@ -187,6 +187,7 @@ def test_a_warning_only_where_something_owns_the_picture():
     assert sentences.outliers(calm, "none") is None
     loud = calm | {"teacher": samples.outliers(6, top=0.8, first=300.0)}
     assert "holds 80 % of its variance; position 0 of teacher layer 0 is 300 times" in sentences.outliers(loud, "none")
+    assert "position 0" not in sentences.outliers(loud, "none", True).split(". ")[0]  # it is left out already
     assert "80 %" not in sentences.outliers(loud, "drop_top")
     assert len(tables.outlier_table(loud)) == 9
     assert len(figures.outlier_figure(loud).data) == 6

@@ -16,7 +16,7 @@ OVERLAP, MODEL = "neighbour overlap", "model"
 
 
 def advanced() -> dict[str, Any]:
-    with st.expander("Advanced"):
+    with widgets.advanced(Param.MAP_KIND, Param.MAP_POINTS, Param.MAP_LINKS, Param.MAP_SHUFFLED):
         one, two, three = st.columns(3)
         with one:
             kind = widgets.choice(
