@@ -191,3 +191,9 @@ def test_a_warning_only_where_something_owns_the_picture():
     assert "80 %" not in sentences.outliers(loud, "drop_top")
     assert len(tables.outlier_table(loud)) == 9
     assert len(figures.outlier_figure(loud).data) == 6
+
+
+def test_without_attribution_the_pairing_has_the_whole_width():
+    alone = figures.attribution_figure(None, [0, 2, 5], 6).layout.xaxis.domain
+    beside = figures.attribution_figure(samples.attribution(), [0, 2, 5], 6).layout.xaxis2.domain
+    assert (alone[0], beside[0] > 0.5) == (0, True)

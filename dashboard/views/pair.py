@@ -94,6 +94,9 @@ def show() -> None:
         with facts:
             st.dataframe(facts_table(found), alt="Facts of both models")
             vocabulary(found)
+            recipe = found["grid"]["recipe"]
+            if warning := sentences.outliers(found["outliers"], recipe["outliers"], recipe["skip_first"]):
+                st.warning(widgets.plain(warning), icon=":material/priority_high:")
         if selection.pair_name() == selection.DEMO:
             recorded_run()
     loaders.engine().warm()
