@@ -86,12 +86,14 @@ def show_comparison(found: Any) -> None:
 
 
 def show_results(run: Any, results: dict[str, Any]) -> None:
+    from pkt_core.report.look import task_name
+
     if "changes" not in results:
         Console().print(f"Run {run.id}: {run.status().message}")
         return
     rows = [
         [
-            name,
+            task_name(name),
             c["n"],
             f"{c['prior']:.1%}",
             f"{c['before']:.1%}",

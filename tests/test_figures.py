@@ -197,3 +197,11 @@ def test_without_attribution_the_pairing_has_the_whole_width():
     alone = figures.attribution_figure(None, [0, 2, 5], 6).layout.xaxis.domain
     beside = figures.attribution_figure(samples.attribution(), [0, 2, 5], 6).layout.xaxis2.domain
     assert (alone[0], beside[0] > 0.5) == (0, True)
+
+
+def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
+    long = "/home/somebody/a/long/way/down/to/the/capitals.jsonl"
+    assert [look.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "demo/unknown-seen"]
+    results = samples.results()
+    results["changes"] = {long: {**next(iter(results["changes"].values())), "difference": 0.5, "p_value": 0.001}}
+    assert "gained on capitals.jsonl" in sentences.behaviour(results)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pkt_core.report.figures_similarity import best_cell, closer_up, noise_level
-from pkt_core.report.look import number, p_value, percent
+from pkt_core.report.look import number, p_value, percent, task_name
 
 Json = Mapping[str, Any]
 
@@ -129,7 +129,7 @@ def behaviour(results: Json) -> str:
         )
         if sure:
             parts.append(
-                f"{word} on {task} ({percent(change['before'])} to {percent(change['after'])}, p {p_value(change['p_value'])})"
+                f"{word} on {task_name(task)} ({percent(change['before'])} to {percent(change['after'])}, p {p_value(change['p_value'])})"
             )
     said = "The student " + " and ".join(parts) if parts else "No task changed beyond chance"
     before, after = (results["behaviour"][who].get("bits_per_byte") for who in ("before", "after"))
