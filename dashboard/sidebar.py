@@ -10,6 +10,18 @@ import streamlit as st
 from dashboard import loaders, prompt_choice, selection, state, widgets
 from dashboard.state import Param
 
+ADVANCED = (
+    Param.POOLING,
+    Param.PART,
+    Param.OUTLIERS,
+    Param.SKIP_FIRST,
+    Param.N_PROMPTS,
+    Param.SEED,
+    Param.DEVICE,
+    Param.DTYPE,
+    Param.FRESH,
+)
+
 
 def draw() -> None:
     """All shared controls."""
@@ -28,7 +40,7 @@ def draw() -> None:
             st.button(
                 f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick"
             )
-        with st.expander("Advanced"):
+        with widgets.advanced(*ADVANCED):
             advanced()
 
 

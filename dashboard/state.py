@@ -69,6 +69,7 @@ class Param(StrEnum):
 
 
 SEEN = "link_seen"
+NAMED = "link_named"
 TOLD = "sentence_for_the_page"
 
 
@@ -76,6 +77,12 @@ def remember_link() -> None:
     """Keep what the link said when the session began, before Streamlit drops values that no control accepts."""
     if SEEN not in st.session_state:
         st.session_state[SEEN] = st.query_params.to_dict()
+        st.session_state[NAMED] = frozenset(st.query_params)
+
+
+def named(*params: Param) -> bool:
+    """Whether the link named any of these when the session began: what it sets must then be in sight."""
+    return not st.session_state.get(NAMED, frozenset()).isdisjoint(param.value for param in params)
 
 
 def rejected(param: Param, accepted: Any) -> str | None:

@@ -109,6 +109,11 @@ def toggle(label: str, param: Param, *, default: bool = False, help: str | None 
     return bool(picked)
 
 
+def advanced(*params: Param) -> Any:
+    """Where the knobs are that most views do without; open where the link turned one of them."""
+    return st.expander("Advanced", expanded=state.named(*params))
+
+
 def line(
     label: str, param: Param, *, placeholder: str = "", help: str | None = None, max_chars: int | None = 300
 ) -> str:

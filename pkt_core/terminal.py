@@ -61,6 +61,7 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
 def show_comparison(found: Any) -> None:
     """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
     from pkt_core.report import vocabularies
+    from pkt_core.report.sentences import outliers
     from pkt_core.similarity.measures import MEASURES
 
     grid, words = found.grid, asdict(found.vocabulary)
@@ -81,22 +82,26 @@ def show_comparison(found: Any) -> None:
     Console().print(
         f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
         f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
-        f"Attribution and pairing choose teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
+        f"{'Attribution and pairing choose' if found.attribution else 'Without examples, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
         f"{vocabularies.sentence(words)}"
     )
     for title, (n, some) in vocabularies.left_out(words).items():
         examples = " ".join(repr(token) for token in some[:EXAMPLES])
         line = f"{title} {n:,}: {examples}{' ...' if n > EXAMPLES else ''}"
         Console().print(line, markup=False, highlight=False)
+    if warning := outliers(found.outliers, grid.recipe["outliers"], grid.recipe.get("skip_first", False)):
+        Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
 
 
 def show_results(run: Any, results: dict[str, Any]) -> None:
+    from pkt_core.report.look import task_name
+
     if "changes" not in results:
         Console().print(f"Run {run.id}: {run.status().message}")
         return
     rows = [
         [
-            name,
+            task_name(name),
             c["n"],
             f"{c['prior']:.1%}",
             f"{c['before']:.1%}",

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import fakes
 import pytest
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from test_cli import models, run, work  # noqa: F401 - models is a fixture
 from transformers import BertModel
 
@@ -148,3 +149,17 @@ def test_a_run_whose_files_say_nothing_is_told(capsys, models, file, sentence): 
     (summary.folder / file).write_text("{}")
     status, _, err = run(capsys, "evaluate", summary.id)
     assert (status, sentence in err, err.count("\n")) == (1, True, 1)
+
+
+def test_a_dimension_that_owns_the_grid_is_named_in_the_terminal_too(capsys, models, tmp_path):  # noqa: F811
+    fakes.folder(tmp_path / "owned", layers=4, width=48)
+    weights = load_file(tmp_path / "owned" / "model.safetensors")
+    weights["model.embed_tokens.weight"][:, 7] *= 300
+    save_file(weights, tmp_path / "owned" / "model.safetensors", metadata={"format": "pt"})
+    words = ["--student", models / "student", "--prompts", models / "prompts.txt", "--permutations", "20"]
+    _, plain, _ = run(capsys, "compare", "--teacher", models / "teacher", *words)
+    _, owned, _ = run(capsys, "compare", "--teacher", tmp_path / "owned", *words)
+    assert "one dimension of teacher layer" not in " ".join(plain.split())
+    assert "One dimension of teacher layer" in " ".join(owned.split())
+    assert "--skip-first" in owned
+    assert "Without examples, pairing by depth chooses" in " ".join(plain.split())

@@ -140,7 +140,8 @@ def test_an_unknown_measure_in_a_link_gives_the_default_and_a_notice():
 def test_a_dimension_that_owns_the_picture_is_named(answers, monkeypatch):
     loud = samples.comparison(outliers={"teacher": samples.outliers(6, top=0.8), "student": samples.outliers(3)})
     monkeypatch.setattr(answers, "find", lambda *_: loud)
-    assert any("80 % of its variance" in one.value.replace("\\", "") for one in page("alignment").warning)
+    for name in ("pair", "alignment"):
+        assert any("80 % of its variance" in one.value.replace("\\", "") for one in page(name).warning)
 
 
 def test_an_error_of_the_user_is_one_sentence_and_a_fault_is_called_one(answers):

@@ -37,3 +37,14 @@ def test_a_run_whose_file_says_nothing_is_no_fault(name, file):
     (made.folder / file).write_text("{}")
     app = page(name, run="one")
     assert not app.exception
+
+
+def test_what_a_link_sets_under_advanced_is_in_sight():
+    def opened(app):
+        return [box.proto.expanded for box in app.expander if box.label == "Advanced"]
+
+    assert opened(page("transfer")) == [False, False]
+    assert sorted(opened(page("transfer", lr="0.003"))) == [False, True]
+    assert sorted(opened(page("transfer", pooling="last", lr="0.003"))) == [True, True]
+    assert True in opened(page("latent_map", map="ridge"))
+    assert True not in opened(page("latent_map", view="umap"))

@@ -194,6 +194,7 @@ def test_a_warning_only_where_something_owns_the_picture():
     assert sentences.outliers(calm, "none") is None
     loud = calm | {"teacher": samples.outliers(6, top=0.8, first=300.0)}
     assert "holds 80 % of its variance; position 0 of teacher layer 0 is 300 times" in sentences.outliers(loud, "none")
+    assert "position 0" not in sentences.outliers(loud, "none", True).split(". ")[0]  # it is left out already
     assert "80 %" not in sentences.outliers(loud, "drop_top")
     assert len(tables.outlier_table(loud)) == 9
     assert len(figures.outlier_figure(loud).data) == 6
@@ -296,3 +297,17 @@ def test_sentences_and_tables_of_chains():
     assert table["neighbours_before"][0] == "text 100 | text 101 | text 102"
     assert table["prompt"].tolist() == list(range(100, 140))
     assert tables.next_token_table(samples.picked_tokens())["teacher_next"][0].startswith("a|b 90 %  \\n 5 %")
+
+
+def test_without_attribution_the_pairing_has_the_whole_width():
+    alone = figures.attribution_figure(None, [0, 2, 5], 6).layout.xaxis.domain
+    beside = figures.attribution_figure(samples.attribution(), [0, 2, 5], 6).layout.xaxis2.domain
+    assert (alone[0], beside[0] > 0.5) == (0, True)
+
+
+def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
+    long = "/home/somebody/a/long/way/down/to/the/capitals.jsonl"
+    assert [look.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "demo/unknown-seen"]
+    results = samples.results()
+    results["changes"] = {long: {**next(iter(results["changes"].values())), "difference": 0.5, "p_value": 0.001}}
+    assert "gained on capitals.jsonl" in sentences.behaviour(results)

@@ -176,3 +176,24 @@ def test_a_loss_that_explodes_is_reported(pair):
         pair[1].layout.head.weight.fill_(float("nan"))
     with pytest.raises(PlanError, match=r"no longer a number at step 1\. Lower the learning rate"):
         run(pair, plan_for(pair, method="sft"))
+
+
+def test_looking_at_recall_never_costs_more_than_the_training_it_shows(tmp_path, monkeypatch):
+    """On a large model, asking 64 items of each task at every other step would take most of the time."""
+    asked, student = [], fakes.loaded(tmp_path)
+    monkeypatch.setattr(stages.teaching, "answered_right", lambda _model, task: asked.append(len(task)) or [True])
+    models = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student")}
+    tasks = ("demo/unknown-seen", "demo/known-seen")
+
+    def times(steps, batch_size):
+        asked.clear()
+        plan = TransferPlan(**models, data=tasks[0], tasks=tasks, steps=steps, batch_size=batch_size)
+        probe = stages.Probe(plan, student)
+        shown = [step for step in range(1, steps + 1) if probe(step)]
+        assert shown[-1] == steps
+        assert len(shown) == 1 or sum(asked) <= 0.75 * steps * batch_size + 128
+        return len(shown)
+
+    assert times(30, 8) == 1
+    assert times(60, 16) == 5
+    assert times(300, 32) == 12

@@ -98,7 +98,9 @@ def show() -> None:
                 teacher, student = selection.layers(found)
                 st.markdown(widgets.plain(sentences.cell(grid, teacher, student)))
                 st.caption(widgets.plain(how_measured(grid, record)))
-                if warning := sentences.outliers(found["outliers"], grid["recipe"]["outliers"]):
+                if warning := sentences.outliers(
+                    found["outliers"], grid["recipe"]["outliers"], grid["recipe"].get("skip_first", False)
+                ):
                     st.warning(widgets.plain(warning), icon=":material/priority_high:")
             with picture:
                 widgets.figure(

@@ -23,7 +23,7 @@ def changes_shown(changes: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Task": task,
+                "Task": look.task_name(task),
                 "Prior": look.percent(c.get("prior"), 1),
                 "Before": look.percent(c["before"], 1),
                 "After": look.percent(c["after"], 1),

@@ -80,6 +80,9 @@ def show() -> None:
             st.dataframe(facts_table(found), alt="Facts of both models")
             vocabulary_part.draw(found["vocabulary"])
             memory()
+            recipe = found["grid"]["recipe"]
+            if warning := sentences.outliers(found["outliers"], recipe["outliers"], recipe["skip_first"]):
+                st.warning(widgets.plain(warning), icon=":material/priority_high:")
         if selection.pair_name() == selection.DEMO:
             recorded_run()
     loaders.engine().warm()

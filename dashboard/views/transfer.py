@@ -22,6 +22,17 @@ CONTROLS: dict[str, dict[str, Any]] = {
     "layer term only": {"output_weight": 0.0},
     "output term only": {"layer_weight": 0.0},
 }
+ADVANCED = (
+    Param.ADAPTER,
+    Param.SCOPE,
+    Param.BATCH,
+    Param.RATE,
+    Param.PLAN_PART,
+    Param.POSITIONS,
+    Param.EXAMPLES,
+    Param.N_EXAMPLES,
+    Param.PLAN_SEED,
+)
 RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 RATE_NAMES = tuple(f"{rate:g}" for rate in RATES)
 
@@ -50,7 +61,7 @@ def form() -> dict[str, Any]:
 
 
 def advanced() -> dict[str, Any]:
-    with st.expander("Advanced"):
+    with widgets.advanced(*ADVANCED):
         one, two, three, four = st.columns(4)
         with one:
             adapter = widgets.choice(

@@ -75,7 +75,10 @@ def attribution_figure(
     attribution: Json | None, pairing: Sequence[int], n_teacher: int, chosen: tuple[int, int] | None = None
 ) -> go.Figure:
     """Attribution of each teacher layer as bars, and beside them the two stacks of layers joined by the pairing."""
-    figure = make_subplots(cols=2, shared_yaxes=True, column_widths=[0.62, 0.38], horizontal_spacing=0.03)
+    stacks = 1 if attribution is None else 2  # without attribution the pairing has the page to itself
+    figure = make_subplots(
+        cols=stacks, shared_yaxes=True, column_widths=[0.62, 0.38][-stacks:], horizontal_spacing=0.03
+    )
     layers, n_student = list(range(n_teacher)), len(pairing)
     if attribution is not None:
         scores = np.asarray(attribution["scores"], float)
@@ -109,13 +112,15 @@ def attribution_figure(
                 x=[0, 1], y=[teacher, heights[student]], mode="lines", line=line, hoverinfo="skip", showlegend=False
             ),
             row=1,
-            col=2,
+            col=stacks,
         )
     if chosen is not None and pairing[chosen[1]] != chosen[0]:  # picked by hand, off the rule
         line = {"color": look.BEFORE, "width": 4, "dash": "dash"}
         ends = [chosen[0], heights[chosen[1]]]
         figure.add_trace(
-            go.Scatter(x=[0, 1], y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False), row=1, col=2
+            go.Scatter(x=[0, 1], y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False),
+            row=1,
+            col=stacks,
         )
     for x, ys, colour, side in ((0, layers, look.TEACHER, "teacher"), (1, heights, look.AFTER, "student")):
         names = [str(i) for i in range(len(ys))]
@@ -132,7 +137,7 @@ def attribution_figure(
                 hovertemplate=f"{side} layer %{{customdata}}<extra></extra>",
             ),
             row=1,
-            col=2,
+            col=stacks,
         )
     look.finish(figure, height=min(760, max(340, 30 * n_teacher + 160)))
     figure.update_yaxes(
@@ -142,8 +147,9 @@ def attribution_figure(
         zeroline=False,
         col=1,
     )
-    figure.update_yaxes(showgrid=False, zeroline=False, col=2)
-    figure.update_xaxes(title={"text": "Attribution (nats, mean |Σ gradient × activation|)"}, col=1)
+    figure.update_yaxes(showgrid=False, zeroline=False, col=stacks)
+    if attribution is not None:
+        figure.update_xaxes(title={"text": "Attribution (nats, mean |Σ gradient × activation|)"}, col=1)
     return figure.update_xaxes(
         title={"text": "Pairing"},
         range=[-0.25, 1.25],
@@ -151,5 +157,5 @@ def attribution_figure(
         ticktext=["teacher", "student"],
         showgrid=False,
         zeroline=False,
-        col=2,
+        col=stacks,
     )

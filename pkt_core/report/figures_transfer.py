@@ -94,7 +94,7 @@ def add_recall(figure: go.Figure, steps: Sequence[Json]) -> None:
                 x=[step["step"] for step in at],
                 y=[rate(step["recall"][task]) for step in at],
                 mode="lines+markers",
-                name=f"share right, {look.text(task, 40)}",
+                name=f"share right, {look.text(look.task_name(task), 40)}",
                 line={"color": look.CATEGORIES[(i + 4) % 9], "width": 2},
             ),
             row=1,
@@ -137,7 +137,7 @@ def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
                     "thickness": 2,
                 },
                 customdata=[
-                    [look.text(t, 60), one["correct"], one["n"], 100 * one["low"], 100 * one["high"]]
+                    [look.text(look.task_name(t), 60), one["correct"], one["n"], 100 * one["low"], 100 * one["high"]]
                     for t, one in zip(tasks, found, strict=True)
                 ],
                 hovertemplate=f"%{{customdata[0]}}<br>{label}: %{{x:.1f}} % (%{{customdata[1]}} of %{{customdata[2]}})"
@@ -161,7 +161,7 @@ def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
     figure.update_xaxes(range=[-2, 102], ticksuffix=" %", showgrid=True)
     return figure.update_yaxes(
         tickvals=list(range(len(tasks))),
-        ticktext=[look.text(t, 40) for t in tasks],
+        ticktext=[look.text(look.task_name(t), 40) for t in tasks],
         autorange="reversed",
         zeroline=False,
         showgrid=False,
@@ -204,7 +204,7 @@ def comparison_figure(runs: Mapping[str, Json]) -> go.Figure:
     )
     return figure.update_yaxes(
         tickvals=list(range(len(tasks))),
-        ticktext=[look.text(t, 40) for t in tasks],
+        ticktext=[look.text(look.task_name(t), 40) for t in tasks],
         autorange="reversed",
         zeroline=False,
         showgrid=False,

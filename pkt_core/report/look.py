@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,11 @@ def text(value: object, limit: int = 160) -> str:
     shown = " ".join(str(value).split())
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
     return html.escape(shown)
+
+
+def task_name(task: str) -> str:
+    """A task as people know it: a file without its folders, which a figure would show the wrong end of."""
+    return PurePath(task).name if PurePath(task).suffix else task
 
 
 def number(value: float | None, digits: int = 2) -> str:

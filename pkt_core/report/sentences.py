@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pkt_core.report.figures_similarity import best_cell, closer_up, noise_level
-from pkt_core.report.look import number, p_value, percent
+from pkt_core.report.look import number, p_value, percent, task_name
 
 Json = Mapping[str, Any]
 
@@ -86,7 +86,7 @@ MUCH = 0.3  # of a layer's variance in one dimension
 MASSIVE = 20.0  # times as long as other positions
 
 
-def outliers(facts: Json, rule: str) -> str | None:
+def outliers(facts: Json, rule: str, skip_first: bool = False) -> str | None:
     """A warning where one dimension or the first position is large enough to own a similarity; None where not."""
     said = []
     for side in ("teacher", "student"):
@@ -95,14 +95,14 @@ def outliers(facts: Json, rule: str) -> str | None:
             said.append(
                 f"one dimension of {side} layer {share.index(max(share))} holds {percent(max(share))} of its variance"
             )
-        if first and max(first) > MASSIVE:
+        if first and max(first) > MASSIVE and not skip_first:
             said.append(
                 f"position 0 of {side} layer {first.index(max(first))} is {number(max(first), 0)} times as long as others"
             )
     if not said:
         return None
     joined = "; ".join(said)
-    return f"{joined[0].upper()}{joined[1:]}. Try another outlier rule or skip position 0 (sidebar, advanced) before believing the grid."
+    return f"{joined[0].upper()}{joined[1:]}. Try another outlier rule, or skip position 0, before believing the grid."
 
 
 def latent(picture: Json) -> str:
@@ -129,7 +129,7 @@ def behaviour(results: Json) -> str:
         )
         if sure:
             parts.append(
-                f"{word} on {task} ({percent(change['before'])} to {percent(change['after'])}, p {p_value(change['p_value'])})"
+                f"{word} on {task_name(task)} ({percent(change['before'])} to {percent(change['after'])}, p {p_value(change['p_value'])})"
             )
     said = "The student " + " and ".join(parts) if parts else "No task changed beyond chance"
     before, after = (results["behaviour"][who].get("bits_per_byte") for who in ("before", "after"))

@@ -17,8 +17,9 @@ from pkt_core.transfer.targets import Targets, row_starts, teacher_targets
 from pkt_core.transfer.train import StepReport
 
 Progress = Callable[[str, float], None]
-PROBES = 12  # times recall is looked at during training
+PROBES = 12  # times recall is looked at during training, at most
 PROBED_ITEMS = 64
+PROBED_SHARE = 0.75  # items asked per example trained on, at most; asking costs a third of a step: no backward pass
 
 
 def chosen_layers(
@@ -69,8 +70,11 @@ class Probe:
     """Recall on a few items of each task, now and then during training, so that the screen shows more than the loss."""
 
     def __init__(self, plan: TransferPlan, student: LoadedModel):
-        self.student, self.every, self.last = student, max(1, plan.steps // PROBES), plan.steps
+        self.student, self.last = student, plan.steps
         self.tasks = {name: load_examples(name).sample(PROBED_ITEMS, plan.seed) for name in plan.tasks}
+        items = sum(len(task) for task in self.tasks.values())
+        bearable = int(PROBED_SHARE * plan.steps * plan.batch_size / max(1, items))
+        self.every = max(1, plan.steps // max(1, min(PROBES, bearable)))
 
     def __call__(self, step: int) -> dict[str, Any]:
         if step % self.every and step != self.last:
