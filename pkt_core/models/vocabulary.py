@@ -65,20 +65,35 @@ def byte_level_alphabet() -> dict[str, int]:
     return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(rest)}
 
 
-def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
-    """Every ordinary token with a row in the head, as the bytes it stands for, to its id."""
+def token_bytes(tokenizer: Any, n_rows: int) -> dict[int, bytes]:
+    """Every ordinary token with a row in the head, by id in order, to the bytes it stands for."""
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     byte_level = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
     alphabet = byte_level_alphabet()
-    texts: dict[bytes, int] = {}
+    found: dict[int, bytes] = {}
     for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
         if index in special or index >= n_rows:
             continue
         if byte_level and all(c in alphabet for c in token):
-            texts.setdefault(bytes(alphabet[c] for c in token), index)
+            found[index] = bytes(alphabet[c] for c in token)
         else:  # SentencePiece marks a space with a low line of its own
-            texts.setdefault(token.replace("▁", " ").encode(), index)
+            found[index] = token.replace("▁", " ").encode()
+    return found
+
+
+def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
+    """The same the other way round; of tokens for the same bytes the first."""
+    texts: dict[bytes, int] = {}
+    for index, text in token_bytes(tokenizer, n_rows).items():
+        texts.setdefault(text, index)
     return texts
+
+
+def token_names(tokenizer: Any, n_rows: int) -> dict[int, str]:
+    """Every token that can be named on a screen, special ones by their own name; rows that only pad the head have none."""
+    names = {index: text.decode(errors="replace") for index, text in token_bytes(tokenizer, n_rows).items()}
+    special = {index: str(token) for index, token in tokenizer.added_tokens_decoder.items() if index < n_rows}
+    return names | special
 
 
 def match_vocabularies(teacher: Any, student: Any, teacher_rows: int, student_rows: int) -> VocabularyMatch:
