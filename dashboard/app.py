@@ -23,6 +23,7 @@ page = st.navigation(
                 icon=":material/scatter_plot:",
                 help="What does it look like?",
             ),
+            st.Page("views/inspector.py", title="Inspector", icon=":material/search:", help="What does a state mean?"),
         ],
         "Do": [
             st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),

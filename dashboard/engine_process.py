@@ -5,6 +5,7 @@ It ends when its input does, so it never outlives the dashboard.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -27,10 +28,18 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
     return found.held(device, dtype)
 
 
+@functools.cache
+def pool() -> Any:
+    """Models that stay loaded between two inspections; every other computation gets their memory first."""
+    from pkt_core.models.pool import Pool
+
+    return Pool()
+
+
 def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
     """Carry out one request. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
-    from pkt_core import looking, pipeline
+    from pkt_core import inspecting, looking, pipeline
     from pkt_core.prompts import pasted
 
     if (lines := arguments.pop("lines", None)) is not None:
@@ -39,7 +48,11 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
         "compare": pipeline.compare,
         "latent_map": pipeline.latent_map,
         "similarity": looking.similarity,
+        "inspect_token": functools.partial(inspecting.inspect_token, pool=pool()),
+        "basis_options": functools.partial(inspecting.basis_options, pool=pool()),
     }
+    if not isinstance(work[function], functools.partial):
+        pool().clear()
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 

@@ -125,8 +125,6 @@ def basis_options(
     *,
     prompts: str | PromptSet | None = None,
     n_prompts: int = 128,
-    teacher_layer: int | None = None,
-    student_layer: int | None = None,
     part: str = "block_out",
     seed: int = 0,
     progress: Progress = silent,
@@ -134,19 +132,18 @@ def basis_options(
 ) -> BasisOptions:
     """Gain folded or not, final norm applied or not, ridge 0, 1e-6 and 1e-3: what each does to bases, map and predictions.
 
-    The map is not fitted to anything, so every prompt is held out. Raises LayerNotFound for layers the models lack.
+    The map is not fitted to anything, so every prompt is held out. Raises LayerNotFound for a site the models lack.
     """
     texts = stages.prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
     wanted = wanted_models(pair, None)
-    recipe = {"layers": [teacher_layer, student_layer], "part": part, "seed": seed}
+    recipe = {"part": part, "seed": seed}
     named = [list(key) for key, _ in wanted]
     key = fingerprint(models=named, texts=texts.digest, recipe=recipe, versions=[OPTIONS_VERSION, CAPTURE_VERSION])
     if stored := load_artefact("basis-options", key):
         return BasisOptions.from_json(stored[1])
     progress("Loading the models", 0.0)
     teacher, student = (pool or Pool()).open(wanted)
-    layers = chosen_layers({"teacher": teacher, "student": student}, teacher_layer, student_layer)
-    options = stages.basis_options(teacher, student, texts, layers, part, seed, progress)
+    options = stages.basis_options(teacher, student, texts, part, seed, progress)
     save_artefact("basis-options", key, {}, options.to_json())
     return options
 

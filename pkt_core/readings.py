@@ -174,12 +174,12 @@ class Option:
     teacher: SideOption | None
     """None where `refused` says why there are no such bases."""
     student: SideOption | None
-    cosine: float | None
-    """Mean over prompts of the cosine between carried teacher and student at the chosen layers; None without a shared vocabulary."""
-    control: float | None
-    """Mean of the same over permuted vocabularies."""
-    control_spread: float | None
-    """Standard deviation over permutations."""
+    cosine: list[list[float]] | None
+    """Mean over prompts of the cosine of carried teacher layer (rows) with student layer; None without a shared vocabulary."""
+    control: list[list[float]] | None
+    """The same, mean over permuted vocabularies."""
+    control_spread: list[list[float]] | None
+    """Its standard deviation over permutations."""
     refused: str | None
     """Why there are no such bases; None where there are."""
 
@@ -193,6 +193,7 @@ class HeadFacts:
     """What one should know of a model's head before making bases of it."""
 
     name: str
+    n_layers: int
     tied: bool
     """Whether the head is the token embedding itself."""
     norm: str
@@ -212,7 +213,6 @@ class BasisOptions:
     teacher: HeadFacts
     student: HeadFacts
     options: list[Option]
-    layers: tuple[int, int]
     part: str
     n: int
     """Prompts, read at their last token."""
@@ -230,4 +230,4 @@ class BasisOptions:
 
         options = [Option(**{**o, **{who: side(o[who]) for who in ("teacher", "student")}}) for o in data["options"]]
         heads = {who: HeadFacts(**data[who]) for who in ("teacher", "student")}
-        return cls(**{**data, **heads, "options": options, "layers": tuple(data["layers"])})
+        return cls(**{**data, **heads, "options": options})

@@ -1,12 +1,13 @@
 """Every figure of the project in one place: pure functions from the JSON form of a result to a Plotly figure.
 
-They are written in `figures_similarity`, `figures_measures`, `figures_alignment`, `figures_latent` and
-`figures_transfer`; what they share is in `look`.
+They are written in `figures_similarity`, `figures_measures`, `figures_alignment`, `figures_latent`,
+`figures_semantics` and `figures_transfer`; what they share is in `look`.
 """
 
 from pkt_core.report.figures_alignment import attribution_figure, recomposition_figure
 from pkt_core.report.figures_latent import latent_figure
 from pkt_core.report.figures_measures import outlier_figure, small_grids
+from pkt_core.report.figures_semantics import difference_figure, reading_figure, trajectory_figure
 from pkt_core.report.figures_similarity import SQUARE_UP_TO, best_cell, noise_level, similarity_heatmap
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
 
@@ -16,11 +17,14 @@ __all__ = [
     "behaviour_figure",
     "best_cell",
     "comparison_figure",
+    "difference_figure",
     "latent_figure",
     "noise_level",
     "outlier_figure",
+    "reading_figure",
     "recomposition_figure",
     "similarity_heatmap",
     "small_grids",
     "training_figure",
+    "trajectory_figure",
 ]

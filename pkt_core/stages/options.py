@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import normalize
 
 from pkt_core.activations.collect import collect
 from pkt_core.alignment.inspect import coefficients
@@ -20,6 +21,7 @@ from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import MINIMUM_SHARE
 from pkt_core.prompts import PromptSet
 from pkt_core.readings import BasisOptions, HeadFacts, Option, SideOption
+from pkt_core.results import rounded
 from pkt_core.stages.inspection import Vocabulary
 from pkt_core.stages.shared import match
 from pkt_core.stages.states import block_sites
@@ -31,6 +33,7 @@ def head_facts(loaded: LoadedModel, rank: int) -> HeadFacts:
     norm = final_norm(loaded)
     return HeadFacts(
         name=loaded.name,
+        n_layers=loaded.n_layers,
         tied=loaded.layout.tied,
         norm=norm.kind,
         norm_bias=bool((norm.bias != 0).any()),
@@ -65,11 +68,15 @@ class Measured:
         )
 
 
+def meeting(carried: Float[Tensor, "L_T n d"], own: Float[Tensor, "L_S n d"]) -> Float[Tensor, "L_T L_S"]:
+    """Mean cosine over prompts of every layer with every layer."""
+    return torch.einsum("tnd,snd->ts", normalize(carried, dim=-1), normalize(own, dim=-1)) / own.shape[1]
+
+
 def basis_options(
     teacher: LoadedModel,
     student: LoadedModel,
     texts: PromptSet,
-    layers: tuple[int, int],
     part: str,
     seed: int,
     progress: Progress,
@@ -107,9 +114,8 @@ def basis_options(
             chosen = {
                 who: SemanticLens(lens.basis, lens.norm, BasisChoice(gain, norm, ridge)) for who, lens in lenses.items()
             }
-            x = chosen["teacher"].prepare(sides["teacher"].states[layers[0]])
-            y = chosen["student"].prepare(sides["student"].states[layers[1]])
-            cosines = torch.tensor([float(cosine_similarity(one(x), y, dim=-1).mean()) for one in maps])
+            x, y = (chosen[who].prepare(side.states) for who, side in sides.items())
+            cosines = torch.stack([meeting(one(x), y) for one in maps]) if shared else None
             options.append(
                 Option(
                     gain=gain,
@@ -117,9 +123,9 @@ def basis_options(
                     ridge=ridge,
                     teacher=sides["teacher"].effect(chosen["teacher"], frames["teacher"]),
                     student=sides["student"].effect(chosen["student"], frames["student"]),
-                    cosine=float(cosines[0]) if shared else None,
-                    control=float(cosines[1:].mean()) if shared else None,
-                    control_spread=float(cosines[1:].std()) if shared else None,
+                    cosine=None if cosines is None else rounded(cosines[0]),
+                    control=None if cosines is None else rounded(cosines[1:].mean(0)),
+                    control_spread=None if cosines is None else rounded(cosines[1:].std(0)),
                     refused=None,
                 )
             )
@@ -128,7 +134,6 @@ def basis_options(
         teacher=head_facts(teacher, rank["teacher"]),
         student=head_facts(student, rank["student"]),
         options=order,
-        layers=layers,
         part=part,
         n=len(texts),
         draws=DRAWS,
