@@ -88,6 +88,8 @@ class Crossing:
     """The same with the student after a run."""
     differences: list[Difference]
     """At the chosen pair of layers, largest difference between carried and own first."""
+    control_reach: float
+    """Largest difference between permuted and own on any token: how far a meaningless vector differs at its own best."""
     n_shared: int
     """Tokens that both vocabularies have."""
 

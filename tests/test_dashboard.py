@@ -18,7 +18,7 @@ from dashboard.engine import Engine, Task
 from pkt_core import runs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("pair", "alignment", "latent_map", "transfer", "behaviour", "runs")
+PAGES = ("pair", "alignment", "latent_map", "inspector", "transfer", "behaviour", "runs")
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
 
@@ -32,6 +32,8 @@ class Answers:
     def find(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if function == "similarity":
             return samples.grid() | {"measure": arguments["measure"]}
+        if function in ("inspect_token", "basis_options"):
+            return samples.inspection() if function == "inspect_token" else samples.basis_options()
         return samples.comparison() if function == "compare" else samples.latent(method=arguments["method"])
 
     def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
@@ -87,7 +89,7 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Make it flow", "What changed?", "What have we done?"
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "What does a state mean?", "Make it flow", "What changed?", "What have we done?"
     )  # fmt: skip
 
 

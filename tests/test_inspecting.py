@@ -75,6 +75,7 @@ def test_carried_readings_use_the_students_bases_and_differences_are_ranked(pair
     gaps = [abs(one.carried - one.own) for one in crossing.differences]
     assert gaps == sorted(gaps, reverse=True)
     assert crossing.permuted.top != crossing.carried.top
+    assert crossing.control_reach >= max(abs(one.permuted - one.own) for one in crossing.differences)
     assert len(crossing.meeting) == 3
     assert len(crossing.meeting[0]) == 2
 

@@ -245,20 +245,20 @@ def test_the_pool_holds_what_one_look_needs_and_lets_go_before_it_loads(tmp_path
             log.append((model.digest, sorted(key[0] for key in pool.models)))
             return model
 
-        return (model.digest, "auto", "cpu"), load
+        return (model.digest, "somewhere", "auto", "cpu"), load
 
     assert pool.open([loader(a), loader(b)]) == [a, b]
     assert pool.open([loader(a), loader(b), loader(c)]) == [a, b, c]
     assert pool.open([loader(a), loader(a)]) == [a, a]
-    assert sorted(pool.models) == [("a", "auto", "cpu")]
-    pool.keep((("a", "auto", "cpu"), "bases"), lambda: 1)
+    assert sorted(pool.models) == [("a", "somewhere", "auto", "cpu")]
+    pool.keep((("a", "somewhere", "auto", "cpu"), "bases"), lambda: 1)
     assert pool.open([loader(d)]) == [d]
     assert log == [("a", []), ("b", ["a"]), ("c", ["a", "b"]), ("d", [])]
     assert not pool.made
-    made = [pool.keep((("d", "auto", "cpu"), i), lambda i=i: i) for i in range(KEPT + 3)]
+    made = [pool.keep((("d", "somewhere", "auto", "cpu"), i), lambda i=i: i) for i in range(KEPT + 3)]
     assert made == list(range(KEPT + 3))
     assert len(pool.made) == KEPT
-    assert pool.keep((("d", "auto", "cpu"), KEPT), lambda: pytest.fail("it was made already")) == KEPT
+    assert pool.keep((("d", "somewhere", "auto", "cpu"), KEPT), lambda: pytest.fail("it was made already")) == KEPT
     pool.clear()
     assert not pool.models
     assert not pool.made

@@ -12,14 +12,19 @@ from dashboard.state import Param
 from pkt_core.report import captions, figures, look, sentences, tables_semantics
 
 
+def apart(names: list[str]) -> list[str]:
+    """The same names, repeated ones told apart by spaces of no width: Streamlit knows an option by what it is called."""
+    return [name + "\u200b" * names[:i].count(name) for i, name in enumerate(names)]
+
+
 def token_row(label: str, reader: dict[str, Any], text: str) -> None:
     """The text as one model cuts it; a click chooses the token."""
-    names = [widgets.plain(look.visible(name, 24)) for name, _, _ in reader["tokens"]]
+    names = apart([widgets.plain(look.visible(name, 24)) for name, _, _ in reader["tokens"]])
     ends = [end for _, _, end in reader["tokens"]]
     # A row belongs to one text and one choice: with another it is a new one that starts at the token chosen now.
     key = f"tokens-{label}-{reader['token']}-{zlib.crc32(text.encode())}"
     st.pills(
-        label, range(len(names)), default=reader["token"], format_func=lambda i: f"{names[i]}", required=True,
+        label, range(len(names)), default=reader["token"], format_func=names.__getitem__, required=True,
         key=key, on_change=state.look_at_token, args=(key, ends), help="Click a token to read its states.",
     )  # fmt: skip
 

@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 from pkt_core.models.loading import LoadedModel, ModelRef, model_digest, release
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, str]
 Made = TypeVar("Made")
 KEPT = 12  # things made from models: two ways of making the bases of a pair and a student of a run, and their maps
 
 
 def model_key(ref: ModelRef, digest: str | None = None) -> Key:
-    """Names a model as it is held: weights, precision, device."""
-    return digest or model_digest(ref), ref.dtype, ref.device
+    """Names a model as it is held: weights, the name its tokenizer came by, precision, device."""
+    return digest or model_digest(ref), ref.name, ref.dtype, ref.device
 
 
 class Pool:

@@ -27,7 +27,7 @@ RECOMPOSITION = (
 )
 READING = (
     "Each cell is a token whose basis is near the layer's state; colour and number are the cosine of the two. The frame marks the chosen "
-    "layers; hover gives the logit lens. Bottom right is what meaningless looks like: the same map with each teacher token recomposed as "
+    "layers; hover gives the logit lens. The panel called meaningless is the control: the same map with each teacher token recomposed as "
     "some other student token. If the carried reading makes no more sense than that one, the map carries no meaning at this token."
 )
 TRAJECTORY = (
@@ -37,8 +37,8 @@ TRAJECTORY = (
 )
 DIFFERENCES = (
     "The tokens on which the teacher's state, carried into the student's space, and the student's own state differ most, at the chosen layers. "
-    "Blue bars: more of it in the teacher; orange: more of it in the student. Grey crosses: the same with the vocabulary permuted. Where crosses reach as far "
-    "as bars, the difference is what any meaningless vector would show."
+    "Blue bars: more of it in the teacher; orange: more of it in the student. Grey crosses: the same tokens with the vocabulary permuted; dotted, the "
+    "largest difference that this control shows on any token. Bars that end within the dotted lines are what a meaningless vector would show too."
 )
 OPTIONS = (
     "One row per way of making bases; teacher / student in one cell; bold is the one in use. Residual: largest error of pinv(W) W = I. Recomposition: mean "

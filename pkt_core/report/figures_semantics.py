@@ -47,7 +47,7 @@ def reading_figure(found: Json) -> go.Figure:
         rows=n_rows,
         cols=2,
         horizontal_spacing=0.06,
-        vertical_spacing=100 / (n_rows * each) if n_rows > 1 else 0,
+        vertical_spacing=120 / (n_rows * each) if n_rows > 1 else 0,
         subplot_titles=[title for title, _, _ in shown.values()],
     )
     lenses = {who: (found[who] or {}).get("lens") for who in ("teacher", "student", "after")}
@@ -246,7 +246,21 @@ def difference_figure(found: Json) -> go.Figure:
         col=2,
     )
     look.finish(figure, height=30 * len(rows) + 150)
-    reach = 1.1 * max([abs(value) for value in differences] + [abs(r["permuted"] - r["own"]) for r in rows] + [0.05])
+    # The crosses stand on tokens chosen for the bars' sake; the lines are where the control's own choice would begin.
+    limit = found["crossing"]["control_reach"]
+    figure.add_trace(
+        go.Scatter(
+            x=[-limit, -limit, None, limit, limit],
+            y=[-0.6, len(rows) - 0.4, None, -0.6, len(rows) - 0.4],
+            mode="lines",
+            name="the control's largest difference",
+            line={"color": look.CONTROL, "width": 1.5, "dash": "dot"},
+            hoverinfo="skip",
+        ),
+        row=1,
+        col=2,
+    )
+    reach = 1.1 * max(*map(abs, differences), limit)
     figure.update_yaxes(tickvals=places, ticktext=names, range=[len(rows) - 0.4, -0.6], zeroline=False)
     figure.update_yaxes(title={"text": "Token, largest difference first"}, col=1)
     figure.update_xaxes(title={"text": "Coefficient (cosine, −1..1)"}, zeroline=True, zerolinecolor=look.CONTROL, col=1)

@@ -210,5 +210,6 @@ def crossing(
             )
             for token in chosen
         ],
+        control_reach=float((at["permuted"] - at["own"])[student.vocabulary.nameable].abs().max()),
         n_shared=n_shared,
     )
