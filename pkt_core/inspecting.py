@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pkt_core import stages
@@ -92,7 +93,8 @@ def inspect_token(
     crossing = why_not = None
     if found.share >= MINIMUM_SHARE:
         maps = pool.keep(
-            (*both, choice, seed), lambda: stages.crossing_maps(sides["teacher"], sides["student"], found, seed)
+            (*both, "maps", gain, ridge, seed),
+            lambda: stages.crossing_maps(sides["teacher"], sides["student"], found, seed),
         )
         crossing = stages.crossing(sides, seen, maps, layers, of_student, k, found.n)
     else:
@@ -149,12 +151,12 @@ def basis_options(
 
 
 def opened_side(pool: Pool, key: Key, loaded: LoadedModel, choice: BasisChoice) -> stages.Side:
-    """A model with its vocabulary and bases, which the pool keeps."""
-    return stages.Side(
-        loaded,
-        pool.keep((key, "vocabulary"), lambda: stages.Vocabulary.of(loaded)),
-        pool.keep((key, choice), lambda: semantic_lens(loaded, choice)),
+    """A model with its vocabulary and bases, which the pool keeps; the norm is the states' affair and needs no new bases."""
+    made = pool.keep(
+        (key, "bases", choice.gain, choice.ridge), lambda: semantic_lens(loaded, replace(choice, norm=False))
     )
+    vocabulary = pool.keep((key, "vocabulary"), lambda: stages.Vocabulary.of(loaded))
+    return stages.Side(loaded, vocabulary, replace(made, choice=choice))
 
 
 def wanted_models(pair: Pair, run: str | None) -> Wanted:

@@ -9,10 +9,11 @@ import reference_semantics as naive
 import torch
 
 from pkt_core import inspecting, stages
+from pkt_core.alignment.lens import BasisChoice
 from pkt_core.catalog import custom_pair, demo_pair
 from pkt_core.errors import LayerNotFound, PlanError, PromptError
 from pkt_core.inspecting import basis_options, inspect_token
-from pkt_core.models.loading import load
+from pkt_core.models.loading import ModelRef, load
 from pkt_core.models.pool import Pool
 from pkt_core.prompts import load_prompts, pasted
 from pkt_core.readings import BasisOptions, Inspection
@@ -133,6 +134,28 @@ def test_what_was_looked_at_is_stored_and_models_stay_for_the_next_look(pair, mo
     ):
         assert inspect_token(pair, text=TEXT, pool=pool, **changed).to_json() != first.to_json()
     assert inspect_token(pair, text=TEXT, pool=pool, part="block_delta").teacher.lens is None
+
+
+def test_applying_the_norm_needs_no_new_bases_but_folding_the_gain_does(pair, monkeypatch):
+    pool = Pool()
+    inspect_token(pair, text=TEXT, pool=pool)
+    monkeypatch.setattr(inspecting, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
+    assert inspect_token(pair, text=TEXT, pool=pool, norm=True).choice["norm"]
+    with pytest.raises(BaseException, match="made again"):
+        inspect_token(pair, text=TEXT, pool=pool, gain=True)
+
+
+def test_a_followed_word_is_the_token_within_a_text_first(tmp_path):
+    fakes.folder(tmp_path / "one", layers=2)
+    side = inspecting.opened_side(
+        Pool(), ("k", "n", "auto", "cpu"), load(ModelRef(name=str(tmp_path / "one"))), BasisChoice()
+    )
+    names = side.vocabulary.names
+    assert names[stages.inspection.anchor_id(side, "city")] == " city"
+    assert names[stages.inspection.anchor_id(side, "Q")] == "Q"
+    assert names[stages.inspection.anchor_id(side, "Zürich")] == side.loaded.tokenizer.decode(
+        side.loaded.tokenizer(" Zürich")["input_ids"][0]
+    )
 
 
 def test_mistakes_are_one_sentence(pair):

@@ -132,8 +132,8 @@ def reader(side: Side, seen: Seen, followed: Sequence[int | None], k: int, part:
 
 
 def anchor_id(side: Side, anchor: str) -> int:
-    """The token an anchor names: itself, or with a space before it, else the first token it is cut into."""
-    for text in (anchor, f" {anchor.strip()}"):
+    """The token an anchor names: as a word within a text, else as it stands, else the first token it is cut into."""
+    for text in (f" {anchor.strip()}", anchor):
         if (found := side.vocabulary.ids.get(text.encode())) is not None:
             return found
     return side.loaded.tokenizer(f" {anchor.strip()}", add_special_tokens=False)["input_ids"][0]
