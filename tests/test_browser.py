@@ -266,4 +266,5 @@ def test_a_clicked_token_is_read_in_both_models_and_kept_in_the_link(page, serve
     link = page.url
     visit(page, link, "What does a state mean?")  # the link is the view
     page.get_by_text(re.compile("At “·the”")).wait_for()
-    assert page.locator(".js-plotly-plot").count() == 3
+    page.locator(".js-plotly-plot .main-svg").nth(2).wait_for()
+    settled(page)

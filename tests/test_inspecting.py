@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import fakes
 import pytest
@@ -90,6 +91,33 @@ def test_two_tokenizers_meet_at_a_character(tmp_path):
             assert start <= at < end
     assert found.teacher.tokens != found.student.tokens
     assert found.crossing.n_shared < 320
+
+
+def test_a_followed_token_is_one_text_with_two_ids_or_missing_from_one_side(tmp_path):
+    pair = two_tokenizers(tmp_path, ["the fox is in the city of quick foxes"])
+    sides = {
+        who: inspecting.opened_side(Pool(), (who, "n", "auto", "cpu"), load(ref), BasisChoice())
+        for who, ref in (("teacher", pair.teacher), ("student", pair.student))
+    }
+    match = stages.match(sides["teacher"].loaded, sides["student"].loaded)
+    across = dict(zip(match.teacher_ids.tolist(), match.student_ids.tolist(), strict=True))
+    moved = next(t for t, s in across.items() if t != s)
+    alone = next(t for t in sides["teacher"].vocabulary.names if t > 2 and t not in across)
+    seen = {who: stages.see(side.loaded, TEXT, 3, "block_out") for who, side in sides.items()}
+
+    def says(who, token):
+        logits = torch.zeros_like(seen[who].logits)
+        logits[token] = 1
+        return replace(seen[who], logits=logits)
+
+    agreed = {"teacher": says("teacher", moved), "student": says("student", across[moved])}
+    named, of_teacher, of_student = stages.follow(sides, agreed, match, "")
+    assert [one.why for one in named] == ["teacher predicts, student predicts"]
+    assert (of_teacher, of_student) == ([moved], [across[moved]])
+    apart = {"teacher": says("teacher", alone), "student": says("student", across[moved])}
+    named, of_teacher, of_student = stages.follow(sides, apart, match, "")
+    assert (of_teacher, of_student) == ([alone, moved], [None, across[moved]])
+    assert named[0].name == sides["teacher"].vocabulary.names[alone]
 
 
 def test_vocabularies_without_enough_in_common_are_read_apart(tmp_path):
