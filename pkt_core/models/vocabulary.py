@@ -91,9 +91,20 @@ def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
 
 def token_names(tokenizer: Any, n_rows: int) -> dict[int, str]:
     """Every token that can be named on a screen, special ones by their own name; rows that only pad the head have none."""
-    names = {index: text.decode(errors="replace") for index, text in token_bytes(tokenizer, n_rows).items()}
+    names = {index: readable(text) for index, text in token_bytes(tokenizer, n_rows).items()}
     special = {index: str(token) for index, token in tokenizer.added_tokens_decoder.items() if index < n_rows}
     return names | special
+
+
+def readable(text: bytes) -> str:
+    """A token's bytes as text; as numbers where they are a part of a character or cannot be seen."""
+    try:
+        shown = text.decode()
+    except UnicodeDecodeError:
+        shown = ""
+    if shown and all(c.isprintable() or c in "\n\r\t" for c in shown):
+        return shown
+    return f"<{' '.join(f'0x{byte:02X}' for byte in text)}>"
 
 
 def match_vocabularies(teacher: Any, student: Any, teacher_rows: int, student_rows: int) -> VocabularyMatch:
