@@ -29,6 +29,7 @@ page = st.navigation(
                 icon=":material/swap_horiz:",
                 help="Which map carries a state across?",
             ),
+            st.Page("views/inspector.py", title="Inspector", icon=":material/search:", help="What does a state mean?"),
         ],
         "Do": [
             st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),

@@ -5,6 +5,7 @@ It ends when its input does, so it never outlives the dashboard.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import sys
@@ -27,6 +28,14 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
     return found.held(device, dtype)
 
 
+@functools.cache
+def pool() -> Any:
+    """Models that stay loaded between two inspections; every other computation gets their memory first."""
+    from pkt_core.models.pool import Pool
+
+    return Pool()
+
+
 def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
     """Carry out one request. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
@@ -35,7 +44,7 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
 
         warm()
         return {}
-    from pkt_core import looking, mapping, picking, pipeline, translating
+    from pkt_core import inspecting, looking, mapping, picking, pipeline, translating
     from pkt_core.prompts import pasted
     from pkt_core.runs import open_run
 
@@ -52,7 +61,11 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
         "picked_cell": picking.picked_cell,
         "picked_tokens": picking.picked_tokens,
         "picked_continuations": picking.picked_continuations,
+        "inspect_token": functools.partial(inspecting.inspect_token, pool=pool()),
+        "basis_options": functools.partial(inspecting.basis_options, pool=pool()),
     }
+    if function == "similarity_change" or not isinstance(work[function], functools.partial):
+        pool().clear()
     if function == "similarity_change":
         return looking.similarity_change(open_run(arguments.pop("run")), **arguments, progress=progress).to_json()
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()

@@ -7,6 +7,7 @@ the truth is in the project's store and run folders.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,15 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
     return {"n": len(found), "labels": list(found.labels)}
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[list[str], dict[str, list[str]]]:
+    """Texts of a prompt set by number, and their labels. Raises PromptError where there is no such set."""
+    from pkt_core.prompts import load_prompts, pasted
+
+    found = pasted(lines or "") if prompts is None else load_prompts(prompts)
+    return list(found.texts), {name: list(values) for name, values in found.labels.items()}
+
+
 @st.cache_data(ttl=10, show_spinner=False)
 def memory_gib() -> tuple[float, float]:
     """Memory of this machine: free, and all of it, in GiB."""
@@ -154,6 +164,20 @@ def read_json(path: Path) -> dict[str, Any] | None:
 def ask(function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
     """A computation, started where nobody asked for it yet."""
     return engine().ask(function, arguments, again=again)
+
+
+def soon(task: Task, seconds: float = 1.0) -> Task:
+    """The task, over if it is a matter of moments: a page that waits so long for a quick answer needs no progress bar."""
+    end = time.monotonic() + seconds
+    while not task.over and time.monotonic() < end:
+        time.sleep(0.01)
+    return task
+
+
+def asked_before(function: str, arguments: dict[str, Any]) -> bool:
+    """Whether anybody asked for this computation with these arguments, whatever the others were."""
+    tasks = list(engine().tasks.values())
+    return any(task.function == function and arguments.items() <= task.arguments.items() for task in tasks)
 
 
 def known(function: str, arguments: dict[str, Any]) -> Task | None:

@@ -66,6 +66,14 @@ class Param(StrEnum):
     RUN = "run"
     OTHER_RUN = "with"
     ONLY_DIFFERENT = "differ"
+    PROMPT = "prompt"
+    TEXT = "text"
+    AT = "at"
+    TOP_K = "k"
+    ANCHOR = "anchor"
+    GAIN = "gain"
+    NORM = "norm"
+    RIDGE = "ridge"
 
 
 SEEN = "link_seen"
@@ -154,6 +162,18 @@ def picked() -> list[int]:
 def pick(ids: Iterable[int]) -> None:
     """Select prompts on every page; for callbacks, before the controls are drawn."""
     st.session_state[Param.PICKED.value] = ", ".join(map(str, ids))
+
+
+def look_at(character: int | None) -> None:
+    """Select a character of the inspected text, None for its last; for callbacks, before the controls are drawn."""
+    st.session_state[Param.AT.value] = character
+
+
+def look_at_token(key: str, ends: list[int]) -> None:
+    """Select the last character of the token that was clicked among the pills of that key; for callbacks."""
+    token = st.session_state.get(key)
+    if token is not None:
+        look_at(ends[token] - 1)
 
 
 def open_run(run_id: str, param: Param = Param.RUN) -> None:

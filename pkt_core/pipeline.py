@@ -26,7 +26,7 @@ from pkt_core.transfer.train import train
 from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
 
 Progress = Callable[[str, float], None]
-COMPARE_VERSION = 4
+COMPARE_VERSION = 5
 
 
 def silent(_stage: str, _fraction: float) -> None:
@@ -52,7 +52,7 @@ def compare(
     student = load(pair.student)
     grid, states = stages.read_both(teacher, student, texts, recipe, progress)
     progress("Reading states through the vocabulary", 0.7)
-    recomposition = stages.recomposition(teacher, student, states, recipe.seed)
+    recomposition, crossing = stages.recomposition(teacher, student, states, recipe.seed)
     progress("Attributing the answers to layers", 0.8)
     attribution = stages.attribution(teacher, pair.examples, recipe.seed) if pair.examples else None
     pairing, chosen = stages.pairing(teacher.n_layers, student.n_layers, attribution)
@@ -65,6 +65,7 @@ def compare(
         grid=grid,
         outliers=stages.outlier_facts({"teacher": teacher, "student": student}, states, texts, recipe.part),
         recomposition=recomposition,
+        crossing=crossing,
         attribution=attribution,
         pairing=pairing,
         chosen=chosen,

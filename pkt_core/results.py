@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from pkt_core.alignment.attribution import LayerAttribution
-from pkt_core.alignment.inspect import RecompositionCurves
+from pkt_core.alignment.recomposition import CrossingCurves, RecompositionCurves
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch, VocabularySide
 from pkt_core.similarity.grid import SimilarityGrid
@@ -114,6 +114,8 @@ class Comparison:
     the largest three, 0..1; `first_ratio`, length at position 0 over the median of the other positions."""
     recomposition: dict[str, RecompositionCurves]
     """For `teacher` and `student`: cosine of each layer's states with their recomposition, and its controls."""
+    crossing: CrossingCurves | None
+    """The same from the teacher's space into the student's, paired layers; None where too few tokens are shared."""
     attribution: LayerAttribution | None
     """Of the teacher, on the pair's examples; None where the pair has none."""
     pairing: list[int]
@@ -134,6 +136,7 @@ class Comparison:
             "vocabulary": asdict(self.vocabulary),
             "grid": self.grid.to_json(),
             "recomposition": {side: curves.to_json() for side, curves in self.recomposition.items()},
+            "crossing": self.crossing and self.crossing.to_json(),
             "attribution": self.attribution and self.attribution.to_json(),
             "chosen": list(self.chosen),
         }
@@ -147,6 +150,7 @@ class Comparison:
             vocabulary=VocabularyFacts(**data["vocabulary"]),
             grid=SimilarityGrid.from_json(data["grid"]),
             recomposition={side: RecompositionCurves.from_json(c) for side, c in data["recomposition"].items()},
+            crossing=CrossingCurves.from_json(data["crossing"]) if data["crossing"] else None,
             attribution=LayerAttribution.from_json(data["attribution"]) if data["attribution"] else None,
             chosen=tuple(data["chosen"]),
         )

@@ -45,7 +45,8 @@ def curve(mean: float, n: int) -> dict[str, list[float]]:
 
 
 def curves(n: int) -> dict[str, Any]:
-    return {"real": curve(0.7, n), "gaussian": curve(0.5, n), "embedding_rows": curve(0.6, n), "closed_form": 0.5}
+    drawn = {"gaussian": curve(0.5, n), "embedding_rows": curve(0.6, n), "permuted": curve(0.0, n)}
+    return {"real": curve(0.7, n), **drawn, "closed_form": 0.5}
 
 
 def attribution(n: int = 6) -> dict[str, Any]:
@@ -98,6 +99,7 @@ def comparison(**changes: Any) -> dict[str, Any]:
         "outliers": {"teacher": outliers(6), "student": outliers(3)},
         "grid": grid(),
         "recomposition": {"teacher": curves(6), "student": curves(3)},
+        "crossing": {"real": curve(0.3, 3), "permuted": curve(0.0, 3), "pairing": [0, 2, 5], "n": 512},
         "attribution": attribution(),
         "pairing": [0, 2, 5],
         "chosen": [5, 2],
@@ -201,6 +203,108 @@ def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
 def picked_continuations(n: int = 2) -> dict[str, Any]:
     rows = [{"id": 100 + i, "text": HOSTILE, "before": " x.", "after": " y.\n", "teacher": HOSTILE} for i in range(n)]
     return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy, 12 tokens"}}
+
+
+def space(n_layers: int, n_followed: int, k: int = 5) -> dict[str, Any]:
+    return {
+        "top": [
+            [(HOSTILE if i == 1 else f" t{layer}{i}", 0.5 - 0.05 * i) for i in range(k)] for layer in range(n_layers)
+        ],
+        "ranks": [[1 + 7 * layer for layer in range(n_layers)] if i != 1 else None for i in range(n_followed)],
+        "cosines": [[0.3 - 0.05 * layer for layer in range(n_layers)] if i != 1 else None for i in range(n_followed)],
+        "n_tokens": 4093,
+        "nearest_by_chance": 0.35,
+    }
+
+
+def reader(name: str, n_layers: int, d_model: int, tokens: list[tuple[str, int, int]], token: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "n_layers": n_layers,
+        "d_model": d_model,
+        "tokens": tokens,
+        "token": token,
+        "own": space(n_layers, 3),
+        "lens": [[(HOSTILE, 0.6), (" b", 0.2), (" c", 0.1)]] * n_layers,
+        "predicted": (HOSTILE, 0.6),
+    }
+
+
+def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = True) -> dict[str, Any]:
+    text = "a <b>city</b> in"
+    tokens = [("a", 0, 1), (" <b>city</b>", 1, 13), (" in", 13, 16)]
+    other = tokens if cut_alike else [("a <b>", 0, 5), ("city</b>", 5, 13), (" in", 13, 16)]
+    differences = [
+        {
+            "name": HOSTILE if i == 0 else f" w{i}",
+            "carried": 0.4 - 0.1 * i,
+            "own": -0.2 + 0.1 * i,
+            "permuted": 0.02 * i,
+            "after": 0.1 if after else None,
+        }
+        for i in range(4)
+    ]
+    crossing = {
+        "carried": space(6, 3),
+        "permuted": space(6, 3),
+        "meeting": [[0.1 * (t + s) for s in range(3)] for t in range(6)],
+        "meeting_permuted": [[0.01] * 3] * 6,
+        "meeting_after": [[0.2] * 3] * 6 if after else None,
+        "differences": differences,
+        "control_reach": 0.7,
+        "n_shared": 4093,
+    }
+    return {
+        "text": text,
+        "at": 15,
+        "part": "block_out",
+        "choice": {"gain": False, "norm": False, "ridge": 0.0},
+        "layers": [5, 2],
+        "teacher": reader("teacher", 6, 256, tokens, 2),
+        "student": reader("student", 3, 96, other, 2),
+        "after": reader("student", 3, 96, other, 2) if after else None,
+        "run": HOSTILE if after else None,
+        "followed": [{"name": HOSTILE, "why": "teacher predicts"}, {"name": " x", "why": "student predicts"}, {"name": " y", "why": "asked for"}],
+        "crossing": crossing if shared else None,
+        "why_not": None if shared else "The two vocabularies share 20 tokens, 4% of the smaller one; the semantic map needs half.",
+        "seconds": {"loading": 0.1, "reading": 0.05},
+    }  # fmt: skip
+
+
+def basis_options(*, refused: bool = False) -> dict[str, Any]:
+    side = {
+        "condition_number": 40.8,
+        "solved_condition_number": 40.5,
+        "residual": 3e-14,
+        "recomposition": 0.79,
+        "top1": 0.98,
+    }
+    grid = [[0.1] * 3] * 6
+    options = []
+    for gain in (False, True):
+        for norm in (False, True):
+            for ridge in (0.0, 1e-6, 1e-3):
+                way = {"gain": gain, "norm": norm, "ridge": ridge}
+                if refused and ridge == 0:
+                    options.append(
+                        {
+                            **way,
+                            **dict.fromkeys(("teacher", "student", "cosine", "control", "control_spread")),
+                            "refused": "no rank",
+                        }
+                    )
+                else:
+                    options.append({**way, "teacher": side, "student": side, "cosine": grid, "control": grid, "control_spread": grid, "refused": None})  # fmt: skip
+    head = {"norm": "layer", "norm_bias": True, "softcap": 30.0, "rank": 96, "d_model": 96, "vocabulary": 4096}
+    return {
+        "teacher": {"name": "teacher", "n_layers": 6, "tied": True, **head},
+        "student": {"name": "student", "n_layers": 3, "tied": False, **head},
+        "options": options,
+        "part": "block_out",
+        "n": 128,
+        "draws": 5,
+        "seconds": 2.0,
+    }
 
 
 def step(i: int, total: int = 20) -> dict[str, Any]:

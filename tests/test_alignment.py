@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from pkt_core.alignment.attribution import LayerAttribution, layer_attribution
 from pkt_core.alignment.basis import semantic_basis
-from pkt_core.alignment.inspect import RecompositionCurves, recomposition, recomposition_curves, top_semantic_tokens
+from pkt_core.alignment.inspect import top_semantic_tokens
 from pkt_core.alignment.maps import (
     held_out_error,
     logit_preserving_map,
@@ -22,6 +22,7 @@ from pkt_core.alignment.maps import (
     semantic_map,
 )
 from pkt_core.alignment.pairing import interpolation, pair_for, pair_layers, paired_teacher_layer
+from pkt_core.alignment.recomposition import RecompositionCurves, recomposition, recomposition_curves
 from pkt_core.errors import LayerNotFound, ModelError
 from pkt_core.examples import Example, encode
 

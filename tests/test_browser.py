@@ -137,6 +137,7 @@ def no_error(page, name):
         ("", "Can these two talk?"),
         ("alignment", "Where do they agree?"),
         ("latent_map", "What does it look like?"),
+        ("inspector", "What does a state mean?"),
         ("transfer", "Make it flow"),
         ("behaviour", "What changed?"),
         ("runs", "What have we done?"),
@@ -281,3 +282,20 @@ def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
     page.get_by_role("button", name="Clear 100 picked").click()
     page.get_by_role("button", name="Clear 100 picked").wait_for(state="detached")
     assert "picked=" not in page.url
+
+
+def test_a_clicked_token_is_read_in_both_models_and_kept_in_the_link(page, server):
+    visit(page, f"{server}/inspector?tl=5&sl=2&text=the+king+of+the+city", "What does a state mean?")
+    page.get_by_text(re.compile("At “·city”, teacher layer 5")).wait_for(timeout=240_000)
+    page.get_by_role("radio", name=re.compile("^·the")).or_(
+        page.get_by_role("button", name=re.compile("^·the"))
+    ).click()
+    page.get_by_text(re.compile("At “·the”")).wait_for()
+    page.wait_for_url(re.compile(r"at=14"))
+    page.get_by_text("Names the prediction").first.wait_for(timeout=120_000)
+    no_error(page, "inspector-token")
+    link = page.url
+    visit(page, link, "What does a state mean?")  # the link is the view
+    page.get_by_text(re.compile("At “·the”")).wait_for()
+    page.locator(".js-plotly-plot .main-svg").nth(2).wait_for()
+    settled(page)

@@ -18,7 +18,7 @@ from dashboard.engine import Engine, Task
 from pkt_core import runs
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("pair", "alignment", "latent_map", "maps", "transfer", "behaviour", "runs")
+PAGES = ("pair", "alignment", "latent_map", "maps", "inspector", "transfer", "behaviour", "runs")
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
 
@@ -45,6 +45,8 @@ class Answers:
             "alignment_maps": lambda: samples.maps(*layers),
             "stitching": lambda: samples.stitching(arguments["kind"]),
             "similarity_change": samples.change,
+            "inspect_token": samples.inspection,
+            "basis_options": samples.basis_options,
             "warm_projection": dict,
         }[function]()
 
@@ -101,7 +103,7 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "Make it flow", "What changed?", "What have we done?"
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "What does a state mean?", "Make it flow", "What changed?", "What have we done?"
     )  # fmt: skip
 
 

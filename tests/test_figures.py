@@ -13,7 +13,10 @@ from pkt_core.report import figures, look, sentences, sentences_maps, tables, ta
 
 FIGURES = {
     "heatmap": lambda: figures.similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
-    "recomposition": lambda: figures.recomposition_figure(samples.comparison()["recomposition"]),
+    "recomposition": lambda: figures.recomposition_figure(
+        samples.comparison()["recomposition"], samples.comparison()["crossing"]
+    ),
+    "recomposition of two strangers": lambda: figures.recomposition_figure(samples.comparison()["recomposition"]),
     "attribution": lambda: figures.attribution_figure(samples.attribution(), [0, 2, 5], 6, (5, 2)),
     "no attribution": lambda: figures.attribution_figure(None, [0, 2, 5], 6),
     "map by overlap": lambda: figures.latent_figure(samples.latent()),
@@ -88,9 +91,9 @@ def test_large_grids_keep_their_numbers_for_the_hover():
 
 def test_recomposition_shows_every_control_and_the_expected_value_on_the_axes_of_the_curve():
     figure = FIGURES["recomposition"]()
-    for axis in ("x", "x2"):
-        names = {trace.name for trace in figure.data if trace.xaxis == axis and trace.name}
-        assert {"own semantic bases", "random bases", "input embeddings as bases"} <= names
+    every = {"own semantic bases", "random bases", "input embeddings as bases", "vocabulary permuted"}
+    for axis, expected in (("x", every), ("x2", every), ("x3", {"own semantic bases", "vocabulary permuted"})):
+        assert {trace.name for trace in figure.data if trace.xaxis == axis and trace.name} == expected
     assert sum("expected of random" in a.text for a in figure.layout.annotations) == 2
 
 
@@ -131,7 +134,10 @@ def test_tables_hold_the_numbers_behind_the_figures():
         "real",
         "gaussian",
         "embedding_rows",
+        "permuted",
     }
+    both = tables.recomposition_table(samples.comparison()["recomposition"], samples.comparison()["crossing"])
+    assert len(both[both["model"] == "crossing"]) == 6
     assert tables.attribution_table(samples.attribution(), [0, 2, 5])["student_layers"].tolist() == [
         "0",
         "",

@@ -133,8 +133,8 @@ def show() -> None:
         )  # fmt: skip
         st.subheader("Do the layers speak the vocabulary's language?", anchor=False)
         widgets.figure(
-            figures.recomposition_figure(found["recomposition"]), captions.RECOMPOSITION, tables.recomposition_table(found["recomposition"]),
-            "recomposition", alt="Recomposition cosine by layer for teacher and student, with controls",
+            figures.recomposition_figure(found["recomposition"], found.get("crossing")), captions.RECOMPOSITION,
+            tables.recomposition_table(found["recomposition"], found.get("crossing")), "recomposition", alt="Recomposition cosine by layer for teacher and student, with controls",
         )  # fmt: skip
     loaders.engine().warm()
 

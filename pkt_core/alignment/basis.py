@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pkt_core.errors import ModelError
 
+SINGULAR = 1e-13  # of the largest eigenvalue of W^T W: below lies what float64 sums cannot tell from 0
 CHUNK = 16384  # vocabulary rows in float64 at a time: 16384 x 4096 are half a GiB
 
 
@@ -32,6 +33,10 @@ class SemanticBasis:
     """Largest absolute entry of `pinv(W) W - I`; 0 is exact."""
     gain_folded: bool
     """Whether the final norm's gain was multiplied into the unembedding first."""
+    rank: int
+    """Singular values of the unembedding above 3e-7 of the largest; fewer than d leave it without a pseudoinverse of this kind."""
+    solved_condition_number: float
+    """The same ratio of what was inverted, the ridge included."""
 
     def unit(self) -> Float[Tensor, "V d"]:
         """The bases at length one."""
@@ -54,7 +59,8 @@ def semantic_basis(
     eigenvalues = torch.linalg.eigvalsh(gram)
     gram_ridged = gram + ridge * eigenvalues.mean() * torch.eye(d, dtype=gram.dtype, device=gram.device)
     factor, info = torch.linalg.cholesky_ex(gram_ridged)
-    if int(info) or float(eigenvalues[0]) + ridge * float(eigenvalues.mean()) <= 1e-13 * float(eigenvalues[-1]):
+    added = ridge * float(eigenvalues.mean())
+    if int(info) or float(eigenvalues[0]) + added <= SINGULAR * float(eigenvalues[-1]):
         raise ModelError(
             f"The unembedding [{weight.shape[0]}, {d}] has less than full rank, so its pseudoinverse is not defined this way. "
             "Set a ridge such as 1e-6."
@@ -66,4 +72,6 @@ def semantic_basis(
         condition_number=float((eigenvalues[-1] / eigenvalues[0].clamp_min(1e-300)).sqrt()),
         residual=residual,
         gain_folded=gain is not None,
+        rank=int((eigenvalues > SINGULAR * eigenvalues[-1]).sum()),
+        solved_condition_number=float(((eigenvalues[-1] + added) / (eigenvalues[0] + added).clamp_min(1e-300)).sqrt()),
     )

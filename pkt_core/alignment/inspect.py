@@ -1,105 +1,55 @@
-"""What an activation means in the model's own vocabulary, and how much of it the vocabulary bases can carry.
+"""What an activation means in a model's own vocabulary: its nearest tokens, and where a given token stands among all.
 
-A high recomposition cosine alone says nothing about meaning: random isotropic bases reach 1 / sqrt(1 + d/V), which is 0.94
-for Llama-2 7B. So the curve comes with its controls on the same axis.
+A coefficient is the cosine between the state and a token's basis (arXiv 2510.24208v1, equation 1). The nearest of many tokens
+is near by chance alone: `nearest_by_chance` says how near.
 
-Not covered: trajectories through the layers.
+Not covered: how much of a state the bases carry together (recomposition.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import sqrt
-from typing import Any
-
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import normalize
 
-from pkt_core.alignment.basis import CHUNK, SemanticBasis
+from pkt_core.alignment.basis import SemanticBasis
+
+
+def coefficients(states: Float[Tensor, "... d"], unit: Float[Tensor, "V d"]) -> Float[Tensor, "... V"]:
+    """Cosines of states with unit bases, -1..1."""
+    return normalize(states.float(), dim=-1) @ unit.T
 
 
 def top_semantic_tokens(state: Float[Tensor, d], basis: SemanticBasis, k: int) -> list[tuple[int, float]]:
     """The k tokens whose bases point most along the state: (token id, cosine), highest first."""
-    cosines = basis.unit() @ normalize(state.float(), dim=-1)
-    found = cosines.topk(min(k, len(cosines)))
-    return list(zip(found.indices.tolist(), found.values.tolist(), strict=True))
+    cosines = coefficients(state, basis.unit())
+    return top_tokens(cosines[None], torch.ones(len(cosines), dtype=torch.bool), k)[0]
 
 
-def frame(rows: Float[Tensor, "V d"]) -> Float[Tensor, "d d"]:
-    """`S^T S` of rows at unit length: recomposition is this one matrix."""
-    d = rows.shape[1]
-    total = torch.zeros(d, d, dtype=torch.float64)
-    for part in rows.split(CHUNK):
-        unit = normalize(part.float(), dim=-1)
-        total += (unit.T @ unit).double()
-    return total.float()
+def top_tokens(scores: Float[Tensor, "L V"], nameable: Bool[Tensor, V], k: int) -> list[list[tuple[int, float]]]:
+    """Per row the k highest among tokens that have a name: (token id, score), highest first."""
+    found = scores.masked_fill(~nameable, -torch.inf).topk(min(k, int(nameable.sum())), dim=-1)
+    return [list(zip(ids.tolist(), values.tolist(), strict=True)) for ids, values in zip(*found[::-1], strict=True)]
 
 
-def recomposition(states: Float[Tensor, "n d"], rows: Float[Tensor, "V d"]) -> Float[Tensor, n]:
-    """cos(h, sum_i cos(h, s_i) s_i), 0..1: how parallel a state is to its recomposition from the rows as bases."""
-    return cosine_similarity(states.float(), states.float() @ frame(rows), dim=-1)
+def ranks(scores: Float[Tensor, "L V"], nameable: Bool[Tensor, V], token: int) -> Int[Tensor, L]:
+    """Where a token stands per row: 1 is the highest, ties share the better place. By chance (V + 1) / 2."""
+    return 1 + ((scores > scores[:, token, None]) & nameable).sum(-1)
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A mean per layer with its 95 % interval over prompts (normal approximation)."""
-
-    mean: list[float]
-    low: list[float]
-    high: list[float]
+def ranked_differences(one: Float[Tensor, V], other: Float[Tensor, V], nameable: Bool[Tensor, V], n: int) -> list[int]:
+    """The n token ids whose coefficients differ most, whichever way, largest first."""
+    difference = (one - other).abs().masked_fill(~nameable, -torch.inf)
+    return difference.topk(min(n, int(nameable.sum()))).indices.tolist()
 
 
-@dataclass(frozen=True)
-class RecompositionCurves:
-    """Recomposition cosine per layer with its controls, 0..1."""
+def nearest_by_chance(n_tokens: int, d: int) -> float:
+    """Median cosine of a state with the nearest of n random isotropic bases in d dimensions, 0..1.
 
-    real: Curve
-    """The model's own semantic bases."""
-    gaussian: Curve
-    """Random isotropic bases, as many as the vocabulary has tokens."""
-    embedding_rows: Curve
-    """The input embeddings as bases: the paper's bad comparison, as we read it."""
-    closed_form: float
-    """1 / sqrt(1 + d/V), what random bases are expected to give."""
-    n: int
-    """Prompts."""
-    condition_number: float
-    """Of the unembedding."""
+    The squared cosine of random directions follows Beta(1/2, (d-1)/2); the largest of n lies below its median half the time.
+    """
+    from scipy.stats import beta
 
-    def to_json(self) -> dict[str, Any]:
-        from dataclasses import asdict
-
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RecompositionCurves:
-        curves = {name: Curve(**data[name]) for name in ("real", "gaussian", "embedding_rows")}
-        return cls(**{**data, **curves})
-
-
-def curve(states: Float[Tensor, "L n d"], rows: Float[Tensor, "V d"]) -> Curve:
-    found = cosine_similarity(states.float(), states.float() @ frame(rows), dim=-1)
-    mean, margin = found.mean(1), 1.96 * found.std(1) / sqrt(found.shape[1])
-    return Curve(mean.tolist(), (mean - margin).tolist(), (mean + margin).tolist())
-
-
-def recomposition_curves(
-    states: Float[Tensor, "L n d"],
-    basis: SemanticBasis,
-    embedding_rows: Float[Tensor, "V_in d"],
-    generator: torch.Generator,
-) -> RecompositionCurves:
-    """All curves of one model for states of every layer."""
-    n_tokens, d = basis.vectors.shape
-    gaussian = torch.randn(n_tokens, d, generator=generator)
-    return RecompositionCurves(
-        real=curve(states, basis.vectors),
-        gaussian=curve(states, gaussian),
-        embedding_rows=curve(states, embedding_rows),
-        closed_form=1 / sqrt(1 + d / n_tokens),
-        n=states.shape[1],
-        condition_number=basis.condition_number,
-    )
+    one_above = 1 - 0.5 ** (1 / n_tokens)  # chance that one basis is nearer than the median of the nearest
+    return float(beta.isf(min(1.0, 2 * one_above), 0.5, (d - 1) / 2) ** 0.5)

@@ -7,6 +7,8 @@ Not covered: quantised checkpoints, encoder-decoders, models split over several 
 
 from __future__ import annotations
 
+import functools
+import gc
 import hashlib
 import json
 from dataclasses import dataclass
@@ -230,6 +232,13 @@ def load_with_adapter(ref: ModelRef, folder: Path) -> LoadedModel:
     return LoadedModel(ref, merged, base.tokenizer, validate(merged, find_layout(merged)), digest)
 
 
+def release() -> None:
+    """Give memory back after a model went out of use."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def model_digest(ref: ModelRef) -> str:
     """A short name for the weights, known without loading them, so that stored results are never another model's.
 
@@ -244,10 +253,16 @@ def model_digest(ref: ModelRef) -> str:
 def file_digest(path: Path) -> str:
     """Whole when small, else by start, size and time of change: reading gigabytes would cost more than it saves."""
     stat = path.stat()
+    return digest_as_of(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def digest_as_of(path: Path, size: int, changed: int) -> str:
+    """The digest of a file as it was at that size and time; a process that asks often reads it once."""
     with path.open("rb") as file:
-        if stat.st_size < HASH_WHOLE_BELOW:
+        if size < HASH_WHOLE_BELOW:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        return hashlib.sha256(file.read(2**20) + f"{stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:16]
+        return hashlib.sha256(file.read(2**20) + f"{size} {changed}".encode()).hexdigest()[:16]
 
 
 def folder_digest(folder: Path) -> str:

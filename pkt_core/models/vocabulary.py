@@ -105,28 +105,52 @@ def left_out(tokenizer: Any) -> set[int]:
     return {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
 
 
-def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
-    """Every ordinary token with a row in the head, as the bytes it stands for, to its id."""
+def token_bytes(tokenizer: Any, n_rows: int) -> dict[int, bytes]:
+    """Every ordinary token with a row in the head, by id in order, to the bytes it stands for."""
     special = left_out(tokenizer)
     byte_level = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
     alphabet = byte_level_alphabet()
-    texts: dict[bytes, int] = {}
-    fallback: dict[bytes, tuple[bytes, int]] = {}
+    found: dict[int, bytes] = {}
+    spelled: dict[int, bytes] = {}
     for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
         if index in special or index >= n_rows:
             continue
         if byte_level and all(c in alphabet for c in token):
-            texts.setdefault(bytes(alphabet[c] for c in token), index)
+            found[index] = bytes(alphabet[c] for c in token)
         elif not byte_level and re.fullmatch("<0x[0-9A-F]{2}>", token):  # SentencePiece's way to spell any byte
-            fallback[bytes([int(token[3:5], 16)])] = (token.encode(), index)
+            spelled[index] = bytes([int(token[3:5], 16)])
         else:  # SentencePiece marks a space with a low line of its own
-            texts.setdefault(token.replace("▁", " ").encode(), index)
-    for byte, (
-        name,
-        index,
-    ) in fallback.items():  # where the byte has a token of its own, the spelling stands for itself
-        texts.setdefault(name if byte in texts else byte, index)
+            found[index] = token.replace("▁", " ").encode()
+    plain = set(found.values())
+    for index, byte in spelled.items():  # where the byte has a token of its own, the spelling stands for itself
+        found[index] = f"<0x{byte[0]:02X}>".encode() if byte in plain else byte
+    return dict(sorted(found.items()))
+
+
+def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
+    """The same the other way round; of tokens for the same bytes the first."""
+    texts: dict[bytes, int] = {}
+    for index, text in token_bytes(tokenizer, n_rows).items():
+        texts.setdefault(text, index)
     return texts
+
+
+def token_names(tokenizer: Any, n_rows: int) -> dict[int, str]:
+    """Every token that can be named on a screen, special ones by their own name; rows that only pad the head have none."""
+    names = {index: readable(text) for index, text in token_bytes(tokenizer, n_rows).items()}
+    special = {index: str(token) for index, token in tokenizer.added_tokens_decoder.items() if index < n_rows}
+    return names | special
+
+
+def readable(text: bytes) -> str:
+    """A token's bytes as text; as numbers where they are a part of a character or cannot be seen."""
+    try:
+        shown = text.decode()
+    except UnicodeDecodeError:
+        shown = ""
+    if shown and all(c.isprintable() or c in "\n\r\t" for c in shown):
+        return shown
+    return f"<{' '.join(f'0x{byte:02X}' for byte in text)}>"
 
 
 def spread_over(texts: Iterable[bytes], others: Mapping[bytes, int]) -> tuple[str, ...]:

@@ -18,9 +18,33 @@ OUTLIERS = (
     "positions: 1 is ordinary. If the grid changes much under another outlier rule or without position 0 (sidebar), trust neither alone."
 )
 RECOMPOSITION = (
-    "How parallel a layer's activations are to their recomposition from the vocabulary's semantic bases. Read the distance "
-    "between the solid line and the dashed ones, not its height: as many random bases score high too. A solid line at or "
-    "below the random one would refute that the vocabulary is a special frame for this layer."
+    "Left and middle: how parallel a layer's activations are to their recomposition from the vocabulary's semantic bases. Read the "
+    "distance between the solid line and the controls, not its height: as many random bases score high too. A solid line at or "
+    "below the random one would refute that the vocabulary is a special frame for this layer. With the vocabulary permuted between "
+    "decomposing and recomposing the cosine must fall to about 0. Right: the teacher's state recomposed on the student's bases, against the "
+    "student's own state. A solid line inside the permuted band would refute that meaning crosses; what the band has above 0 is carried by "
+    "the mean of all bases, whatever the words."
+)
+READING = (
+    "Each cell is a token whose basis is near the layer's state; colour and number are the cosine of the two. The frame marks the chosen "
+    "layers; hover gives the logit lens. The panel called meaningless is the control: the same map with each teacher token recomposed as "
+    "some other student token. If the carried reading makes no more sense than that one, the map carries no meaning at this token."
+)
+TRAJECTORY = (
+    "Above, the place of a token among all tokens of the vocabulary (1 is nearest); below, its coefficient, and in grey the nearest token of each "
+    "layer by name. Dotted: the middle place, and the cosine that the nearest of as many random bases would have by chance. A grey line at that "
+    "level says nothing by its names, and a followed token that stays near the middle place is not in the state."
+)
+DIFFERENCES = (
+    "The tokens on which the teacher's state, carried into the student's space, and the student's own state differ most, at the chosen layers. "
+    "Blue bars: more of it in the teacher; orange: more of it in the student. Grey crosses: the same tokens with the vocabulary permuted; dotted, the "
+    "largest difference that this control shows on any token. Bars that end within the dotted lines are what a meaningless vector would show too."
+)
+OPTIONS = (
+    "One row per way of making bases; teacher / student in one cell; bold is the one in use. Residual: largest error of pinv(W) W = I. Recomposition: mean "
+    "over layers. Names the prediction: share of prompts where the last layer's nearest basis is the token the model itself predicts. Map cosine: carried "
+    "teacher with student at the chosen layers, beside the mean and spread of the same with the vocabulary permuted. The paper leaves all three choices "
+    "open; its literal reading is the first row. A choice whose map cosine lies within its control's spread carries nothing."
 )
 ATTRIBUTION = (
     "How much the answer's loss moves with each teacher layer (gradient times activation, whiskers are 95 % bootstrap "

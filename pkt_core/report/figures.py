@@ -1,7 +1,7 @@
 """Every figure of the project in one place: pure functions from the JSON form of a result to a Plotly figure.
 
-They are written in `figures_similarity`, `figures_maps`, `figures_measures`, `figures_alignment`, `figures_chain`, `figures_latent` and
-`figures_transfer`; what they share is in `look`.
+They are written in `figures_similarity`, `figures_maps`, `figures_measures`, `figures_alignment`, `figures_chain`, `figures_latent`,
+`figures_semantics` and `figures_transfer`; what they share is in `look`.
 """
 
 from pkt_core.report.figures_alignment import attribution_figure, recomposition_figure
@@ -9,6 +9,7 @@ from pkt_core.report.figures_chain import chain_figure
 from pkt_core.report.figures_latent import latent_figure
 from pkt_core.report.figures_maps import change_figure, maps_figure, stitching_figure
 from pkt_core.report.figures_measures import outlier_figure, small_grids
+from pkt_core.report.figures_semantics import difference_figure, reading_figure, trajectory_figure
 from pkt_core.report.figures_similarity import best_cell, heatmap_width, noise_level, similarity_heatmap
 from pkt_core.report.figures_transfer import behaviour_figure, comparison_figure, training_figure
 
@@ -19,14 +20,17 @@ __all__ = [
     "chain_figure",
     "change_figure",
     "comparison_figure",
+    "difference_figure",
     "heatmap_width",
     "latent_figure",
     "maps_figure",
     "noise_level",
     "outlier_figure",
+    "reading_figure",
     "recomposition_figure",
     "similarity_heatmap",
     "small_grids",
     "stitching_figure",
     "training_figure",
+    "trajectory_figure",
 ]

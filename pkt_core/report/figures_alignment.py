@@ -21,14 +21,17 @@ CURVES = {  # name in the result -> label, colour, dash
     "real": ("own semantic bases", look.TEACHER, "solid"),
     "embedding_rows": ("input embeddings as bases", look.BEFORE, "dash"),
     "gaussian": ("random bases", look.CONTROL, "dot"),
+    "permuted": ("vocabulary permuted", look.ACCENT, "dashdot"),
 }
 
 
-def recomposition_figure(recomposition: Json) -> go.Figure:
-    """Recomposition cosine by layer for both models, with what the same computation gives on meaningless bases."""
-    figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=["Teacher", "Student"])
-    for column, side in enumerate(("teacher", "student"), 1):
-        curves = recomposition[side]
+def recomposition_figure(recomposition: Json, crossing: Json | None = None) -> go.Figure:
+    """Recomposition cosine by layer for both models and from one into the other, with what meaningless bases give."""
+    panels = {"Teacher": recomposition["teacher"], "Student": recomposition["student"]}
+    if crossing is not None:
+        panels["Teacher into student"] = crossing
+    figure = make_subplots(cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=list(panels))
+    for column, curves in enumerate(panels.values(), 1):
         for name, (label, colour, dash) in CURVES.items():
             if curves.get(name) is None:
                 continue
@@ -65,10 +68,10 @@ def recomposition_figure(recomposition: Json) -> go.Figure:
             )
     look.finish(figure, height=400, x="Layer (from 0)")
     figure.update_layout(legend={"y": 1.12}, margin={"t": 84})
-    figure.update_xaxes(
-        dtick=max(1, max(len(recomposition[side]["real"]["mean"]) for side in ("teacher", "student")) // 12)
-    )
-    return figure.update_yaxes(title={"text": "Recomposition cosine (0..1)"}, col=1)
+    figure.update_xaxes(dtick=max(1, max(len(curves["real"]["mean"]) for curves in panels.values()) // 12))
+    if crossing is not None:
+        figure.update_xaxes(title={"text": "Student layer (from 0)"}, col=len(panels))
+    return figure.update_yaxes(title={"text": "Recomposition cosine (−1..1)"}, col=1)
 
 
 def attribution_figure(

@@ -60,6 +60,17 @@ def task_name(task: str) -> str:
     return PurePath(task).name if PurePath(task).suffix else task
 
 
+def visible(token: object, limit: int = 14) -> str:
+    """A token made visible: spaces as middle dots, line ends and tabs as signs of their own."""
+    shown = str(token).replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def token(value: object, limit: int = 14) -> str:
+    """The same, made safe for a figure."""
+    return html.escape(visible(value, limit))
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """A figure as people read it: fixed digits, a real minus sign, a dash where there is none."""
     if value is None or value != value:

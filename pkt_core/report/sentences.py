@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pkt_core.report.figures_similarity import best_cell, closer_up, noise_level
-from pkt_core.report.look import number, p_value, percent, task_name
+from pkt_core.report.look import number, p_value, percent, task_name, visible
 
 Json = Mapping[str, Any]
 
@@ -191,4 +191,49 @@ def picked_cell(found: Json, label: str) -> str:
         f"{label}: {number(facts['picked'], 3)} by the {n} picked prompts, {number(facts['all'], 3)} by all {facts['n']}. "
         f"{'Inside' if inside else 'Outside'} what random choices of {n} prompts give ({number(facts['low'], 3)} to "
         f"{number(facts['high'], 3)}). {near}"
+    )
+
+
+def inspected(found: Json) -> str:
+    """What the chosen layers mean at the token, and whether the carried teacher meets the student there."""
+    teacher, student = found["layers"]
+
+    def nearest(space: Json, layer: int) -> str:
+        name, value = space["top"][layer][0]
+        return f"“{visible(name)}” ({number(value)}, by chance {number(space['nearest_by_chance'])})"
+
+    token = found["teacher"]["tokens"][found["teacher"]["token"]][0]
+    said = (
+        f"At “{visible(token)}”, teacher layer {teacher} reads {nearest(found['teacher']['own'], teacher)}, student layer {student} reads "
+        f"{nearest(found['student']['own'], student)}"
+    )
+    crossing = found["crossing"]
+    if crossing is None:
+        return f"{said}. {found['why_not']}"
+    value, control = (crossing[key][teacher][student] for key in ("meeting", "meeting_permuted"))
+    chance = 2 / found["student"]["d_model"] ** 0.5  # twice the scatter of random directions
+    verdict = "more than chance" if value > max(chance, control) else "no more than chance"
+    return (
+        f"{said}. Carried over, the teacher's state reads {nearest(crossing['carried'], teacher)} and meets the student's own at cosine "
+        f"{number(value)}: {verdict} (control {number(control)}, random directions ±{number(chance)})."
+    )
+
+
+def head_in_words(facts: Json, side: str) -> str:
+    """One model's head in words: tied or not, its norm, its rank."""
+    tied = (
+        "is tied: it is the token embedding itself, so input rows and output bases differ only by the pseudoinverse"
+        if facts["tied"]
+        else "is its own matrix, apart from the token embedding"
+    )
+    norm = {
+        "none": "no final norm, so gain and norm change nothing",
+        "root mean square": "a root-mean-square final norm",
+        "layer": "a final layer norm, which also takes away the mean",
+    }[facts["norm"]]
+    extra = " and a bias" * facts["norm_bias"] + (
+        f"; logits are capped at {facts['softcap']:g}, which keeps their order" if facts["softcap"] else ""
+    )
+    return (
+        f"The {side}'s head ({facts['vocabulary']:,} x {facts['d_model']}, rank {facts['rank']}) {tied}; {norm}{extra}."
     )

@@ -78,11 +78,12 @@ def outlier_table(facts: Json) -> pd.DataFrame:
     )
 
 
-def recomposition_table(recomposition: Json) -> pd.DataFrame:
-    """One row per model, curve and layer."""
+def recomposition_table(recomposition: Json, crossing: Json | None = None) -> pd.DataFrame:
+    """One row per model, curve and layer; `crossing` is the teacher's states on the student's bases, by student layer."""
     rows = []
-    for side in ("teacher", "student"):
-        for curve, found in recomposition[side].items():
+    sides = {**recomposition, "crossing": crossing} if crossing else recomposition
+    for side, curves in sides.items():
+        for curve, found in curves.items():
             if not isinstance(found, Mapping) or "mean" not in found:
                 continue
             for layer, mean in enumerate(found["mean"]):

@@ -1,13 +1,16 @@
 """The stages of the pipeline, one function each: models and data in, a record out. What a stage means is in the module it
 calls; here is only which modules it joins."""
 
+from pkt_core.models.loading import release
 from pkt_core.stages.change import alignment_change, behaviour_change, require_measurable, three_models
 from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
+from pkt_core.stages.inspection import Side, Vocabulary, crossing, crossing_maps, follow, reader, see
 from pkt_core.stages.moved import grid_change
+from pkt_core.stages.options import basis_options
 from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
-from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, release, versions
+from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
 from pkt_core.stages.teaching import Probe, chosen_layers, event, targets, taught, trainable_ref
 from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
@@ -16,13 +19,19 @@ __all__ = [
     "KINDS",
     "Probe",
     "Recipe",
+    "Side",
+    "Vocabulary",
     "alignment_change",
     "alignment_map",
     "attribution",
+    "basis_options",
     "behaviour_change",
     "block_sites",
     "chosen_layers",
+    "crossing",
+    "crossing_maps",
     "event",
+    "follow",
     "grid_change",
     "head_of",
     "latent_map",
@@ -37,12 +46,14 @@ __all__ = [
     "pairing",
     "prompt_set",
     "read_both",
+    "reader",
     "reading",
     "recomposition",
     "release",
     "require_kind",
     "require_measurable",
     "require_measure",
+    "see",
     "stitched_grid",
     "targets",
     "taught",

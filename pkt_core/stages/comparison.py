@@ -9,11 +9,18 @@ from torch import Tensor
 
 from pkt_core.alignment.attribution import LayerAttribution, layer_attribution
 from pkt_core.alignment.basis import semantic_basis
-from pkt_core.alignment.inspect import RecompositionCurves, recomposition_curves
+from pkt_core.alignment.maps import permuted_vocabulary_map, semantic_map
 from pkt_core.alignment.pairing import pair_for, pair_layers
+from pkt_core.alignment.recomposition import (
+    DRAWS,
+    CrossingCurves,
+    RecompositionCurves,
+    crossing_curves,
+    recomposition_curves,
+)
 from pkt_core.examples import ExampleSet, encode, load_examples
 from pkt_core.models.loading import LoadedModel
-from pkt_core.models.vocabulary import vocabulary_side
+from pkt_core.models.vocabulary import MINIMUM_SHARE, vocabulary_side
 from pkt_core.results import ModelFacts, VocabularyFacts
 from pkt_core.stages.shared import head_of, match
 
@@ -22,14 +29,27 @@ ATTRIBUTED_EXAMPLES = 64
 
 def recomposition(
     teacher: LoadedModel, student: LoadedModel, states: dict[str, Tensor], seed: int
-) -> dict[str, RecompositionCurves]:
-    """How well each model's vocabulary bases recompose its own states, layer by layer, with controls."""
-    curves = {}
+) -> tuple[dict[str, RecompositionCurves], CrossingCurves | None]:
+    """How well each model's vocabulary bases recompose its own states, and the teacher's on the student's, with controls."""
+    curves, bases = {}, {}
     for side, loaded in (("teacher", teacher), ("student", student)):
         generator = torch.Generator().manual_seed(seed)
         rows = loaded.model.get_input_embeddings().weight.float().cpu()
-        curves[side] = recomposition_curves(states[side], semantic_basis(head_of(loaded)), rows, generator)
-    return curves
+        bases[side] = semantic_basis(head_of(loaded))
+        curves[side] = recomposition_curves(states[side], bases[side], rows, generator)
+    found = match(teacher, student)
+    if found.share < MINIMUM_SHARE:
+        return curves, None
+    given = (bases["teacher"], bases["student"], found.teacher_ids, found.student_ids)
+    generator = torch.Generator().manual_seed(seed)
+    crossing = crossing_curves(
+        states["teacher"],
+        states["student"],
+        pair_layers(teacher.n_layers, student.n_layers),
+        semantic_map(*given),
+        [permuted_vocabulary_map(*given, generator) for _ in range(DRAWS)],
+    )
+    return curves, crossing
 
 
 def attribution(teacher: LoadedModel, examples: str | ExampleSet, seed: int) -> LayerAttribution:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import platform
 from typing import Any
 
@@ -63,13 +62,6 @@ def alignment_map(
     if kind == "permuted":
         return permuted_vocabulary_map(*bases, found.teacher_ids, found.student_ids, generator)
     return semantic_map(*bases, found.teacher_ids, found.student_ids)
-
-
-def release() -> None:
-    """Give memory back after a model went out of use."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,127 @@
+"""Pictures, tables and sentences of what states mean, from hand-made results: axes, controls, zero, escaping."""
+
+import json
+
+import pytest
+import report_samples as samples
+
+from pkt_core.report import figures, look, sentences, tables_semantics
+
+KINDS = {
+    "plain": samples.inspection(),
+    "after": samples.inspection(after=True),
+    "strangers": samples.inspection(shared=False),
+}
+DRAWN = {
+    f"{name} {kind}": (make, found)
+    for kind, found in KINDS.items()
+    for name, make in (
+        ("readings", figures.reading_figure),
+        ("trajectory", figures.trajectory_figure),
+        ("differences", figures.difference_figure),
+    )
+    if not (name == "differences" and kind == "strangers")
+}
+
+
+@pytest.mark.parametrize(("make", "found"), DRAWN.values(), ids=DRAWN)
+def test_every_figure_survives_json_names_its_axes_and_escapes_tokens(make, found):
+    data = json.loads(make(found).to_json())
+    axes = {name: axis for name, axis in data["layout"].items() if name[:5] in ("xaxis", "yaxis")}
+    for letter in "xy":
+        assert any(axis.get("title", {}).get("text") for name, axis in axes.items() if name.startswith(letter))
+    assert "script>" not in json.dumps(data).replace("script&gt;", "")
+    assert "<b>city" not in json.dumps(data)
+
+
+def test_readings_show_the_control_and_frame_the_chosen_layers():
+    figure = figures.reading_figure(samples.inspection(after=True))
+    titles = [a.text for a in figure.layout.annotations]
+    assert sum("meaningless" in title for title in titles) == 1
+    assert sum("after" in title for title in titles) == 1
+    assert len(figure.data) == 5
+    frames = [(shape.y0 + 0.5, shape.y1 - 0.5) for shape in figure.layout.shapes]
+    assert sorted(frames) == [(2, 2), (2, 2), (5, 5), (5, 5), (5, 5)]
+    assert figure.layout.coloraxis.cmin == 0
+    assert figure.layout.coloraxis.cmax == pytest.approx(0.6)
+
+
+def test_deep_models_drop_the_numbers_not_the_tokens():
+    deep = samples.inspection()
+    deep["teacher"] = samples.reader("teacher", 40, 256, deep["teacher"]["tokens"], 2)
+    trace = figures.reading_figure(deep).data[0]
+    assert len(trace.z) == 40
+    assert trace.text[39][0] == "·t390"
+    assert "<br>" in figures.reading_figure(samples.inspection()).data[0].text[0][0]
+
+
+def test_trajectories_leave_out_what_a_vocabulary_lacks_and_draw_chance():
+    figure = figures.trajectory_figure(samples.inspection())
+    names = [trace.name for trace in figure.data if trace.showlegend]
+    assert names.count("by chance") == 1
+    assert any("asked for" in name for name in names)
+    assert not any("student predicts" in name for name in names)  # the sample's vocabularies lack it
+    assert figure.layout.yaxis.type == "log"
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # rank 1 on top
+    middle = next(trace for trace in figure.data if trace.name == "by chance")
+    assert set(middle.y) == {2047.0}
+
+
+def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
+    figure = figures.difference_figure(samples.inspection(after=True))
+    bars = next(trace for trace in figure.data if trace.type == "bar")
+    assert list(bars.x) == pytest.approx([0.6, 0.4, 0.2, 0.0])
+    low, high = figure.layout.xaxis2.range
+    assert low == -high
+    assert high > 0.7
+    lines = next(trace for trace in figure.data if trace.name == "the control's largest difference")
+    assert {x for x in lines.x if x is not None} == {-0.7, 0.7}
+    assert [trace.name for trace in figure.data if trace.xaxis == "x"] == [
+        "teacher carried over", "student", "student after", "control: vocabulary permuted"
+    ]  # fmt: skip
+    assert "student after" not in [trace.name for trace in figures.difference_figure(samples.inspection()).data]
+
+
+def test_tables_hold_the_numbers():
+    found = samples.inspection(after=True)
+    assert len(tables_semantics.reading_table(found)) == 5 * (6 + 3 + 6 + 6 + 3)
+    assert len(tables_semantics.trajectory_table(found)) == 2 * (6 + 3 + 6 + 6 + 3)
+    assert tables_semantics.difference_table(found)["difference"].tolist() == pytest.approx([0.6, 0.4, 0.2, 0.0])
+    lens = tables_semantics.lens_table(found)
+    assert lens["teacher layer"].tolist() == ["5", "4", "3", "2", "1", "0"] if "teacher layer" in lens else True
+    assert len(lens) == 6
+    assert lens.iloc[0, 1].endswith("·b 0.20, ·c 0.10")
+    numbers = tables_semantics.options_table(samples.basis_options(), (5, 2))
+    assert len(numbers) == 12
+    assert numbers["teacher_top1"].tolist() == [0.98] * 12
+
+
+def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
+    shown = tables_semantics.options_shown(
+        samples.basis_options(refused=True), {"gain": True, "norm": False, "ridge": 1e-3}, (5, 2)
+    )
+    bold = shown["Gain"].str.startswith("**")
+    assert bold.sum() == 1
+    assert shown[bold].iloc[0][["Gain", "Final norm", "Ridge"]].tolist() == [
+        "**folded in**",
+        "**not applied**",
+        "**0.001**",
+    ]
+    assert shown[shown["Ridge"] == "0"]["Condition"].str.contains("needs a ridge").all()
+    assert (shown[shown["Ridge"] == "0"]["Map cosine"] == "").all()
+    assert tables_semantics.small(3e-14) == "3e−14"
+
+
+def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
+    said = sentences.inspected(samples.inspection())
+    assert "cosine 0.70: more than chance (control 0.01, random directions ±0.20)" in said
+    weak = samples.inspection()
+    weak["crossing"]["meeting"] = [[0.1] * 3] * 6
+    assert "no more than chance" in sentences.inspected(weak)
+    assert "share 20 tokens" in sentences.inspected(samples.inspection(shared=False))
+    facts = samples.basis_options()
+    assert "is tied" in sentences.head_in_words(facts["teacher"], "teacher")
+    assert "its own matrix" in sentences.head_in_words(facts["student"], "student")
+    assert "capped at 30" in sentences.head_in_words(facts["student"], "student")
+    assert look.visible(" a\n") == "·a⏎"
+    assert look.token("<b>") == "&lt;b&gt;"
