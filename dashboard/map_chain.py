@@ -93,7 +93,7 @@ def show(found: dict[str, Any]) -> bool:
         "n_prompts": n,
         "shuffled": shuffled,
     }
-    with st.expander("Advanced"):
+    with widgets.advanced(Param.MAP_ALIGNED):
         method = widgets.switch(
             "Projection",
             ("umap", "pca"),

@@ -46,5 +46,5 @@ def test_what_a_link_sets_under_advanced_is_in_sight():
     assert opened(page("transfer")) == [False, False]
     assert sorted(opened(page("transfer", lr="0.003"))) == [False, True]
     assert sorted(opened(page("transfer", pooling="last", lr="0.003"))) == [True, True]
-    assert True in opened(page("latent_map", map="ridge"))
+    assert True in opened(page("latent_map", aligned="pca"))
     assert True not in opened(page("latent_map", view="umap"))
