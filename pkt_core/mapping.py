@@ -12,7 +12,7 @@ from typing import Any
 from pkt_core import stages
 from pkt_core.catalog import Pair
 from pkt_core.errors import PlanError
-from pkt_core.models.loading import LoadedModel, ModelRef, file_digest, load, model_digest
+from pkt_core.models.loading import LoadedModel, load, weights_digest
 from pkt_core.pipeline import Progress, silent
 from pkt_core.prompts import PromptSet
 from pkt_core.results import LatentMap
@@ -85,14 +85,6 @@ def plan_of_run(pair: Pair, run: str) -> tuple[Run, TransferPlan]:
     return opened, plan
 
 
-def run_digest(run: Run) -> str:
-    """Names the weights of a run's student, whole or adapter."""
-    folder = run.folder / "student"
-    if (folder / "config.json").is_file():
-        return model_digest(ModelRef(name=str(folder)))
-    return "+".join(file_digest(path) for path in sorted(folder.glob("*.safetensors")))
-
-
 def student_after(pair: Pair, run: str) -> LoadedModel:
     """The trained student of a run of this pair, on the pair's device and in its precision."""
     opened, plan = plan_of_run(pair, run)
@@ -116,7 +108,9 @@ def chain_of(
     """What a chain's activations are named by, its slices and the activations; read once, then stored."""
     kind, run = recipe["kind"], recipe["run"]
     named = {k: recipe[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
-    named["after"] = run_digest(plan_of_run(pair, run)[0]) if kind == "run" and run is not None else None
+    named["after"] = (
+        weights_digest(plan_of_run(pair, run)[0].folder / "student") if kind == "run" and run is not None else None
+    )
     key = stages.pair_key(pair, texts, named, CHAIN_VERSION)
     if stored := load_artefact("chain-states", key):
         return key, [Slice(**one) for one in stored[1]["slices"]], stored[0]

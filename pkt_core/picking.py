@@ -17,8 +17,8 @@ from torch import Tensor
 from pkt_core import stages
 from pkt_core.activations.collect import stream
 from pkt_core.catalog import Pair
-from pkt_core.mapping import plan_of_run, run_digest, student_after
-from pkt_core.models.loading import LoadedModel, load
+from pkt_core.mapping import plan_of_run, student_after
+from pkt_core.models.loading import LoadedModel, load, weights_digest
 from pkt_core.models.sites import Site
 from pkt_core.pipeline import COMPARE_VERSION, Progress, compare, silent
 from pkt_core.prompts import PromptSet
@@ -67,7 +67,7 @@ def picked_continuations(
     Raises PlanError where the run belongs to another pair or keeps no weights.
     """
     picked = chosen(stages.prompt_set(prompts or pair.prompts), ids[:MOST])
-    after = run_digest(plan_of_run(pair, run)[0])
+    after = weights_digest(plan_of_run(pair, run)[0].folder / "student")
 
     def make() -> Rows:
         progress("Loading teacher, student before and student after", 0.1)

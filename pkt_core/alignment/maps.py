@@ -17,6 +17,8 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from pkt_core.alignment.basis import CHUNK, SemanticBasis, semantic_basis
 
+RIDGE = 1e-2  # penalty of fitted maps where nobody names another, relative to the mean variance of x
+
 
 @dataclass(frozen=True)
 class AlignmentMap:

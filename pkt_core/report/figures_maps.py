@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from pkt_core.report import look
-from pkt_core.report.figures_similarity import SQUARE_UP_TO, WRITTEN_UP_TO, outline, span
+from pkt_core.report.figures_similarity import SQUARE_UP_TO, WRITTEN_UP_TO, clickable, outline, span
 
 Json = Mapping[str, Any]
 SCORES = {  # field of a MapScore -> axis title
@@ -149,17 +149,9 @@ def stitched_cells(grid: Json) -> go.Scatter:
         low, high = grid["low"][i][j], grid["high"][i][j]
         values = [look.number(grid[key][i][j], 3) for key in ("values", "control", "round_trip")]
         rows.append([i, j, *values, f"{look.number(low, 3)} to {look.number(high, 3)}"])
-    return go.Scatter(
-        x=[row[1] for row in rows],
-        y=[row[0] for row in rows],
-        customdata=rows,
-        name="cells",
-        mode="markers",
-        marker={"symbol": "square", "size": 18, "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
-        showlegend=False,
-        hovertemplate="teacher layer %{customdata[0]} into student layer %{customdata[1]}<br>%{customdata[2]} bits per byte, "
+    return clickable(
+        rows,
+        "teacher layer %{customdata[0]} into student layer %{customdata[1]}<br>%{customdata[2]} bits per byte, "
         "95 % %{customdata[5]}<br>control %{customdata[3]}, there and back R² %{customdata[4]}<extra></extra>",
     )
 

@@ -149,6 +149,15 @@ def cells(grid: Json, values: np.ndarray) -> go.Scatter:
         interval = f"{look.number(low)} to {look.number(high)}" if low is not None else "not measured"
         p = " / ".join(look.p_value(each) for each in (whole, row, alone) if each is not None)
         rows.append([teacher, student, look.number(float(values[teacher, student]), 3), interval, p])
+    return clickable(
+        rows,
+        "teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
+        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]}<br>(picked from the grid / its row / named before)<extra></extra>",
+    )
+
+
+def clickable(rows: Sequence[Sequence[Any]], hover: str) -> go.Scatter:
+    """Transparent squares, one a pair of layers, whose rows begin with teacher and student layer; a heatmap reports no clicks."""
     return go.Scatter(
         x=[row[1] for row in rows],
         y=[row[0] for row in rows],
@@ -159,6 +168,5 @@ def cells(grid: Json, values: np.ndarray) -> go.Scatter:
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         showlegend=False,
-        hovertemplate="teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
-        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]}<br>(picked from the grid / its row / named before)<extra></extra>",
+        hovertemplate=hover,
     )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pkt_core.activations.collect import collect
 from pkt_core.alignment.maps import (
+    RIDGE,
     AlignmentMap,
     held_out_error,
     logit_preserving_map,
@@ -26,7 +27,6 @@ from pkt_core.stages.shared import alignment_map, head_of, match
 
 Progress = Callable[[str, float], None]
 SCALED = ("ridge", "procrustes")  # maps that are fitted to the student's lengths too, so that R2 means something
-RIDGE = 1e-2  # relative to the mean eigenvalue of the teacher's covariance
 
 
 def latent_map(

@@ -20,6 +20,7 @@ from torch.nn.functional import cosine_similarity
 from pkt_core.activations.paired import PairedBatch, paired_batches
 from pkt_core.alignment.basis import semantic_basis
 from pkt_core.alignment.maps import (
+    RIDGE,
     AlignmentMap,
     affine_map,
     logit_preserving_map,
@@ -40,7 +41,6 @@ Progress = Callable[[str, float], None]
 Kind = Literal["semantic", "logit-preserving", "ridge", "procrustes", "affine"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FREE = ("semantic", "logit-preserving")  # of training
-RIDGE = 1e-2  # relative to the mean eigenvalue of the teacher's covariance
 MINIMUM_TEXTS = 32
 
 
@@ -114,19 +114,17 @@ class Maker:
         found = match(teacher, student).require(f"the {self.kind} map")
         heads, ids = (head_of(teacher), head_of(student)), (found.teacher_ids, found.student_ids)
         order = torch.randperm(found.n, generator=torch.Generator().manual_seed(self.seed))
-        ways = {
-            "there": (heads, ids, (ids[0], ids[1][order])),
-            "back": (heads[::-1], ids[::-1], (ids[1][order], ids[0])),
-        }
         made: dict[tuple[str, bool], AlignmentMap] = {}
-        for way, (pair, true, permuted) in ways.items():
-            bases = tuple(semantic_basis(head) for head in pair) if self.kind == "semantic" else ()
-            for control, matched in ((False, true), (True, permuted)):
-                made[way, control] = (
-                    semantic_map(bases[0], bases[1], *matched)
-                    if self.kind == "semantic"
-                    else logit_preserving_map(*pair, *matched)
-                )
+        if self.kind == "semantic":
+            bases = semantic_basis(heads[0]), semantic_basis(heads[1])
+            for control, student_ids in ((False, ids[1]), (True, ids[1][order])):
+                there = semantic_map(*bases, ids[0], student_ids)
+                made["there", control] = there
+                made["back", control] = AlignmentMap(there.matrix.T, None, self.kind)  # S_T S_S^T of the same matches
+            return made
+        for control, student_ids in ((False, ids[1]), (True, ids[1][order])):
+            made["there", control] = logit_preserving_map(*heads, ids[0], student_ids)
+            made["back", control] = logit_preserving_map(*heads[::-1], student_ids, ids[0])
         return made
 
     def __call__(
