@@ -270,7 +270,7 @@ def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
     page.get_by_role("button", name="Clear 100 picked").wait_for()  # all of that panel
     page.get_by_text("40 of 100 picked prompts").wait_for(timeout=120_000)  # both models' next tokens
     no_error(page, "latent-lasso")
-    page.get_by_role("link", name="Alignment").click()
+    page.get_by_role("link", name="Alignment", exact=True).click()
     page.get_by_text("by the 100 picked prompts").wait_for(timeout=240_000)
     no_error(page, "alignment-picked")
     page.get_by_role("link", name="Behaviour").click()
