@@ -20,10 +20,11 @@ from pkt_core.prompts import PromptSet
 from pkt_core.results import Comparison
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
+from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.export import export_student, require_room
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.train import train
-from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
+from pkt_core.transfer.train import Trainer
+from pkt_core.transfer.trainable import changed, fingerprints
 
 Progress = Callable[[str, float], None]
 COMPARE_VERSION = 5
@@ -76,47 +77,59 @@ def compare(
     return comparison
 
 
-def transfer(plan: TransferPlan, run: Run, *, progress: Progress = silent) -> dict[str, Any]:
-    """Carry out a plan inside its run folder; stops between two steps when the run is asked to. Then evaluate it."""
-    progress("Loading both models", 0.0)
-    teacher, student = load(plan.teacher), load(stages.trainable_ref(plan.student))
-    plan.check(teacher, student, stages.match(teacher, student))
-    stages.require_measurable(plan, teacher, student)
+def transfer(
+    plan: TransferPlan, run: Run, *, progress: Progress = silent, checkpoints: Checkpoints | None = None
+) -> dict[str, Any]:
+    """Carry out a plan inside its run folder, from its last checkpoint where it has one; stops between two steps when the
+    run is asked to. Then evaluate it."""
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
-    encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
-
-    progress("Choosing the layers", 0.05)
-    open_choice = plan.teacher_layer is None and plan.student_layer is None
-    attribution = stages.attribution(teacher, examples, plan.seed) if open_choice else None
-    teacher_layer, student_layer = stages.chosen_layers(plan, teacher, student, attribution)
-
-    progress("Recording what the teacher says", 0.1)
+    progress("Loading the student", 0.0)
+    student = load(stages.trainable_ref(plan.student))
+    checkpoints = checkpoints or Checkpoints(run.folder / "checkpoints")
     began = time.monotonic()
-    targets = stages.targets(plan, teacher, student, teacher_layer, encoded, progress)
+    folder = stages.targets_folder(plan, student.ref, examples)
+    targets = stages.stored_targets(folder, plan.teacher)
+    if targets is None:
+        progress("Loading the teacher", 0.02)
+        teacher = load(plan.teacher)
+        plan.check(teacher, student, stages.match(teacher, student))
+        stages.require_measurable(plan, teacher, student)
+        encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
+        targets = stages.record(plan, teacher, student, examples, encoded, folder, progress)
+        del teacher  # its targets are all that training needs: the memory is the student's now
+        stages.release()
+    encoded = encode(student.tokenizer, examples.items, student.context)
+    targets = stages.as_planned(targets, plan)
     seconds = {"targets": time.monotonic() - began}
-    del teacher  # its targets are all that training needs: the memory is the student's now
-    stages.release()
 
     before = fingerprints(student.model)
-    trainable = make_trainable(student, plan, student_layer)
+    trainable = stages.student_that_trains(student, plan, targets)
     require_room(run.folder, student, trainable, plan)
+    trainer = Trainer(student, trainable, plan, targets.pairs, encoded, targets)
+    if kept := checkpoints.load():
+        trainer.restore(*kept)
+    run.forget_events(after_step=trainer.step)
     probe = stages.Probe(plan, student)
-    for report in train(student, trainable, plan, student_layer, encoded, targets):
+    for report in trainer.steps():
         run.append_event({"kind": "step", **stages.event(report), **probe(report.step)})
         done = 0.2 + 0.5 * report.step / report.total
         run.write_status("running", step=report.step, total_steps=report.total, fraction=done)
         progress("Training", done)
-        if run.stop_requested():
+        stopping = run.stop_requested()
+        if stopping or checkpoints.due():
+            checkpoints.save(*trainer.state())
+        if stopping:
             break
-    seconds["training"] = report.seconds
-    layers = (teacher_layer, student_layer)
-    export_student(run.folder / "student", student, trainable, plan, layers, examples)
-    results = stages.taught(plan, layers, attribution, examples, report)
+    trainable.bake()
+    seconds["training"] = trainer.spent
+    export_student(run.folder / "student", student, trainable, plan, targets.pairs, examples)
+    results = stages.taught(plan, targets, examples, trainer.step)
     results |= {"trained_parameters": trainable.n, "seconds": seconds, "versions": stages.versions()}
-    results["changed"] = changed(before, student.model, trainable.parameters) if plan.adapter == "full" else None
+    results["changed"] = changed(before, student.model, trainable) if plan.adapter == "full" else None
     run.write_results(results)
-    if report.step < plan.steps:  # asked to stop: what was learnt so far is kept, but not presented as a result
+    if trainer.step < plan.total_steps:  # asked to stop: what was learnt so far is kept, but not presented as a result
         return results
+    checkpoints.remove()
     return evaluate(run, progress=progress)
 
 

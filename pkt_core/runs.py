@@ -146,6 +146,13 @@ class Run:
             lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
         return [event for line in lines if (event := _event(line)) is not None][after:]
 
+    def forget_events(self, *, after_step: int) -> None:
+        """Drop the steps that a resumed training does again."""
+        self.require_writable()
+        kept = [e for e in self.events() if e.get("kind") != "step" or e.get("step", 0) <= after_step]
+        lines = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in kept)
+        write_bytes(self.folder / "events.jsonl", lines)
+
     def write_results(self, results: dict[str, Any]) -> None:
         """Replace results.json."""
         self.require_writable()

@@ -1,5 +1,8 @@
 """Objectives against naive twins, and training on tiny models: what the plan names changes, and nothing else."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import fakes
 import pytest
 import reference_transfer as naive
@@ -7,15 +10,17 @@ import torch
 from torch.testing import assert_close
 
 from pkt_core import stages
+from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import LayerNotFound, PlanError, VocabularyMismatch
 from pkt_core.examples import Example, ExampleSet, encode
 from pkt_core.models import LoadedModel, ModelRef
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.schedule import batches
 from pkt_core.transfer.targets import supervised
-from pkt_core.transfer.train import batches, train
-from pkt_core.transfer.trainable import changed, fingerprints, make_trainable
+from pkt_core.transfer.train import Trainer
+from pkt_core.transfer.trainable import changed, fingerprints
 
 EXAMPLES = [
     Example(f"{city} is a city in", f" {country}.") for city, country in [("Paris", "France"), ("Rome", "Italy")]
@@ -90,10 +95,13 @@ def run(pair, plan):
     teacher, student = pair
     plan.check(teacher, student, stages.match(teacher, student))
     encoded = encode(student.tokenizer, EXAMPLES, 64)
-    targets = stages.targets(plan, teacher, student, plan.teacher_layer, encoded, lambda *_: None)
+    examples = ExampleSet("mine", tuple(EXAMPLES))
+    with TemporaryDirectory() as folder:
+        targets = stages.record(plan, teacher, student, examples, encoded, Path(folder) / "t", lambda *_: None)
+    targets = stages.as_planned(targets, plan)
     before = fingerprints(student.model)
-    trainable = make_trainable(student, plan, plan.student_layer)
-    reports = list(train(student, trainable, plan, plan.student_layer, encoded, targets))
+    trainable = stages.student_that_trains(student, plan, targets)
+    reports = list(Trainer(student, trainable, plan, targets.pairs, encoded, targets).steps())
     return before, trainable, reports
 
 
@@ -104,7 +112,7 @@ def test_training_lowers_the_loss_and_changes_only_the_chosen_layer(pair, method
     assert len(reports) == 20
     loss = [sum(v for k, v in r.terms.items() if k != "cross_entropy" or method == "sft") for r in reports]
     assert loss[-1] < loss[0]
-    difference = changed(before, pair[1].model, trainable.parameters)
+    difference = changed(before, pair[1].model, trainable)
     assert difference["outside_plan"] == 0
     assert difference["tensors"] == len(trainable.parameters) > 0
     after = fingerprints(pair[1].model)
@@ -115,7 +123,7 @@ def test_a_change_outside_the_plan_would_be_seen(pair):
     before, trainable, _ = run(pair, plan_for(pair))
     with torch.no_grad():
         pair[1].layout.final_norm.weight.add_(1)
-    assert changed(before, pair[1].model, trainable.parameters)["outside_plan"] == 1
+    assert changed(before, pair[1].model, trainable)["outside_plan"] == 1
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
@@ -138,7 +146,9 @@ def test_lora_trains_adapters_alone_and_survives_a_trip_to_disk(tmp_path, family
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         trained = student.model(input_ids=ids).logits
-        export_student(tmp_path / "out", student, trainable, plan, (3, 2), ExampleSet("mine", tuple(EXAMPLES)))
+        export_student(
+            tmp_path / "out", student, trainable, plan, [LayerPair(2, 3)], ExampleSet("mine", tuple(EXAMPLES))
+        )
         opened = open_student(tmp_path / "out", plan)
         assert_close(opened.model(input_ids=ids).logits, trained, atol=1e-4, rtol=1e-4)
         untrained = fakes.loaded(tmp_path / "again", family, seed=1)
@@ -152,7 +162,7 @@ def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
     for more, error, words in [
         ({"teacher_layer": 9}, LayerNotFound, "layers 0 to 3, got 9"),
         ({"layer_weight": 0, "output_weight": 0}, PlanError, "nothing to train towards"),
-        ({"method": "sft", "map": "permuted"}, PlanError, "uses no alignment map"),
+        ({"method": "sft", "map": "permuted"}, PlanError, "does not use it. Drop it"),
     ]:
         with pytest.raises(error, match=words):
             plan_for(pair, **more).check(teacher, student, match)

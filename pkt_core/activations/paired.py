@@ -98,3 +98,42 @@ def paired_batches(
             states = torch.stack([seen[site].float().cpu()[rows, partner.clamp_min(0)] for site in sites])
         n_bytes = [added_bytes(text, o) for text, o in zip(batch, encoded[1]["offset_mapping"], strict=True)]
         yield PairedBatch(states, Resume(student, ids[1], masks[1]), ids[1], paired, pad(n_bytes, 0))
+
+
+@torch.no_grad()
+def paired_states(
+    teacher: LoadedModel,
+    student: LoadedModel,
+    texts: Sequence[str],
+    sites: Sequence[tuple[Site, Site]],
+    *,
+    batch_size: int = 16,
+) -> Iterator[tuple[Float[Tensor, "site n d_T"], Float[Tensor, "site n d_S"]]]:
+    """Both models' activations at pairs of sites, a row per student token with a partner, a batch of texts at a time.
+
+    float32 on the CPU. Raises PromptError for a text longer than either reads.
+    """
+    for start in range(0, len(texts), batch_size):
+        batch = list(texts[start : start + batch_size])
+        encoded, seen = [], []
+        for k, side in enumerate((teacher, student)):
+            require_fit(side, batch)
+            encoded.append(side.tokenizer(batch, return_offsets_mapping=True))
+            ids, mask = (
+                pad(encoded[k]["input_ids"], side.tokenizer.pad_token_id),
+                pad(encoded[k]["attention_mask"], 0),
+            )
+            with Capture(side, [pair[k] for pair in sites]) as capture:
+                forward_states(side, ids, mask)
+                seen.append([capture[pair[k]].float().cpu() for pair in sites])
+        rows = [
+            (i, partner, t)
+            for i, (a, b) in enumerate(zip(*(e["offset_mapping"] for e in encoded), strict=True))
+            for t, partner in enumerate(partners(a, b))
+            if t > 0 and partner != ALONE
+        ]
+        text, of_teacher, of_student = (torch.tensor(column, dtype=torch.long) for column in zip(*rows, strict=True))
+        yield (
+            torch.stack([state[text, of_teacher] for state in seen[0]]),
+            torch.stack([state[text, of_student] for state in seen[1]]),
+        )

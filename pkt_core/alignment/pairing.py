@@ -6,11 +6,28 @@ where the layer that attribution chose is nobody's partner, the nearest deeper s
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pkt_core.errors import LayerNotFound
 
-Rule = Literal["floor", "last-to-last", "reversed"]
+Rule = Literal["floor", "last-to-last", "reversed", "random"]
+
+
+@dataclass(frozen=True, order=True)
+class LayerPair:
+    """A student layer and what it learns from. Ordered from shallow to deep in the student."""
+
+    student: int
+    """From 0."""
+    teacher: int
+    """From 0; with interpolation the shallower of the two layers."""
+    deeper: int | None = None
+    """The other teacher layer of an interpolation, None without one."""
+    weight: float = 0.0
+    """Of the deeper layer, 0..1."""
 
 
 def require_layer(side: str, layer: int, n: int) -> None:
@@ -24,11 +41,17 @@ def paired_teacher_layer(student_layer: int, n_teacher: int, n_student: int) -> 
     return max(1, n_teacher * (student_layer + 1) // n_student) - 1
 
 
-def pair_layers(n_teacher: int, n_student: int, rule: Rule = "floor") -> list[int]:
-    """Teacher layer for each student layer. `last-to-last` counts from the top, `reversed` is a control."""
+def pair_layers(n_teacher: int, n_student: int, rule: Rule = "floor", seed: int = 0) -> list[int]:
+    """Teacher layer for each student layer. `last-to-last` counts from the top; `reversed` and `random` are controls.
+
+    `random` draws each teacher layer with the seed, never the one that `floor` gives where there is another.
+    """
     floor = [paired_teacher_layer(k, n_teacher, n_student) for k in range(n_student)]
     if rule == "last-to-last":
         return [max(0, n_teacher - n_student + k) for k in range(n_student)]
+    if rule == "random":
+        draw = random.Random(seed)
+        return [draw.choice([t for t in range(n_teacher) if t != right] or [right]) for right in floor]
     return floor[::-1] if rule == "reversed" else floor
 
 
@@ -38,6 +61,23 @@ def pair_for(teacher_layer: int, n_teacher: int, n_student: int) -> tuple[int, i
     partners = pair_layers(n_teacher, n_student)
     student = next((k for k, partner in enumerate(partners) if partner >= teacher_layer), n_student - 1)
     return partners[student], student
+
+
+def windowed(scores: Sequence[float], n_student: int) -> list[int]:
+    """Teacher layer for each student layer: the most attributed one near its proportional depth, never shallower than the last.
+
+    Ours, for the reconstructions of SemAlign's later versions: their abstracts say `exactly one source layer per target
+    layer` and `shallow to deep`, not how it is found. The window reaches half the distance to the neighbours' layers.
+    """
+    n_teacher = len(scores)
+    found: list[int] = []
+    reach = max(1, n_teacher // n_student) // 2
+    for k in range(n_student):
+        middle = paired_teacher_layer(k, n_teacher, n_student)
+        low = max(middle - reach, found[-1] if found else 0)
+        window = range(low, max(low, min(middle + reach, n_teacher - 1)) + 1)
+        found.append(max(window, key=lambda layer: scores[layer]))
+    return found
 
 
 def interpolation(student_layer: int, n_teacher: int, n_student: int) -> tuple[int, int, float]:

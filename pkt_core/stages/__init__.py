@@ -12,7 +12,8 @@ from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
-from pkt_core.stages.teaching import Probe, chosen_layers, event, targets, taught, trainable_ref
+from pkt_core.stages.targets import as_planned, chosen_pairs, record, stored_targets, targets_folder
+from pkt_core.stages.teaching import Probe, event, student_that_trains, taught, trainable_ref
 from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
 
 __all__ = [
@@ -23,11 +24,12 @@ __all__ = [
     "Vocabulary",
     "alignment_change",
     "alignment_map",
+    "as_planned",
     "attribution",
     "basis_options",
     "behaviour_change",
     "block_sites",
-    "chosen_layers",
+    "chosen_pairs",
     "crossing",
     "crossing_maps",
     "event",
@@ -49,13 +51,16 @@ __all__ = [
     "reader",
     "reading",
     "recomposition",
+    "record",
     "release",
     "require_kind",
     "require_measurable",
     "require_measure",
     "see",
     "stitched_grid",
-    "targets",
+    "stored_targets",
+    "student_that_trains",
+    "targets_folder",
     "taught",
     "three_models",
     "trainable_ref",

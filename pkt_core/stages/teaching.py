@@ -1,64 +1,27 @@
-"""The stages of a transfer up to the trained student: layers, targets, probes while training."""
+"""The stages of a transfer from the targets to the trained student: the student as it trains, probes, what is told of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from pkt_core.alignment.attribution import LayerAttribution
-from pkt_core.alignment.pairing import pair_for, paired_teacher_layer
 from pkt_core.evaluation.behaviour import answered_right
-from pkt_core.examples import Encoded, ExampleSet, load_examples
+from pkt_core.examples import ExampleSet, load_examples
 from pkt_core.models.loading import LoadedModel, ModelRef
-from pkt_core.stages.shared import alignment_map, match
+from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.targets import Targets, row_starts, teacher_targets
+from pkt_core.transfer.targets import Targets
 from pkt_core.transfer.train import StepReport
+from pkt_core.transfer.trainable import Trainable, make_trainable
 
-Progress = Callable[[str, float], None]
 PROBES = 12  # times recall is looked at during training, at most
 PROBED_ITEMS = 64
 PROBED_SHARE = 0.75  # items asked per example trained on, at most; asking costs a third of a step: no backward pass
 
 
-def chosen_layers(
-    plan: TransferPlan, teacher: LoadedModel, student: LoadedModel, found: LayerAttribution | None
-) -> tuple[int, int]:
-    """The plan's layers, or where it leaves them open the attributed teacher layer and its partner."""
-    if plan.teacher_layer is not None and plan.student_layer is not None:
-        return plan.teacher_layer, plan.student_layer
-    if plan.student_layer is not None:
-        return paired_teacher_layer(plan.student_layer, teacher.n_layers, student.n_layers), plan.student_layer
-    best = plan.teacher_layer if plan.teacher_layer is not None else found.best if found else teacher.n_layers - 1
-    paired_teacher, paired_student = pair_for(best, teacher.n_layers, student.n_layers)
-    return paired_teacher if plan.teacher_layer is None else plan.teacher_layer, paired_student
-
-
 def trainable_ref(ref: ModelRef) -> ModelRef:
     """Training in 16 bits loses small updates, so `auto` means float32 for a student that trains."""
     return ref.model_copy(update={"dtype": "float32"}) if ref.dtype == "auto" else ref
-
-
-def targets(
-    plan: TransferPlan,
-    teacher: LoadedModel,
-    student: LoadedModel,
-    layer: int,
-    encoded: list[Encoded],
-    progress: Progress,
-) -> Targets:
-    """What the method needs of the teacher: mapped activations, next-token distributions, or nothing."""
-    if not plan.uses_teacher:
-        return Targets(row_starts(encoded, plan.positions), {})
-    alignment = None
-    if plan.method == "semalign-v1":
-        alignment = alignment_map(plan.map, teacher, student, match(teacher, student), plan.seed)
-
-    def said(done: float) -> None:
-        progress("Recording what the teacher says", 0.1 + 0.1 * done)
-
-    return teacher_targets(teacher, encoded, plan, layer, alignment, progress=said)
 
 
 def event(report: StepReport) -> dict[str, Any]:
@@ -83,19 +46,25 @@ class Probe:
         return {"recall": {name: sum(right) / len(right) for name, right in rates.items()}}
 
 
-def taught(
-    plan: TransferPlan,
-    layers: tuple[int, int],
-    found: LayerAttribution | None,
-    examples: ExampleSet,
-    report: StepReport,
-) -> dict[str, Any]:
+def student_that_trains(student: LoadedModel, plan: TransferPlan, targets: Targets) -> Trainable:
+    """The student with what the plan names unfrozen, and with whatever the method puts into it."""
+    method, pairs = METHOD[plan.method], targets.pairs
+    if method.install is not None:
+        return method.install(student, plan, pairs, targets.extract)
+    foreign = method.foreign and method.foreign(plan, pairs, targets.facts["d_teacher"], student.d_model)
+    return make_trainable(student, plan, pairs, foreign)
+
+
+def taught(plan: TransferPlan, targets: Targets, examples: ExampleSet, steps: int) -> dict[str, Any]:
     """What a finished training says of itself, as results.json has it."""
-    chosen_by = "attribution" if found is not None else "plan"
+    main, found = targets.main, targets.facts["attribution"]
+    pairs = [{"teacher": pair.teacher, "student": pair.student} for pair in targets.pairs]
+    by = "attribution" if found is not None else "plan"
     return {
-        "layers": {"teacher": layers[0], "student": layers[1], "chosen_by": chosen_by},
-        "attribution": found and found.to_json(),
-        "steps": report.step,
-        "planned_steps": plan.steps,
+        "layers": {"teacher": main.teacher, "student": main.student, "chosen_by": by, "pairs": pairs},
+        "attribution": found,
+        "steps": steps,
+        "planned_steps": plan.total_steps,
         "examples": {"name": examples.name, "n": len(examples), "digest": examples.digest},
+        "teacher_digest": targets.facts["teacher_digest"],
     }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Template
+from safetensors.torch import save_file
 
+from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
 from pkt_core.examples import ExampleSet
 from pkt_core.models.loading import LoadedModel, ModelRef, load, load_with_adapter
@@ -27,9 +30,10 @@ tags: [knowledge-transfer, {{ plan.method }}]
 
 | | |
 |---|---|
-| teacher | `{{ plan.teacher.name }}`, layer {{ teacher_layer }} (from 0) |
-| student | `{{ plan.student.name }}`, layer {{ student_layer }} (from 0) |
-| what trained | {{ "one block" if plan.scope == "layer" else "all blocks" }}, {{ plan.adapter }}, {{ n_trained }} parameters |
+| teacher | `{{ plan.teacher.name }}` |
+| student | `{{ plan.student.name }}` |
+| layers, from 0 | {% for p in pairs %}teacher {{ p.teacher }} to student {{ p.student }}{{ ", " if not loop.last }}{% endfor %} |
+| what trained | {{ "the paired blocks" if plan.scope == "layer" else "all blocks" }}, {{ plan.adapter }}, {{ n_trained }} parameters |
 | site, map, positions | {{ plan.part }}, {{ plan.map }}, {{ plan.positions }} |
 | data | `{{ plan.data }}`, {{ n_examples }} examples, digest {{ digest }} |
 | steps, batch, learning rate, seed | {{ plan.steps }}, {{ plan.batch_size }}, {{ plan.learning_rate }}, {{ plan.seed }} |
@@ -56,19 +60,21 @@ def export_student(
     student: LoadedModel,
     trainable: Trainable,
     plan: TransferPlan,
-    layers: tuple[int, int],
+    pairs: Sequence[LayerPair],
     examples: ExampleSet,
 ) -> None:
-    """Write the trained weights (safetensors), the tokenizer and a model card."""
+    """Write the trained weights (safetensors), the tokenizer and a model card; foreign weights into a file of their own."""
     trainable.model.save_pretrained(folder, safe_serialization=True)
     student.tokenizer.save_pretrained(folder)
+    if trainable.foreign is not None:  # beside the folder: whoever opens the student must not take them for its weights
+        weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
+        save_file(weights, folder.with_name("foreign.safetensors"))
     card = CARD.render(
         plan=plan,
         method=METHODS[plan.method],
         teacher=plan.teacher.name.rstrip("/").split("/")[-1],
         student=student.name,
-        teacher_layer=layers[0],
-        student_layer=layers[1],
+        pairs=list(pairs),
         n_trained=f"{trainable.n:,}",
         n_examples=len(examples),
         digest=examples.digest,

@@ -5,9 +5,15 @@ Sources: SemAlign v1 = arXiv 2510.24208v1, section 4 (layer and output terms, un
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax
+from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, normalize
+
+TINY = 1e-12
 
 
 def layer_cosine(state: Float[Tensor, "n d"], target: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
@@ -37,14 +43,93 @@ def distillation_kl(
 ) -> Float[Tensor, ""]:
     """`tau^2 KL(teacher || student)` in nats over the teacher's k most likely tokens and one bucket for all others.
 
-    Merging tokens can only lower a KL divergence, so this is a lower bound that is exact at k = V
-    (data-processing inequality). teacher_log_probs: at the same temperature.
+    Merging tokens can only lower a divergence, so this is a lower bound that is exact at k = V (data-processing
+    inequality). teacher_log_probs: at the same temperature.
     """
-    student = log_softmax(logits / temperature, dim=-1).gather(-1, teacher_ids)
-    kl = (teacher_log_probs.exp() * (teacher_log_probs - student)).sum(-1)
-    if teacher_ids.shape[-1] < logits.shape[-1]:
-        # Floating point may push the sum of the kept probabilities above one.
-        rest_teacher = (1 - teacher_log_probs.exp().sum(-1)).clamp_min(1e-9)
-        rest_student = (1 - student.exp().sum(-1)).clamp_min(1e-9)
-        kl = kl + rest_teacher * (rest_teacher.log() - rest_student.log())
-    return temperature**2 * kl.mean()
+    student, teacher = bucketed(logits, teacher_log_probs, teacher_ids, temperature)
+    return temperature**2 * (teacher.exp() * (teacher - student)).sum(-1).mean()
+
+
+def reverse_kl(
+    logits: Float[Tensor, "n V"],
+    teacher_log_probs: Float[Tensor, "n k"],
+    teacher_ids: Int[Tensor, "n k"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """`tau^2 KL(student || teacher)` in nats, over the same tokens and bucket."""
+    student, teacher = bucketed(logits, teacher_log_probs, teacher_ids, temperature)
+    return temperature**2 * (student.exp() * (student - teacher)).sum(-1).mean()
+
+
+def jensen_shannon(
+    logits: Float[Tensor, "n V"],
+    teacher_log_probs: Float[Tensor, "n k"],
+    teacher_ids: Int[Tensor, "n k"],
+    temperature: float,
+) -> Float[Tensor, ""]:
+    """`tau^2` times the Jensen-Shannon divergence in nats, 0..ln 2 at tau = 1, over the same tokens and bucket."""
+    student, teacher = bucketed(logits, teacher_log_probs, teacher_ids, temperature)
+    middle = torch.logaddexp(student, teacher) - math.log(2)
+    both = (teacher.exp() * (teacher - middle)).sum(-1) + (student.exp() * (student - middle)).sum(-1)
+    return temperature**2 * both.mean() / 2
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
+    "kl": distillation_kl,
+    "reverse-kl": reverse_kl,
+    "jsd": jensen_shannon,
+}
+
+
+def bucketed(logits: Tensor, teacher: Tensor, ids: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of student and teacher at the teacher's tokens, with those of all others as one last column."""
+    student = log_softmax(logits / temperature, dim=-1).gather(-1, ids)
+    if ids.shape[-1] == logits.shape[-1]:
+        return student, teacher
+    # Floating point may push the sum of the kept probabilities above one.
+    rest = [(1 - kept.exp().sum(-1, keepdim=True)).clamp_min(1e-9).log() for kept in (student, teacher)]
+    return torch.cat([student, rest[0]], -1), torch.cat([teacher, rest[1]], -1)
+
+
+def fisher_quadratic(logits: Float[Tensor, "n V"], target: Float[Tensor, "n V"]) -> Float[Tensor, ""]:
+    """`0.5 delta^T (diag p - p p^T) delta = 0.5 Var_p(delta)` with `p = softmax(target)`, `delta = logits - target`, in nats.
+
+    The second-order expansion of `KL(p || softmax(logits))`; shifting all logits of a row changes nothing.
+    """
+    p, delta = target.softmax(-1), logits - target
+    mean = (p * delta).sum(-1, keepdim=True)
+    return 0.5 * (p * (delta - mean).square()).sum(-1).mean()
+
+
+def token_geometry(
+    state: Float[Tensor, "n d"], target: Float[Tensor, "n e"], sequence: Int[Tensor, n]
+) -> Float[Tensor, ""]:
+    """`|| K/|K| - K*/|K*| ||_F^2 = 2 - 2 CKA(state, target)` of the tokens of one text, 0..2, mean over the texts.
+
+    K is the centred Gram of a text's tokens. A rotation of either side changes nothing: a map matters through its
+    non-orthogonal part only. Texts of a single row say nothing and are left out.
+    """
+    losses = []
+    for text in sequence.unique_consecutive():
+        rows = sequence == text
+        if int(rows.sum()) > 1:
+            losses.append(2 * cka_loss(state[rows], target[rows]))
+    return torch.stack(losses).mean() if losses else state.sum() * 0
+
+
+def cka_loss(state: Float[Tensor, "n d"], target: Float[Tensor, "n e"]) -> Float[Tensor, ""]:
+    """`1 - CKA` of the rows, linear and biased, 0..1: as a loss the bias is the same for all steps."""
+    x, y = (m - m.mean(0) for m in (state, target.to(state.dtype)))
+    k, k_star = x @ x.T, y @ y.T
+    return 1 - (normalize(k.flatten(), dim=0, eps=TINY) * normalize(k_star.flatten(), dim=0, eps=TINY)).sum()
+
+
+def procrustes_loss(state: Float[Tensor, "n d"], target: Float[Tensor, "n e"]) -> Float[Tensor, ""]:
+    """`1 - nuclear norm of Y^T X` of centred rows at Frobenius norm one, 0..1: what the best rotation leaves, halved."""
+    x, y = (normalize((m - m.mean(0)).flatten(), dim=0, eps=TINY).view_as(m) for m in (state, target.to(state.dtype)))
+    return 1 - torch.linalg.svdvals(y.T @ x).sum()
+
+
+def standardised_mse(state: Float[Tensor, "n d"], target: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
+    """Mean squared error relative to the targets' mean square, so that one learning rate serves all layers; 0 and up."""
+    return (state - target).square().mean() / target.square().mean().clamp_min(TINY)

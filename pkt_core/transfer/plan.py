@@ -3,26 +3,73 @@
 A plan checks itself against both models before anything heavy starts. Defaults follow SemAlign v1 (arXiv 2510.24208v1,
 section 4.3 and appendix A.2) where the paper says, and `shared defaults` of ours where it does not: it never says which
 sublayer is matched (we take the block's contribution) or which positions (we take those that predict the answer).
+Where a method needs another default, `OWN` has it and the plan states it, so that a plan read from a file is complete.
+
+Not covered: what each method does (`methods/`), the controls of a plan (`controls.py`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.models.loading import LoadedModel, ModelRef
 from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import VocabularyMatch
 
-Method = Literal["semalign-v1", "sft", "logit-kd"]
+Method = Literal[
+    "semalign-v1", "semalign-v2r", "semalign-aclr", "sft", "logit-kd", "feature-kd", "seeking", "laten", "stitch"
+]
 METHODS: dict[Method, str] = {
-    "semalign-v1": "SemAlign v1: pull one student layer towards the teacher's, through the semantic map, with labels",
+    "semalign-v1": "SemAlign v1: pull student layers towards the teacher's, through the semantic map, with labels",
+    "semalign-v2r": "SemAlign v2, reconstructed from its abstract: token geometry of residual contributions, shallow to deep, output KL",
+    "semalign-aclr": "SemAlign ACL, reconstructed from its abstract: Fisher-weighted logits of mapped states, shallow to deep, output KL",
     "sft": "Plain fine-tuning with labels, no teacher",
     "logit-kd": "Logit distillation: the teacher's next-token distribution, no labels",
+    "feature-kd": "Feature distillation: student states towards the teacher's through a learned projector or a geometry loss, no labels",
+    "seeking": "Seeking: LoRA that starts from the teacher's most sensitive parameters, then fine-tuning with labels",
+    "laten": "LaTen: a small network turns the teacher's most attributed neurons into changes of the student's, with labels",
+    "stitch": "Stitching: no training, one layer's output moved to the mapped teacher's in closed form, no labels",
 }
+MAPPED: tuple[Method, ...] = ("semalign-v1", "semalign-v2r", "semalign-aclr", "stitch")
+"""Methods that carry teacher states through an alignment map."""
+FRONTIER: tuple[Method, ...] = ("semalign-v2r", "semalign-aclr")
+"""Methods that train one layer after the other, from shallow to deep."""
+OWN: dict[Method, dict[str, Any]] = {
+    "semalign-v2r": {"positions": "all", "n_pairs": 0},
+    "semalign-aclr": {"part": "block_out", "n_pairs": 0},
+    "feature-kd": {"part": "block_out"},
+    "seeking": {"scope": "all"},
+    "laten": {"scope": "all"},
+    "stitch": {"part": "block_out", "map": "ridge", "positions": "all"},
+}
+"""Defaults of a method where they differ from those below."""
+USERS: dict[str, tuple[Method, ...]] = {
+    "map": MAPPED,
+    "basis": MAPPED,
+    "interpolate": (*MAPPED, "feature-kd"),
+    "rows": (*MAPPED, "logit-kd", "feature-kd"),
+    "layer_weight": ("semalign-v1", "semalign-v2r", "semalign-aclr", "feature-kd"),
+    "output_weight": ("semalign-v1", "semalign-v2r", "semalign-aclr", "feature-kd"),
+    "temperature": ("logit-kd", "semalign-v2r", "semalign-aclr", "feature-kd"),
+    "divergence": ("logit-kd",),
+    "feature_loss": ("feature-kd",),
+    "strength": ("stitch",),
+    "teacher_weights": (
+        "semalign-v1",
+        "semalign-v2r",
+        "semalign-aclr",
+        "logit-kd",
+        "feature-kd",
+        "seeking",
+        "laten",
+        "stitch",
+    ),
+}
+"""Which methods a setting means something to; elsewhere it is refused rather than ignored."""
 
 
 class TransferPlan(BaseModel):
@@ -37,18 +84,30 @@ class TransferPlan(BaseModel):
     n_examples: int | None = Field(None, ge=1)
     """Use that many of them, drawn with the seed; None uses all."""
     method: Method = "semalign-v1"
-    map: Literal["semantic", "permuted", "random"] = "semantic"
-    """Alignment map of semalign-v1; `permuted` (vocabulary of the student shuffled) and `random` bases are controls."""
+    map: Literal["semantic", "logit-preserving", "ridge", "procrustes", "permuted", "random"] = "semantic"
+    """Alignment map; `permuted` (vocabulary of the student shuffled) and `random` bases are controls."""
+    basis: Literal["raw", "gain-folded", "normed"] = "raw"
+    """Of the semantic map: of the head as it is, of the head with the final norm's gain, or of normed states."""
+    rows: Literal["paired", "shuffled"] = "paired"
+    """Whether a position learns from its own teacher row; `shuffled` is a control."""
+    teacher_weights: Literal["trained", "untrained"] = "trained"
+    """`untrained` draws the teacher's weights anew: a control for what its mere shape gives."""
     teacher_layer: int | None = Field(None, ge=0)
     """From 0; None takes the layer of highest attribution and the paper's pairing."""
     student_layer: int | None = Field(None, ge=0)
     """From 0; None takes the layer that the pairing gives to the teacher layer."""
+    n_pairs: int = Field(1, ge=0)
+    """Where layers are open: as many pairs as this, by attribution; 0 pairs every student layer."""
+    pairing: Literal["floor", "last-to-last", "reversed", "random"] = "floor"
+    """Which teacher layer a student layer learns from; the paper's rule is `floor`, the last two are controls."""
+    interpolate: bool = False
+    """Mix the two teacher layers around the exact proportional depth, instead of taking the lower one."""
     part: Literal["block_delta", "block_out", "attn_out", "mlp_out"] = "block_delta"
     """Site that is matched in both models."""
     positions: Literal["answer", "all"] = "answer"
     """Positions that predict an answer token, or all."""
     scope: Literal["layer", "all"] = "layer"
-    """What trains: the one paired student layer, or all blocks."""
+    """What trains: the paired student layers, or all blocks."""
     adapter: Literal["full", "lora"] = "full"
     """All parameters of what trains, or LoRA on its value, output and MLP projections."""
     lora_rank: int = Field(16, ge=1, le=1024)
@@ -57,10 +116,22 @@ class TransferPlan(BaseModel):
     output_weight: float = Field(1.0, ge=0)
     """Weight of the output term; 0 is the control `layer term only`, which uses no label at all."""
     temperature: float = Field(1.0, gt=0)
-    """Of logit-kd."""
+    """Of distributions that are matched."""
+    divergence: Literal["kl", "reverse-kl", "jsd"] = "kl"
+    """Of logit-kd, from teacher to student."""
+    feature_loss: Literal["mse", "cosine", "procrustes", "cka"] = "cosine"
+    """Of feature-kd; the first two go through a learned projector, the last two compare geometries."""
+    strength: float = Field(1.0, ge=0, le=10)
+    """Of stitch: the share of the way to the mapped teacher; 1 is all of it."""
     steps: int = Field(300, ge=1)
     batch_size: int = Field(32, ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    """Examples that go through the student at once, gradients added up; None takes the whole batch."""
     learning_rate: float = Field(1e-3, gt=0)
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the student's forward pass while it trains; its weights stay float32."""
+    recompute: bool = False
+    """Recompute activations in the backward pass (gradient checkpointing): less memory, a third more time."""
     seed: int = Field(0, ge=0)
     tasks: tuple[str, ...] = ()
     """Example sets on which behaviour is measured before and after."""
@@ -73,6 +144,15 @@ class TransferPlan(BaseModel):
     """Prompt set on which alignment before and after is measured."""
     n_prompts: int = Field(256, ge=16)
 
+    @model_validator(mode="before")
+    @classmethod
+    def own_defaults(cls, given: Any) -> Any:
+        """Fill in what the method wants where nothing was said; None counts as nothing said."""
+        if not isinstance(given, dict):
+            return given
+        own = OWN.get(given.get("method", ""), {})
+        return {**given, **{name: value for name, value in own.items() if given.get(name) is None}}
+
     @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> TransferPlan:
         """The plan that a run's file holds. Raises StoreError where it is damaged or of a version that no longer fits."""
@@ -81,27 +161,34 @@ class TransferPlan(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise StoreError(
-                f"{path} is no plan that can be carried out ({first['loc'][0]}: {first['msg']}). "
+                f"{path} is no plan that can be carried out ({'.'.join(map(str, first['loc']))}: {first['msg']}). "
                 "Restore it from a copy, or start the transfer again."
             ) from error
+
+    @classmethod
+    def default(cls, name: str, method: Method) -> Any:
+        """What a setting is where nothing is said."""
+        return OWN.get(method, {}).get(name, cls.model_fields[name].default)
 
     @property
     def uses_teacher(self) -> bool:
         return self.method != "sft"
 
+    @property
+    def trains(self) -> bool:
+        """Whether there are steps at all."""
+        return self.method != "stitch"
+
+    @property
+    def total_steps(self) -> int:
+        return self.steps if self.trains else 0
+
     def check(self, teacher: LoadedModel, student: LoadedModel, match: VocabularyMatch) -> None:
         """Raises LayerNotFound, PlanError or VocabularyMismatch in one sentence, in a second rather than after an hour."""
-        if self.method == "semalign-v1" and self.layer_weight == 0 and self.output_weight == 0:
-            raise PlanError(
-                "Got layer weight 0 and output weight 0, which leaves nothing to train towards. Raise one of them."
-            )
-        if self.method != "semalign-v1" and self.map != "semantic":
-            raise PlanError(
-                f"Got map {self.map} with {self.method}, which uses no alignment map. Drop it or use semalign-v1."
-            )
+        self.check_settings()
         teacher.require(Site(self.part, self.teacher_layer or 0))
         student.require(Site(self.part, self.student_layer or 0))
-        if not self.uses_teacher:
+        if self.method in ("sft", "seeking"):  # they compare no token with a token
             return
         match.require(f"{self.method} on matched tokens")
         if not match.same_tokenizer:
@@ -109,3 +196,30 @@ class TransferPlan(BaseModel):
                 f"{teacher.name} and {student.name} cut text into different tokens ({match.n} of {match.n_teacher} and "
                 f"{match.n_student} shared); {self.method} compares them token by token. Choose a pair with one tokenizer, or sft."
             )
+
+    def check_settings(self) -> None:
+        """Raises PlanError where a setting means nothing to the method, or nothing is left to train towards."""
+        for name, users in USERS.items():
+            value = getattr(self, name)
+            if self.method not in users and value != type(self).model_fields[name].default:
+                raise PlanError(
+                    f"Got {name.replace('_', ' ')} {value} with {self.method}, which does not use it. "
+                    f"Drop it or use {' or '.join(users[:2])}."
+                )
+        if self.method in USERS["layer_weight"] and self.layer_weight == 0 and self.output_weight == 0:
+            raise PlanError(
+                "Got layer weight 0 and output weight 0, which leaves nothing to train towards. Raise one of them."
+            )
+        if self.basis != "raw" and self.map not in ("semantic", "permuted"):
+            raise PlanError(f"Got basis {self.basis} with map {self.map}, which has no bases. Drop it or use semantic.")
+        if self.method in ("seeking", "laten", "stitch") and self.adapter == "lora":
+            raise PlanError(
+                f"Got adapter lora with {self.method}, which brings its own way of changing the student. Use full."
+            )
+        if self.interpolate and self.pairing != "floor":
+            raise PlanError(
+                f"Got interpolation with pairing {self.pairing}; it is defined for floor. Drop one of them."
+            )
+
+
+ALL_METHODS: tuple[Method, ...] = get_args(Method)

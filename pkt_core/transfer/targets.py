@@ -1,26 +1,42 @@
-"""What the teacher says about the training data, computed once: then the teacher is no longer needed.
+"""What the teacher says about the training data, computed once and kept on disk: then the teacher is no longer needed.
 
-For each example, at each supervised position: the teacher's activation mapped into student space (semalign-v1), or its
-most likely next tokens (logit-kd). A position t is supervised when it predicts a token that counts, the token t + 1.
+For each example, at each supervised position: the teacher's activations at the paired layers (mapped into student space
+where the method has a map) and its most likely next tokens, as the method needs. A position t is supervised when it
+predicts a token that counts, the token t + 1. Rows go to safetensors shards of bounded size, the manifest last; reading
+maps the files, so that memory holds only the rows of a batch.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import secrets
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
-from pkt_core.alignment.maps import AlignmentMap
+from pkt_core.alignment.pairing import LayerPair
+from pkt_core.errors import StoreError
 from pkt_core.examples import IGNORE, Encoded
+from pkt_core.files import read_json, told_clearly, write_json
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.transfer.plan import TransferPlan
 
+Carry = Callable[[Tensor], Tensor]
+"""From teacher states to what the student is pulled towards: an alignment map, with or without the teacher's norm before it."""
 TOP_K = 256
-TARGETS_VERSION = 1
+SHARD_BYTES = 256 * 2**20
+TARGETS_VERSION = 2
+MANIFEST = "manifest.json"
+EXTRACT = "extract.safetensors"
 
 
 def supervised(example: Encoded, positions: str) -> list[int]:
@@ -30,58 +46,180 @@ def supervised(example: Encoded, positions: str) -> list[int]:
     return [t for t, label in enumerate(example.labels[1:]) if label != IGNORE]
 
 
-@dataclass(frozen=True)
-class Targets:
-    """One row per supervised position, examples one after the other."""
-
-    starts: list[int]
-    """First row of each example, and the number of rows at the end."""
-    tensors: dict[str, Tensor]
-    """`states [rows, d_student]` or `log_probs [rows, k]` and `ids [rows, k]`; empty for methods without a teacher."""
-
-    def of(self, chosen: Sequence[int]) -> dict[str, Tensor]:
-        """The rows of the chosen examples, in that order."""
-        rows = torch.cat([torch.arange(self.starts[i], self.starts[i + 1]) for i in chosen])
-        return {name: tensor[rows] for name, tensor in self.tensors.items()}
-
-
 def row_starts(encoded: Sequence[Encoded], positions: str) -> list[int]:
+    """First row of each example, and the number of rows at the end."""
     starts = [0]
     for example in encoded:
         starts.append(starts[-1] + len(supervised(example, positions)))
     return starts
 
 
+@dataclass(frozen=True)
+class Targets:
+    """One row per supervised position, examples one after the other, in shards that hold whole examples."""
+
+    starts: list[int]
+    """First row of each example, and the number of rows at the end."""
+    shards: list[dict[str, Tensor]]
+    """`states.K [rows, d]` for student layer K, `log_probs [rows, k]` and `ids [rows, k]`; empty where no teacher is needed."""
+    first_rows: list[int]
+    """Number of the first row in each shard."""
+    extract: dict[str, Tensor]
+    """What the method took from the teacher besides rows."""
+    facts: dict[str, Any]
+    """Where they come from: pairs of layers, attribution, digests."""
+
+    @property
+    def pairs(self) -> tuple[LayerPair, ...]:
+        """From shallow to deep."""
+        return tuple(LayerPair(**pair) for pair in self.facts["pairs"])
+
+    @property
+    def main(self) -> LayerPair:
+        """The pair that stands for all where one number is told: the most attributed, else the deepest."""
+        return LayerPair(**self.facts["main"])
+
+    def of(self, chosen: Sequence[int]) -> dict[str, Tensor]:
+        """The rows of the chosen examples, in that order."""
+        if not self.shards:
+            return {}
+        found: dict[str, list[Tensor]] = {name: [] for name in self.shards[0]}
+        for i in chosen:
+            number = max(n for n, first in enumerate(self.first_rows) if first <= self.starts[i])
+            shard, first = self.shards[number], self.first_rows[number]
+            for name, rows in found.items():
+                rows.append(shard[name][self.starts[i] - first : self.starts[i + 1] - first])
+        return {name: torch.cat(rows) for name, rows in found.items()}
+
+
 @torch.no_grad()
-def teacher_targets(
+def record_targets(
+    folder: Path,
     teacher: LoadedModel,
     encoded: Sequence[Encoded],
     plan: TransferPlan,
-    layer: int,
-    alignment: AlignmentMap | None,
+    pairs: Sequence[LayerPair],
     *,
+    maps: dict[int, Carry],
+    logits: bool,
+    states: bool,
+    extract: dict[str, Tensor],
+    facts: dict[str, Any],
     batch_size: int = 32,
+    shard_bytes: int = SHARD_BYTES,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Targets:
-    """Run the teacher over the data once: mapped states where there is a map, else its most likely tokens. Tensors are on the CPU, float32 (ids: int64)."""
-    site = Site(plan.part, layer)
-    parts: dict[str, list[Tensor]] = {}
-    with Capture(teacher, [site]) as seen:
-        for start in range(0, len(encoded), batch_size):
-            batch = encoded[start : start + batch_size]
-            ids, mask = (
-                pad([e.ids for e in batch], teacher.tokenizer.pad_token_id),
-                pad([[1] * len(e.ids) for e in batch], 0),
-            )
-            logits = forward_ids(teacher, ids, mask)
-            for i, example in enumerate(batch):
-                at = torch.tensor(supervised(example, plan.positions), device=logits.device)
-                if alignment is not None:
-                    parts.setdefault("states", []).append(alignment(seen[site][i, at].float().cpu()))
-                else:
-                    log_probs = torch.log_softmax(logits[i, at].float() / plan.temperature, dim=-1)
-                    top = log_probs.topk(min(TOP_K, log_probs.shape[-1]), dim=-1)
-                    parts.setdefault("log_probs", []).append(top.values.cpu())
-                    parts.setdefault("ids", []).append(top.indices.cpu())
-            progress(min(1.0, (start + batch_size) / len(encoded)))
-    return Targets(row_starts(encoded, plan.positions), {name: torch.cat(rows) for name, rows in parts.items()})
+    """Run the teacher over the data once and keep what it says in `folder`, which appears when it is whole.
+
+    Tensors are float32 (ids: int64). Raises StoreError where the disk is full.
+    """
+    staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    writer = Shards(staging, shard_bytes)
+    with told_clearly(folder):
+        try:
+            staging.mkdir(parents=True)
+            if states or logits:
+                for start in range(0, len(encoded), batch_size):
+                    for rows in teacher_rows(
+                        teacher, encoded[start : start + batch_size], plan, pairs, maps, logits, states
+                    ):
+                        writer.add(rows)
+                    progress(min(1.0, (start + batch_size) / len(encoded)))
+                writer.close()
+            if extract:
+                save_file({name: tensor.contiguous() for name, tensor in extract.items()}, staging / EXTRACT)
+            manifest = {"starts": row_starts(encoded, plan.positions), "first_rows": writer.first_rows, "facts": facts}
+            write_json(staging / MANIFEST, manifest)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    read = read_targets(folder)
+    assert read is not None, "what was just written is there"
+    return read
+
+
+def read_targets(folder: Path) -> Targets | None:
+    """The targets in a folder, None where there are none. Raises StoreError where they are damaged."""
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_json(folder / MANIFEST)
+    try:
+        shards = [load_file(folder / shard_name(i)) for i in range(len(manifest["first_rows"]))]
+        extract = load_file(folder / EXTRACT) if (folder / EXTRACT).is_file() else {}
+        return Targets(manifest["starts"], shards, manifest["first_rows"], extract, manifest["facts"])
+    except Exception as error:
+        raise StoreError(
+            f"The stored targets in {folder} are damaged ({json.dumps(str(error)[:80])}). Delete that folder; they will be computed again."
+        ) from error
+
+
+def shard_name(number: int) -> str:
+    return f"targets-{number:05d}.safetensors"
+
+
+class Shards:
+    """Rows of one example after the other, written out whenever enough have come together."""
+
+    def __init__(self, folder: Path, limit: int):
+        self.folder, self.limit = folder, limit
+        self.first_rows: list[int] = []
+        self.rows: list[dict[str, Tensor]] = []
+        self.bytes = self.n = self.written = 0
+
+    def add(self, rows: dict[str, Tensor]) -> None:
+        self.rows.append(rows)
+        self.n += len(next(iter(rows.values())))
+        self.bytes += sum(t.numel() * t.element_size() for t in rows.values())
+        if self.bytes >= self.limit:
+            self.close()
+
+    def close(self) -> None:
+        if not self.rows:
+            return
+        together = {name: torch.cat([r[name] for r in self.rows]).contiguous() for name in self.rows[0]}
+        save_file(together, self.folder / shard_name(len(self.first_rows)))
+        self.first_rows.append(self.written)
+        self.rows, self.bytes, self.written = [], 0, self.n
+
+
+def teacher_rows(
+    teacher: LoadedModel,
+    batch: Sequence[Encoded],
+    plan: TransferPlan,
+    pairs: Sequence[LayerPair],
+    maps: dict[int, Carry],
+    logits: bool,
+    states: bool,
+) -> list[dict[str, Tensor]]:
+    """What the teacher says at the supervised positions of each example of a batch, on the CPU."""
+    layers = {layer for p in pairs for layer in (p.teacher, p.deeper) if layer is not None} if states else set()
+    sites = {layer: Site(plan.part, layer) for layer in sorted(layers)}
+    ids = pad([e.ids for e in batch], teacher.tokenizer.pad_token_id)
+    mask = pad([[1] * len(e.ids) for e in batch], 0)
+    found: list[dict[str, Tensor]] = []
+    with Capture(teacher, list(sites.values())) as seen:
+        said = forward_ids(teacher, ids, mask)
+        for i, example in enumerate(batch):
+            at = torch.tensor(supervised(example, plan.positions), device=said.device)
+            rows: dict[str, Tensor] = {}
+            for pair in pairs if states else ():
+                state = seen[sites[pair.teacher]][i, at].float().cpu()
+                if pair.deeper is not None:
+                    state = torch.lerp(state, seen[sites[pair.deeper]][i, at].float().cpu(), pair.weight)
+                rows[f"states.{pair.student}"] = maps[pair.student](state) if maps else state
+            if logits:
+                log_probs = torch.log_softmax(said[i, at].float() / plan.temperature, dim=-1)
+                top = log_probs.topk(min(TOP_K, log_probs.shape[-1]), dim=-1)
+                rows |= {"log_probs": top.values.cpu(), "ids": top.indices.cpu()}
+            found.append(rows)
+    return found
+
+
+def shuffled(targets: Targets, seed: int) -> Targets:
+    """The control: every row of targets at some other position. Distributions and lengths stay, their meaning is gone."""
+    if not targets.shards:
+        return targets
+    whole = {name: torch.cat([shard[name] for shard in targets.shards]) for name in targets.shards[0]}
+    order = torch.randperm(targets.starts[-1], generator=torch.Generator().manual_seed(seed))
+    return Targets(targets.starts, [{name: t[order] for name, t in whole.items()}], [0], targets.extract, targets.facts)

@@ -1,8 +1,8 @@
 """The training loop of every method: it yields one StepReport a step and knows nothing of files or screens.
 
-Same plan, same models and same machine give the same weights: batches come from the plan's seed alone.
-
-Not covered: checkpoints and resuming, several devices.
+Same plan, same models and same machine give the same weights: batches come from the plan's seed alone, and a loop that is
+given back its `state` goes on as if it had never stopped. Losses are means over the rows of the whole batch, however it
+is cut into micro-batches and processes; losses of geometry compare the rows of one micro-batch.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
-from pkt_core.examples import Encoded
-from pkt_core.models.loading import LoadedModel
+from pkt_core.examples import IGNORE, Encoded
+from pkt_core.models.loading import LoadedModel, release
 from pkt_core.models.sites import Site
-from pkt_core.transfer.methods import TERMS
+from pkt_core.transfer.devices import Processes
+from pkt_core.transfer.methods import METHOD
+from pkt_core.transfer.methods.method import Batch
 from pkt_core.transfer.objectives import label_cross_entropy
-from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.plan import MAPPED, TransferPlan
+from pkt_core.transfer.schedule import Phase, batches, phases
 from pkt_core.transfer.targets import Targets, supervised
 from pkt_core.transfer.trainable import Trainable
 
@@ -41,60 +46,206 @@ class StepReport:
     """Each term of the loss as it was added, and `cross_entropy` (nats) in any case, for comparison across methods."""
     alignment: float | None
     """Mean cosine of the trained site to the mapped teacher in this batch, -1..1; None for methods without a map."""
+    layers: tuple[int, ...] = ()
+    """Student layers at work, for methods that train one after the other; empty for others."""
+    micro_batch: int = 0
+    """Examples that went through the student at once; lower than planned after memory ran out."""
 
 
-def batches(n: int, size: int, steps: int, seed: int) -> Iterator[list[int]]:
-    """Indexes of examples, reshuffled every epoch, the same for the same seed."""
-    generator = torch.Generator().manual_seed(seed)
-    left: list[int] = []
-    for _ in range(steps):
-        while len(left) < min(size, n):
-            left += torch.randperm(n, generator=generator).tolist()
-        yield left[:size]
-        left = left[size:]
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a graphics card or in the machine."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
+    )
 
 
-def train(
-    student: LoadedModel,
-    trainable: Trainable,
-    plan: TransferPlan,
-    layer: int,
-    encoded: Sequence[Encoded],
-    targets: Targets,
-) -> Iterator[StepReport]:
-    """Train in place. Raises PlanError when the loss is no longer a number."""
-    # The student stays in eval mode: dropout would make targets and states differ by chance.
-    torch.manual_seed(plan.seed)
-    optimizer = torch.optim.AdamW(trainable.parameters, lr=plan.learning_rate, weight_decay=0.0)
-    site, began = Site(plan.part, layer), time.monotonic()
-    pad_id = student.tokenizer.pad_token_id
-    with Capture(student, [site], keep_grad=True) as seen:
-        for step, chosen in enumerate(batches(len(encoded), plan.batch_size, plan.steps, plan.seed), 1):
-            batch = [encoded[i] for i in chosen]
-            ids, mask = pad([e.ids for e in batch], pad_id), pad([[1] * len(e.ids) for e in batch], 0)
-            logits = forward_ids(student, ids, mask)
-            rows = [(i, t) for i, e in enumerate(batch) for t in supervised(e, plan.positions)]
-            prompt, position = (torch.tensor(column, device=logits.device) for column in zip(*rows, strict=True))
-            wanted = {name: tensor.to(logits.device) for name, tensor in targets.of(chosen).items()}
-            labels = ids.to(logits.device)[prompt, position + 1]
-            chosen_logits, state = logits[prompt, position].float(), seen[site][prompt, position].float()
-            terms = TERMS[plan.method](plan, chosen_logits, state, labels, wanted)
-            loss: Tensor = torch.stack(list(terms.values())).sum()
-            if not torch.isfinite(loss):
-                raise PlanError(
-                    f"The loss is no longer a number at step {step}. Lower the learning rate ({plan.learning_rate:g})."
-                )
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(trainable.parameters, 1.0)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            with torch.no_grad():
-                entropy = float(label_cross_entropy(chosen_logits, labels))
-                near = float(cosine_similarity(state, wanted["states"], dim=-1).mean()) if "states" in wanted else None
+class Trainer:
+    """Trains in place, step by step."""
+
+    def __init__(
+        self,
+        student: LoadedModel,
+        trainable: Trainable,
+        plan: TransferPlan,
+        pairs: Sequence[LayerPair],
+        encoded: Sequence[Encoded],
+        targets: Targets,
+    ):
+        self.student, self.trainable, self.plan, self.targets = student, trainable, plan, targets
+        self.encoded, self.method = encoded, METHOD[plan.method]
+        self.phases = phases(plan, pairs)
+        self.processes = Processes(student.device)
+        self.micro_batch = plan.micro_batch or plan.batch_size
+        self.scaler = torch.amp.GradScaler(student.device.type, enabled=plan.precision == "float16")
+        self.step, self.spent = 0, 0.0
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.phase: Phase | None = None
+
+    def steps(self) -> Iterator[StepReport]:
+        """The steps still to do. Raises PlanError when the loss is no longer a number."""
+        # The student stays in eval mode: dropout would make targets and states differ by chance.
+        if self.plan.recompute:
+            recompute_blocks(self.student)
+        began = time.monotonic() - self.spent
+        for number, chosen in enumerate(
+            batches(len(self.encoded), self.plan.batch_size, self.plan.total_steps, self.plan.seed), 1
+        ):
+            if number <= self.step:
+                continue
+            self.enter(next(phase for phase in self.phases if phase.start < number <= phase.end))
+            terms, near = self.learn(self.processes.share(chosen), number)
+            self.step, self.spent = number, time.monotonic() - began
             yield StepReport(
-                step=step,
-                total=plan.steps,
-                seconds=time.monotonic() - began,
-                terms={name: float(term.detach()) for name, term in terms.items()} | {"cross_entropy": entropy},
+                step=number,
+                total=self.plan.total_steps,
+                seconds=self.spent,
+                terms=terms,
                 alignment=near,
+                layers=tuple(p.student for p in self.phase.pairs) if self.phase and len(self.phases) > 1 else (),
+                micro_batch=self.micro_batch,
             )
+
+    def enter(self, phase: Phase) -> None:
+        """Make the parameters of a phase, and only those, the ones that train."""
+        if phase == self.phase:
+            return
+        self.phase = phase
+        chosen = self.trainable.at(phase.pairs)
+        for parameter in self.trainable.everything:
+            parameter.requires_grad_(False)
+        for parameter in chosen:
+            parameter.requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(chosen, lr=self.plan.learning_rate, weight_decay=0.0)
+
+    def learn(self, chosen: list[int], number: int) -> tuple[dict[str, float], float | None]:
+        """One step of the optimiser; with half the micro-batch, from the start, when memory runs out."""
+        assert self.optimizer is not None
+        assert self.phase is not None
+        while True:
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                told = self.gradients(chosen)
+                break
+            except Exception as error:
+                if not out_of_memory(error) or self.micro_batch == 1:
+                    raise
+            self.micro_batch = -(-self.micro_batch // 2)
+            release()
+        parameters = self.trainable.at(self.phase.pairs)
+        self.processes.add_gradients(parameters)
+        if not all(torch.isfinite(torch.tensor(value)) for value in told.values()):
+            raise PlanError(
+                f"The loss is no longer a number at step {number}. Lower the learning rate ({self.plan.learning_rate:g})."
+            )
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        near = told.pop("alignment", None)
+        return told, near
+
+    def gradients(self, chosen: list[int]) -> dict[str, float]:
+        """Add up the gradients of a batch; the terms of its loss, `cross_entropy` and, with a map, `alignment`."""
+        rows = torch.tensor([len(supervised(self.encoded[i], self.plan.positions)) for i in chosen]).sum()
+        total = float(self.processes.add(rows.to(self.student.device)))
+        told: dict[str, float] = {}
+        for start in range(0, len(chosen), self.micro_batch):
+            part = chosen[start : start + self.micro_batch]
+            batch = self.forward(part)
+            terms = self.method.terms(batch)
+            share = len(batch.labels) / total
+            loss = torch.stack(list(terms.values())).sum() * share
+            if torch.isfinite(loss):
+                self.scaler.scale(loss).backward()
+            said = {name: float(term.detach()) for name, term in terms.items()} | noted(batch)
+            for name, value in said.items():
+                told[name] = told.get(name, 0.0) + share * value
+        if self.processes.n == 1:
+            return told
+        names = self.processes.agree(sorted(told))
+        values = self.processes.add(torch.tensor([told.get(n, 0.0) for n in names], device=self.student.device))
+        return dict(zip(names, values.tolist(), strict=True))
+
+    def forward(self, chosen: Sequence[int]) -> Batch:
+        """What the method sees of some examples."""
+        assert self.phase is not None
+        batch = [self.encoded[i] for i in chosen]
+        ids = pad([e.ids for e in batch], self.student.tokenizer.pad_token_id)
+        mask = pad([[1] * len(e.ids) for e in batch], 0)
+        counts = pad([e.labels for e in batch], IGNORE) != IGNORE
+        layers = [pair.student for pair in self.phase.pairs] if self.method.states else []
+        sites = {layer: Site(self.plan.part, layer) for layer in layers}
+        with (
+            Capture(self.student, list(sites.values()), keep_grad=True) as seen,
+            torch.autocast(
+                self.student.device.type, getattr(torch, self.plan.precision), enabled=self.plan.precision != "float32"
+            ),
+        ):
+            logits = forward_ids(self.student, ids, mask)
+        rows = [(i, t) for i, e in enumerate(batch) for t in supervised(e, self.plan.positions)]
+        prompt, position = (torch.tensor(column, device=logits.device) for column in zip(*rows, strict=True))
+        return Batch(
+            plan=self.plan,
+            student=self.student,
+            pairs=self.phase.pairs,
+            logits=logits[prompt, position].float(),
+            states={layer: seen[site][prompt, position].float() for layer, site in sites.items()},
+            labels=ids.to(logits.device)[prompt, position + 1],
+            answers=counts.to(logits.device)[prompt, position + 1].long(),
+            sequence=prompt,
+            targets={name: t.to(logits.device) for name, t in self.targets.of(chosen).items()},
+            foreign=self.trainable.foreign,
+        )
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that is needed to go on from here: tensors, and plain facts."""
+        tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.trainable.everything)}
+        assert self.optimizer is not None, "nothing was done yet"
+        for i, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
+        facts = {
+            "step": self.step,
+            "spent": self.spent,
+            "micro_batch": self.micro_batch,
+            "scale": self.scaler.state_dict(),
+        }
+        return tensors, facts
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Go on from a state of the same plan. Raises PlanError where it belongs to another."""
+        own = self.trainable.everything
+        if any(
+            f"parameter.{i}" not in tensors or tensors[f"parameter.{i}"].shape != p.shape for i, p in enumerate(own)
+        ):
+            raise PlanError("The checkpoint is of another plan than the run's. Delete it, or start the transfer again.")
+        with torch.no_grad():
+            for i, parameter in enumerate(own):
+                parameter.copy_(tensors[f"parameter.{i}"])
+        self.step, self.spent, self.micro_batch = facts["step"], facts["spent"], facts["micro_batch"]
+        self.enter(next(phase for phase in self.phases if phase.start < self.step <= phase.end))
+        assert self.optimizer is not None
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, number, slot = name.split(".")
+                slots.setdefault(int(number), {})[slot] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        self.scaler.load_state_dict(facts["scale"])
+
+
+@torch.no_grad()
+def noted(batch: Batch) -> dict[str, float]:
+    """Figures that are told of every method: the label's cross-entropy, and the cosine to the mapped teacher where there is one."""
+    told = {"cross_entropy": float(label_cross_entropy(batch.logits, batch.labels))}
+    if batch.plan.method in MAPPED and batch.states:
+        near = [cosine_similarity(batch.states[p.student], batch.target(p), dim=-1).mean() for p in batch.pairs]
+        told["alignment"] = float(torch.stack(near).mean())
+    return told
+
+
+def recompute_blocks(student: LoadedModel) -> None:
+    """Gradient checkpointing of every block, without the dropout that training mode would bring."""
+    student.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for block in student.layout.blocks:
+        block.training = True  # the block alone, not what is in it: that flag is all that checkpointing asks for

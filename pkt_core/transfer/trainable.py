@@ -7,15 +7,17 @@ their counterparts in families that name them otherwise.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
 
+from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
-from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.plan import FRONTIER, TransferPlan
 
 LORA_MODULES = {
     *("up_proj", "down_proj", "v_proj", "o_proj"),  # Llama, Qwen, Mistral, Gemma: the paper's own list
@@ -26,6 +28,10 @@ LORA_MODULES = {
 }
 
 
+def nothing() -> None:
+    """What there is to bake where the student's own weights trained."""
+
+
 @dataclass(frozen=True)
 class Trainable:
     """A student with some of its parameters unfrozen."""
@@ -33,24 +39,68 @@ class Trainable:
     model: Any
     """The Hugging Face model, or the PEFT model around it."""
     parameters: list[nn.Parameter]
-    """What the optimiser changes."""
+    """What the optimiser changes, in an order that is the same each time."""
+    layers: dict[int, list[nn.Parameter]] = field(default_factory=dict)
+    """The same by student layer, for methods that train one after the other; empty for others."""
+    foreign: nn.Module | None = None
+    """Weights beside the student that train too; kept in a file of their own."""
+    bake: Callable[[], None] = nothing
+    """Called once after the last step: put what trained into the student's own weights, where it is elsewhere."""
+    changes: list[nn.Parameter] | None = None
+    """The student's weights that may change by it; None where those are `parameters`."""
 
     @property
     def n(self) -> int:
         return sum(p.numel() for p in self.parameters)
 
+    @property
+    def everything(self) -> list[nn.Parameter]:
+        """The student's and the foreign parameters that train."""
+        return [*self.parameters, *(self.foreign.parameters() if self.foreign is not None else ())]
 
-def make_trainable(student: LoadedModel, plan: TransferPlan, layer: int) -> Trainable:
+    def at(self, pairs: Sequence[LayerPair]) -> list[nn.Parameter]:
+        """What trains while these pairs do."""
+        if not self.layers:
+            return self.everything
+        return [p for pair in pairs for p in self.layers[pair.student]]
+
+
+def make_trainable(
+    student: LoadedModel, plan: TransferPlan, pairs: Sequence[LayerPair], foreign: nn.Module | None = None
+) -> Trainable:
     """Unfreeze what the plan names in the (exclusively owned) student. Raises PlanError where LoRA finds no module."""
-    blocks = student.layout.blocks if plan.scope == "all" else (student.layout.blocks[layer],)
+    every = plan.scope == "all" and plan.method not in FRONTIER
+    numbers = list(range(student.n_layers)) if every else [pair.student for pair in pairs]
+    blocks = {number: student.layout.blocks[number] for number in numbers}
+    torch.manual_seed(plan.seed)  # LoRA draws its first weights
+    if foreign is not None:
+        foreign.to(student.device)
     if plan.adapter == "full":
-        parameters = [p for block in blocks for p in block.parameters()]
+        model: Any = student.model
+        parameters = [p for block in blocks.values() for p in block.parameters()]
         for parameter in parameters:
             parameter.requires_grad_(True)
-        return Trainable(student.model, parameters)
+    else:
+        model = with_adapters(student, plan, list(blocks.values()))
+        parameters = [p for p in model.parameters() if p.requires_grad]
+    layers: dict[int, list[nn.Parameter]] = {}
+    if plan.method in FRONTIER:
+        layers = {k: [p for p in block.parameters() if p.requires_grad] for k, block in blocks.items()}
+    return Trainable(model, parameters, layers, foreign)
 
+
+def with_adapters(student: LoadedModel, plan: TransferPlan, blocks: Sequence[nn.Module]) -> Any:
+    """The student with LoRA on the projections of these blocks."""
     from peft import LoraConfig, get_peft_model
 
+    names = lora_names(student, blocks)
+    conv = any(type(student.model.get_submodule(name)).__name__ == "Conv1D" for name in names)
+    config = LoraConfig(r=plan.lora_rank, lora_alpha=plan.lora_rank, target_modules=names, fan_in_fan_out=conv)
+    return get_peft_model(student.model, config)
+
+
+def lora_names(student: LoadedModel, blocks: Sequence[nn.Module]) -> list[str]:
+    """Names of the projections in these blocks that LoRA is put on. Raises PlanError where there are none."""
     chosen = {id(m) for block in blocks for m in block.modules()}
     names = [
         name
@@ -59,10 +109,7 @@ def make_trainable(student: LoadedModel, plan: TransferPlan, layer: int) -> Trai
     ]
     if not names:
         raise PlanError(f"{student.name} has none of the projections LoRA is put on here; use adapter full.")
-    conv = any(type(student.model.get_submodule(name)).__name__ == "Conv1D" for name in names)
-    config = LoraConfig(r=plan.lora_rank, lora_alpha=plan.lora_rank, target_modules=names, fan_in_fan_out=conv)
-    model = get_peft_model(student.model, config)
-    return Trainable(model, [p for p in model.parameters() if p.requires_grad])
+    return names
 
 
 def fingerprints(model: nn.Module) -> dict[str, str]:
@@ -75,9 +122,10 @@ def fingerprints(model: nn.Module) -> dict[str, str]:
     }
 
 
-def changed(before: dict[str, str], model: nn.Module, allowed: list[nn.Parameter]) -> dict[str, int]:
+def changed(before: dict[str, str], model: nn.Module, trainable: Trainable) -> dict[str, int]:
     """How many tensors changed, of how many, and how many of those the plan did not name (always 0, else a bug)."""
     after = fingerprints(model)
+    allowed = trainable.parameters if trainable.changes is None else trainable.changes
     by_address = {p.data_ptr() for p in allowed}
     named = {name for name, tensor in model.state_dict().items() if tensor.data_ptr() in by_address}
     different = {name for name in after if before.get(name) != after[name]}

@@ -11,14 +11,10 @@ from pkt_core import stages
 from pkt_core.activations.collect import stream
 from pkt_core.alignment.basis import semantic_basis
 from pkt_core.catalog import demo_pair
-from pkt_core.examples import encode, load_examples
 from pkt_core.models import LoadedModel, load
 from pkt_core.pipeline import silent
 from pkt_core.prompts import load_prompts
-from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.train import train
-from pkt_core.transfer.trainable import make_trainable
-from tests.benchmarks import grids
+from tests.benchmarks import grids, transfers
 from tests.benchmarks.timing import ratio
 
 
@@ -63,37 +59,7 @@ def main() -> None:
         repeats=3,
         aim="(aim: at least 3)",
     )
-
-    plan = TransferPlan(
-        teacher=pair.teacher, student=pair.student, data="demo/unknown-seen", steps=20, teacher_layer=5, student_layer=2
-    )
-    encoded = encode(student.tokenizer, load_examples(plan.data).items, 256)
-    targets = stages.targets(plan, teacher, student, 5, encoded, silent)
-    trainable = make_trainable(student, plan, 2)
-
-    def cached() -> None:
-        for _ in train(student, trainable, plan, 2, encoded, targets):
-            pass
-
-    def teacher_in_the_loop() -> None:
-        chosen = encoded[: plan.steps * plan.batch_size]
-        stages.targets(plan, teacher, student, 5, chosen, silent)
-        cached()
-
-    sft = plan.model_copy(update={"method": "sft"})
-    none = stages.targets(sft, teacher, student, 5, encoded, silent)
-    ratio(
-        "20 steps with the teacher in the loop against cached targets",
-        teacher_in_the_loop,
-        cached,
-        aim="(aim: at least 3)",
-    )
-    ratio(
-        "20 steps of semalign-v1 against plain fine-tuning of the same layer",
-        cached,
-        lambda: [None for _ in train(student, trainable, sft, 2, encoded, none)],
-        aim="(aim: at most 1.1)",
-    )
+    transfers.against_plain_fine_tuning(teacher, student)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,18 @@
-"""What each method pulls the student towards: named terms of one loss, given the same batch."""
+"""What each method needs of the teacher and pulls the student towards, under the same plan and the same data."""
 
-from pkt_core.transfer.methods.baselines import logit_kd_terms, sft_terms
-from pkt_core.transfer.methods.semalign import semalign_v1_terms
+from pkt_core.transfer.methods.baselines import LOGIT_KD, SFT
+from pkt_core.transfer.methods.features import FEATURE_KD
+from pkt_core.transfer.methods.method import Batch, Extraction, Method
+from pkt_core.transfer.methods.semalign import SEMALIGN_ACLR, SEMALIGN_V1, SEMALIGN_V2R
+from pkt_core.transfer.plan import Method as MethodName
 
-TERMS = {"semalign-v1": semalign_v1_terms, "sft": sft_terms, "logit-kd": logit_kd_terms}
+METHOD: dict[MethodName, Method] = {
+    "semalign-v1": SEMALIGN_V1,
+    "semalign-v2r": SEMALIGN_V2R,
+    "semalign-aclr": SEMALIGN_ACLR,
+    "sft": SFT,
+    "logit-kd": LOGIT_KD,
+    "feature-kd": FEATURE_KD,
+}
 
-__all__ = ["TERMS"]
+__all__ = ["METHOD", "Batch", "Extraction", "Method"]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy
-from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.methods.method import Batch, Method
+from pkt_core.transfer.objectives import DIVERGENCES, label_cross_entropy
 
 
-def sft_terms(
-    _plan: TransferPlan, logits: Tensor, _state: Tensor, labels: Tensor, _targets: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def sft_terms(batch: Batch) -> dict[str, Tensor]:
     """Cross-entropy with the labels; the teacher plays no part."""
-    return {"cross_entropy": label_cross_entropy(logits, labels)}
+    return {"cross_entropy": label_cross_entropy(batch.logits, batch.labels)}
 
 
-def logit_kd_terms(
-    plan: TransferPlan, logits: Tensor, _state: Tensor, _labels: Tensor, targets: dict[str, Tensor]
-) -> dict[str, Tensor]:
-    """Forward KL to the teacher's next-token distribution; the labels play no part."""
-    return {"kl": distillation_kl(logits, targets["log_probs"], targets["ids"], plan.temperature)}
+def logit_kd_terms(batch: Batch) -> dict[str, Tensor]:
+    """The chosen divergence from the teacher's next-token distribution; the labels play no part."""
+    plan, said = batch.plan, batch.targets
+    divergence = DIVERGENCES[plan.divergence]
+    return {plan.divergence: divergence(batch.logits, said["log_probs"], said["ids"], plan.temperature)}
+
+
+SFT = Method(sft_terms)
+LOGIT_KD = Method(logit_kd_terms, logits=True)

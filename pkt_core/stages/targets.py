@@ -1,0 +1,146 @@
+"""The stage in which the teacher speaks: layers are chosen, it runs over the data once, and what it says is kept.
+
+Everything training needs of the teacher is in the stored targets, so a plan can be carried out again on a machine that
+does not have the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pkt_core.alignment.attribution import LayerAttribution
+from pkt_core.alignment.pairing import LayerPair, interpolation, pair_for, pair_layers, windowed
+from pkt_core.errors import ModelError
+from pkt_core.examples import Encoded, ExampleSet
+from pkt_core.models.loading import LoadedModel, ModelRef, model_digest
+from pkt_core.prompts import load_prompts
+from pkt_core.stages.carries import carries, fitting_texts
+from pkt_core.stages.comparison import attribution
+from pkt_core.store import artefact_folder, fingerprint
+from pkt_core.transfer.methods import METHOD, Extraction
+from pkt_core.transfer.plan import FRONTIER, MAPPED, TransferPlan
+from pkt_core.transfer.targets import TARGETS_VERSION, Targets, read_targets, record_targets, shuffled
+
+Progress = Callable[[str, float], None]
+TEACHER_FIELDS = (
+    "data", "n_examples", "method", "map", "basis", "teacher_weights", "teacher_layer", "student_layer",
+    "n_pairs", "pairing", "interpolate", "part", "positions", "temperature", "strength", "lora_rank", "scope", "seed",
+    "general", "n_general",
+)  # fmt: skip
+"""What of a plan could change its targets."""
+
+
+def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) -> Path:
+    """Where the targets of a plan are kept, known without having the teacher."""
+    asked = {name: getattr(plan, name) for name in TEACHER_FIELDS}
+    teacher = [plan.teacher.name, plan.teacher.revision, plan.teacher.dtype, plan.teacher.device]
+    key = fingerprint(
+        asked=asked,
+        teacher=teacher,
+        student=model_digest(student),
+        data=examples.digest,
+        general=load_prompts(plan.general).digest,
+        version=TARGETS_VERSION,
+    )
+    return artefact_folder("targets", key)
+
+
+def stored_targets(folder: Path, teacher: ModelRef) -> Targets | None:
+    """Targets that were recorded before from this very teacher, or from one of its name that is not here now."""
+    found = read_targets(folder)
+    if found is None:
+        return None
+    try:
+        same = found.facts["teacher_digest"] == model_digest(teacher)
+    except ModelError:
+        return found
+    return found if same else None
+
+
+def record(
+    plan: TransferPlan,
+    teacher: LoadedModel,
+    student: LoadedModel,
+    examples: ExampleSet,
+    encoded: list[Encoded],
+    folder: Path,
+    progress: Progress,
+) -> Targets:
+    """Choose the layers, fit the maps, run the teacher over the data once, and keep all of it in `folder`."""
+    progress("Choosing the layers", 0.05)
+    open_choice = plan.teacher_layer is None and plan.student_layer is None
+    found = attribution(teacher, examples, plan.seed) if open_choice else None
+    pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, found)
+    if plan.teacher_weights == "untrained":
+        redraw(teacher, plan.seed)
+
+    def said(done: float) -> None:
+        progress("Recording what the teacher says", 0.1 + 0.1 * done)
+
+    said(0.0)
+    method = METHOD[plan.method]
+    texts = fitting_texts(plan) if plan.map in ("ridge", "procrustes") or method.extract else ()
+    maps = carries(plan, teacher, student, pairs, texts) if plan.method in MAPPED else {}
+    extract: dict[str, Tensor] = {}
+    if method.extract is not None:
+        extract = method.extract(Extraction(plan, teacher, student, pairs, encoded, texts, maps))
+    facts: dict[str, Any] = {
+        "pairs": [asdict(pair) for pair in pairs],
+        "main": asdict(main),
+        "attribution": found and found.to_json(),
+        "teacher_digest": teacher.digest,
+        "d_teacher": teacher.d_model,
+    }
+    return record_targets(
+        folder, teacher, encoded, plan, pairs, maps=maps, logits=method.logits, states=method.states,
+        extract=extract, facts=facts, progress=said,
+    )  # fmt: skip
+
+
+def as_planned(targets: Targets, plan: TransferPlan) -> Targets:
+    """The targets as training uses them: with rows shuffled where that control is asked for."""
+    return shuffled(targets, plan.seed) if plan.rows == "shuffled" else targets
+
+
+def chosen_pairs(
+    plan: TransferPlan, n_teacher: int, n_student: int, found: LayerAttribution | None
+) -> tuple[tuple[LayerPair, ...], LayerPair]:
+    """The pairs of layers from shallow to deep, and the one that stands for all of them."""
+    rule = pair_layers(n_teacher, n_student, plan.pairing, plan.seed)
+    if plan.teacher_layer is not None and plan.student_layer is not None:
+        chosen = [LayerPair(plan.student_layer, plan.teacher_layer)]
+    elif plan.student_layer is not None:
+        chosen = [LayerPair(plan.student_layer, rule[plan.student_layer])]
+    elif plan.n_pairs == 0 and plan.teacher_layer is None:
+        if plan.method in FRONTIER and found is not None and plan.pairing == "floor":
+            rule = windowed(found.scores.tolist(), n_student)
+        chosen = [LayerPair(k, teacher) for k, teacher in enumerate(rule)]
+    else:
+        order = found.scores.argsort(descending=True).tolist() if found is not None else [n_teacher - 1]
+        wanted = [plan.teacher_layer] if plan.teacher_layer is not None else order
+        students = list(dict.fromkeys(pair_for(layer, n_teacher, n_student)[1] for layer in wanted))
+        chosen = [LayerPair(k, rule[k]) for k in students[: max(1, plan.n_pairs)]]
+        if plan.teacher_layer is not None:
+            chosen = [LayerPair(chosen[0].student, plan.teacher_layer)]
+    if plan.interpolate:
+        mixed = [interpolation(pair.student, n_teacher, n_student) for pair in chosen]
+        chosen = [LayerPair(p.student, a, b, weight) for p, (a, b, weight) in zip(chosen, mixed, strict=True)]
+    pairs = tuple(sorted(chosen))
+    return pairs, pairs[-1] if plan.n_pairs == 0 and len(pairs) > 1 else chosen[0]
+
+
+@torch.no_grad()
+def redraw(teacher: LoadedModel, seed: int) -> None:
+    """The control `untrained teacher`: every weight drawn anew, embeddings and head too, as a fresh model of its shape has them."""
+    from transformers import AutoModelForCausalLM
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh: Any = AutoModelForCausalLM.from_config(teacher.model.config)
+    teacher.model.load_state_dict({k: v.to(teacher.dtype) for k, v in fresh.state_dict().items()})

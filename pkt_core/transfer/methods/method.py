@@ -1,0 +1,77 @@
+"""What a method is: what it needs of the teacher, what it puts into the student, and the terms of its loss on one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from pkt_core.alignment.pairing import LayerPair
+from pkt_core.examples import Encoded
+from pkt_core.models.loading import LoadedModel
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.targets import Carry
+from pkt_core.transfer.trainable import Trainable
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch as a method sees it: a row per supervised position."""
+
+    plan: TransferPlan
+    student: LoadedModel
+    pairs: tuple[LayerPair, ...]
+    """Those that train in this step."""
+    logits: Float[Tensor, "n V"]
+    """The student's, float32."""
+    states: dict[int, Float[Tensor, "n d_S"]]
+    """The student's at the matched site, by student layer; empty for methods without states."""
+    labels: Int[Tensor, n]
+    """The token that follows."""
+    answers: Int[Tensor, n]
+    """1 where that token belongs to an answer."""
+    sequence: Int[Tensor, n]
+    """Which example of the batch a row is from."""
+    targets: dict[str, Tensor]
+    """The teacher's rows: `states.K` for student layer K, `log_probs` and `ids`."""
+    foreign: nn.Module | None
+    """Weights that train with the student and are not part of it, such as projectors."""
+
+    def target(self, pair: LayerPair) -> Tensor:
+        """What the pair's student layer is pulled towards."""
+        return self.targets[f"states.{pair.student}"]
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """Both models and the data, for methods that take more from the teacher than rows of states and logits."""
+
+    plan: TransferPlan
+    teacher: LoadedModel
+    student: LoadedModel
+    pairs: tuple[LayerPair, ...]
+    encoded: Sequence[Encoded]
+    texts: tuple[str, ...]
+    """General text that is not evaluated on."""
+    maps: dict[int, Carry] = field(default_factory=dict)
+    """From teacher to student states by student layer; empty for methods without a map."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a student is taught. `extract` and `install` are for methods that change more than weights that are there."""
+
+    terms: Callable[[Batch], dict[str, Tensor]]
+    """Named terms of the loss, each a mean over rows, added up as they are."""
+    states: bool = False
+    """Whether the teacher's states are targets: mapped ones where the plan's method has a map, else raw."""
+    logits: bool = False
+    """Whether the teacher's next-token distribution is a target."""
+    extract: Callable[[Extraction], dict[str, Tensor]] | None = None
+    """What else is taken from the teacher, once, kept beside the targets."""
+    install: Callable[[LoadedModel, TransferPlan, tuple[LayerPair, ...], dict[str, Tensor]], Trainable] | None = None
+    """Put what was extracted into the student; None unfreezes the plan's parameters as they are."""
+    foreign: Callable[[TransferPlan, tuple[LayerPair, ...], int, int], nn.Module | None] | None = None
+    """Weights beside the student (plan, pairs, d_teacher, d_student)."""

@@ -1,0 +1,42 @@
+"""When what trains: the same batches for the same seed, and which pairs of layers are at work in which step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from pkt_core.alignment.pairing import LayerPair
+from pkt_core.transfer.plan import FRONTIER, TransferPlan
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of steps in which the same parameters train."""
+
+    start: int
+    """Steps done before it."""
+    end: int
+    """Steps done after it."""
+    pairs: tuple[LayerPair, ...]
+    """Those at work."""
+
+
+def phases(plan: TransferPlan, pairs: Sequence[LayerPair]) -> list[Phase]:
+    """One phase, or for frontier methods one per pair from shallow to deep, steps shared out evenly."""
+    if plan.method not in FRONTIER:
+        return [Phase(0, plan.total_steps, tuple(pairs))]
+    ends = [plan.total_steps * (i + 1) // len(pairs) for i in range(len(pairs))]
+    return [Phase(start, end, (pair,)) for start, end, pair in zip([0, *ends], ends, sorted(pairs), strict=False)]
+
+
+def batches(n: int, size: int, steps: int, seed: int) -> Iterator[list[int]]:
+    """Indexes of examples, reshuffled every epoch, the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    left: list[int] = []
+    for _ in range(steps):
+        while len(left) < min(size, n):
+            left += torch.randperm(n, generator=generator).tolist()
+        yield left[:size]
+        left = left[size:]
