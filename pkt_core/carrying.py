@@ -3,17 +3,44 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from pkt_core.errors import PktError
 from pkt_core.terminal import progress_bar
 
 
-def carry_out(run: Any, what: str) -> dict[str, Any]:
+def first_process() -> bool:
+    """Whether this is the process that writes files, where `accelerate launch` started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def shared_run(plan: Any) -> Any:
+    """A new run for this plan, the same one in every process of a launch; only the first writes to it."""
+    from pkt_core.runs import create_run, open_run
+
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return create_run(plan.model_dump(mode="json"))
+    from pkt_core.models.loading import choose_device
+    from pkt_core.transfer.devices import Processes
+
+    processes = Processes(choose_device(plan.student.device))
+    made = create_run(plan.model_dump(mode="json")).id if processes.first else None
+    return replace(open_run(processes.agree(made)), watched=not processes.first)
+
+
+def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_seconds: float = 20.0) -> dict[str, Any]:
     """Run a stage of the pipeline in its run folder, its status kept true whatever happens."""
     from pkt_core import pipeline
+    from pkt_core.transfer.checkpoint import Checkpoints
     from pkt_core.transfer.plan import TransferPlan
+
+    run.require_writable()
+    if not first_process():
+        run = replace(run, watched=True)
+    checkpoints = Checkpoints(run.folder / "checkpoints", checkpoint_seconds)
 
     plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
     with progress_bar() as bar:
@@ -29,7 +56,7 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
         try:
             progress("Starting", 0.0)
             results = (
-                pipeline.transfer(plan, run, progress=progress)
+                pipeline.transfer(plan, run, progress=progress, checkpoints=checkpoints, tracker=tracker)
                 if what == "transfer"
                 else pipeline.evaluate(run, progress=progress)
             )
@@ -39,14 +66,25 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
             run.write_status("stopped", message="Interrupted from the keyboard.")
             raise
         except Exception as error:
-            run.write_status("failed", message=one_sentence(error))
+            run.write_status("failed", message=one_sentence(error) + kept(run, checkpoints))
             raise
-    stopped = results.get("steps", plan.steps) < plan.steps
+    stopped = results.get("steps", plan.total_steps) < plan.total_steps
     run.write_status(
         "stopped" if stopped else "done",
-        message=f"Stopped after step {results['steps']} of {plan.steps}." if stopped else "Done.",
+        message=f"Stopped after step {results['steps']} of {plan.steps}."
+        if stopped
+        else results.get("unmeasured", "Done."),
     )
     return results
+
+
+def kept(run: Any, checkpoints: Any) -> str:
+    """What is left of a run that failed, as a sentence to add; empty where it has no checkpoint."""
+    found = checkpoints.whole()
+    if not found:
+        return ""
+    step = int(found[-1].name.removeprefix("step-"))
+    return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` goes on from there."
 
 
 def mendable(error: BaseException) -> str | None:
@@ -81,12 +119,16 @@ def command_for(plan: Any) -> str:
         if (value := getattr(plan.student, name)) != "auto":
             words += [f"--{name}", value]
     defaults = {"data": demo.examples if same else None, "prompts": demo.prompts if same else "general"}
-    for name, field in type(plan).model_fields.items():
+    for name in type(plan).model_fields:
         value = getattr(plan, name)
         if name in ("teacher", "student", "tasks"):
             continue
-        if (value != defaults.get(name, field.default) and value is not None) or name in ("method", "seed"):
-            words += [f"--{name.replace('_', '-')}", str(value)]
+        usual = defaults.get(name, type(plan).default(name, plan.method))
+        if (value != usual and value is not None) or name in ("method", "seed"):
+            flag = name.replace("_", "-")
+            words += (
+                [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+            )
     if not same or plan.tasks != demo.tasks:
         for name in plan.tasks:
             words += ["--task", name]

@@ -1,4 +1,4 @@
-"""The command line: `pkt pairs | compare | maps | stitch | transfer | evaluate | moved | runs | report | app`.
+"""The command line: `pkt pairs | compare | maps | stitch | transfer | family | queue | evaluate | moved | runs | report | app`.
 
 Every command prints a table for people; `--json PATH` (or `-` for standard output) writes the same as documented fields
 for machines. A failure is one sentence on standard error and a non-zero exit status.
@@ -16,9 +16,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from pkt_core import cli_maps
+from pkt_core import cli_maps, cli_transfers
 from pkt_core.carrying import carry_out, mendable
-from pkt_core.errors import PlanError
 from pkt_core.options import (
     PROMPTS_HELP,
     DeviceName,
@@ -41,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
 )
 cli_maps.add_to(app)
+cli_transfers.add_to(app)
 
 
 @app.command()
@@ -83,102 +83,6 @@ def compare(
         grid = similarity(chosen, measure=measure, prompts=prompts, progress=progress, **settings)
         found = replace(compare(chosen, prompts=prompts, **settings), grid=grid)
     deliver(found.to_json(), as_json, lambda: show_comparison(found))
-
-
-@app.command()
-def transfer(
-    pair: PairName = "demo",
-    teacher: Teacher = None,
-    student: Student = None,
-    method: Annotated[
-        Literal["semalign-v1", "sft", "logit-kd"], typer.Option(help="How the student is taught.")
-    ] = "semalign-v1",
-    data: Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    steps: Annotated[int, typer.Option(min=1)] = 300,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 1e-3,
-    teacher_layer: Annotated[int | None, typer.Option(min=0, help="From 0; left out: by attribution.")] = None,
-    student_layer: Annotated[int | None, typer.Option(min=0, help="From 0; left out: by pairing.")] = None,
-    map: Annotated[
-        Literal["semantic", "permuted", "random"], typer.Option(help="Alignment map; permuted and random are controls.")
-    ] = "semantic",
-    part: Annotated[PartName, typer.Option(help="Which activation is matched.")] = "block_delta",
-    scope: Annotated[Literal["layer", "all"], typer.Option(help="What trains: the paired layer, or all.")] = "layer",
-    adapter: Annotated[Literal["full", "lora"], typer.Option(help="All of its parameters, or LoRA.")] = "full",
-    lora_rank: Annotated[int, typer.Option(min=1, max=1024)] = 16,
-    positions: Annotated[
-        Literal["answer", "all"], typer.Option(help="Positions that predict the answer, or all.")
-    ] = "answer",
-    temperature: Annotated[float, typer.Option(help="Of logit-kd.")] = 1.0,
-    layer_weight: Annotated[float, typer.Option(help="Of semalign-v1's layer term; 0 leaves the output term.")] = 1.0,
-    output_weight: Annotated[float, typer.Option(help="Of semalign-v1's output term; 0 leaves the layer term.")] = 1.0,
-    task: Annotated[
-        list[str] | None, typer.Option(help="Example set to measure behaviour on; may be repeated.")
-    ] = None,
-    n_task_items: Annotated[int | None, typer.Option(min=1, help="At most this many items of each task.")] = None,
-    prompts: Annotated[str | None, typer.Option(help="Prompt set for alignment before and after.")] = None,
-    n_prompts: Annotated[int, typer.Option(min=16)] = 256,
-    general: Annotated[str, typer.Option(help="Prompt set for bits per byte and agreement.")] = "general",
-    n_general: Annotated[int, typer.Option(min=2)] = 200,
-    n_examples: Annotated[int | None, typer.Option(min=1, help="At most this many training examples.")] = None,
-    run: Annotated[str | None, typer.Option(help="Carry out the plan of this queued run instead.")] = None,
-    device: DeviceName = "auto",
-    dtype: DTypeName = "auto",
-    as_json: Json = None,
-) -> None:
-    """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
-    from pydantic import ValidationError
-
-    from pkt_core.runs import create_run
-    from pkt_core.transfer.plan import TransferPlan
-
-    if run is not None:
-        opened = named_run(run)
-    else:
-        chosen = find_pair(pair, teacher, student, device, dtype)
-        examples = data or chosen.examples
-        if examples is None:
-            raise PlanError(
-                "This pair has no examples of its own; give --data with a .jsonl or .csv of prompt and answer."
-            )
-        try:
-            plan = TransferPlan.model_validate(
-                {
-                    "teacher": chosen.teacher,
-                    "student": chosen.student,
-                    "data": examples,
-                    "n_examples": n_examples,
-                    "method": method,
-                    "map": map,
-                    "teacher_layer": teacher_layer,
-                    "student_layer": student_layer,
-                    "part": part,
-                    "scope": scope,
-                    "adapter": adapter,
-                    "lora_rank": lora_rank,
-                    "positions": positions,
-                    "temperature": temperature,
-                    "layer_weight": layer_weight,
-                    "output_weight": output_weight,
-                    "steps": steps,
-                    "batch_size": batch_size,
-                    "learning_rate": learning_rate,
-                    "seed": seed,
-                    "tasks": tuple(task) if task else chosen.tasks or (examples,),
-                    "n_task_items": n_task_items,
-                    "general": general,
-                    "n_general": n_general,
-                    "prompts": prompts or chosen.prompts,
-                    "n_prompts": n_prompts,
-                }
-            )
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
-        opened = create_run(plan.model_dump(mode="json"))
-    results = carry_out(opened, "transfer")
-    deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 
 
 @app.command()

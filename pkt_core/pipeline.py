@@ -14,13 +14,14 @@ from typing import Any
 from pkt_core import stages
 from pkt_core.catalog import Pair
 from pkt_core.errors import StoreError
-from pkt_core.examples import encode, load_examples
+from pkt_core.examples import load_examples
 from pkt_core.models.loading import load
 from pkt_core.prompts import PromptSet
 from pkt_core.results import Comparison
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
 from pkt_core.transfer.checkpoint import Checkpoints
+from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.export import export_student, require_room
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.train import Trainer
@@ -78,48 +79,45 @@ def compare(
 
 
 def transfer(
-    plan: TransferPlan, run: Run, *, progress: Progress = silent, checkpoints: Checkpoints | None = None
+    plan: TransferPlan,
+    run: Run,
+    *,
+    progress: Progress = silent,
+    checkpoints: Checkpoints | None = None,
+    tracker: str | None = None,
 ) -> dict[str, Any]:
     """Carry out a plan inside its run folder, from its last checkpoint where it has one; stops between two steps when the
     run is asked to. Then evaluate it."""
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
     progress("Loading the student", 0.0)
     student = load(stages.trainable_ref(plan.student))
-    checkpoints = checkpoints or Checkpoints(run.folder / "checkpoints")
+    processes, checkpoints = Processes(student.device), checkpoints or Checkpoints(run.folder / "checkpoints")
     began = time.monotonic()
-    folder = stages.targets_folder(plan, student.ref, examples)
-    targets = stages.stored_targets(folder, plan.teacher)
-    if targets is None:
-        progress("Loading the teacher", 0.02)
-        teacher = load(plan.teacher)
-        plan.check(teacher, student, stages.match(teacher, student))
-        stages.require_measurable(plan, teacher, student)
-        encoded = encode(student.tokenizer, examples.items, min(teacher.context, student.context))
-        targets = stages.record(plan, teacher, student, examples, encoded, folder, progress)
-        del teacher  # its targets are all that training needs: the memory is the student's now
-        stages.release()
-    encoded = encode(student.tokenizer, examples.items, student.context)
-    targets = stages.as_planned(targets, plan)
+    targets, encoded = stages.targets(plan, student, examples, processes, progress)
     seconds = {"targets": time.monotonic() - began}
-
     before = fingerprints(student.model)
     trainable = stages.student_that_trains(student, plan, targets)
     require_room(run.folder, student, trainable, plan)
-    trainer = Trainer(student, trainable, plan, targets.pairs, encoded, targets)
+    trainer = Trainer(student, trainable, plan, encoded, targets, processes)
     if kept := checkpoints.load():
         trainer.restore(*kept)
     run.forget_events(after_step=trainer.step)
-    probe = stages.Probe(plan, student)
+    probe, tracked = stages.Probe(plan, student), stages.Tracker(tracker, run.folder, run.id, plan)
     for report in trainer.steps():
-        run.append_event({"kind": "step", **stages.event(report), **probe(report.step)})
+        event = {"kind": "step", **stages.event(report), **probe(report.step)}
+        run.append_event(event)
+        tracked.tell(event)
         done = 0.2 + 0.5 * report.step / report.total
         run.write_status("running", step=report.step, total_steps=report.total, fraction=done)
         progress("Training", done)
-        stopping = run.stop_requested()
-        if stopping or checkpoints.due():
+        stopping = processes.agree(run.stop_requested())
+        if processes.first and (stopping or checkpoints.due()):
             checkpoints.save(*trainer.state())
         if stopping:
             break
+    tracked.end()
+    if not processes.first:  # one writes the student and measures it
+        return {"steps": trainer.step}
     trainable.bake()
     seconds["training"] = trainer.spent
     export_student(run.folder / "student", student, trainable, plan, targets.pairs, examples)
@@ -139,6 +137,8 @@ def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
     results = run.results()
     if results is None or "layers" not in results:
         raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
+    if missing := stages.missing(plan.teacher):
+        return results | {"unmeasured": missing}
     began = time.monotonic()
     progress("Loading teacher, student before and student after", 0.7)
     models = stages.three_models(plan, run.folder / "student")

@@ -71,10 +71,17 @@ class Run:
     """Where it lies; the trained weights go to `student/` in it."""
     recorded: bool = False
     """Ships with the project: every write raises StoreError."""
+    watched: bool = False
+    """Another process of the same job writes: every write here is left to it."""
 
     def plan(self) -> dict[str, Any]:
         """What was asked for. Raises StoreError where damaged."""
         return _object(self.folder / "plan.json")
+
+    def family(self) -> dict[str, Any] | None:
+        """The `family` it belongs to, its `label` there and its `place`; None where it stands alone."""
+        path = self.folder / "family.json"
+        return _object(path) if path.is_file() else None
 
     def status(self) -> RunStatus:
         """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
@@ -94,10 +101,10 @@ class Run:
             return status
         state: State = "stopped" if self.stop_requested() else "lost"
         message = (
-            f"Ended by force {status.where()}. Start it again to get a result."
+            f"Ended by force {status.where()}. Go on with `pkt transfer --resume {self.id}`."
             if state == "stopped"
             else f"Its process is gone {status.where()} (killed, out of memory, or the machine restarted). "
-            "Read log.txt in its folder, then start it again."
+            f"Read log.txt in its folder, then go on with `pkt transfer --resume {self.id}`."
         )
         return status.model_copy(update={"state": state, "message": message, "eta_seconds": None})
 
@@ -116,6 +123,8 @@ class Run:
         of an earlier attempt. Cheap enough for every step. Raises StoreError where another living process runs it.
         """
         self.require_writable()
+        if self.watched:
+            return self.status()
         status, other = self.status(), self.process()
         if status.state == "running" and other is not None and other.pid != os.getpid() and other.alive():
             raise StoreError(f"Run {self.id} is already run by process {other.pid}. Wait for it, or stop it first.")
@@ -131,6 +140,8 @@ class Run:
     def append_event(self, event: dict[str, Any]) -> None:
         """Add one JSON line to events.jsonl, readable at once. Raises StoreError where the disk is full."""
         self.require_writable()
+        if self.watched:
+            return
         line = json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
         path = self.folder / "events.jsonl"
         with told_clearly(path), open(path, "a+b") as file:
@@ -149,6 +160,8 @@ class Run:
     def forget_events(self, *, after_step: int) -> None:
         """Drop the steps that a resumed training does again."""
         self.require_writable()
+        if self.watched:
+            return
         kept = [e for e in self.events() if e.get("kind") != "step" or e.get("step", 0) <= after_step]
         lines = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in kept)
         write_bytes(self.folder / "events.jsonl", lines)
@@ -156,6 +169,8 @@ class Run:
     def write_results(self, results: dict[str, Any]) -> None:
         """Replace results.json."""
         self.require_writable()
+        if self.watched:
+            return
         write_json(self.folder / "results.json", results)
 
     def results(self) -> dict[str, Any] | None:
@@ -223,7 +238,13 @@ def recorded_root() -> Path:
     return assets_folder() / "recorded"
 
 
-def create_run(plan: dict[str, Any], *, kind: str = "transfer", run_id: str | None = None) -> Run:
+def create_run(
+    plan: dict[str, Any],
+    *,
+    kind: str = "transfer",
+    run_id: str | None = None,
+    family: dict[str, Any] | None = None,
+) -> Run:
     """A new run in state `queued`, named by the time (UTC), the plan's method (else the kind) and four random digits.
 
     Raises StoreError where `run_id` is taken or no plain name, or the disk is full.
@@ -238,6 +259,8 @@ def create_run(plan: dict[str, Any], *, kind: str = "transfer", run_id: str | No
     with told_clearly(folder):
         try:
             write_json(staging / "plan.json", plan)
+            if family is not None:
+                write_json(staging / "family.json", family)
             write_json(
                 staging / "status.json", RunStatus(kind=kind, state="queued", created=now, updated=now).model_dump()
             )

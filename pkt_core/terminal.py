@@ -93,6 +93,42 @@ def show_comparison(found: Any) -> None:
         Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
 
 
+def show_family(name: str, rows: Any) -> None:
+    """One line per method or control: recall of each task with its interval, against the first line."""
+    from pkt_core.report.look import task_name
+
+    if not rows:
+        Console().print(f"Family {name} has no finished run yet.")
+        return
+    for task in rows[0].tasks:
+        lines = []
+        for row in rows:
+            score = row.tasks[task]
+            away = (
+                f"{score.difference:+.1%} [{score.difference_low:+.1%}, {score.difference_high:+.1%}]"
+                if score.difference is not None
+                else "-"
+            )
+            seeds = " ".join(f"{value:.1%}" for value in score.seeds)
+            p = "-" if score.p_value is None else f"{score.p_value:.2g}"
+            lines.append([row.label, f"{score.value:.1%} [{score.low:.1%}, {score.high:.1%}]", away, p, seeds])
+        table(
+            f"{name}: {task_name(task)}",
+            ["method or control", "recall [95 %]", f"against {rows[0].label}", "p (Holm)", "seeds"],
+            lines,
+        )
+    lines = [
+        [
+            row.label,
+            len(row.runs),
+            " ".join(f"{bits:.3f}" for bits in row.bits_per_byte),
+            f"{sum(row.seconds) / len(row.seconds):.0f}",
+        ]
+        for row in rows
+    ]
+    table(f"{name}: general text", ["method or control", "seeds", "bits per byte", "seconds of training"], lines)
+
+
 def show_results(run: Any, results: dict[str, Any]) -> None:
     from pkt_core.report.look import task_name
 

@@ -23,10 +23,11 @@ ROWS = [
     {"results", "map_results", "readings", "runs"},
     {"report", "stages"},
     {"pipeline"},
-    {"looking", "mapping", "translating", "inspecting"},
+    {"looking", "mapping", "translating", "inspecting", "families", "waiting"},
     {"picking"},
     {"terminal", "options"},
     {"carrying", "cli_maps"},
+    {"cli_transfers"},
     {"cli"},
     {"__main__"},
 ]
@@ -41,6 +42,9 @@ WRITERS = {
     "catalog",
     "examples",
     "transfer/export",
+    "transfer/checkpoint",
+    "transfer/targets",
+    "waiting",
     "models/loading",
     "report/writeup",
 }

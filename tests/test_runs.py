@@ -145,7 +145,7 @@ def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():
     found = run.status()
     assert found.state == "lost"
     assert "gone at step 3 of 10" in found.message
-    assert "start it again" in found.message
+    assert "pkt transfer --resume" in found.message
     assert json.loads((run.folder / "status.json").read_text())["state"] == "running", "reading changes nothing"
     assert runs.list_runs()[0].state == "lost"
     run.delete()

@@ -97,11 +97,11 @@ def run(pair, plan):
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     examples = ExampleSet("mine", tuple(EXAMPLES))
     with TemporaryDirectory() as folder:
-        targets = stages.record(plan, teacher, student, examples, encoded, Path(folder) / "t", lambda *_: None)
+        targets = stages.record(plan, teacher, student, examples, Path(folder) / "t", lambda *_: None)
     targets = stages.as_planned(targets, plan)
     before = fingerprints(student.model)
     trainable = stages.student_that_trains(student, plan, targets)
-    reports = list(Trainer(student, trainable, plan, targets.pairs, encoded, targets).steps())
+    reports = list(Trainer(student, trainable, plan, encoded, targets).steps())
     return before, trainable, reports
 
 

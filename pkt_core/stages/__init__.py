@@ -12,8 +12,9 @@ from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
-from pkt_core.stages.targets import as_planned, chosen_pairs, record, stored_targets, targets_folder
-from pkt_core.stages.teaching import Probe, event, student_that_trains, taught, trainable_ref
+from pkt_core.stages.targets import as_planned, chosen_pairs, record, targets
+from pkt_core.stages.teaching import Probe, event, missing, student_that_trains, taught, trainable_ref
+from pkt_core.stages.tracking import Tracker
 from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Probe",
     "Recipe",
     "Side",
+    "Tracker",
     "Vocabulary",
     "alignment_change",
     "alignment_map",
@@ -41,6 +43,7 @@ __all__ = [
     "maps_side_by_side",
     "match",
     "measured_grid",
+    "missing",
     "needs_models",
     "outlier_facts",
     "pair_facts",
@@ -58,9 +61,8 @@ __all__ = [
     "require_measure",
     "see",
     "stitched_grid",
-    "stored_targets",
     "student_that_trains",
-    "targets_folder",
+    "targets",
     "taught",
     "three_models",
     "trainable_ref",

@@ -87,11 +87,13 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
     tasks = {name: load_examples(name).sample(plan.n_task_items, plan.seed) for name in plan.tasks}
     behaviour: dict[str, Any] = {name: {"tasks": {}} for name in models}
     changes: dict[str, Any] = {}
+    answers: dict[str, dict[str, str]] = {}
     for i, (name, task) in enumerate(tasks.items()):
         progress(f"Asking {name}", 0.75 + 0.15 * i / len(tasks))
         right = {who: answered_right(loaded, task) for who, loaded in models.items()}
         for who in models:
             behaviour[who]["tasks"][name] = recall(right[who])
+        answers[name] = {who: "".join("01"[ok] for ok in found) for who, found in right.items()}
         changes[name] = {**asdict(paired_change(right["before"], right["after"])), "prior": task.prior()}
     texts = load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
     progress("Reading general text", 0.9)
@@ -111,4 +113,4 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
         {"prompt": e.prompt, "expected": e.answer, **{who: written[who][i] for who in models}}
         for i, e in enumerate(asked)
     ]
-    return {"behaviour": behaviour, "changes": changes, "generations": generations}
+    return {"behaviour": behaviour, "changes": changes, "right": answers, "generations": generations}

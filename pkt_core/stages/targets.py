@@ -16,13 +16,16 @@ from torch import Tensor
 
 from pkt_core.alignment.attribution import LayerAttribution
 from pkt_core.alignment.pairing import LayerPair, interpolation, pair_for, pair_layers, windowed
-from pkt_core.errors import ModelError
-from pkt_core.examples import Encoded, ExampleSet
-from pkt_core.models.loading import LoadedModel, ModelRef, model_digest
+from pkt_core.errors import ModelError, StoreError
+from pkt_core.examples import Encoded, ExampleSet, encode
+from pkt_core.models.loading import LoadedModel, ModelRef, load, model_digest, release
 from pkt_core.prompts import load_prompts
 from pkt_core.stages.carries import carries, fitting_texts
+from pkt_core.stages.change import require_measurable
 from pkt_core.stages.comparison import attribution
+from pkt_core.stages.shared import match
 from pkt_core.store import artefact_folder, fingerprint
+from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.methods import METHOD, Extraction
 from pkt_core.transfer.plan import FRONTIER, MAPPED, TransferPlan
 from pkt_core.transfer.targets import TARGETS_VERSION, Targets, read_targets, record_targets, shuffled
@@ -68,12 +71,13 @@ def record(
     teacher: LoadedModel,
     student: LoadedModel,
     examples: ExampleSet,
-    encoded: list[Encoded],
     folder: Path,
     progress: Progress,
 ) -> Targets:
     """Choose the layers, fit the maps, run the teacher over the data once, and keep all of it in `folder`."""
     progress("Choosing the layers", 0.05)
+    context = min(teacher.context, student.context)
+    encoded = encode(student.tokenizer, examples.items, context)
     open_choice = plan.teacher_layer is None and plan.student_layer is None
     found = attribution(teacher, examples, plan.seed) if open_choice else None
     pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, found)
@@ -96,11 +100,35 @@ def record(
         "attribution": found and found.to_json(),
         "teacher_digest": teacher.digest,
         "d_teacher": teacher.d_model,
+        "context": context,
     }
     return record_targets(
         folder, teacher, encoded, plan, pairs, maps=maps, logits=method.logits, states=method.states,
         extract=extract, facts=facts, progress=said,
     )  # fmt: skip
+
+
+def targets(
+    plan: TransferPlan, student: LoadedModel, examples: ExampleSet, processes: Processes, progress: Progress
+) -> tuple[Targets, list[Encoded]]:
+    """What the teacher says about the examples, stored or recorded now, and the examples as the student reads them.
+
+    Of several processes the first records, the others wait. Raises what TransferPlan.check does.
+    """
+    folder = targets_folder(plan, student.ref, examples)
+    if processes.first and stored_targets(folder, plan.teacher) is None:
+        progress("Loading the teacher", 0.02)
+        teacher = load(plan.teacher)
+        plan.check(teacher, student, match(teacher, student))
+        require_measurable(plan, teacher, student)
+        record(plan, teacher, student, examples, folder, progress)
+        del teacher  # its targets are all that training needs: the memory is the student's now
+        release()
+    processes.wait()
+    found = read_targets(folder)
+    if found is None:
+        raise StoreError(f"The targets in {folder} are gone. Start the transfer again; they will be recorded anew.")
+    return as_planned(found, plan), encode(student.tokenizer, examples.items, found.facts["context"])
 
 
 def as_planned(targets: Targets, plan: TransferPlan) -> Targets:

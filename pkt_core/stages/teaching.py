@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from pkt_core.errors import ModelError
 from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.examples import ExampleSet, load_examples
-from pkt_core.models.loading import LoadedModel, ModelRef
+from pkt_core.models.loading import LoadedModel, ModelRef, model_digest
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.targets import Targets
@@ -27,6 +28,18 @@ def trainable_ref(ref: ModelRef) -> ModelRef:
 def event(report: StepReport) -> dict[str, Any]:
     """One step as a line of events.jsonl."""
     return asdict(report)
+
+
+def missing(teacher: ModelRef) -> str | None:
+    """What cannot be done because the teacher is not on this machine, None where it is."""
+    try:
+        model_digest(teacher)
+    except ModelError:
+        return (
+            f"The student is trained from stored targets; {teacher.name} is not here, so nothing was measured. "
+            "Copy the run to where it is and use `pkt evaluate`."
+        )
+    return None
 
 
 class Probe:

@@ -75,7 +75,7 @@ USERS: dict[str, tuple[Method, ...]] = {
 class TransferPlan(BaseModel):
     """Everything that could change the result of a transfer."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     teacher: ModelRef
     student: ModelRef

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
-from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.examples import IGNORE, Encoded
 from pkt_core.models.loading import LoadedModel, release
@@ -68,14 +67,14 @@ class Trainer:
         student: LoadedModel,
         trainable: Trainable,
         plan: TransferPlan,
-        pairs: Sequence[LayerPair],
         encoded: Sequence[Encoded],
         targets: Targets,
+        processes: Processes | None = None,
     ):
         self.student, self.trainable, self.plan, self.targets = student, trainable, plan, targets
         self.encoded, self.method = encoded, METHOD[plan.method]
-        self.phases = phases(plan, pairs)
-        self.processes = Processes(student.device)
+        self.phases = phases(plan, targets.pairs)
+        self.processes = processes or Processes(student.device)
         self.micro_batch = plan.micro_batch or plan.batch_size
         self.scaler = torch.amp.GradScaler(student.device.type, enabled=plan.precision == "float16")
         self.step, self.spent = 0, 0.0
@@ -246,6 +245,10 @@ def noted(batch: Batch) -> dict[str, float]:
 
 def recompute_blocks(student: LoadedModel) -> None:
     """Gradient checkpointing of every block, without the dropout that training mode would bring."""
-    student.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model, kwargs = student.model, {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # the new name; the old one warns
+        model.activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
+    else:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
     for block in student.layout.blocks:
         block.training = True  # the block alone, not what is in it: that flag is all that checkpointing asks for

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pkt_core import stages
-from pkt_core.examples import Encoded, ExampleSet, encode, load_examples
+from pkt_core.examples import ExampleSet, encode, load_examples
 from pkt_core.models import LoadedModel
 from pkt_core.pipeline import silent
 from pkt_core.transfer.plan import TransferPlan
@@ -15,11 +15,9 @@ from pkt_core.transfer.train import Trainer
 from tests.benchmarks.timing import ratio
 
 
-def recorded(
-    plan: TransferPlan, teacher: LoadedModel, student: LoadedModel, examples: ExampleSet, encoded: list[Encoded]
-) -> Targets:
+def recorded(plan: TransferPlan, teacher: LoadedModel, student: LoadedModel, examples: ExampleSet) -> Targets:
     with TemporaryDirectory() as folder:
-        return stages.record(plan, teacher, student, examples, encoded, Path(folder) / "targets", silent)
+        return stages.record(plan, teacher, student, examples, Path(folder) / "targets", silent)
 
 
 def against_plain_fine_tuning(teacher: LoadedModel, student: LoadedModel) -> None:
@@ -28,17 +26,16 @@ def against_plain_fine_tuning(teacher: LoadedModel, student: LoadedModel) -> Non
     sft = TransferPlan(teacher=teacher.ref, student=student.ref, data=plan.data, steps=20, method="sft", **layers)
     examples = load_examples(plan.data)
     encoded = encode(student.tokenizer, examples.items, 256)
-    targets = recorded(plan, teacher, student, examples, encoded)
-    none = recorded(sft, teacher, student, examples, encoded)
+    targets = recorded(plan, teacher, student, examples)
+    none = recorded(sft, teacher, student, examples)
     trainable = stages.student_that_trains(student, plan, targets)
 
     def train(plan: TransferPlan, targets: Targets) -> None:
-        for _ in Trainer(student, trainable, plan, targets.pairs, encoded, targets).steps():
+        for _ in Trainer(student, trainable, plan, encoded, targets).steps():
             pass
 
     def teacher_in_the_loop() -> None:
-        n = plan.steps * plan.batch_size
-        recorded(plan, teacher, student, examples, encoded[:n])
+        recorded(plan, teacher, student, examples.sample(plan.steps * plan.batch_size, 0))
         train(plan, targets)
 
     ratio(

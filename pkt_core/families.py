@@ -1,0 +1,203 @@
+"""A family: one transfer with its rivals, its controls and several seeds, all on the same data, ending in one table.
+
+`members` says which plans that is, `summary` reads the finished runs. Every row answers the same items, so rows are
+compared item by item: first averaged over seeds, then an interval over items; seeds are also shown one by one, because
+an interval over items says nothing of what another seed would have done.
+
+Not covered: carrying the plans out (`cli_transfers.py`, the queue).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import permutation_test
+from statsmodels.stats.multitest import multipletests
+
+from pkt_core.errors import PktError, StoreError
+from pkt_core.evaluation.statistics import ratio
+from pkt_core.examples import load_examples
+from pkt_core.models.shape import model_shape
+from pkt_core.runs import Run, list_runs, open_run
+from pkt_core.transfer.controls import CONTROLS, Control, control, steps_for_teacher
+from pkt_core.transfer.estimate import trained_parameters
+from pkt_core.transfer.plan import USERS, Method, TransferPlan
+
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Member:
+    """One plan of a family."""
+
+    label: str
+    """What sets it apart: a method or a control; its seed is the plan's."""
+    plan: TransferPlan
+
+
+@dataclass(frozen=True)
+class Score:
+    """How often one row's students answer a task, averaged over seeds, and how that differs from the first row."""
+
+    seeds: list[float]
+    """Share right of each seed, 0..1."""
+    value: float
+    """Their mean."""
+    low: float
+    """95 % interval over items (bootstrap of items, seeds averaged)."""
+    high: float
+    difference: float | None
+    """Minus the first row's value on the same items, -1..1; None for the first row."""
+    difference_low: float | None
+    difference_high: float | None
+    p_value: float | None
+    """Sign-flip permutation test over items, Holm-corrected over all rows and tasks of the table."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds of one member."""
+
+    label: str
+    runs: list[str]
+    """Finished runs, one per seed."""
+    tasks: dict[str, Score]
+    bits_per_byte: list[float]
+    """On general text, per seed; lower is better."""
+    seconds: list[float]
+    """Of training, per seed."""
+
+
+def members(
+    plan: TransferPlan, *, rivals: Sequence[Method] = (), controls: Iterable[Control] = CONTROLS, seeds: int = 3
+) -> list[Member]:
+    """The plan itself, its rivals and its controls, each with `seeds` seeds from the plan's own on.
+
+    A rival keeps what it uses of the plan's settings. Controls that mean nothing to the method are left out.
+    """
+    chosen = [Member(plan.method, plan)] + [Member(name, rival(plan, name)) for name in rivals if name != plan.method]
+    more = extra_steps(plan)
+    for name in controls:
+        found = control(plan, name, more_steps=more)
+        if found is not None:
+            chosen.append(Member(name, found))
+    return [
+        Member(member.label, member.plan.model_copy(update={"seed": plan.seed + i}))
+        for member in chosen
+        for i in range(seeds)
+    ]
+
+
+def rival(plan: TransferPlan, method: Method) -> TransferPlan:
+    """The same transfer by another method, with the settings that both use."""
+    own = {"method", "part", "positions", "n_pairs", "scope"}
+    foreign = {name for name, users in USERS.items() if method not in users or plan.method not in users}
+    given = {name: value for name, value in plan.model_dump().items() if name not in own | foreign}
+    for name in own - {"method"}:  # what the plan was told, not what its method takes by itself
+        if getattr(plan, name) != TransferPlan.default(name, plan.method):
+            given[name] = getattr(plan, name)
+    return TransferPlan.model_validate({**given, "method": method})
+
+
+def extra_steps(plan: TransferPlan) -> int:
+    """Steps of plain fine-tuning that the teacher's pass over the data would have paid for."""
+    teacher, student = model_shape(plan.teacher), model_shape(plan.student)
+    return steps_for_teacher(
+        plan,
+        teacher_parameters=teacher.n_parameters,
+        student_parameters=student.n_parameters,
+        trained_parameters=trained_parameters(plan, student),
+        n_examples=len(load_examples(plan.data).sample(plan.n_examples, plan.seed)),
+    )
+
+
+def runs_of(family: str) -> list[Run]:
+    """Its runs in the order they were planned. Raises StoreError where there are none."""
+    found = [open_run(summary.id) for summary in list_runs(include_recorded=True) if summary.kind == "transfer"]
+    mine = [run for run in found if (run.family() or {}).get("family") == family]
+    if not mine:
+        raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
+    return sorted(mine, key=lambda run: (run.family() or {})["place"])
+
+
+def summary(runs: Sequence[Run]) -> list[Row]:
+    """One row per member with finished runs, in the order they were planned; differences are to the first of them."""
+    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for run in runs:
+        label = (run.family() or {}).get("label", run.plan().get("method", run.id))
+        try:
+            results = run.results()
+        except PktError:
+            continue
+        if results is not None and "right" in results:
+            groups.setdefault(label, []).append((run.id, results))
+    if not groups:
+        return []
+    means = {
+        label: {
+            task: np.mean([bits(r["right"][task]["after"]) for _, r in found], axis=0) for task in found[0][1]["right"]
+        }
+        for label, found in groups.items()
+    }
+    first = next(iter(means))
+    compared = [(label, task) for label in means if label != first for task in means[label] if task in means[first]]
+    raw = [sign_flip(means[label][task] - means[first][task]) for label, task in compared]
+    p_values = dict(zip(compared, multipletests(raw, method="holm")[1].tolist() if raw else [], strict=True))
+    rows = []
+    for label, found in groups.items():
+        scores = {}
+        for task, mean in means[label].items():
+            own = ratio(mean, np.ones_like(mean))
+            away = mean - means[first][task] if (label, task) in p_values else None
+            interval = None if away is None else ratio(away, np.ones_like(away))
+            scores[task] = Score(
+                seeds=[float(bits(r["right"][task]["after"]).mean()) for _, r in found],
+                value=own.value,
+                low=own.low,
+                high=own.high,
+                difference=None if interval is None else interval.value,
+                difference_low=None if interval is None else interval.low,
+                difference_high=None if interval is None else interval.high,
+                p_value=p_values.get((label, task)),
+            )
+        rows.append(
+            Row(
+                label=label,
+                runs=[run for run, _ in found],
+                tasks=scores,
+                bits_per_byte=[r["behaviour"]["after"]["bits_per_byte"]["value"] for _, r in found],
+                seconds=[r["seconds"]["training"] for _, r in found],
+            )
+        )
+    return rows
+
+
+def bits(answers: str) -> np.ndarray:
+    """`0110` as an array."""
+    return np.frombuffer(answers.encode(), dtype=np.uint8) == ord("1")
+
+
+def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
+    """P-value that the mean difference of paired items is zero, two-sided."""
+    if not differences.any():
+        return 1.0
+    found = permutation_test(
+        (differences,),
+        lambda d, axis: d.mean(axis=axis),
+        permutation_type="samples",
+        n_resamples=DRAWS,
+        rng=np.random.default_rng(seed),
+        vectorized=True,
+    )
+    return min(1.0, float(found.pvalue))
+
+
+def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """For machines; NaN never occurs."""
+    told = [asdict(row) for row in rows]
+    assert all(math.isfinite(bits_per_byte) for row in rows for bits_per_byte in row.bits_per_byte)
+    return told

@@ -1,0 +1,47 @@
+"""Experiment trackers through Accelerate: what a run says of each step, told to TensorBoard, W&B, MLflow or trackio too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pkt_core.errors import PlanError
+from pkt_core.transfer.plan import TransferPlan
+
+TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
+
+
+class Tracker:
+    """Tells one tracker, or none. Raises PlanError where it is not known or not installed."""
+
+    def __init__(self, name: str | None, folder: Path, run: str, plan: TransferPlan):
+        self.accelerator: Any = None
+        if name is None:
+            return
+        from accelerate import Accelerator
+        from accelerate.tracking import get_available_trackers
+
+        there = [str(found) for found in get_available_trackers()]
+        if name not in TRACKERS or name not in there:
+            raise PlanError(
+                f"Got tracker {name}; installed here: {', '.join(t for t in there if t in TRACKERS) or 'none'}. "
+                f"Install it with pip, or choose one of those."
+            )
+        self.accelerator = Accelerator(log_with=name, project_dir=str(folder))
+        self.accelerator.init_trackers("pkt", config={"run": run, "plan": json.dumps(plan.model_dump(mode="json"))})
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """One step: each term of the loss, the alignment, recall where it was asked."""
+        if self.accelerator is None:
+            return
+        values = {f"loss/{name}": value for name, value in event["terms"].items()}
+        values |= {f"recall/{name}": value for name, value in event.get("recall", {}).items()}
+        if event["alignment"] is not None:
+            values["alignment"] = event["alignment"]
+        self.accelerator.log(values, step=event["step"])
+
+    def end(self) -> None:
+        """Close it."""
+        if self.accelerator is not None:
+            self.accelerator.end_training()

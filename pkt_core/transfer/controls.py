@@ -1,0 +1,91 @@
+"""The controls of a plan: the same transfer with its meaning, one of its terms, or its teacher taken away.
+
+A control is a plan like any other. Which ones a plan has follows from what its method uses.
+
+Not covered: carrying them out and the table they end in (`families.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pkt_core.transfer.plan import USERS, TransferPlan
+
+Control = Literal[
+    "permuted vocabulary",
+    "random bases",
+    "shuffled teacher rows",
+    "untrained teacher",
+    "random pair of layers",
+    "reversed pairing",
+    "layer term only",
+    "output term only",
+    "equal-compute fine-tuning",
+]
+CONTROLS: tuple[Control, ...] = get_args(Control)
+PURPOSE: dict[Control, str] = {
+    "permuted vocabulary": "the map's meaning: teacher tokens recomposed as some other student tokens",
+    "random bases": "the vocabulary itself: bases with no model in them",
+    "shuffled teacher rows": "the pairing of positions: each learns from another one's target",
+    "untrained teacher": "what the teacher learnt: the same shape with weights drawn anew",
+    "random pair of layers": "the choice of layers: a teacher layer drawn by chance",
+    "reversed pairing": "the order of depth: deep teaches shallow",
+    "layer term only": "the output term",
+    "output term only": "the layer term",
+    "equal-compute fine-tuning": "the teacher altogether: labels alone, with the steps that its forward passes would have paid for",
+}
+"""What each takes away."""
+FORWARD, BACKWARD = 1, 2
+"""A backward pass costs twice a forward one; what does not train saves the half of it that makes weight gradients."""
+
+
+def control(plan: TransferPlan, name: Control, *, more_steps: int = 0) -> TransferPlan | None:
+    """The plan of a control, None where it means nothing to the plan's method. more_steps: of equal-compute fine-tuning."""
+    changes = changes_of(plan, name, more_steps)
+    if changes is None:
+        return None
+    given = {key: value for key, value in plan.model_dump().items() if key not in changes}
+    if "method" in changes:  # the rest is what that method uses
+        unused = [key for key, users in USERS.items() if changes["method"] not in users]
+        given = {key: value for key, value in given.items() if key not in unused}
+    return TransferPlan.model_validate(given | changes)
+
+
+def changes_of(plan: TransferPlan, name: Control, more_steps: int) -> dict[str, Any] | None:
+    """What a control sets otherwise."""
+    uses = {key for key, users in USERS.items() if plan.method in users}
+    semantic = "map" in uses and plan.map == "semantic"
+    layered = "layer_weight" in uses
+    whole = plan.layer_weight > 0 and plan.output_weight > 0
+    options: dict[Control, dict[str, Any] | None] = {
+        "permuted vocabulary": {"map": "permuted"} if semantic else None,
+        "random bases": {"map": "random", "basis": "raw"} if semantic else None,
+        "shuffled teacher rows": {"rows": "shuffled"} if "rows" in uses else None,
+        "untrained teacher": {"teacher_weights": "untrained"} if "teacher_weights" in uses else None,
+        "random pair of layers": repaired("random") if layered or plan.method == "stitch" else None,
+        "reversed pairing": repaired("reversed") if layered or plan.method == "stitch" else None,
+        "layer term only": {"output_weight": 0.0} if layered and whole else None,
+        "output term only": {"layer_weight": 0.0} if layered and whole else None,
+        "equal-compute fine-tuning": {"method": "sft", "steps": plan.steps + more_steps}
+        if plan.trains and plan.uses_teacher
+        else None,
+    }
+    return options[name]
+
+
+def repaired(rule: str) -> dict[str, Any]:
+    """The teacher layer left to another rule; the student layer stays where it was chosen."""
+    return {"teacher_layer": None, "pairing": rule, "interpolate": False}
+
+
+def steps_for_teacher(
+    plan: TransferPlan, *, teacher_parameters: int, student_parameters: int, trained_parameters: int, n_examples: int
+) -> int:
+    """Steps of plain fine-tuning that cost as much as the teacher's one pass over the data.
+
+    In products of parameters and tokens: the teacher's forward pass over all examples, against a student's forward pass,
+    its backward pass through activations, and the weight gradients of what trains, over a batch.
+    """
+    teacher = FORWARD * teacher_parameters * n_examples
+    step = (FORWARD + BACKWARD / 2) * student_parameters + BACKWARD / 2 * trained_parameters
+    return round(teacher / (step * min(plan.batch_size, n_examples)))

@@ -1,0 +1,132 @@
+"""What a plan will take of memory and disk, before anything is loaded; refused where this device does not have it.
+
+Estimates, not measurements: attention scores, buffers of libraries and fragmentation are in one factor, RESERVE.
+
+Not covered: evaluation, which holds three models without gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from pkt_core.errors import PlanError
+from pkt_core.models.loading import ModelRef, choose_device, choose_dtype
+from pkt_core.models.shape import ModelShape
+from pkt_core.transfer.plan import FRONTIER, TransferPlan
+from pkt_core.transfer.targets import TOP_K
+
+FLOAT = 4
+KEPT_PER_TOKEN = 16
+"""Numbers of d_model width that a block keeps per token for its backward pass: norms, projections, MLP of four times the width."""
+LOGIT_COPIES = 4
+"""Of the logits at once: in the model's own dtype, in float32, their softmax and its gradient."""
+RESERVE = 1.2
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes, by what they are for."""
+
+    teacher: int
+    """Weights of the teacher while it records its targets."""
+    student: int
+    """Weights of the student."""
+    optimiser: int
+    """Gradients and two moments of what trains."""
+    activations: int
+    """What the backward pass of one micro-batch needs, logits included."""
+    targets: int
+    """On disk."""
+    export: int
+    """On disk: the trained student and a checkpoint of what trains."""
+
+    @property
+    def recording(self) -> int:
+        """Memory while the teacher runs: both models are there."""
+        return int(RESERVE * (self.teacher + self.student))
+
+    @property
+    def training(self) -> int:
+        """Memory while the student trains."""
+        return int(RESERVE * (self.student + self.optimiser + self.activations))
+
+    @property
+    def memory(self) -> int:
+        """The larger of the two."""
+        return max(self.recording, self.training)
+
+    @property
+    def disk(self) -> int:
+        return self.targets + self.export
+
+    def sentence(self) -> str:
+        """For a person."""
+        parts = {
+            "teacher": self.teacher,
+            "student": self.student,
+            "optimiser": self.optimiser,
+            "activations": self.activations,
+        }
+        told = ", ".join(f"{name} {size / GIB:.2g}" for name, size in parts.items())
+        return f"Needs about {self.memory / GIB:.2g} GiB of memory ({told}) and {self.disk / GIB:.2g} GiB of disk."
+
+
+def trained_parameters(plan: TransferPlan, shape: ModelShape) -> int:
+    """How many parameters of the student train at once, LoRA's from the width alone."""
+    every = plan.scope == "all" and plan.method not in FRONTIER
+    n_blocks = shape.n_layers if every else 1 if plan.method in FRONTIER else max(1, plan.n_pairs or shape.n_layers)
+    per_block = max(shape.block_parameters)
+    if plan.adapter == "lora" or plan.method == "seeking":
+        # Four projections a block; in and out widths of the MLP ones are about one and four times the model's.
+        per_block = min(per_block, plan.lora_rank * shape.d_model * 14)
+    return n_blocks * per_block
+
+
+def estimate(
+    plan: TransferPlan, teacher: ModelShape, student: ModelShape, *, n_examples: int, n_tokens: int, n_rows: int
+) -> Estimate:
+    """What the plan takes. n_tokens: of the longest example; n_rows: supervised positions of an example, on average."""
+    held = {
+        side: torch.finfo(dtype_of(ref)).bits // 8
+        for side, ref in (("teacher", plan.teacher), ("student", plan.student))
+    }
+    if plan.student.dtype == "auto":
+        held["student"] = FLOAT  # a student that trains is kept in float32
+    micro = plan.micro_batch or plan.batch_size
+    trained = trained_parameters(plan, student)
+    blocks = student.n_layers if not plan.recompute else 1
+    tokens = micro * n_tokens
+    activations = tokens * student.d_model * (KEPT_PER_TOKEN * blocks + student.n_layers) * FLOAT
+    activations += (tokens + (LOGIT_COPIES - 1) * micro * n_rows) * student.vocabulary * FLOAT
+    per_row = (TOP_K * (FLOAT + 8)) + max(1, plan.n_pairs or student.n_layers) * student.d_model * FLOAT
+    return Estimate(
+        teacher=teacher.n_parameters * held["teacher"] * plan.uses_teacher,
+        student=student.n_parameters * held["student"],
+        optimiser=3 * FLOAT * trained * plan.trains,
+        activations=activations * plan.trains,
+        targets=n_examples * n_rows * per_row * plan.uses_teacher,
+        export=student.n_parameters * held["student"] + 3 * FLOAT * trained,
+    )
+
+
+def dtype_of(ref: ModelRef) -> torch.dtype:
+    return choose_dtype(ref.dtype, choose_device(ref.device))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device now."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def require_memory(needed: Estimate, device: torch.device) -> None:
+    """Raises PlanError where the device has less memory free than the plan is estimated to take."""
+    free = free_memory(device)
+    if needed.memory > free:
+        raise PlanError(
+            f"{needed.sentence()} This device has {free / GIB:.2g} GiB free. Use a smaller micro-batch, recompute, "
+            "LoRA, dtype bfloat16 or smaller models."
+        )

@@ -1,0 +1,165 @@
+"""Families: which plans a transfer's rivals and controls are, and what their table says of runs whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from pkt_core import families
+from pkt_core.errors import PlanError, StoreError
+from pkt_core.models import ModelRef
+from pkt_core.models.shape import model_shape
+from pkt_core.runs import create_run
+from pkt_core.transfer.controls import CONTROLS, control, steps_for_teacher
+from pkt_core.transfer.plan import ALL_METHODS, METHODS, OWN, USERS, TransferPlan
+
+DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
+
+
+def demo(**more):
+    return TransferPlan(**DEMO, **more)
+
+
+def test_every_control_changes_what_it_names_and_nothing_else():
+    plan = demo(teacher_layer=5, student_layer=2, learning_rate=3e-3, steps=77)
+    expected = {
+        "permuted vocabulary": {"map": "permuted"},
+        "random bases": {"map": "random"},
+        "shuffled teacher rows": {"rows": "shuffled"},
+        "untrained teacher": {"teacher_weights": "untrained"},
+        "random pair of layers": {"teacher_layer": None, "pairing": "random"},
+        "reversed pairing": {"teacher_layer": None, "pairing": "reversed"},
+        "layer term only": {"output_weight": 0.0},
+        "output term only": {"layer_weight": 0.0},
+        "equal-compute fine-tuning": {"method": "sft", "steps": 80},
+    }
+    assert set(expected) == set(CONTROLS)
+    for name in CONTROLS:
+        found = control(plan, name, more_steps=3)
+        different = {k: v for k, v in found.model_dump().items() if v != plan.model_dump()[k]}
+        assert different == expected[name], name
+        found.check_settings()
+
+
+def test_controls_that_mean_nothing_to_a_method_are_not_made():
+    names = {method: [c for c in CONTROLS if control(demo(method=method), c)] for method in ALL_METHODS}
+    assert names["sft"] == []
+    assert names["logit-kd"] == ["shuffled teacher rows", "untrained teacher", "equal-compute fine-tuning"]
+    assert "permuted vocabulary" not in names["stitch"]  # its map is fitted on states, no vocabulary is in it
+    assert "equal-compute fine-tuning" not in names["stitch"]  # it has no steps to be paid for
+    for method in ALL_METHODS:
+        for name in names[method]:
+            control(demo(method=method), name).check_settings()
+
+
+def test_every_method_makes_a_plan_that_holds_together_and_states_its_own_defaults():
+    assert set(METHODS) == set(ALL_METHODS)
+    for method in ALL_METHODS:
+        plan = demo(method=method)
+        plan.check_settings()
+        for name, value in OWN.get(method, {}).items():
+            assert getattr(plan, name) == value == TransferPlan.default(name, method)
+        assert TransferPlan.model_validate(plan.model_dump(mode="json")) == plan
+
+
+def test_a_setting_that_a_method_does_not_use_is_refused_and_not_ignored():
+    other = {"map": "procrustes", "basis": "normed", "interpolate": True, "rows": "shuffled", "layer_weight": 0.5,
+             "output_weight": 0.5, "temperature": 2.0, "divergence": "jsd", "feature_loss": "cka", "strength": 0.5,
+             "teacher_weights": "untrained"}  # fmt: skip
+    assert set(other) == set(USERS)
+    for name, value in other.items():
+        for method in ALL_METHODS:
+            plan = demo(method=method, **{name: value})
+            if method in USERS[name]:
+                if name != "basis":
+                    plan.check_settings()
+            else:
+                with pytest.raises(PlanError, match=r"does not use it\. Drop it or use"):
+                    plan.check_settings()
+
+
+def test_equal_compute_counts_forward_and_backward():
+    plan = demo(batch_size=10)
+    # All trains: a step is 10 examples x (1 forward + 1 through activations + 1 for weights) x 100 = 3,000.
+    given = {"teacher_parameters": 600, "student_parameters": 100, "n_examples": 50}
+    assert steps_for_teacher(plan, trained_parameters=100, **given) == 600 * 50 / 3000
+    assert steps_for_teacher(plan, trained_parameters=0, **given) == 600 * 50 / 2000
+
+
+def test_a_shape_is_known_without_weights():
+    found = model_shape(ModelRef(name="demo:student"))
+    from pkt_core.models import load
+
+    loaded = load(ModelRef(name="demo:student"))
+    assert found.n_parameters == loaded.n_parameters
+    assert found.block_parameters == tuple(sum(p.numel() for p in b.parameters()) for b in loaded.layout.blocks)
+    assert (found.d_model, found.vocabulary) == (loaded.d_model, loaded.layout.head.weight.shape[0])
+
+
+def test_members_are_the_plan_its_rivals_and_its_controls_with_seeds():
+    plan = demo(seed=4, learning_rate=3e-3, teacher_layer=5, student_layer=2)
+    found = families.members(plan, rivals=["sft", "semalign-aclr"], controls=["permuted vocabulary"], seeds=2)
+    assert [(m.label, m.plan.seed) for m in found] == [
+        (label, seed) for label in ("semalign-v1", "sft", "semalign-aclr", "permuted vocabulary") for seed in (4, 5)
+    ]
+    aclr = next(m.plan for m in found if m.label == "semalign-aclr")
+    assert (aclr.part, aclr.n_pairs) == ("block_out", 0)  # its own defaults
+    assert (aclr.learning_rate, aclr.teacher_layer) == (3e-3, 5)  # the plan's settings
+
+
+def finished(monkeypatch, tmp_path, name, answers):
+    """Runs whose students answered as given: label -> one string of right and wrong per seed."""
+    monkeypatch.setenv("PKT_CACHE", str(tmp_path))
+    place = 0
+    for label, seeds in answers.items():
+        for found in seeds:
+            run = create_run(
+                demo().model_dump(mode="json"),
+                run_id=f"r{place}",
+                family={"family": name, "label": label, "place": place},
+            )
+            bits = {"value": 2.0 + place, "low": 1.9, "high": 2.1}
+            run.write_results(
+                {
+                    "right": {"task": {"after": found}},
+                    "behaviour": {"after": {"bits_per_byte": bits}},
+                    "seconds": {"training": 1.0},
+                }
+            )
+            place += 1
+
+
+def test_the_table_finds_a_difference_that_is_there_and_none_that_is_not(monkeypatch, tmp_path):
+    draw = np.random.default_rng(0)
+
+    def answers(rate, n=400):
+        return "".join("01"[x] for x in (draw.random(n) < rate).astype(int))
+
+    finished(monkeypatch, tmp_path, "f", {"base": [answers(0.5), answers(0.5)], "same": [answers(0.5), answers(0.5)],
+                                          "better": [answers(0.8), answers(0.8)]})  # fmt: skip
+    base, same, better = families.summary(families.runs_of("f"))
+    assert base.tasks["task"].difference is None
+    assert same.tasks["task"].p_value > 0.05
+    assert better.tasks["task"].p_value < 0.01
+    assert better.tasks["task"].difference_low > 0.2
+    assert same.tasks["task"].difference_low < 0 < same.tasks["task"].difference_high
+    assert base.runs == ["r0", "r1"]
+    assert base.bits_per_byte == [2.0, 3.0]
+    assert base.tasks["task"].value == pytest.approx(np.mean(base.tasks["task"].seeds))
+    assert families.to_json([base])[0]["label"] == "base"
+
+
+def test_the_sign_flip_test_agrees_with_scipys_wilcoxon_in_kind():
+    draw = np.random.default_rng(1)
+    for shift in (0.0, 0.5):
+        x = draw.normal(shift, 1, 80)
+        ours, theirs = families.sign_flip(x), wilcoxon(x).pvalue
+        assert (ours < 0.05) == (theirs < 0.05)
+    assert families.sign_flip(np.zeros(5)) == 1.0
+
+
+def test_a_family_that_is_not_there_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("PKT_CACHE", str(tmp_path))
+    with pytest.raises(StoreError, match="There is no family 'x'"):
+        families.runs_of("x")

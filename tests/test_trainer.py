@@ -1,0 +1,327 @@
+"""The loop itself: however a batch is cut, interrupted or short of memory, the same steps come out."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fakes
+import pytest
+import torch
+from safetensors.torch import load_file
+from test_transfer import EXAMPLES, pair, plan_for  # noqa: F401
+from torch.testing import assert_close
+
+from pkt_core import stages
+from pkt_core.errors import PlanError, StoreError
+from pkt_core.examples import ExampleSet, encode
+from pkt_core.runs import create_run, open_run
+from pkt_core.transfer import checkpoint as checkpoints
+from pkt_core.transfer.checkpoint import Checkpoints
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.targets import read_targets, shuffled
+from pkt_core.transfer.train import Trainer
+
+MINE = ExampleSet("mine", tuple(EXAMPLES))
+
+
+def trainer_for(models, plan, folder):
+    teacher, student = models
+    plan.check(teacher, student, stages.match(teacher, student))
+    targets = stages.as_planned(stages.record(plan, teacher, student, MINE, folder, lambda *_: None), plan)
+    trainable = stages.student_that_trains(student, plan, targets)
+    return Trainer(student, trainable, plan, encode(student.tokenizer, EXAMPLES, 64), targets)
+
+
+def fresh(tmp_path, name):
+    return fakes.loaded(tmp_path / name / "t", layers=4, width=48), fakes.loaded(tmp_path / name / "s", seed=1)
+
+
+def weights(trainer):
+    return torch.cat([p.detach().flatten() for p in trainer.trainable.everything])
+
+
+@pytest.mark.parametrize("method", ["semalign-v1", "semalign-aclr", "feature-kd", "logit-kd", "sft"])
+def test_micro_batches_do_the_steps_of_the_whole_batch(tmp_path, method):
+    found = {}
+    for micro in (None, 1, 3):
+        trainer = trainer_for(
+            fresh(tmp_path, f"{micro}"),
+            plan_for_tiny(tmp_path, f"{micro}", method=method, micro_batch=micro),
+            tmp_path / f"x{micro}",
+        )
+        for _ in trainer.steps():
+            pass
+        found[micro] = weights(trainer)
+    assert_close(found[1], found[None], atol=2e-4, rtol=1e-3)
+    assert_close(found[3], found[None], atol=2e-4, rtol=1e-3)
+
+
+def plan_for_tiny(tmp_path, name, **more):
+    return plan_for(fresh(tmp_path, name), learning_rate=1e-3, **more)
+
+
+@pytest.mark.parametrize("method", ["semalign-v1", "semalign-v2r", "feature-kd"])
+def test_a_loop_that_is_given_its_state_back_goes_on_bit_for_bit(tmp_path, method):
+    def made(name):
+        models = fresh(tmp_path, name)
+        return trainer_for(
+            models,
+            plan_for(models, method=method, steps=9, student_layer=None, teacher_layer=None, n_pairs=2),
+            tmp_path / name / "x",
+        )
+
+    whole = made("whole")
+    told = [report.terms for report in whole.steps()]
+    first = made("first")
+    for report in first.steps():
+        if report.step == 4:
+            break
+    Checkpoints(tmp_path / "kept").save(*first.state())
+    second = made("second")
+    kept = Checkpoints(tmp_path / "kept").load()
+    assert kept is not None
+    second.restore(*kept)
+    again = [report.terms for report in second.steps()]
+    assert again == told[4:]
+    assert torch.equal(weights(second), weights(whole))
+    assert not torch.equal(weights(first), weights(whole))
+
+
+def test_memory_that_runs_out_halves_the_micro_batch_and_says_so(tmp_path, monkeypatch):
+    import pkt_core.transfer.train as train
+
+    real, sizes = train.forward_ids, []
+
+    def short_of_memory(loaded, ids, mask):
+        sizes.append(len(ids))
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+        return real(loaded, ids, mask)
+
+    models = fresh(tmp_path, "short")
+    trainer = trainer_for(models, plan_for(models, method="sft", batch_size=8, steps=2), tmp_path / "x")
+    monkeypatch.setattr(train, "forward_ids", short_of_memory)
+    reports = list(trainer.steps())
+    assert [r.micro_batch for r in reports] == [2, 2]
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
+    monkeypatch.setattr(train, "forward_ids", real)
+    other = fresh(tmp_path, "ample")
+    ample = trainer_for(other, plan_for(other, method="sft", batch_size=8, steps=2), tmp_path / "y")
+    list(ample.steps())
+    assert_close(weights(trainer), weights(ample), atol=1e-4, rtol=1e-3)
+
+
+def test_memory_that_is_short_for_a_single_example_is_an_error(tmp_path, monkeypatch):
+    import pkt_core.transfer.train as train
+
+    models = fresh(tmp_path, "none")
+    trainer = trainer_for(models, plan_for(models, method="sft"), tmp_path / "x")
+
+    def never(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(train, "forward_ids", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        next(trainer.steps())
+    assert trainer.micro_batch == 1
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
+@pytest.mark.parametrize("part", ["block_out", "block_delta"])
+def test_recomputing_activations_changes_no_weight(tmp_path, family, part):
+    found = []
+    for recompute in (False, True):
+        models = (
+            fakes.loaded(tmp_path / f"{recompute}t", family, layers=4, width=48),
+            fakes.loaded(tmp_path / f"{recompute}s", family, seed=1),
+        )
+        plan = plan_for(models, recompute=recompute, part=part, student_layer=1)
+        trainer = trainer_for(models, plan, tmp_path / f"{recompute}x")
+        passes = []
+        models[1].layout.blocks[1].register_forward_hook(lambda *_, seen=passes: seen.append(1))
+        list(trainer.steps())
+        assert len(passes) == plan.steps * (2 if recompute else 1)
+        found.append(weights(trainer))
+    assert_close(found[0], found[1], atol=1e-6, rtol=1e-5)
+
+
+def test_half_precision_trains_and_keeps_float32_weights(tmp_path):
+    models = fresh(tmp_path, "half")
+    trainer = trainer_for(models, plan_for(models, precision="bfloat16", steps=20), tmp_path / "x")
+    reports = list(trainer.steps())
+    assert sum(reports[-1].terms[k] for k in ("layer", "output")) < sum(
+        reports[0].terms[k] for k in ("layer", "output")
+    )
+    assert all(p.dtype == torch.float32 for p in trainer.trainable.parameters)
+
+
+def test_the_frontier_moves_from_shallow_to_deep_and_trains_one_layer_at_a_time(tmp_path):
+    models = fresh(tmp_path, "frontier")
+    plan = plan_for(models, method="semalign-aclr", teacher_layer=None, student_layer=None, steps=9)
+    trainer = trainer_for(models, plan, tmp_path / "x")
+    blocks = models[1].layout.blocks
+    before = [torch.cat([p.detach().flatten() for p in b.parameters()]) for b in blocks]
+    seen, moved = [], []
+    for report in trainer.steps():
+        seen.append(report.layers)
+        now = [torch.cat([p.detach().flatten() for p in b.parameters()]) for b in blocks]
+        moved.append([i for i in range(3) if not torch.equal(now[i], before[i])])
+        before = now
+    assert seen == [(0,)] * 3 + [(1,)] * 3 + [(2,)] * 3
+    assert moved == [[0]] * 3 + [[1]] * 3 + [[2]] * 3
+
+
+def test_targets_in_many_shards_are_those_in_one(tmp_path):
+    from pkt_core.transfer.targets import record_targets
+
+    teacher, student = fresh(tmp_path, "shards")
+    plan = plan_for((teacher, student))
+    encoded = encode(student.tokenizer, EXAMPLES, 64)
+    pairs, _ = stages.chosen_pairs(plan, 4, 3, None)
+    common = {"maps": {}, "logits": True, "states": True, "extract": {"a": torch.ones(2)}, "facts": {"x": 1}}
+    one = record_targets(tmp_path / "one", teacher, encoded, plan, pairs, **common)
+    many = record_targets(tmp_path / "many", teacher, encoded, plan, pairs, shard_bytes=1000, **common)
+    assert len(one.shards) == 1 < len(many.shards)
+    for chosen in ([0], [5, 1, 7], list(range(8))):
+        for name, rows in one.of(chosen).items():
+            assert torch.equal(rows, many.of(chosen)[name])
+    mixed = shuffled(one, 0)
+    assert not torch.equal(mixed.of([0, 1])["log_probs"], one.of([0, 1])["log_probs"])
+    assert_close(mixed.of(list(range(8)))["log_probs"].sum(), one.of(list(range(8)))["log_probs"].sum())
+    assert read_targets(tmp_path / "nowhere") is None
+    (tmp_path / "many" / "targets-00001.safetensors").write_bytes(b"broken")
+    with pytest.raises(StoreError, match="damaged.*computed again"):
+        read_targets(tmp_path / "many")
+
+
+def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
+    kept = Checkpoints(tmp_path, 0.0)
+    assert kept.load() is None
+    kept.save({"a": torch.ones(3)}, {"step": 5})
+    real = checkpoints.write_json
+
+    def full(*_args, **_more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write_json", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        kept.save({"a": torch.zeros(3)}, {"step": 6})
+    monkeypatch.setattr(checkpoints, "write_json", real)
+    found = kept.load()
+    assert found is not None
+    assert found[1]["step"] == 5
+    assert torch.equal(found[0]["a"], torch.ones(3))
+    kept.save({"a": torch.zeros(3)}, {"step": 7})
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000007"]
+
+
+def test_a_checkpoint_of_another_plan_is_refused(tmp_path):
+    models = fresh(tmp_path, "one")
+    trainer = trainer_for(models, plan_for(models, steps=2), tmp_path / "x")
+    list(trainer.steps())
+    tensors, facts = trainer.state()
+    other = fresh(tmp_path, "two")
+    with pytest.raises(PlanError, match="another plan"):
+        trainer_for(other, plan_for(other, scope="all"), tmp_path / "y").restore(tensors, facts)
+
+
+DEMO = [
+    "transfer", "--pair", "demo", "--teacher-layer", "5", "--student-layer", "2", "--steps", "40", "--batch-size", "8",
+    "--n-examples", "64", "--task", "demo/unknown-seen", "--n-task-items", "16", "--n-general", "8", "--n-prompts", "16",
+]  # fmt: skip
+
+
+def pkt(*words, cache, wait=True, launcher=()):
+    import os
+
+    command = [sys.executable, "-m", *launcher, "pkt_core", *words] if not launcher else [*launcher, *words]
+    started = subprocess.Popen(
+        command,
+        env={**os.environ, "PKT_CACHE": str(cache), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if not wait:
+        return started
+    out, err = started.communicate(timeout=400)
+    assert started.returncode == 0, out + err
+    return out
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_and_resumed_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
+    monkeypatch.setenv("PKT_CACHE", str(tmp_path))
+    plan = demo_plan()
+    runs = {name: create_run(plan, run_id=name) for name in ("whole", "killed")}
+    pkt("transfer", "--run", "whole", cache=tmp_path)
+    process = pkt("transfer", "--run", "killed", "--checkpoint-seconds", "0", cache=tmp_path, wait=False)
+    while len(runs["killed"].events()) < 13:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    status = open_run("killed").status()
+    assert status.state == "lost"
+    assert "--resume" in status.message
+    step = Checkpoints(runs["killed"].folder / "checkpoints").load()[1]["step"]
+    assert 12 <= step < 40
+    pkt("transfer", "--resume", "killed", cache=tmp_path)
+    found = [load_file(run.folder / "student" / "model.safetensors") for run in runs.values()]
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert [e["step"] for e in runs["killed"].events()] == list(range(1, 41))
+    told = [[{k: v for k, v in e.items() if k != "seconds"} for e in run.events()] for run in runs.values()]
+    assert told[0] == told[1]
+    assert not (runs["killed"].folder / "checkpoints").exists()
+
+
+def demo_plan(**more):
+    settings = {
+        "teacher_layer": 5, "student_layer": 2, "steps": 40, "batch_size": 8, "n_examples": 64,
+        "tasks": ["demo/unknown-seen"], "n_task_items": 16, "n_general": 8, "n_prompts": 16,
+    }  # fmt: skip
+    refs = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
+    return TransferPlan(**refs, data="demo/unknown-seen", **settings | more).model_dump(mode="json")
+
+
+@pytest.mark.slow
+def test_two_processes_do_the_steps_of_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PKT_CACHE", str(tmp_path))
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+                "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "pkt_core"]  # fmt: skip
+    pkt(*DEMO, cache=tmp_path / "two", launcher=launcher)
+    pkt(*DEMO, cache=tmp_path / "one")
+    found, events = [], []
+    for name in ("one", "two"):
+        monkeypatch.setenv("PKT_CACHE", str(tmp_path / name))
+        (folder,) = [p for p in (tmp_path / name / "runs").iterdir() if p.is_dir()]
+        assert open_run(folder.name).status().state == "done"
+        found.append(load_file(folder / "student" / "model.safetensors"))
+        events.append(open_run(folder.name).events())
+    assert len(events[0]) == len(events[1]) == 40
+    for one, two in zip(*events, strict=True):
+        assert one["terms"]["layer"] == pytest.approx(two["terms"]["layer"], abs=1e-4)
+    for name in found[0]:
+        assert_close(found[0][name], found[1][name], atol=3e-4, rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_plan_runs_again_where_the_teacher_is_gone(tmp_path, monkeypatch):
+    import shutil
+
+    monkeypatch.setenv("PKT_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(Path("assets/demo/teacher"), tmp_path / "teacher")
+    refs = {"teacher": {"name": str(tmp_path / "teacher")}}
+    first = create_run(demo_plan() | refs, run_id="first")
+    pkt("transfer", "--run", "first", cache=tmp_path / "cache")
+    (tmp_path / "teacher").rename(tmp_path / "elsewhere")
+    create_run(demo_plan() | refs, run_id="again")
+    out = pkt("transfer", "--run", "again", cache=tmp_path / "cache")
+    again = open_run("again")
+    same = [load_file(run.folder / "student" / "model.safetensors") for run in (first, again)]
+    assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])
+    assert again.status().state == "done"
+    assert "is not here" in again.status().message + out
