@@ -141,7 +141,7 @@ def test_recomputing_activations_changes_no_weight(tmp_path, family, part):
         plan = plan_for(models, recompute=recompute, part=part, student_layer=1)
         trainer = trainer_for(models, plan, tmp_path / f"{recompute}x")
         passes = []
-        models[1].layout.blocks[1].register_forward_hook(lambda *_, seen=passes: seen.append(1))
+        models[1].layout.attentions[1].register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
         list(trainer.steps())
         assert len(passes) == plan.steps * (2 if recompute else 1)
         found.append(weights(trainer))
@@ -175,15 +175,17 @@ def test_the_frontier_moves_from_shallow_to_deep_and_trains_one_layer_at_a_time(
 
 
 def test_targets_in_many_shards_are_those_in_one(tmp_path):
-    from pkt_core.transfer.targets import record_targets
+    from pkt_core.transfer.readings import read_alike
+    from pkt_core.transfer.targets import Wanted, record_targets
 
     teacher, student = fresh(tmp_path, "shards")
     plan = plan_for((teacher, student))
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     pairs, _ = stages.chosen_pairs(plan, 4, 3, None)
-    common = {"maps": {}, "logits": True, "states": True, "extract": {"a": torch.ones(2)}, "facts": {"x": 1}}
-    one = record_targets(tmp_path / "one", teacher, encoded, plan, pairs, **common)
-    many = record_targets(tmp_path / "many", teacher, encoded, plan, pairs, shard_bytes=1000, **common)
+    given = (teacher, encoded, read_alike(encoded), plan, pairs, Wanted(True, True, {}, None))
+    common = {"extract": {"a": torch.ones(2)}, "facts": {"x": 1}}
+    one = record_targets(tmp_path / "one", *given, **common)
+    many = record_targets(tmp_path / "many", *given, shard_bytes=1000, **common)
     assert len(one.shards) == 1 < len(many.shards)
     for chosen in ([0], [5, 1, 7], list(range(8))):
         for name, rows in one.of(chosen).items():

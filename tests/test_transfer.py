@@ -1,5 +1,6 @@
 """Objectives against naive twins, and training on tiny models: what the plan names changes, and nothing else."""
 
+import dataclasses
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,8 +18,8 @@ from pkt_core.models import LoadedModel, ModelRef
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.schedule import batches
-from pkt_core.transfer.targets import supervised
 from pkt_core.transfer.train import Trainer
 from pkt_core.transfer.trainable import changed, fingerprints
 
@@ -167,9 +168,16 @@ def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
         with pytest.raises(error, match=words):
             plan_for(pair, **more).check(teacher, student, match)
     other = fakes.loaded(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
-    with pytest.raises((PlanError, VocabularyMismatch), match="share"):
-        plan_for((teacher, other)).check(teacher, other, stages.match(teacher, other))
-    plan_for((teacher, other), method="sft").check(teacher, other, stages.match(teacher, other))
+    few = dataclasses.replace(
+        stages.match(teacher, other), teacher_ids=torch.arange(9), student_ids=torch.arange(9), same_tokenizer=False
+    )
+    with pytest.raises(VocabularyMismatch, match="share 9 of"):
+        plan_for((teacher, other)).check(teacher, other, few)
+    for method in ("sft", "seeking", "stitch"):  # nothing of theirs goes through the vocabulary
+        plan_for((teacher, other), method=method).check(teacher, other, few)
+    plan_for((teacher, other), method="feature-kd", output_weight=0).check(teacher, other, few)
+    with pytest.raises(VocabularyMismatch, match="share 9 of"):
+        plan_for((teacher, other), method="feature-kd").check(teacher, other, few)
 
 
 def test_a_plan_says_what_is_wrong_with_a_field():

@@ -67,7 +67,7 @@ def alignment_change(
         for name in ("before", "after")
     }
     kinds = {"map": plan.map, "permuted": "permuted"}
-    shared = found.same_tokenizer
+    shared = found.enough
     maps = (
         {role: alignment_map(kind, teacher, before, found, plan.seed) for role, kind in kinds.items()} if shared else {}
     )

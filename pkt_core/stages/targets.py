@@ -27,13 +27,14 @@ from pkt_core.stages.shared import match
 from pkt_core.store import artefact_folder, fingerprint
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.methods import METHOD, Extraction
-from pkt_core.transfer.plan import FRONTIER, MAPPED, TransferPlan
-from pkt_core.transfer.targets import TARGETS_VERSION, Targets, read_targets, record_targets, shuffled
+from pkt_core.transfer.plan import FRONTIER, MAPPED, OUTPUT_KL, TransferPlan
+from pkt_core.transfer.readings import read_alike, read_apart, require_rows, usable
+from pkt_core.transfer.targets import TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
 
 Progress = Callable[[str, float], None]
 TEACHER_FIELDS = (
     "data", "n_examples", "method", "map", "basis", "teacher_weights", "teacher_layer", "student_layer",
-    "n_pairs", "pairing", "interpolate", "part", "positions", "temperature", "strength", "lora_rank", "scope", "seed",
+    "output_weight", "n_pairs", "pairing", "interpolate", "part", "positions", "temperature", "strength", "lora_rank", "scope", "seed",
     "general", "n_general",
 )  # fmt: skip
 """What of a plan could change its targets."""
@@ -76,7 +77,7 @@ def record(
 ) -> Targets:
     """Choose the layers, fit the maps, run the teacher over the data once, and keep all of it in `folder`."""
     progress("Choosing the layers", 0.05)
-    context = min(teacher.context, student.context)
+    context, found_match = min(teacher.context, student.context), match(teacher, student)
     encoded = encode(student.tokenizer, examples.items, context)
     open_choice = plan.teacher_layer is None and plan.student_layer is None
     found = attribution(teacher, examples, plan.seed) if open_choice else None
@@ -89,6 +90,13 @@ def record(
 
     said(0.0)
     method = METHOD[plan.method]
+    logits = method.logits and not (plan.method in OUTPUT_KL and plan.output_weight == 0)
+    readings, shared = read_alike(encoded), None
+    if not found_match.same_tokenizer and plan.uses_teacher:
+        readings = read_apart(teacher, student, examples.items, encoded)
+        shared = found_match.teacher_ids, found_match.student_ids
+        rows = [usable(r, e, plan.positions, logits=logits) for r, e in zip(readings, encoded, strict=True)]
+        require_rows(rows, found_match)
     texts = fitting_texts(plan) if plan.map in ("ridge", "procrustes") or method.extract else ()
     maps = carries(plan, teacher, student, pairs, texts) if plan.method in MAPPED else {}
     extract: dict[str, Tensor] = {}
@@ -102,10 +110,10 @@ def record(
         "d_teacher": teacher.d_model,
         "context": context,
     }
+    wanted = Wanted(method.states, logits, maps, shared)
     return record_targets(
-        folder, teacher, encoded, plan, pairs, maps=maps, logits=method.logits, states=method.states,
-        extract=extract, facts=facts, progress=said,
-    )  # fmt: skip
+        folder, teacher, encoded, readings, plan, pairs, wanted, extract=extract, facts=facts, progress=said
+    )
 
 
 def targets(

@@ -36,6 +36,8 @@ METHODS: dict[Method, str] = {
 }
 MAPPED: tuple[Method, ...] = ("semalign-v1", "semalign-v2r", "semalign-aclr", "stitch")
 """Methods that carry teacher states through an alignment map."""
+OUTPUT_KL: tuple[Method, ...] = ("semalign-v2r", "semalign-aclr", "feature-kd")
+"""Methods whose output term is a KL to the teacher's distribution."""
 FRONTIER: tuple[Method, ...] = ("semalign-v2r", "semalign-aclr")
 """Methods that train one layer after the other, from shallow to deep."""
 OWN: dict[Method, dict[str, Any]] = {
@@ -175,6 +177,13 @@ class TransferPlan(BaseModel):
         return self.method != "sft"
 
     @property
+    def compares_tokens(self) -> bool:
+        """Whether tokens of one vocabulary are compared with the other's: through a map made of both, or distributions."""
+        through_vocabulary = self.method in MAPPED and self.map not in ("ridge", "procrustes", "random")
+        distributions = self.method == "logit-kd" or (self.method in OUTPUT_KL and self.output_weight > 0)
+        return through_vocabulary or distributions
+
+    @property
     def trains(self) -> bool:
         """Whether there are steps at all."""
         return self.method != "stitch"
@@ -188,14 +197,8 @@ class TransferPlan(BaseModel):
         self.check_settings()
         teacher.require(Site(self.part, self.teacher_layer or 0))
         student.require(Site(self.part, self.student_layer or 0))
-        if self.method in ("sft", "seeking"):  # they compare no token with a token
-            return
-        match.require(f"{self.method} on matched tokens")
-        if not match.same_tokenizer:
-            raise PlanError(
-                f"{teacher.name} and {student.name} cut text into different tokens ({match.n} of {match.n_teacher} and "
-                f"{match.n_student} shared); {self.method} compares them token by token. Choose a pair with one tokenizer, or sft."
-            )
+        if self.compares_tokens:
+            match.require(f"{self.method} on shared tokens")
 
     def check_settings(self) -> None:
         """Raises PlanError where a setting means nothing to the method, or nothing is left to train towards."""

@@ -1,8 +1,8 @@
 """What the teacher says about the training data, computed once and kept on disk: then the teacher is no longer needed.
 
 For each example, at each supervised position: the teacher's activations at the paired layers (mapped into student space
-where the method has a map) and its most likely next tokens, as the method needs. A position t is supervised when it
-predicts a token that counts, the token t + 1. Rows go to safetensors shards of bounded size, the manifest last; reading
+where the method has a map) and its most likely next tokens, as the method needs; with two tokenizers also which rows have a
+target at all. Rows go to safetensors shards of bounded size, the manifest last; reading
 maps the files, so that memory holds only the rows of a batch.
 """
 
@@ -18,17 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
-from pkt_core.examples import IGNORE, Encoded
+from pkt_core.examples import Encoded
 from pkt_core.files import read_json, told_clearly, write_json
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.readings import Reading, supervised, usable
 
 Carry = Callable[[Tensor], Tensor]
 """From teacher states to what the student is pulled towards: an alignment map, with or without the teacher's norm before it."""
@@ -37,13 +39,6 @@ SHARD_BYTES = 256 * 2**20
 TARGETS_VERSION = 2
 MANIFEST = "manifest.json"
 EXTRACT = "extract.safetensors"
-
-
-def supervised(example: Encoded, positions: str) -> list[int]:
-    """Positions whose next token counts."""
-    if positions == "all":
-        return list(range(len(example.ids) - 1))
-    return [t for t, label in enumerate(example.labels[1:]) if label != IGNORE]
 
 
 def row_starts(encoded: Sequence[Encoded], positions: str) -> list[int]:
@@ -61,7 +56,7 @@ class Targets:
     starts: list[int]
     """First row of each example, and the number of rows at the end."""
     shards: list[dict[str, Tensor]]
-    """`states.K [rows, d]` for student layer K, `log_probs [rows, k]` and `ids [rows, k]`; empty where no teacher is needed."""
+    """`states.K [rows, d]` for student layer K, `log_probs [rows, k]`, `ids [rows, k]`, `used [rows]`; empty where no teacher is needed."""
     first_rows: list[int]
     """Number of the first row in each shard."""
     extract: dict[str, Tensor]
@@ -79,6 +74,13 @@ class Targets:
         """The pair that stands for all where one number is told: the most attributed, else the deepest."""
         return LayerPair(**self.facts["main"])
 
+    def n_used(self, example: int) -> int:
+        """How many rows of an example have a target."""
+        shard = self.shards[0] if self.shards else {}
+        if "used" not in shard:
+            return self.starts[example + 1] - self.starts[example]
+        return int(self.of([example])["used"].sum())
+
     def of(self, chosen: Sequence[int]) -> dict[str, Tensor]:
         """The rows of the chosen examples, in that order."""
         if not self.shards:
@@ -92,17 +94,28 @@ class Targets:
         return {name: torch.cat(rows) for name, rows in found.items()}
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be kept of what the teacher says."""
+
+    states: bool
+    logits: bool
+    maps: dict[int, Carry]
+    """From teacher to student states by student layer; empty where raw states are wanted."""
+    shared: tuple[Int[Tensor, m], Int[Tensor, m]] | None
+    """Ids of the shared tokens in both vocabularies; None with one tokenizer."""
+
+
 @torch.no_grad()
 def record_targets(
     folder: Path,
     teacher: LoadedModel,
     encoded: Sequence[Encoded],
+    readings: Sequence[Reading],
     plan: TransferPlan,
     pairs: Sequence[LayerPair],
+    wanted: Wanted,
     *,
-    maps: dict[int, Carry],
-    logits: bool,
-    states: bool,
     extract: dict[str, Tensor],
     facts: dict[str, Any],
     batch_size: int = 32,
@@ -111,18 +124,17 @@ def record_targets(
 ) -> Targets:
     """Run the teacher over the data once and keep what it says in `folder`, which appears when it is whole.
 
-    Tensors are float32 (ids: int64). Raises StoreError where the disk is full.
+    Tensors are float32 (ids: int64, `used`: bool). Raises StoreError where the disk is full.
     """
     staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     writer = Shards(staging, shard_bytes)
     with told_clearly(folder):
         try:
             staging.mkdir(parents=True)
-            if states or logits:
+            if wanted.states or wanted.logits:
                 for start in range(0, len(encoded), batch_size):
-                    for rows in teacher_rows(
-                        teacher, encoded[start : start + batch_size], plan, pairs, maps, logits, states
-                    ):
+                    part = slice(start, start + batch_size)
+                    for rows in teacher_rows(teacher, encoded[part], readings[part], plan, pairs, wanted):
                         writer.add(rows)
                     progress(min(1.0, (start + batch_size) / len(encoded)))
                 writer.close()
@@ -186,34 +198,43 @@ class Shards:
 def teacher_rows(
     teacher: LoadedModel,
     batch: Sequence[Encoded],
+    readings: Sequence[Reading],
     plan: TransferPlan,
     pairs: Sequence[LayerPair],
-    maps: dict[int, Carry],
-    logits: bool,
-    states: bool,
+    wanted: Wanted,
 ) -> list[dict[str, Tensor]]:
     """What the teacher says at the supervised positions of each example of a batch, on the CPU."""
-    layers = {layer for p in pairs for layer in (p.teacher, p.deeper) if layer is not None} if states else set()
+    layers = {layer for p in pairs for layer in (p.teacher, p.deeper) if layer is not None} if wanted.states else set()
     sites = {layer: Site(plan.part, layer) for layer in sorted(layers)}
-    ids = pad([e.ids for e in batch], teacher.tokenizer.pad_token_id)
-    mask = pad([[1] * len(e.ids) for e in batch], 0)
+    ids = pad([r.ids for r in readings], teacher.tokenizer.pad_token_id)
+    mask = pad([[1] * len(r.ids) for r in readings], 0)
     found: list[dict[str, Tensor]] = []
     with Capture(teacher, list(sites.values())) as seen:
         said = forward_ids(teacher, ids, mask)
-        for i, example in enumerate(batch):
-            at = torch.tensor(supervised(example, plan.positions), device=said.device)
+        for i, (example, reading) in enumerate(zip(batch, readings, strict=True)):
+            partner = [max(0, reading.partner[t]) for t in supervised(example, plan.positions)]
+            at = torch.tensor(partner, device=said.device)
             rows: dict[str, Tensor] = {}
-            for pair in pairs if states else ():
+            for pair in pairs if wanted.states else ():
                 state = seen[sites[pair.teacher]][i, at].float().cpu()
                 if pair.deeper is not None:
                     state = torch.lerp(state, seen[sites[pair.deeper]][i, at].float().cpu(), pair.weight)
-                rows[f"states.{pair.student}"] = maps[pair.student](state) if maps else state
-            if logits:
-                log_probs = torch.log_softmax(said[i, at].float() / plan.temperature, dim=-1)
-                top = log_probs.topk(min(TOP_K, log_probs.shape[-1]), dim=-1)
-                rows |= {"log_probs": top.values.cpu(), "ids": top.indices.cpu()}
+                rows[f"states.{pair.student}"] = wanted.maps[pair.student](state) if wanted.maps else state
+            if wanted.logits:
+                rows |= likeliest(said[i, at].float().cpu() / plan.temperature, wanted.shared)
+            if wanted.shared is not None:
+                rows["used"] = torch.tensor(usable(reading, example, plan.positions, logits=wanted.logits))
             found.append(rows)
     return found
+
+
+def likeliest(logits: Float[Tensor, "n V"], shared: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
+    """The teacher's most likely tokens, with the student's ids where vocabularies differ."""
+    log_probs = torch.log_softmax(logits, dim=-1)
+    if shared is not None:
+        log_probs = log_probs[:, shared[0]]
+    top = log_probs.topk(min(TOP_K, log_probs.shape[-1]), dim=-1)
+    return {"log_probs": top.values, "ids": top.indices if shared is None else shared[1][top.indices]}
 
 
 def shuffled(targets: Targets, seed: int) -> Targets:

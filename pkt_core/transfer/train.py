@@ -26,8 +26,9 @@ from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.methods.method import Batch
 from pkt_core.transfer.objectives import label_cross_entropy
 from pkt_core.transfer.plan import MAPPED, TransferPlan
+from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.schedule import Phase, batches, phases
-from pkt_core.transfer.targets import Targets, supervised
+from pkt_core.transfer.targets import Targets
 from pkt_core.transfer.trainable import Trainable
 
 
@@ -146,11 +147,13 @@ class Trainer:
 
     def gradients(self, chosen: list[int]) -> dict[str, float]:
         """Add up the gradients of a batch; the terms of its loss, `cross_entropy` and, with a map, `alignment`."""
-        rows = torch.tensor([len(supervised(self.encoded[i], self.plan.positions)) for i in chosen]).sum()
-        total = float(self.processes.add(rows.to(self.student.device)))
+        rows = torch.tensor(sum(self.targets.n_used(i) for i in chosen), device=self.student.device)
+        total = float(self.processes.add(rows))
         told: dict[str, float] = {}
         for start in range(0, len(chosen), self.micro_batch):
-            part = chosen[start : start + self.micro_batch]
+            part = [i for i in chosen[start : start + self.micro_batch] if self.targets.n_used(i)]
+            if not part:
+                continue
             batch = self.forward(part)
             terms = self.method.terms(batch)
             share = len(batch.labels) / total
@@ -182,8 +185,11 @@ class Trainer:
             ),
         ):
             logits = forward_ids(self.student, ids, mask)
+        wanted = self.targets.of(chosen)
         rows = [(i, t) for i, e in enumerate(batch) for t in supervised(e, self.plan.positions)]
-        prompt, position = (torch.tensor(column, device=logits.device) for column in zip(*rows, strict=True))
+        prompt, position = (torch.tensor(column) for column in zip(*rows, strict=True))
+        used = wanted.pop("used", torch.ones(len(rows), dtype=torch.bool))
+        prompt, position = prompt[used].to(logits.device), position[used].to(logits.device)
         return Batch(
             plan=self.plan,
             student=self.student,
@@ -193,7 +199,7 @@ class Trainer:
             labels=ids.to(logits.device)[prompt, position + 1],
             answers=counts.to(logits.device)[prompt, position + 1].long(),
             sequence=prompt,
-            targets={name: t.to(logits.device) for name, t in self.targets.of(chosen).items()},
+            targets={name: t[used].to(logits.device) for name, t in wanted.items()},
             foreign=self.trainable.foreign,
         )
 

@@ -54,6 +54,8 @@ def semalign_aclr_terms(batch: Batch) -> dict[str, Tensor]:
 def output_kl(batch: Batch) -> Tensor:
     """KL to the teacher's next-token distribution, times the plan's output weight."""
     plan, said = batch.plan, batch.targets
+    if plan.output_weight == 0:
+        return batch.logits.new_zeros(())
     return plan.output_weight * distillation_kl(batch.logits, said["log_probs"], said["ids"], plan.temperature)
 
 

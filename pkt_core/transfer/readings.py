@@ -1,0 +1,78 @@
+"""How the teacher reads the examples that the student trains on: for each token of the student, the teacher's that has read as far.
+
+With one tokenizer that is the same token. With two, tokens are matched by characters (`activations.paired`): a row has a
+teacher state where the teacher has read some of the text before, and a teacher distribution only where both have read
+exactly the same characters, because only there do both predict what follows. Distributions are compared on the tokens that
+both vocabularies share by their text, all others merged into one: what a token cut in two by one side would have said is
+lost, which is the known limit of such matching (anchors: GOLD, ULD, X-Token).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pkt_core.activations.paired import ALONE, partners
+from pkt_core.errors import PlanError
+from pkt_core.examples import IGNORE, Encoded, Example, encode
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.vocabulary import VocabularyMatch
+
+FEWEST_ROWS = 0.2
+"""Share of the supervised positions that must be left to train on."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One example through the teacher's tokenizer."""
+
+    ids: list[int]
+    """The teacher's tokens."""
+    partner: list[int]
+    """For each student token the teacher's position; ALONE where it has read nothing yet."""
+    exact: list[bool]
+    """For each student token whether both have read the same characters."""
+
+
+def supervised(example: Encoded, positions: str) -> list[int]:
+    """The student's positions whose next token counts: a position t predicts the token t + 1."""
+    if positions == "all":
+        return list(range(len(example.ids) - 1))
+    return [t for t, label in enumerate(example.labels[1:]) if label != IGNORE]
+
+
+def read_alike(encoded: Sequence[Encoded]) -> list[Reading]:
+    """Readings with one tokenizer."""
+    return [Reading(e.ids, list(range(len(e.ids))), [True] * len(e.ids)) for e in encoded]
+
+
+def read_apart(
+    teacher: LoadedModel, student: LoadedModel, items: Sequence[Example], encoded: Sequence[Encoded]
+) -> list[Reading]:
+    """Readings with two tokenizers. Raises PromptError where the teacher's context is too short."""
+    texts = [item.prompt + item.answer for item in items]
+    by_teacher = encode(teacher.tokenizer, items, teacher.context)
+    spans = [m.tokenizer(texts, return_offsets_mapping=True)["offset_mapping"] for m in (teacher, student)]
+    found = []
+    for own, theirs, a, b in zip(encoded, by_teacher, *spans, strict=True):
+        partner = partners(a, b)
+        exact = [p != ALONE and a[p][1] == end for p, (_, end) in zip(partner, b, strict=True)]
+        assert len(own.ids) == len(partner), "both come from the same tokenizer and text"
+        found.append(Reading(theirs.ids, partner, exact))
+    return found
+
+
+def usable(reading: Reading, example: Encoded, positions: str, *, logits: bool) -> list[bool]:
+    """Which supervised positions have a target."""
+    at = supervised(example, positions)
+    return [reading.exact[t] if logits else reading.partner[t] != ALONE for t in at]
+
+
+def require_rows(rows: Sequence[Sequence[bool]], match: VocabularyMatch) -> None:
+    """Raises PlanError where the two tokenizers leave too few positions to train on."""
+    n, of = sum(map(sum, rows)), sum(map(len, rows))
+    if n < FEWEST_ROWS * of:
+        raise PlanError(
+            f"The two tokenizers (sharing {match.n} tokens) meet at {n} of {of} supervised positions; training needs "
+            f"{FEWEST_ROWS:.0%}. Use positions all, or a method without the teacher's distribution."
+        )
