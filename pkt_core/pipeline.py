@@ -121,7 +121,7 @@ def transfer(
     trainable.bake()
     seconds["training"] = trainer.spent
     export_student(run.folder / "student", student, trainable, plan, targets.pairs, examples)
-    results = stages.taught(plan, targets, examples, trainer.step)
+    results = stages.taught(plan, student, targets, examples, trainer.step)
     results |= {"trained_parameters": trainable.n, "seconds": seconds, "versions": stages.versions()}
     results["changed"] = changed(before, student.model, trainable) if plan.adapter == "full" else None
     run.write_results(results)

@@ -164,15 +164,15 @@ def load_config(ref: ModelRef) -> Any:
 
 def load(ref: ModelRef) -> LoadedModel:
     """Load, place, freeze and validate a model. Raises ModelError in one sentence for whatever is wrong."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says what is loading; transformers' own would write over it
     load_config(ref)
     device = choose_device(ref.device)
     source = str(ref.folder or ref.name)
+    tokenizer = load_tokenizer(ref)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=ref.revision, trust_remote_code=False)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source,
             revision=ref.revision,
@@ -190,12 +190,25 @@ def load(ref: ModelRef) -> LoadedModel:
         raise ModelError(
             f"{ref.name} lacks weights for {missing[0]} and {len(missing) - 1} more; the folder is incomplete."
         )
+    return LoadedModel(ref, model, tokenizer, layout, model_digest(ref))
+
+
+def load_tokenizer(ref: ModelRef) -> Any:
+    """A model's fast tokenizer, padding on the right. Raises ModelError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(ref.folder or ref.name), revision=ref.revision, trust_remote_code=False
+        )
+    except Exception as error:
+        raise ModelError(explain(ref, error)) from error
     if not tokenizer.is_fast:
         raise ModelError(f"{ref.name} has no fast tokenizer (tokenizer.json), which is needed for character offsets.")
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.convert_ids_to_tokens(0)
     tokenizer.padding_side = "right"
-    return LoadedModel(ref, model, tokenizer, layout, model_digest(ref))
+    return tokenizer
 
 
 def explain(ref: ModelRef, error: Exception) -> str:

@@ -7,6 +7,7 @@ from pkt_core.stages.comparison import attribution, pair_facts, pairing, recompo
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.inspection import Side, Vocabulary, crossing, crossing_maps, follow, reader, see
 from pkt_core.stages.moved import grid_change
+from pkt_core.stages.needs import needs
 from pkt_core.stages.options import basis_options
 from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
@@ -44,6 +45,7 @@ __all__ = [
     "match",
     "measured_grid",
     "missing",
+    "needs",
     "needs_models",
     "outlier_facts",
     "pair_facts",

@@ -9,6 +9,7 @@ from pkt_core.errors import ModelError
 from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.examples import ExampleSet, load_examples
 from pkt_core.models.loading import LoadedModel, ModelRef, model_digest
+from pkt_core.stages.needs import needs, peak_memory
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.targets import Targets
@@ -68,7 +69,9 @@ def student_that_trains(student: LoadedModel, plan: TransferPlan, targets: Targe
     return make_trainable(student, plan, pairs, foreign)
 
 
-def taught(plan: TransferPlan, targets: Targets, examples: ExampleSet, steps: int) -> dict[str, Any]:
+def taught(
+    plan: TransferPlan, student: LoadedModel, targets: Targets, examples: ExampleSet, steps: int
+) -> dict[str, Any]:
     """What a finished training says of itself, as results.json has it."""
     main, found = targets.main, targets.facts["attribution"]
     pairs = [{"teacher": pair.teacher, "student": pair.student} for pair in targets.pairs]
@@ -80,4 +83,5 @@ def taught(plan: TransferPlan, targets: Targets, examples: ExampleSet, steps: in
         "planned_steps": plan.total_steps,
         "examples": {"name": examples.name, "n": len(examples), "digest": examples.digest},
         "teacher_digest": targets.facts["teacher_digest"],
+        "memory": {"peak": peak_memory(student.device), "estimated": needs(plan).memory},
     }
