@@ -2,6 +2,7 @@
 calls; here is only which modules it joins."""
 
 from pkt_core.models.loading import release
+from pkt_core.stages.carries import carries
 from pkt_core.stages.change import alignment_change, behaviour_change, require_measurable, three_models
 from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
@@ -32,6 +33,7 @@ __all__ = [
     "basis_options",
     "behaviour_change",
     "block_sites",
+    "carries",
     "chosen_pairs",
     "crossing",
     "crossing_maps",
