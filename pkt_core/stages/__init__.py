@@ -8,10 +8,10 @@ from pkt_core.stages.comparison import attribution, pair_facts, pairing, recompo
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.inspection import Side, Vocabulary, crossing, crossing_maps, follow, reader, see
 from pkt_core.stages.moved import grid_change
-from pkt_core.stages.needs import needs
 from pkt_core.stages.options import basis_options
 from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
+from pkt_core.stages.room import needs
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
 from pkt_core.stages.targets import as_planned, chosen_pairs, record, targets

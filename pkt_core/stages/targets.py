@@ -23,7 +23,7 @@ from pkt_core.prompts import load_prompts
 from pkt_core.stages.carries import carries, fitting_texts
 from pkt_core.stages.change import require_measurable
 from pkt_core.stages.comparison import attribution
-from pkt_core.stages.needs import require_device
+from pkt_core.stages.room import require_device
 from pkt_core.stages.shared import match
 from pkt_core.store import artefact_folder, fingerprint
 from pkt_core.transfer.devices import Processes

@@ -134,6 +134,15 @@ def free_memory(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
 
 
+def require_disk(needed: Estimate, free: int) -> None:
+    """Raises PlanError where the disk of runs and targets has less room than the plan is estimated to take."""
+    if needed.disk > free:
+        raise PlanError(
+            f"{needed.sentence()} The disk of the cache has {free / GIB:.2g} GiB left. Free some space, or set PKT_CACHE to "
+            "a larger disk."
+        )
+
+
 def require_memory(needed: Estimate, device: torch.device) -> None:
     """Raises PlanError where the device has less memory free than the plan is estimated to take."""
     free = free_memory(device)
