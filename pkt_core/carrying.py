@@ -81,11 +81,14 @@ def command_for(plan: Any) -> str:
         if (value := getattr(plan.student, name)) != "auto":
             words += [f"--{name}", value]
     defaults = {"data": demo.examples if same else None, "prompts": demo.prompts if same else "general"}
-    for name, field in type(plan).model_fields.items():
+    for name in type(plan).model_fields:
         value = getattr(plan, name)
         if name in ("teacher", "student", "tasks"):
             continue
-        if (value != defaults.get(name, field.default) and value is not None) or name in ("method", "seed"):
+        if (value != defaults.get(name, plan.default(name, plan.method)) and value is not None) or name in (
+            "method",
+            "seed",
+        ):
             words += [f"--{name.replace('_', '-')}", str(value)]
     if not same or plan.tasks != demo.tasks:
         for name in plan.tasks:

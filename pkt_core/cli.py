@@ -24,6 +24,8 @@ from pkt_core.options import (
     DeviceName,
     DTypeName,
     Json,
+    MapName,
+    MethodName,
     PairName,
     PartName,
     RunName,
@@ -90,9 +92,7 @@ def transfer(
     pair: PairName = "demo",
     teacher: Teacher = None,
     student: Student = None,
-    method: Annotated[
-        Literal["semalign-v1", "sft", "logit-kd"], typer.Option(help="How the student is taught.")
-    ] = "semalign-v1",
+    method: Annotated[MethodName, typer.Option(help="How the student is taught.")] = "semalign-v1",
     data: Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     steps: Annotated[int, typer.Option(min=1)] = 300,
@@ -101,15 +101,25 @@ def transfer(
     teacher_layer: Annotated[int | None, typer.Option(min=0, help="From 0; left out: by attribution.")] = None,
     student_layer: Annotated[int | None, typer.Option(min=0, help="From 0; left out: by pairing.")] = None,
     map: Annotated[
-        Literal["semantic", "permuted", "random"], typer.Option(help="Alignment map; permuted and random are controls.")
-    ] = "semantic",
-    part: Annotated[PartName, typer.Option(help="Which activation is matched.")] = "block_delta",
-    scope: Annotated[Literal["layer", "all"], typer.Option(help="What trains: the paired layer, or all.")] = "layer",
+        MapName | None,
+        typer.Option(help="Alignment map; permuted and random are controls. Left out: the method's own."),
+    ] = None,
+    part: Annotated[
+        PartName | None, typer.Option(help="Which activation is matched. Left out: the method's own.")
+    ] = None,
+    scope: Annotated[
+        Literal["layer", "all"] | None,
+        typer.Option(help="What trains: the paired layer, or all. Left out: the method's own."),
+    ] = None,
     adapter: Annotated[Literal["full", "lora"], typer.Option(help="All of its parameters, or LoRA.")] = "full",
     lora_rank: Annotated[int, typer.Option(min=1, max=1024)] = 16,
     positions: Annotated[
-        Literal["answer", "all"], typer.Option(help="Positions that predict the answer, or all.")
-    ] = "answer",
+        Literal["answer", "all"] | None,
+        typer.Option(help="Positions that predict the answer, or all. Left out: the method's own."),
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(min=0, max=10, help="Of stitch: share of the way to the mapped teacher.")
+    ] = None,
     temperature: Annotated[float, typer.Option(help="Of logit-kd.")] = 1.0,
     layer_weight: Annotated[float, typer.Option(help="Of semalign-v1's layer term; 0 leaves the output term.")] = 1.0,
     output_weight: Annotated[float, typer.Option(help="Of semalign-v1's output term; 0 leaves the layer term.")] = 1.0,
@@ -143,7 +153,7 @@ def transfer(
                 "This pair has no examples of its own; give --data with a .jsonl or .csv of prompt and answer."
             )
         try:
-            plan = TransferPlan.model_validate(
+            plan = TransferPlan.said(
                 {
                     "teacher": chosen.teacher,
                     "student": chosen.student,
@@ -158,6 +168,7 @@ def transfer(
                     "adapter": adapter,
                     "lora_rank": lora_rank,
                     "positions": positions,
+                    "strength": strength,
                     "temperature": temperature,
                     "layer_weight": layer_weight,
                     "output_weight": output_weight,

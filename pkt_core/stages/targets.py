@@ -39,6 +39,8 @@ TEACHER_FIELDS = (
 def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) -> Path:
     """Where the targets of a plan are kept, known without having the teacher."""
     asked = {name: getattr(plan, name) for name in TEACHER_FIELDS}
+    if METHOD[plan.method].extract is not None:  # elsewhere rows are shuffled after they are read
+        asked["rows"] = plan.rows
     teacher = [plan.teacher.name, plan.teacher.revision, plan.teacher.dtype, plan.teacher.device]
     key = fingerprint(
         asked=asked,
@@ -89,7 +91,7 @@ def record(
     maps = carries(plan, teacher, student, pairs, texts) if plan.method in MAPPED else {}
     extract: dict[str, Tensor] = {}
     if method.extract is not None:
-        extract = method.extract(Extraction(plan, teacher, student, pairs, encoded, texts, maps))
+        extract = method.extract(Extraction(plan, teacher, student, pairs, examples, encoded, texts, maps))
     facts: dict[str, Any] = {
         "pairs": [asdict(pair) for pair in pairs],
         "main": asdict(main),

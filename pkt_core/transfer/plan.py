@@ -154,6 +154,11 @@ class TransferPlan(BaseModel):
         return {**given, **{name: value for name, value in own.items() if given.get(name) is None}}
 
     @classmethod
+    def said(cls, given: dict[str, Any]) -> TransferPlan:
+        """A plan of what somebody said; None leaves a setting to its default. Raises ValidationError."""
+        return cls.model_validate({name: value for name, value in given.items() if value is not None})
+
+    @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> TransferPlan:
         """The plan that a run's file holds. Raises StoreError where it is damaged or of a version that no longer fits."""
         try:
@@ -188,7 +193,9 @@ class TransferPlan(BaseModel):
         self.check_settings()
         teacher.require(Site(self.part, self.teacher_layer or 0))
         student.require(Site(self.part, self.student_layer or 0))
-        if self.method in ("sft", "seeking"):  # they compare no token with a token
+        # These compare no token with a token: seeking moves parameters; laten scores each model's neurons on its own tokens
+        # of the same examples and translates weight vectors, which have no position and no vocabulary.
+        if self.method in ("sft", "seeking", "laten"):
             return
         match.require(f"{self.method} on matched tokens")
         if not match.same_tokenizer:

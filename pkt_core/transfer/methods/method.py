@@ -9,11 +9,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pkt_core.alignment.pairing import LayerPair
-from pkt_core.examples import Encoded
+from pkt_core.examples import Encoded, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.targets import Carry
 from pkt_core.transfer.trainable import Trainable
+
+SEEDS = 32  # as in Seeking (arXiv 2310.11451); LaTen's code judges by one example at a time
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,17 @@ class Extraction:
     teacher: LoadedModel
     student: LoadedModel
     pairs: tuple[LayerPair, ...]
+    examples: ExampleSet
     encoded: Sequence[Encoded]
+    """The same as the student's tokens."""
     texts: tuple[str, ...]
     """General text that is not evaluated on."""
     maps: dict[int, Carry] = field(default_factory=dict)
     """From teacher to student states by student layer; empty for methods without a map."""
+
+    def seed_set(self, loaded: LoadedModel) -> list[Encoded]:
+        """The few examples that neurons and parameters are judged by, as this model's own tokens."""
+        return encode(loaded.tokenizer, self.examples.sample(SEEDS, self.plan.seed).items, loaded.context)
 
 
 @dataclass(frozen=True)
