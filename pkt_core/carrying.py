@@ -41,10 +41,10 @@ def carry_out(run: Any, what: str) -> dict[str, Any]:
         except Exception as error:
             run.write_status("failed", message=one_sentence(error))
             raise
-    stopped = results.get("steps", plan.steps) < plan.steps
+    stopped = results.get("steps", plan.total_steps) < plan.total_steps
     run.write_status(
         "stopped" if stopped else "done",
-        message=f"Stopped after step {results['steps']} of {plan.steps}." if stopped else "Done.",
+        message=f"Stopped after step {results['steps']} of {plan.total_steps}." if stopped else "Done.",
     )
     return results
 

@@ -172,7 +172,8 @@ def adding_rows(translator: Translator, kind: str, layer: int, at: Tensor) -> An
     """`(W + change) x` for a change of some rows, without a second W."""
 
     def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output.index_add(-1, at, linear(args[0], translator(kind, layer)).to(output.dtype))
+        change = translator(kind, layer).to(args[0].dtype)
+        return output.index_add(-1, at, linear(args[0], change).to(output.dtype))
 
     return hook
 
@@ -181,7 +182,8 @@ def adding_columns(translator: Translator, kind: str, layer: int, at: Tensor) ->
     """The same for some columns."""
 
     def hook(_module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output + linear(args[0][..., at], translator(kind, layer).T).to(output.dtype)
+        change = translator(kind, layer).to(args[0].dtype)
+        return output + linear(args[0][..., at], change.T).to(output.dtype)
 
     return hook
 
