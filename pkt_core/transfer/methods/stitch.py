@@ -40,6 +40,10 @@ GUARD = 10.0
 texts; the student as it was: 8 / 100 / 1.877): guard 0 2.5 / 10 / 2.32, 0.1 4 / 13 / 2.07, 1 4 / 34 / 1.93, 10 7.5 / 89 / 1.88,
 100 8.5 / 100 / 1.88. No value carries facts over, nor does layer 3 to 1, the Procrustes or the logit-preserving map, or the
 answer's positions alone; 10 is the least that leaves general text as it was, while the matrix still moves (by 0.76 of its norm).
+
+What limits it is what it aims at: the mapped teacher state, read by the student's head, gives the first token of the answer for 4 %
+of the facts (ridge) or 25 % (logit-preserving), the student itself for 10 %. With 32 facts and guard 0 the student comes to say
+exactly as many as the target does (28 %), so the edit arrives; with 1,044 facts one matrix is too small and they blur (8 %).
 """
 RIDGE = 1e-6  # relative to the mean of the diagonal: only so that the system has one answer
 BATCH = 32
