@@ -87,7 +87,8 @@ def record(
 
     said(0.0)
     method = METHOD[plan.method]
-    texts = fitting_texts(plan) if plan.map in ("ridge", "procrustes") or method.extract else ()
+    reads = plan.method in MAPPED and (plan.map in ("ridge", "procrustes") or method.extract is not None)
+    texts = fitting_texts(plan) if reads else ()
     maps = carries(plan, teacher, student, pairs, texts) if plan.method in MAPPED else {}
     extract: dict[str, Tensor] = {}
     if method.extract is not None:

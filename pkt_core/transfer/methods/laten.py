@@ -44,7 +44,11 @@ from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.trainable import Trainable
 
 RATE = 0.1  # share of a layer's neurons that are carried
-TETHER = 1000.0  # weight of what keeps the changes small
+TETHER = 1000.0
+"""Weight of what keeps the changes small, theirs. It is absolute, and a narrow model's weights are larger: on the demo pair (300
+steps at 0.003, 200 facts each) recall of unknown facts in seen / unseen forms / of known facts is 9 / 6 / 42 per cent with 1000,
+42 / 20 / 32 with 10, 49 / 26 / 20 with 0. The student as it was: 8 / 7 / 100.
+"""
 SPREAD = 1e-5  # standard deviation of the network's first weights
 
 

@@ -78,7 +78,7 @@ class Method:
     logits: bool = False
     """Whether the teacher's next-token distribution is a target."""
     extract: Callable[[Extraction], dict[str, Tensor]] | None = None
-    """What else is taken from the teacher, once, kept beside the targets."""
+    """What else is taken from the teacher, once, kept beside the targets: raise TARGETS_VERSION where it comes to give another."""
     install: Callable[[LoadedModel, TransferPlan, tuple[LayerPair, ...], dict[str, Tensor]], Trainable] | None = None
     """Put what was extracted into the student; None unfreezes the plan's parameters as they are."""
     foreign: Callable[[TransferPlan, tuple[LayerPair, ...], int, int], nn.Module | None] | None = None

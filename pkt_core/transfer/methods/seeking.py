@@ -27,6 +27,7 @@ from pkt_core.errors import PlanError
 from pkt_core.examples import Encoded
 from pkt_core.models.loading import LoadedModel
 from pkt_core.transfer.methods.baselines import sft_terms
+from pkt_core.transfer.methods.matrices import matrices, oriented, turned
 from pkt_core.transfer.methods.method import Extraction, Method
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.trainable import Trainable
@@ -50,7 +51,7 @@ def seek(extraction: Extraction) -> dict[str, Tensor]:
     for k, layer in sources(plan, extraction.pairs, totals, student.n_layers).items():
         for name in names:
             n, m = oriented(student.layout.blocks[k].get_submodule(name)).shape
-            weight = oriented(teacher.layout.blocks[layer].get_submodule(name)).detach().float()
+            weight = oriented(teacher.layout.blocks[layer].get_submodule(name)).float()
             top, left = densest_block(scores[layer, name], n, m)
             b, a = low_rank(weight[top : top + n, left : left + m], plan.lora_rank)
             found |= {f"B.{k}.{name}": b.cpu(), f"A.{k}.{name}": a.cpu()}
@@ -71,7 +72,7 @@ def sensitivity(
     handles: list[Any] = []
     parameters = [(k, p) for k, block in enumerate(teacher.layout.blocks) for p in block.parameters()]
     keys = {
-        id(block.get_submodule(name).weight): ((k, name), type(block.get_submodule(name)).__name__ == "Conv1D")
+        id(block.get_submodule(name).weight): ((k, name), turned(block.get_submodule(name)))
         for k, block in enumerate(teacher.layout.blocks)
         for name in names
     }
@@ -82,8 +83,8 @@ def sensitivity(
         parameter.grad = None
         totals[layer] += product.sum()
         if id(parameter) in keys:
-            key, turned = keys[id(parameter)]
-            product = product.T if turned else product
+            key, other_way = keys[id(parameter)]
+            product = product.T if other_way else product
             scores[key] = scores[key] + product if key in scores else product
 
     try:
@@ -136,21 +137,6 @@ def low_rank(block: Float[Tensor, "n m"], rank: int) -> tuple[Float[Tensor, "n r
     return b, a
 
 
-def matrices(block: nn.Module) -> dict[str, nn.Module]:
-    """The linear maps inside a block by name."""
-    return {
-        name: module
-        for name, module in block.named_modules()
-        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
-    }
-
-
-def oriented(module: nn.Module) -> Tensor:
-    """The weight as `[out, in]`; GPT-2's Conv1D keeps it the other way round."""
-    weight: Tensor = module.weight  # type: ignore[assignment]
-    return weight.T if type(module).__name__ == "Conv1D" else weight
-
-
 def shared_matrices(teacher: LoadedModel, student: LoadedModel) -> list[str]:
     """Names of the matrices that both models' blocks have. Raises PlanError where there are none, or the student's is larger."""
     ours, theirs = matrices(student.layout.blocks[0]), matrices(teacher.layout.blocks[0])
@@ -179,12 +165,11 @@ def plant(
     keys = [key.removeprefix("A.") for key in extract if key.startswith("A.")]
     found = {key: student.layout.blocks[int(key.split(".")[0])].get_submodule(key.split(".", 1)[1]) for key in keys}
     full = {id(module): name for name, module in student.model.named_modules()}
-    conv = any(type(module).__name__ == "Conv1D" for module in found.values())
     config = LoraConfig(
         r=plan.lora_rank,
         lora_alpha=plan.lora_rank,  # scale 1
         target_modules=[full[id(module)] for module in found.values()],
-        fan_in_fan_out=conv,
+        fan_in_fan_out=any(map(turned, found.values())),
     )
     weights: list[nn.Parameter] = [module.weight for module in found.values()]  # type: ignore[misc]
     peft = get_peft_model(student.model, config)

@@ -29,6 +29,7 @@ from pkt_core.errors import PlanError
 from pkt_core.examples import Encoded
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
+from pkt_core.transfer.methods.matrices import matrices, oriented
 from pkt_core.transfer.methods.method import Batch, Extraction, Method
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.targets import supervised, teacher_rows
@@ -62,7 +63,7 @@ def change_matrices(extraction: Extraction) -> dict[str, Tensor]:
             "Got part attn_out with stitch, which changes the matrix an MLP ends in. Use block_out, block_delta or mlp_out."
         )
     modules = {pair.student: last_matrix(student, pair.student) for pair in extraction.pairs}
-    originals = {k: weight_of(module).clone() for k, module in modules.items()}
+    originals = {k: oriented(module).clone() for k, module in modules.items()}
     found: dict[str, Tensor] = {}
     try:
         for pair in sorted(extraction.pairs):
@@ -72,7 +73,7 @@ def change_matrices(extraction: Extraction) -> dict[str, Tensor]:
             add(modules[pair.student], found[f"change.{pair.student}"], plan.strength)
     finally:
         for k, module in modules.items():
-            weight_of(module).copy_(originals[k])
+            oriented(module).copy_(originals[k])
     return found
 
 
@@ -91,7 +92,7 @@ def moments(extraction: Extraction, pair: LayerPair) -> tuple[Tensor, Tensor, Te
     wanted = carried(extraction, pair)
     if plan.rows == "shuffled":
         wanted = wanted[torch.randperm(len(wanted), generator=torch.Generator().manual_seed(plan.seed))]
-    width = weight_of(last_matrix(student, pair.student)).numel() // student.d_model
+    width = oriented(last_matrix(student, pair.student)).numel() // student.d_model
     residual, inner, guard = (torch.zeros(n, width, dtype=torch.float64) for n in (student.d_model, width, width))
     done = 0
     for keys, states in own_rows(student, extraction.encoded, plan, pair.student):
@@ -148,25 +149,15 @@ def own_rows(
 
 def last_matrix(student: LoadedModel, layer: int) -> nn.Module:
     """The matrix whose output is the MLP's. Raises PlanError where something comes between it and the residual stream."""
-    found = [
-        module
-        for module in (student.layout.mlps[layer].modules() if student.layout.sublayers else ())
-        if isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
-    ]
-    if not found or weight_of(found[-1]).shape[0] != student.d_model:
+    found = [*matrices(student.layout.mlps[layer]).values()] if student.layout.sublayers else []
+    if not found or oriented(found[-1]).shape[0] != student.d_model:
         raise PlanError(REFUSED.format(student.name))
     return found[-1]
 
 
-def weight_of(module: nn.Module) -> Float[Tensor, "out in"]:
-    """The weight as `[out, in]`; GPT-2's Conv1D keeps it the other way round."""
-    weight: Tensor = module.weight.data  # type: ignore[assignment]
-    return weight.T if type(module).__name__ == "Conv1D" else weight
-
-
 def add(module: nn.Module, change: Float[Tensor, "out in"], strength: float) -> None:
     """`W + strength dW`, in place."""
-    weight = weight_of(module)
+    weight = oriented(module)
     weight.add_(strength * change.to(weight))
 
 
