@@ -74,7 +74,7 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
     stopped = results.get("steps", plan.total_steps) < plan.total_steps
     run.write_status(
         "stopped" if stopped else "done",
-        message=f"Stopped after step {results['steps']} of {plan.steps}."
+        message=f"Stopped after step {results['steps']} of {plan.total_steps}."
         if stopped
         else results.get("unmeasured", "Done."),
     )

@@ -169,6 +169,11 @@ class TransferPlan(BaseModel):
         return {**given, **{name: value for name, value in own.items() if given.get(name) is None}}
 
     @classmethod
+    def said(cls, given: dict[str, Any]) -> TransferPlan:
+        """A plan of what somebody said; None leaves a setting to its default. Raises ValidationError."""
+        return cls.model_validate({name: value for name, value in given.items() if value is not None})
+
+    @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> TransferPlan:
         """The plan that a run's file holds. Raises StoreError where it is damaged or of a version that no longer fits."""
         try:

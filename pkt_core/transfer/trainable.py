@@ -51,7 +51,8 @@ class Trainable:
 
     @property
     def n(self) -> int:
-        return sum(p.numel() for p in self.parameters)
+        """How many numbers train, foreign ones included."""
+        return sum(p.numel() for p in self.everything)
 
     @property
     def everything(self) -> list[nn.Parameter]:
