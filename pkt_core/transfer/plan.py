@@ -146,7 +146,7 @@ class TransferPlan(BaseModel):
     """Weight of the anchor term."""
     anchor_batch: int = Field(16, ge=1)
     """Texts of the anchor in a step."""
-    n_anchor: int = Field(1024, ge=16)
+    n_anchor: int = Field(2048, ge=16)
     """Texts the student writes."""
     steps: int = Field(300, ge=1)
     batch_size: int = Field(32, ge=1)
