@@ -93,7 +93,7 @@ class Trial:
     anchor_out: float = 0.0
     """Weight of KL(untrained student || student) on anchor text."""
     anchor_on: str = "replay"
-    """`replay`, `general`, `both`, or `teacher-general`: KL to the teacher on general text instead of to itself."""
+    """`replay`, `general`, `both`, or `teacher-general`, `teacher-replay`: KL to the teacher there instead of to itself."""
     anchor_batch: int = 32
     stay: float = 0.0
     """Weight of anchor on the training sentences themselves, at all but answer positions."""
@@ -103,6 +103,10 @@ class Trial:
     preserve_by: str = "input"
     """`input`: as said above; `kfac`: tr(G dW C dW^T), G the second moment of the gradient at the matrix' output: the change of
     the student's own predictions on replay to second order, in closed form."""
+    drop: float = 0.0
+    """Chance that a token of the prompt (not its first or last) is hidden from the student; targets stay those of the whole sentence."""
+    ridge: float = 1e-3
+    """Strength of the maps' ridge, in mean eigenvalues."""
     preserve: float = 0.0
     """Closed form of the same: weight of ||dW C^1/2||^2 over matrices, C the second moment of their inputs on anchor text."""
 
@@ -145,7 +149,13 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return x * cos + torch.cat([-x[..., half:], x[..., :half]], -1) * sin
 
 
-def run_states(w: Weights, ids: Tensor, heads: int, inputs: dict[str, list[Tensor]] | None = None, outputs: dict[str, Tensor] | None = None) -> list[Tensor]:
+def run_states(
+    w: Weights,
+    ids: Tensor,
+    heads: int,
+    inputs: dict[str, list[Tensor]] | None = None,
+    outputs: dict[str, Tensor] | None = None,
+) -> list[Tensor]:
     """Residual stream after the embedding and after each block. Padding is on the right, so causality is mask enough.
 
     inputs: where given, collects what each trained matrix reads.
@@ -280,7 +290,13 @@ def rows_of(starts: list[int], chosen: list[int]) -> Tensor:
 
 
 def anchor_rows(b: Bench, which: str) -> list[list[int]]:
-    return {"replay": b.replay, "general": b.general, "teacher-general": b.general, "both": b.replay + b.general}[which]
+    return {
+        "replay": b.replay,
+        "general": b.general,
+        "teacher-general": b.general,
+        "teacher-replay": b.replay,
+        "both": b.replay + b.general,
+    }[which]
 
 
 def heads_of(loaded: LoadedModel) -> int:
@@ -315,9 +331,9 @@ def ridge(x: Tensor, y: Tensor, strength: float = 1e-3) -> tuple[Tensor, Tensor,
     """Map and offset from x to y, the share of y's variance it explains on the tenth left out, and the inverse root of its error there."""
     cut = len(x) * 9 // 10
     mx, my = x[:cut].mean(0), y[:cut].mean(0)
-    a, t = (x[:cut] - mx).double(), (y[:cut] - my).double()
-    g = a.T @ a
-    m = torch.linalg.solve(g + strength * g.diagonal().mean() * torch.eye(len(g), dtype=g.dtype), a.T @ t).float()
+    a, t = x[:cut] - mx, y[:cut] - my
+    g, at = (a.T @ a).double(), (a.T @ t).double()
+    m = torch.linalg.solve(g + strength * g.diagonal().mean() * torch.eye(len(g), dtype=g.dtype), at).float()
     left = y[cut:] - (x[cut:] - mx) @ m - my
     error = left.T @ left / len(left)
     root = torch.linalg.inv(rooted(error))
@@ -337,7 +353,10 @@ def mapped(b: Bench, trial: Trial, items: str, rows: list[list[int]], states: Te
     for pair in trial.pairs.split(","):
         layer, source = int(pair[0]), pair[1:]
         pick = (lambda z: z.flatten(1)) if source == "c" else (lambda z, k=int(source): z[:, k])
-        m, c, r2, root = ridge(pick(t)[keep], s[:, layer][keep])
+        name = f"map {text}{key} {pair} {trial.ridge}"
+        if name not in b.kept:
+            b.kept[name] = ridge(pick(t)[keep], s[:, layer][keep], trial.ridge)
+        m, c, r2, root = b.kept[name]
         found[layer].append((pick(states) @ m + c, root))
         explained[pair] = round(r2, 3)
     return found, explained
@@ -414,6 +433,11 @@ def distance(trial: Trial, w: Weights, state: Tensor, target: Tensor, variance: 
     return (state - target).square().sum(-1) / variance
 
 
+def seen_tokens(n: int, asked: int, drop: float, order: random.Random) -> list[int]:
+    """Positions of a sentence that the student is shown: all, but for each of the prompt's inner ones with chance `drop`."""
+    return [t for t in range(n) if t == 0 or t >= asked or not drop or order.random() >= drop]
+
+
 def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
     torch.manual_seed(seed)
     heads, context = heads_of(b.student), b.student.context
@@ -429,7 +453,12 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
     token_starts, out_starts = starts_of([len(r) for r in rows]), starts_of([len(o) for o in out_at])
     targets, explained = mapped(b, trial, items, rows, said["states"]) if trial.state else ({}, {})
     first = not_first(rows)
-    is_answer = torch.cat([torch.zeros(len(r), dtype=torch.bool).scatter(0, torch.tensor(a), True) for r, a in zip(rows, answers, strict=True)])
+    is_answer = torch.cat(
+        [
+            torch.zeros(len(r), dtype=torch.bool).scatter(0, torch.tensor(a), True)
+            for r, a in zip(rows, answers, strict=True)
+        ]
+    )
     at = {"all": first, "answer": is_answer, "context": first & ~is_answer}[trial.state_at]
     spread = own(b, "replay")["states"][not_first(b.replay)]
     roots = [rooted(moments_of(b, "replay")["state"][k]) for k in range(3)] if trial.inner == "fisher" else None
@@ -447,9 +476,14 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
     anchor_starts = starts_of([len(r) for r in texts])
     mine_on_anchor = own(b, trial.anchor_on)["states"] if anchored else None
     teacher_anchor = None
-    if trial.anchor_on == "teacher-general":
-        teacher_anchor = teacher_on(b, "general", b.general, [list(range(len(r))) for r in b.general])["out"]
-    began = time.monotonic()
+    if trial.anchor_on.startswith("teacher-"):
+        teacher_anchor = teacher_on(b, trial.anchor_on[8:], texts, [list(range(len(r))) for r in texts])["out"]
+    began, cpu = time.monotonic(), time.process_time()
+    if trial.anchor_out and teacher_anchor is None:
+        if f"said {trial.anchor_on}" not in b.kept:
+            with torch.no_grad():
+                b.kept[f"said {trial.anchor_on}"] = log_probs(b.start, mine_on_anchor[:, -1])
+        teacher_anchor = b.kept[f"said {trial.anchor_on}"]
     own_here = read(b.start, heads, rows, True, None)["states"] if trial.stay else None
 
     w = dict(b.start)
@@ -464,10 +498,12 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
     optimizer = torch.optim.AdamW([w[n] for n in names], lr=trial.lr, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda s: 1.0
-        if trial.schedule == "constant"
-        else min(1.0, (s + 1) / 20)
-        * (0.05 + 0.95 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * s / trial.steps)).item())),
+        lambda s: (
+            1.0
+            if trial.schedule == "constant"
+            else min(1.0, (s + 1) / 20)
+            * (0.05 + 0.95 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * s / trial.steps)).item()))
+        ),
     )
     mean = {n: w[n].detach().clone() for n in names} if trial.ema else {}
     order, anchor_order = random.Random(seed), random.Random(seed + 1)
@@ -477,14 +513,14 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
         while len(left) < trial.batch:
             left += order.sample(range(len(rows)), len(rows))
         chosen, left = left[: trial.batch], left[trial.batch :]
-        ids = pad([rows[i] for i in chosen], 0)
+        views = [seen_tokens(len(rows[i]), answers[i][0], trial.drop, order) for i in chosen]
+        ids = pad([[rows[i][t] for t in view] for i, view in zip(chosen, views, strict=True)], 0)
         states = run_states(w, ids, heads)
         keep = torch.zeros(ids.shape, dtype=torch.bool)
-        for k, i in enumerate(chosen):
-            keep[k, : len(rows[i])] = True
         picked = torch.zeros(ids.shape, dtype=torch.bool)
-        for k, i in enumerate(chosen):
-            picked[k, out_at[i]] = True
+        for k, (i, view) in enumerate(zip(chosen, views, strict=True)):
+            keep[k, : len(view)] = True
+            picked[k, [t - len(rows[i]) + len(view) for t in out_at[i]] if trial.drop else out_at[i]] = True
         loss = torch.zeros(())
         out_rows = rows_of(out_starts, chosen)
         wanted = said["out"][out_rows]
@@ -499,7 +535,7 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
             for layer in trial.lens:
                 got = log_probs(w, states[int(layer) + 1][picked])
                 loss = loss + trial.lens_weight * (importance * kl(wanted, got)).mean() / len(trial.lens)
-        token_rows = rows_of(token_starts, chosen)
+        token_rows = torch.cat([torch.tensor(view) + token_starts[i] for i, view in zip(chosen, views, strict=True)])
         if trial.state and step < trial.until * trial.steps:
             mask = at[token_rows]
             n_pairs = sum(map(len, targets.values()))
@@ -539,14 +575,16 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
                 for layer in trial.anchor_at:
                     if layer == "n":
                         a, z = final(w, states[-1][keep]), final(w, before[:, -1])
-                        loss = loss + trial.anchor / len(trial.anchor_at) * ((a - z).square().sum(-1) / z.var(0).sum()).mean()
+                        loss = (
+                            loss
+                            + trial.anchor / len(trial.anchor_at) * ((a - z).square().sum(-1) / z.var(0).sum()).mean()
+                        )
                     else:
                         d = states[int(layer) + 1][keep][far] - before[far, int(layer)]
                         d = (d @ roots[int(layer)] if roots else d).square().sum(-1)
                         loss = loss + trial.anchor / len(trial.anchor_at) * d.mean() / variance[int(layer)]
             if trial.anchor_out:
-                target = teacher_anchor[token_rows] if teacher_anchor is not None else log_probs(b.start, before[:, -1])
-                loss = loss + trial.anchor_out * kl(target, log_probs(w, states[-1][keep])).mean()
+                loss = loss + trial.anchor_out * kl(teacher_anchor[token_rows], log_probs(w, states[-1][keep])).mean()
         for name, c in moments.items():
             change = w[name] - b.start[name]
             if trial.preserve_by == "kfac":
@@ -563,10 +601,11 @@ def run(b: Bench, trial: Trial, seed: int) -> dict[str, Any]:
         for n in mean:
             decay = min(trial.ema, (step + 1) / (step + 10))
             mean[n].mul_(decay).add_(w[n].detach(), alpha=1 - decay)
-    seconds = time.monotonic() - began
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     w = {n: mean.get(n, t.detach()) for n, t in w.items()}
     return measure(b, w, trial.facts, seed) | {
         "seconds": round(seconds, 1),
+        "cpu": round(cpu, 1),
         "before": {k: round(v, 2) for k, v in b.seconds.items()},
         "loss": round(float(loss.detach()), 4),
         "explained": explained,
@@ -587,7 +626,7 @@ def measure(b: Bench, w: Weights, n_facts: int = 0, seed: int = 0) -> dict[str, 
     heads, found = heads_of(b.student), {}
     for name in ("unknown-seen", "unknown-unseen", "known-seen", "known-unseen"):
         encoded = sorted(encoded_task(b, f"demo/{name}", n_facts, seed), key=lambda e: len(e.ids))
-        right = 0
+        right = hard = 0
         for k in range(0, len(encoded), 128):
             batch = encoded[k : k + 128]
             labels = pad([e.labels for e in batch], IGNORE)[:, 1:]
@@ -596,7 +635,18 @@ def measure(b: Bench, w: Weights, n_facts: int = 0, seed: int = 0) -> dict[str, 
             ok = torch.ones(counts.shape, dtype=torch.bool)
             ok[counts] = log_probs(w, states[counts]).argmax(-1) == labels[counts]
             right += int(ok.all(-1).sum())
+            hard += sum(
+                map(
+                    bool,
+                    [
+                        o and b.student.tokenizer.decode(e.ids).find(" is governed from") > 0
+                        for o, e in zip(ok.all(-1).tolist(), batch, strict=True)
+                    ],
+                )
+            )
         found[name] = round(100 * right / len(encoded), 2)
+        if name == "unknown-unseen":
+            found["governed"] = hard  # the hardest form: the subject first, where the seen ones have it last
     nats, n_bytes = 0.0, 0
     texts = sorted(b.measured, key=lambda t: len(t[0]))
     for k in range(0, len(texts), 64):
@@ -630,17 +680,24 @@ def changed(trial: Trial) -> dict[str, Any]:
 def table(prefixes: list[str]) -> None:
     groups: dict[str, list[dict]] = defaultdict(list)
     for line in logged():
-        if not prefixes or any(line["name"].startswith(p) for p in prefixes):
-            groups[line["name"]].append(line)
-    for name, lines in groups.items():
+        groups[json.dumps(line["settings"])].append(line)
+    print(
+        f"{'trial':36} seeds "
+        + " ".join(f"{c:>11}" for c in ("new seen", "new unseen", "old seen", "old unseen", "bits/byte"))
+    )
+    for lines in groups.values():
+        name = lines[-1]["name"]
+        if prefixes and not any(name.startswith(p) for p in prefixes):
+            continue
         if any("failed" in line for line in lines):
-            print(f"{name:44} failed")
+            print(f"{name:36} failed")
             continue
         cells = []
-        for k in ("unknown-seen", "unknown-unseen", "known-seen", "known-unseen", "bpb", "seconds"):
-            values = [line[k] for line in lines]
-            cells.append(f"{statistics.mean(values):7.3f}" if k == "bpb" else f"{statistics.mean(values):6.1f}")
-        print(f"{name:44} {len(lines)} {' '.join(cells)}")
+        for k in ("unknown-seen", "unknown-unseen", "known-seen", "known-unseen", "bpb"):
+            values, digits = [line[k] for line in lines], 3 if k == "bpb" else 1
+            spread = f" ±{(max(values) - min(values)) / 2:.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.mean(values):.{digits}f}{spread}".rjust(11))
+        print(f"{name:36} {len(lines):5} {' '.join(cells)}")
 
 
 def main() -> None:
@@ -658,16 +715,25 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     b = bench()
     todo: list[tuple[str, Trial]] = []
-    lines = [args.names] if not args.file else [li.split() for li in Path(args.file).read_text().splitlines() if li.strip() and li[0] != "#"]
+    lines = (
+        [args.names]
+        if not args.file
+        else [li.split() for li in Path(args.file).read_text().splitlines() if li.strip() and li[0] != "#"]
+    )
     for words in lines:
         if args.file:
             name, words = words[0], words[1:]
         else:
             name = args.name
         settings = dict(x.split("=", 1) for x in words if "=" in x)
-        typed = {k: type(getattr(Trial(), k))(json.loads(v) if isinstance(getattr(Trial(), k), (bool, int, float)) else v) for k, v in settings.items()}
+        typed = {
+            k: type(getattr(Trial(), k))(json.loads(v) if isinstance(getattr(Trial(), k), (bool, int, float)) else v)
+            for k, v in settings.items()
+        }
         for base in (x for x in words if "=" not in x):
-            todo.append((name or base + "".join(f" {k}={v}" for k, v in settings.items()), replace(TRIALS[base], **typed)))
+            todo.append(
+                (name or base + "".join(f" {k}={v}" for k, v in settings.items()), replace(TRIALS[base], **typed))
+            )
     for name, trial in todo:
         for seed in map(int, args.seeds.split(",")):
             key = key_of(trial, seed)
@@ -676,7 +742,25 @@ def main() -> None:
             line = {"name": name, "seed": seed, "key": key} | run(b, trial, seed)
             with LOG.open("a") as log:
                 log.write(json.dumps(line | {"settings": changed(trial)}) + "\n")
-            print(name, seed, {k: line.get(k) for k in ("failed", "unknown-seen", "unknown-unseen", "known-seen", "known-unseen", "bpb", "seconds", "explained") if k in line}, flush=True)
+            print(
+                name,
+                seed,
+                {
+                    k: line.get(k)
+                    for k in (
+                        "failed",
+                        "unknown-seen",
+                        "unknown-unseen",
+                        "known-seen",
+                        "known-unseen",
+                        "bpb",
+                        "cpu",
+                        "governed",
+                    )
+                    if k in line
+                },
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
