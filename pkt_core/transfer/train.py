@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -23,6 +24,7 @@ from pkt_core.examples import IGNORE, Encoded
 from pkt_core.models.loading import LoadedModel, release
 from pkt_core.models.sites import Site
 from pkt_core.transfer.anchor import Anchor, anchor_term
+from pkt_core.transfer.below import below
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.methods.method import Batch
@@ -82,6 +84,7 @@ class Trainer:
         self.micro_batch = plan.micro_batch or plan.batch_size
         self.scaler = torch.amp.GradScaler(student.device.type, enabled=plan.precision == "float16")
         self.anchor = anchor
+        self.below = below(student, first_trained(student, trainable), encoded)
         self.step, self.spent = 0, 0.0
         self.optimizer: torch.optim.Optimizer | None = None
         self.phase: Phase | None = None
@@ -207,7 +210,8 @@ class Trainer:
         counts = pad([e.labels for e in batch], IGNORE) != IGNORE
         layers = [pair.student for pair in self.phase.pairs] if self.method.states else []
         sites = {layer: Site(self.plan.part, layer) for layer in layers}
-        with Capture(self.student, list(sites.values()), keep_grad=True) as seen, self.precision():
+        begins = self.below.skipped(chosen) if self.below else nullcontext()  # first: captures read what it gives
+        with begins, Capture(self.student, list(sites.values()), keep_grad=True) as seen, self.precision():
             logits = forward_ids(self.student, ids, mask)
         wanted = self.targets.of(chosen)
         rows = [(i, t) for i, e in enumerate(batch) for t in supervised(e, self.plan.positions)]
@@ -271,6 +275,12 @@ def noted(batch: Batch) -> dict[str, float]:
         near = [cosine_similarity(batch.states[p.student], batch.target(p), dim=-1).mean() for p in batch.pairs]
         told["alignment"] = float(torch.stack(near).mean())
     return told
+
+
+def first_trained(student: LoadedModel, trainable: Trainable) -> int:
+    """The shallowest block with a parameter that trains; 0 where something outside the blocks does."""
+    inside = {id(p): k for k, block in enumerate(student.layout.blocks) for p in block.parameters()}
+    return min((inside.get(id(p), 0) for p in trainable.parameters), default=0)
 
 
 def recompute_blocks(student: LoadedModel) -> None:
