@@ -142,57 +142,6 @@ def go(chosen: Any, needs: Task, members: Task) -> None:
 
 
 def watch() -> None:
-        if all(task.over for task in tasks):
-            st.rerun()
-        st.caption("The engine is working out memory and members; you can start without them.")
-
-    watch()
-
-
-def start(plan: Any) -> None:
-    """Queue the run and make it the one the link names; errors wait for the page to be drawn."""
-    try:
-        run_id = transfers.launch(plan)
-    except widgets.PktError as error:
-        state.tell(str(error))
-        return
-    state.open_run(run_id)
-
-
-def plan() -> None:
-    settings = {**selection.pair_request(), **plan_form.draw()}
-    with widgets.errors():
-        base = loaders.plan_of(settings)
-        chosen = plan_choices.controlled(base, plan_choices.control(base))
-        family = family_form.draw(base)
-        if chosen is None:
-            return
-        st.caption(widgets.plain(plan_choices.layers_in_words(plan_choices.found_layers(), chosen)))
-        needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
-        members = loaders.ask("family_members", family)
-        loaders.soon(members, 0.6)  # asked later, so there last
-        cost(chosen, needs)
-        st.caption(widgets.plain(family_form.in_words(members)))
-        with st.container(horizontal=True, gap="small"):
-            st.button(
-                "Start the transfer",
-                type="primary",
-                key="start",
-                icon=":material/play_arrow:",
-                on_click=start,
-                args=(chosen,),
-                help="It waits in the queue where another one runs.",
-            )
-            family_form.button(members)
-        until_over(needs, members)
-        if sentence := state.told():
-            st.error(widgets.plain(sentence), icon=":material/error:")
-        family_form.started()
-        with st.expander("The same from a terminal"):
-            st.code(loaders.command_of(chosen), language="bash", wrap_lines=True)
-
-
-def watch() -> None:
     """The chosen run, drawn every second while it runs."""
     st.subheader("Watch", anchor=False)
     chosen = run_parts.run_choice("Run", running_first=True)
