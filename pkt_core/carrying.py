@@ -35,6 +35,7 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
     """Run a stage of the pipeline in its run folder, its status kept true whatever happens."""
     from pkt_core import pipeline
     from pkt_core.transfer.checkpoint import Checkpoints
+    from pkt_core.transfer.export import write_card
     from pkt_core.transfer.plan import TransferPlan
 
     run.require_writable()
@@ -62,6 +63,8 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
             )
             results["command"] = command_for(plan)
             run.write_results(results)
+            if first_process() and "pairs" in results.get("layers", {}):  # earlier versions told of one pair alone
+                write_card(run.folder / "student", plan, results)
         except KeyboardInterrupt:
             run.write_status("stopped", message="Interrupted from the keyboard.")
             raise
@@ -71,7 +74,7 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
     stopped = results.get("steps", plan.total_steps) < plan.total_steps
     run.write_status(
         "stopped" if stopped else "done",
-        message=f"Stopped after step {results['steps']} of {plan.steps}."
+        message=f"Stopped after step {results['steps']} of {plan.total_steps}."
         if stopped
         else results.get("unmeasured", "Done."),
     )

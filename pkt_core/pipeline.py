@@ -20,6 +20,7 @@ from pkt_core.prompts import PromptSet
 from pkt_core.results import Comparison
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
+from pkt_core.transfer.anchor import anchor_for
 from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.export import export_student, require_room
@@ -48,10 +49,8 @@ def compare(
     if stored := load_artefact("comparison", key):
         return Comparison.from_json(stored[1])
     began = time.monotonic()
-    progress("Loading the teacher", 0.0)
-    teacher = load(pair.teacher)
-    progress("Loading the student", 0.1)
-    student = load(pair.student)
+    progress("Loading both models", 0.0)
+    teacher, student = load(pair.teacher), load(pair.student)
     grid, states = stages.read_both(teacher, student, texts, recipe, progress)
     progress("Reading states through the vocabulary", 0.7)
     recomposition, crossing = stages.recomposition(teacher, student, states, recipe.seed)
@@ -95,10 +94,10 @@ def transfer(
     began = time.monotonic()
     targets, encoded = stages.targets(plan, student, examples, processes, progress)
     seconds = {"targets": time.monotonic() - began}
-    before = fingerprints(student.model)
+    before, anchor = fingerprints(student.model), anchor_for(student, plan)
     trainable = stages.student_that_trains(student, plan, targets)
     require_room(run.folder, student, trainable, plan)
-    trainer = Trainer(student, trainable, plan, encoded, targets, processes)
+    trainer = Trainer(student, trainable, plan, encoded, targets, processes, anchor)
     if kept := checkpoints.load():
         trainer.restore(*kept)
     run.forget_events(after_step=trainer.step)

@@ -44,7 +44,7 @@ def compatible(comparison: Json) -> str:
     if not agrees:
         return f"Hardly: {shared}, but no pair of layers is more alike than noise ({agreement(grid)})."
     if not words["same_tokenizer"]:
-        return f"In part: {shared} but cut text differently, so only similarity can be compared; {agreement(grid)}."
+        return f"In part: {shared} but cut text differently, so a transfer meets only where both have read the same characters; {agreement(grid)}."
     return f"Yes: {shared}, and {agreement(grid)}."
 
 

@@ -2,15 +2,16 @@
 calls; here is only which modules it joins."""
 
 from pkt_core.models.loading import release
+from pkt_core.stages.carries import carries
 from pkt_core.stages.change import alignment_change, behaviour_change, require_measurable, three_models
 from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.inspection import Side, Vocabulary, crossing, crossing_maps, follow, reader, see
 from pkt_core.stages.moved import grid_change
-from pkt_core.stages.needs import needs
 from pkt_core.stages.options import basis_options
 from pkt_core.stages.picture import latent_map, map_and_control
 from pkt_core.stages.recipe import Recipe
+from pkt_core.stages.room import needs
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
 from pkt_core.stages.targets import as_planned, chosen_pairs, record, targets
@@ -32,6 +33,7 @@ __all__ = [
     "basis_options",
     "behaviour_change",
     "block_sites",
+    "carries",
     "chosen_pairs",
     "crossing",
     "crossing_maps",

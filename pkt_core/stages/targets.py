@@ -23,7 +23,7 @@ from pkt_core.prompts import load_prompts
 from pkt_core.stages.carries import carries, fitting_texts
 from pkt_core.stages.change import require_measurable
 from pkt_core.stages.comparison import attribution
-from pkt_core.stages.needs import require_device
+from pkt_core.stages.room import require_device
 from pkt_core.stages.shared import match
 from pkt_core.store import artefact_folder, fingerprint
 from pkt_core.transfer.devices import Processes
@@ -44,6 +44,8 @@ TEACHER_FIELDS = (
 def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) -> Path:
     """Where the targets of a plan are kept, known without having the teacher."""
     asked = {name: getattr(plan, name) for name in TEACHER_FIELDS}
+    if METHOD[plan.method].extract is not None:  # elsewhere rows are shuffled after they are read
+        asked["rows"] = plan.rows
     teacher = [plan.teacher.name, plan.teacher.revision, plan.teacher.dtype, plan.teacher.device]
     key = fingerprint(
         asked=asked,
@@ -98,11 +100,12 @@ def record(
         shared = found_match.teacher_ids, found_match.student_ids
         rows = [usable(r, e, plan.positions, logits=logits) for r, e in zip(readings, encoded, strict=True)]
         require_rows(rows, found_match)
-    texts = fitting_texts(plan) if plan.map in ("ridge", "procrustes") or method.extract else ()
+    reads = plan.method in MAPPED and (plan.map in ("ridge", "procrustes") or method.extract is not None)
+    texts = fitting_texts(plan) if reads else ()
     maps = carries(plan, teacher, student, pairs, texts) if plan.method in MAPPED else {}
     extract: dict[str, Tensor] = {}
     if method.extract is not None:
-        extract = method.extract(Extraction(plan, teacher, student, pairs, encoded, texts, maps))
+        extract = method.extract(Extraction(plan, teacher, student, pairs, examples, encoded, readings, texts, maps))
     facts: dict[str, Any] = {
         "pairs": [asdict(pair) for pair in pairs],
         "main": asdict(main),

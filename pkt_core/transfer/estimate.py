@@ -15,7 +15,7 @@ import torch
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import ModelRef, choose_device, choose_dtype
 from pkt_core.models.shape import ModelShape
-from pkt_core.transfer.plan import FRONTIER, TransferPlan
+from pkt_core.transfer.plan import FRONTIER, MAPPED, TransferPlan
 from pkt_core.transfer.targets import TOP_K
 
 FLOAT = 4
@@ -23,6 +23,12 @@ KEPT_PER_TOKEN = 16
 """Numbers of d_model width that a block keeps per token for its backward pass: norms, projections, MLP of four times the width."""
 LOGIT_COPIES = 4
 """Of the logits at once: in the model's own dtype, in float32, their softmax and its gradient."""
+PROCESS = 600 * 2**20
+"""What Python, torch and transformers take before any model is loaded."""
+RECORDED_AT_ONCE, RECORDED_COPIES = 32, 3
+"""Examples of a batch while the teacher records, and copies of their logits."""
+BASIS_BYTES = 4 + 8
+"""Per number of a head while its bases are made: the bases in float32, one product in float64."""
 RESERVE = 1.2
 GIB = 2**30
 
@@ -39,6 +45,8 @@ class Estimate:
     """Gradients and two moments of what trains."""
     activations: int
     """What the backward pass of one micro-batch needs, logits included."""
+    reading: int
+    """While the teacher records: logits of a batch, and the bases of both vocabularies where a map is made of them."""
     targets: int
     """On disk."""
     export: int
@@ -47,12 +55,12 @@ class Estimate:
     @property
     def recording(self) -> int:
         """Memory while the teacher runs: both models are there."""
-        return int(RESERVE * (self.teacher + self.student))
+        return PROCESS + int(RESERVE * (self.teacher + self.student + self.reading))
 
     @property
     def training(self) -> int:
         """Memory while the student trains."""
-        return int(RESERVE * (self.student + self.optimiser + self.activations))
+        return PROCESS + int(RESERVE * (self.student + self.optimiser + self.activations))
 
     @property
     def memory(self) -> int:
@@ -102,12 +110,16 @@ def estimate(
     tokens = micro * n_tokens
     activations = tokens * student.d_model * (KEPT_PER_TOKEN * blocks + student.n_layers) * FLOAT
     activations += (tokens + (LOGIT_COPIES - 1) * micro * n_rows) * student.vocabulary * FLOAT
+    reading = RECORDED_AT_ONCE * n_tokens * teacher.vocabulary * FLOAT * RECORDED_COPIES * plan.uses_teacher
+    if plan.method in MAPPED and plan.map not in ("ridge", "procrustes"):
+        reading += sum(shape.vocabulary * shape.d_model for shape in (teacher, student)) * BASIS_BYTES
     per_row = (TOP_K * (FLOAT + 8)) + max(1, plan.n_pairs or student.n_layers) * student.d_model * FLOAT
     return Estimate(
         teacher=teacher.n_parameters * held["teacher"] * plan.uses_teacher,
         student=student.n_parameters * held["student"],
         optimiser=3 * FLOAT * trained * plan.trains,
         activations=activations * plan.trains,
+        reading=reading,
         targets=n_examples * n_rows * per_row * plan.uses_teacher,
         export=student.n_parameters * held["student"] + 3 * FLOAT * trained,
     )
@@ -120,6 +132,15 @@ def dtype_of(ref: ModelRef) -> torch.dtype:
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device now."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
+def require_disk(needed: Estimate, free: int) -> None:
+    """Raises PlanError where the disk of runs and targets has less room than the plan is estimated to take."""
+    if needed.disk > free:
+        raise PlanError(
+            f"{needed.sentence()} The disk of the cache has {free / GIB:.2g} GiB left. Free some space, or set PKT_CACHE to "
+            "a larger disk."
+        )
 
 
 def require_memory(needed: Estimate, device: torch.device) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Template
 from safetensors.torch import save_file
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
 from pkt_core.examples import ExampleSet
+from pkt_core.files import write_text
 from pkt_core.models.loading import LoadedModel, ModelRef, load, load_with_adapter
 from pkt_core.transfer.plan import METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
@@ -38,7 +40,32 @@ tags: [knowledge-transfer, {{ plan.method }}]
 | data | `{{ plan.data }}`, {{ n_examples }} examples, digest {{ digest }} |
 | steps, batch, learning rate, seed | {{ plan.steps }}, {{ plan.batch_size }}, {{ plan.learning_rate }}, {{ plan.seed }} |
 
-How its behaviour and alignment changed, with intervals and controls, is in `results.json` of the run this folder is part of.
+{% if behaviour %}
+## What changed
+
+| task | n | always the most frequent answer | before | after | change [95 %] | p |
+|---|---|---|---|---|---|---|
+{% for name, c in changes.items() -%}
+| {{ name }} | {{ c.n }} | {{ "%.1f"|format(100 * c.prior) }} % | {{ "%.1f"|format(100 * c.before) }} % | {{ "%.1f"|format(100 * c.after) }} % | {{ "%+.1f"|format(100 * c.difference) }} [{{ "%+.1f"|format(100 * c.low) }}, {{ "%+.1f"|format(100 * c.high) }}] | {{ "%.2g"|format(c.p_value) }} |
+{% endfor %}
+Share answered right by greedy decoding, whole answer; paired bootstrap over items, McNemar's exact test.
+
+| general text (`{{ plan.general }}`) | bits per byte [95 %] |
+|---|---|
+{% for who in ("teacher", "before", "after") -%}
+| {{ who }} | {{ "%.3f"|format(behaviour[who].bits_per_byte.value) }} [{{ "%.3f"|format(behaviour[who].bits_per_byte.low) }}, {{ "%.3f"|format(behaviour[who].bits_per_byte.high) }}] |
+{% endfor %}
+Alignment at teacher layer {{ layers.teacher }} and student layer {{ layers.student }} on {{ alignment.n }} prompts that were not trained on: debiased CKA {{ "%.3f"|format(alignment.before.cka) }} before, {{ "%.3f"|format(alignment.after.cka) }} after
+{%- if alignment.control %}; cosine to the mapped teacher {{ "%.3f"|format(alignment.before.cosine) }} before, {{ "%.3f"|format(alignment.after.cosine) }} after, and with the vocabulary permuted (control) {{ "%.3f"|format(alignment.control.before) }} and {{ "%.3f"|format(alignment.control.after) }}{% endif %}.
+{% else %}
+Nothing was measured yet.
+{% endif %}
+{% if command %}
+Made by `{{ command }}`, pkt {{ versions.pkt }}, torch {{ versions.torch }}, transformers {{ versions.transformers }}, {{ versions.device }}.
+{% endif %}
+{% if changed %}
+Of {{ changed.of }} tensors {{ changed.tensors }} changed, {{ changed.outside_plan }} of them outside what the plan names.
+{% endif %}
 Load with `{{ "PeftModel.from_pretrained(base, folder)" if plan.adapter == "lora" else "AutoModelForCausalLM.from_pretrained(folder)" }}`.
 """
 )
@@ -69,17 +96,28 @@ def export_student(
     if trainable.foreign is not None:  # beside the folder: whoever opens the student must not take them for its weights
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
         save_file(weights, folder.with_name("foreign.safetensors"))
+    told = {
+        "layers": {"pairs": [{"teacher": pair.teacher, "student": pair.student} for pair in pairs]},
+        "trained_parameters": trainable.n,
+        "examples": {"n": len(examples), "digest": examples.digest},
+    }
+    write_card(folder, plan, told)
+
+
+def write_card(folder: Path, plan: TransferPlan, results: dict[str, Any]) -> None:
+    """The model card of a trained student, with whatever its run has measured so far."""
+    names = {side: getattr(plan, side).name.rstrip("/").split("/")[-1] for side in ("teacher", "student")}
     card = CARD.render(
+        **{**dict.fromkeys(("behaviour", "command", "changed")), **results},
+        **names,
         plan=plan,
         method=METHODS[plan.method],
-        teacher=plan.teacher.name.rstrip("/").split("/")[-1],
-        student=student.name,
-        pairs=list(pairs),
-        n_trained=f"{trainable.n:,}",
-        n_examples=len(examples),
-        digest=examples.digest,
+        pairs=results["layers"]["pairs"],
+        n_trained=f"{results['trained_parameters']:,}",
+        n_examples=results["examples"]["n"],
+        digest=results["examples"]["digest"],
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_text(folder / "README.md", card)
 
 
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:

@@ -125,7 +125,10 @@ def cka_loss(state: Float[Tensor, "n d"], target: Float[Tensor, "n e"]) -> Float
 
 
 def procrustes_loss(state: Float[Tensor, "n d"], target: Float[Tensor, "n e"]) -> Float[Tensor, ""]:
-    """`1 - nuclear norm of Y^T X` of centred rows at Frobenius norm one, 0..1: what the best rotation leaves, halved."""
+    """`1 - nuclear norm of Y^T X` of centred rows at Frobenius norm one, 0..1: half of what the best rotation leaves.
+
+    The narrower side counts as padded with zeros.
+    """
     x, y = (normalize((m - m.mean(0)).flatten(), dim=0, eps=TINY).view_as(m) for m in (state, target.to(state.dtype)))
     return 1 - torch.linalg.svdvals(y.T @ x).sum()
 

@@ -49,6 +49,7 @@ OWN: dict[Method, dict[str, Any]] = {
     "stitch": {"part": "block_out", "map": "ridge", "positions": "all"},
 }
 """Defaults of a method where they differ from those below."""
+ANCHORED = ("anchor_weight", "anchor_batch", "n_anchor")
 USERS: dict[str, tuple[Method, ...]] = {
     "map": MAPPED,
     "basis": MAPPED,
@@ -110,6 +111,8 @@ class TransferPlan(BaseModel):
     """Positions that predict an answer token, or all."""
     scope: Literal["layer", "all"] = "layer"
     """What trains: the paired student layers, or all blocks."""
+    modules: Literal["all", "mlp"] = "all"
+    """All of a block that trains, or its MLP alone."""
     adapter: Literal["full", "lora"] = "full"
     """All parameters of what trains, or LoRA on its value, output and MLP projections."""
     lora_rank: int = Field(16, ge=1, le=1024)
@@ -125,11 +128,21 @@ class TransferPlan(BaseModel):
     """Of feature-kd; the first two go through a learned projector, the last two compare geometries."""
     strength: float = Field(1.0, ge=0, le=10)
     """Of stitch: the share of the way to the mapped teacher; 1 is all of it."""
+    anchor: Literal["none", "output", "states"] = "none"
+    """Hold the student, on text it wrote itself, to what it said there before (`output`) or to its block outputs (`states`)."""
+    anchor_weight: float = Field(1.0, ge=0)
+    """Weight of the anchor term."""
+    anchor_batch: int = Field(16, ge=1)
+    """Texts of the anchor in a step."""
+    n_anchor: int = Field(1024, ge=16)
+    """Texts the student writes."""
     steps: int = Field(300, ge=1)
     batch_size: int = Field(32, ge=1)
     micro_batch: int | None = Field(None, ge=1)
     """Examples that go through the student at once, gradients added up; None takes the whole batch."""
     learning_rate: float = Field(1e-3, gt=0)
+    decay: Literal["none", "cosine"] = "none"
+    """Of the learning rate: none, or a cosine to a twentieth after a short rise."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the student's forward pass while it trains; its weights stay float32."""
     recompute: bool = False
@@ -154,6 +167,11 @@ class TransferPlan(BaseModel):
             return given
         own = OWN.get(given.get("method", ""), {})
         return {**given, **{name: value for name, value in own.items() if given.get(name) is None}}
+
+    @classmethod
+    def said(cls, given: dict[str, Any]) -> TransferPlan:
+        """A plan of what somebody said; None leaves a setting to its default. Raises ValidationError."""
+        return cls.model_validate({name: value for name, value in given.items() if value is not None})
 
     @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> TransferPlan:
@@ -219,6 +237,12 @@ class TransferPlan(BaseModel):
             raise PlanError(
                 f"Got adapter lora with {self.method}, which brings its own way of changing the student. Use full."
             )
+        if self.anchor == "none" and any(getattr(self, name) != self.default(name, self.method) for name in ANCHORED):
+            raise PlanError(
+                "Got settings of an anchor without an anchor. Choose anchor output or states, or drop them."
+            )
+        if self.anchor != "none" and not self.trains:
+            raise PlanError(f"Got anchor {self.anchor} with {self.method}, which takes no steps. Use anchor none.")
         if self.interpolate and self.pairing != "floor":
             raise PlanError(
                 f"Got interpolation with pairing {self.pairing}; it is defined for floor. Drop one of them."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,9 @@ import torch
 
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.transfer.plan import FRONTIER, TransferPlan
+
+RISE = 20  # steps
+LOWEST = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,15 @@ def phases(plan: TransferPlan, pairs: Sequence[LayerPair]) -> list[Phase]:
         return [Phase(0, plan.total_steps, tuple(pairs))]
     ends = [plan.total_steps * (i + 1) // len(pairs) for i in range(len(pairs))]
     return [Phase(start, end, (pair,)) for start, end, pair in zip([0, *ends], ends, sorted(pairs), strict=False)]
+
+
+def rate(plan: TransferPlan, step: int, phase: Phase) -> float:
+    """The learning rate of a step, counted from 1; a decay runs over its phase."""
+    if plan.decay == "none":
+        return plan.learning_rate
+    done, length = step - 1 - phase.start, phase.end - phase.start
+    fall = LOWEST + (1 - LOWEST) * (1 + math.cos(math.pi * done / length)) / 2
+    return plan.learning_rate * min(1.0, (done + 1) / min(RISE, length)) * fall
 
 
 def batches(n: int, size: int, steps: int, seed: int) -> Iterator[list[int]]:

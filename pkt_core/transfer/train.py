@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -21,13 +22,14 @@ from pkt_core.errors import PlanError
 from pkt_core.examples import IGNORE, Encoded
 from pkt_core.models.loading import LoadedModel, release
 from pkt_core.models.sites import Site
+from pkt_core.transfer.anchor import Anchor, anchor_term
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.methods.method import Batch
 from pkt_core.transfer.objectives import label_cross_entropy
 from pkt_core.transfer.plan import MAPPED, TransferPlan
 from pkt_core.transfer.readings import supervised
-from pkt_core.transfer.schedule import Phase, batches, phases
+from pkt_core.transfer.schedule import Phase, batches, phases, rate
 from pkt_core.transfer.targets import Targets
 from pkt_core.transfer.trainable import Trainable
 
@@ -71,6 +73,7 @@ class Trainer:
         encoded: Sequence[Encoded],
         targets: Targets,
         processes: Processes | None = None,
+        anchor: Anchor | None = None,
     ):
         self.student, self.trainable, self.plan, self.targets = student, trainable, plan, targets
         self.encoded, self.method = encoded, METHOD[plan.method]
@@ -78,6 +81,7 @@ class Trainer:
         self.processes = processes or Processes(student.device)
         self.micro_batch = plan.micro_batch or plan.batch_size
         self.scaler = torch.amp.GradScaler(student.device.type, enabled=plan.precision == "float16")
+        self.anchor = anchor
         self.step, self.spent = 0, 0.0
         self.optimizer: torch.optim.Optimizer | None = None
         self.phase: Phase | None = None
@@ -88,13 +92,14 @@ class Trainer:
         if self.plan.recompute:
             recompute_blocks(self.student)
         began = time.monotonic() - self.spent
-        for number, chosen in enumerate(
-            batches(len(self.encoded), self.plan.batch_size, self.plan.total_steps, self.plan.seed), 1
-        ):
+        plan, held = self.plan, self.anchor.texts if self.anchor else []
+        drawn = batches(len(self.encoded), plan.batch_size, plan.total_steps, plan.seed)
+        anchored = batches(len(held), plan.anchor_batch, plan.total_steps, plan.seed + 1) if held else repeat([])
+        for number, (chosen, texts) in enumerate(zip(drawn, anchored, strict=False), 1):
             if number <= self.step:
                 continue
             self.enter(next(phase for phase in self.phases if phase.start < number <= phase.end))
-            terms, near = self.learn(self.processes.share(chosen), number)
+            terms, near = self.learn(self.processes.share(chosen), self.processes.share(texts), number)
             self.step, self.spent = number, time.monotonic() - began
             yield StepReport(
                 step=number,
@@ -118,14 +123,14 @@ class Trainer:
             parameter.requires_grad_(True)
         self.optimizer = torch.optim.AdamW(chosen, lr=self.plan.learning_rate, weight_decay=0.0)
 
-    def learn(self, chosen: list[int], number: int) -> tuple[dict[str, float], float | None]:
+    def learn(self, chosen: list[int], texts: list[int], number: int) -> tuple[dict[str, float], float | None]:
         """One step of the optimiser; with half the micro-batch, from the start, when memory runs out."""
         assert self.optimizer is not None
         assert self.phase is not None
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             try:
-                told = self.gradients(chosen)
+                told = self.gradients(chosen) | self.hold(texts)
                 break
             except Exception as error:
                 if not out_of_memory(error) or self.micro_batch == 1:
@@ -138,6 +143,8 @@ class Trainer:
             raise PlanError(
                 f"The loss is no longer a number at step {number}. Lower the learning rate ({self.plan.learning_rate:g})."
             )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(self.plan, number, self.phase)
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.scaler.step(self.optimizer)
@@ -169,6 +176,28 @@ class Trainer:
         values = self.processes.add(torch.tensor([told.get(n, 0.0) for n in names], device=self.student.device))
         return dict(zip(names, values.tolist(), strict=True))
 
+    def hold(self, texts: list[int]) -> dict[str, float]:
+        """Add the gradient of the anchor, in parts of a micro-batch; its term, or nothing without an anchor."""
+        if self.anchor is None:
+            return {}
+        rows = sum(len(self.anchor.texts[i]) for i in texts)
+        total, told = float(self.processes.add(torch.tensor(rows, device=self.student.device))), 0.0
+        for start in range(0, len(texts), self.micro_batch):
+            part = texts[start : start + self.micro_batch]
+            share = self.plan.anchor_weight * sum(len(self.anchor.texts[i]) for i in part) / total
+            with self.precision():
+                term = anchor_term(self.student, self.anchor, part) * share
+            if torch.isfinite(term):
+                self.scaler.scale(term).backward()
+            told += float(term.detach())
+        return {"anchor": float(self.processes.add(torch.tensor(told, device=self.student.device)))}
+
+    def precision(self) -> torch.autocast:
+        """The precision of the student's forward pass."""
+        return torch.autocast(
+            self.student.device.type, getattr(torch, self.plan.precision), enabled=self.plan.precision != "float32"
+        )
+
     def forward(self, chosen: Sequence[int]) -> Batch:
         """What the method sees of some examples."""
         assert self.phase is not None
@@ -178,12 +207,7 @@ class Trainer:
         counts = pad([e.labels for e in batch], IGNORE) != IGNORE
         layers = [pair.student for pair in self.phase.pairs] if self.method.states else []
         sites = {layer: Site(self.plan.part, layer) for layer in layers}
-        with (
-            Capture(self.student, list(sites.values()), keep_grad=True) as seen,
-            torch.autocast(
-                self.student.device.type, getattr(torch, self.plan.precision), enabled=self.plan.precision != "float32"
-            ),
-        ):
+        with Capture(self.student, list(sites.values()), keep_grad=True) as seen, self.precision():
             logits = forward_ids(self.student, ids, mask)
         wanted = self.targets.of(chosen)
         rows = [(i, t) for i, e in enumerate(batch) for t in supervised(e, self.plan.positions)]

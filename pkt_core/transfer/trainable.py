@@ -51,7 +51,8 @@ class Trainable:
 
     @property
     def n(self) -> int:
-        return sum(p.numel() for p in self.parameters)
+        """How many numbers train, foreign ones included."""
+        return sum(p.numel() for p in self.everything)
 
     @property
     def everything(self) -> list[nn.Parameter]:
@@ -77,16 +78,25 @@ def make_trainable(
         foreign.to(student.device)
     if plan.adapter == "full":
         model: Any = student.model
-        parameters = [p for block in blocks.values() for p in block.parameters()]
+        parameters = [p for number in blocks for p in part(student, plan, number).parameters()]
         for parameter in parameters:
             parameter.requires_grad_(True)
     else:
-        model = with_adapters(student, plan, list(blocks.values()))
+        model = with_adapters(student, plan, [part(student, plan, number) for number in blocks])
         parameters = [p for p in model.parameters() if p.requires_grad]
     layers: dict[int, list[nn.Parameter]] = {}
     if plan.method in FRONTIER:
         layers = {k: [p for p in block.parameters() if p.requires_grad] for k, block in blocks.items()}
     return Trainable(model, parameters, layers, foreign)
+
+
+def part(student: LoadedModel, plan: TransferPlan, layer: int) -> nn.Module:
+    """What of a block trains. Raises PlanError where the block has no MLP of its own."""
+    if plan.modules == "all":
+        return student.layout.blocks[layer]
+    if not student.layout.sublayers:
+        raise PlanError(f"{student.name} has no MLP apart from its attention; use modules all.")
+    return student.layout.mlps[layer]
 
 
 def with_adapters(student: LoadedModel, plan: TransferPlan, blocks: Sequence[nn.Module]) -> Any:

@@ -2,8 +2,11 @@
 
 from pkt_core.transfer.methods.baselines import LOGIT_KD, SFT
 from pkt_core.transfer.methods.features import FEATURE_KD
+from pkt_core.transfer.methods.laten import LATEN
 from pkt_core.transfer.methods.method import Batch, Extraction, Method
+from pkt_core.transfer.methods.seeking import SEEKING
 from pkt_core.transfer.methods.semalign import SEMALIGN_ACLR, SEMALIGN_V1, SEMALIGN_V2R
+from pkt_core.transfer.methods.stitch import STITCH
 from pkt_core.transfer.plan import Method as MethodName
 
 METHOD: dict[MethodName, Method] = {
@@ -13,6 +16,9 @@ METHOD: dict[MethodName, Method] = {
     "sft": SFT,
     "logit-kd": LOGIT_KD,
     "feature-kd": FEATURE_KD,
+    "seeking": SEEKING,
+    "laten": LATEN,
+    "stitch": STITCH,
 }
 
 __all__ = ["METHOD", "Batch", "Extraction", "Method"]

@@ -9,11 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pkt_core.alignment.pairing import LayerPair
-from pkt_core.examples import Encoded
+from pkt_core.examples import Encoded, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.readings import Reading
 from pkt_core.transfer.targets import Carry
 from pkt_core.transfer.trainable import Trainable
+
+SEEDS = 32  # as in Seeking (arXiv 2310.11451); LaTen's code judges by one example at a time
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,19 @@ class Extraction:
     teacher: LoadedModel
     student: LoadedModel
     pairs: tuple[LayerPair, ...]
+    examples: ExampleSet
     encoded: Sequence[Encoded]
+    readings: Sequence[Reading]
+    """The examples as the teacher reads them."""
+    """The same as the student's tokens."""
     texts: tuple[str, ...]
     """General text that is not evaluated on."""
     maps: dict[int, Carry] = field(default_factory=dict)
     """From teacher to student states by student layer; empty for methods without a map."""
+
+    def seed_set(self, loaded: LoadedModel) -> list[Encoded]:
+        """The few examples that neurons and parameters are judged by, as this model's own tokens."""
+        return encode(loaded.tokenizer, self.examples.sample(SEEDS, self.plan.seed).items, loaded.context)
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,7 @@ class Method:
     logits: bool = False
     """Whether the teacher's next-token distribution is a target."""
     extract: Callable[[Extraction], dict[str, Tensor]] | None = None
-    """What else is taken from the teacher, once, kept beside the targets."""
+    """What else is taken from the teacher, once, kept beside the targets: raise TARGETS_VERSION where it comes to give another."""
     install: Callable[[LoadedModel, TransferPlan, tuple[LayerPair, ...], dict[str, Tensor]], Trainable] | None = None
     """Put what was extracted into the student; None unfreezes the plan's parameters as they are."""
     foreign: Callable[[TransferPlan, tuple[LayerPair, ...], int, int], nn.Module | None] | None = None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sys
 
 import torch
 
 from pkt_core.errors import ModelError
 from pkt_core.examples import encode, load_examples
+from pkt_core.files import cache_root
 from pkt_core.models.loading import choose_device, load_tokenizer
 from pkt_core.models.shape import model_shape
-from pkt_core.transfer.estimate import Estimate, estimate, require_memory
+from pkt_core.transfer.estimate import Estimate, estimate, require_disk, require_memory
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import supervised
 
@@ -43,10 +45,17 @@ def needs(plan: TransferPlan) -> Estimate:
 
 
 def require_device(plan: TransferPlan) -> Estimate:
-    """The same, or PlanError where the device has less memory free."""
+    """The same, or PlanError where the device has less memory, or the disk less room."""
     needed = needs(plan)
     require_memory(needed, choose_device(plan.student.device))
+    require_disk(needed, free_disk())
     return needed
+
+
+def free_disk() -> int:
+    """Bytes left where runs and targets are kept."""
+    there = next(folder for folder in (cache_root(), *cache_root().parents) if folder.exists())
+    return shutil.disk_usage(there).free
 
 
 def peak_memory(device: torch.device) -> int:

@@ -1,0 +1,54 @@
+"""Seeking, LaTen and stitching through the command line: a whole run, its report, and the same again from its own command."""
+
+import json
+import shlex
+from typing import get_args
+
+import pytest
+from safetensors.torch import load_file
+from test_cli import models, run, work  # noqa: F401
+
+from pkt_core.options import MapName, MethodName
+from pkt_core.transfer.plan import METHODS, TransferPlan
+
+PLANS = {
+    "seeking": ("--scope", "layer", "--lora-rank", "4", "--teacher-layer", "3", "--student-layer", "1"),
+    "laten": ("--learning-rate", "0.01"),
+    "stitch": ("--strength", "0.5", "--student-layer", "1"),
+}
+
+
+def test_the_command_line_offers_what_the_plan_does():
+    assert get_args(MethodName) == tuple(METHODS)
+    assert get_args(MapName) == get_args(TransferPlan.model_fields["map"].annotation)
+
+
+@pytest.mark.parametrize("method", PLANS)
+def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, method):  # noqa: F811
+    words = ["transfer", *work(models), "--method", method, *PLANS[method], "--json", "-"]
+    status, out, err = run(capsys, *words)
+    assert status == 0, err
+    first = json.loads(out)
+    trains = method != "stitch"
+    assert (first["steps"], first["planned_steps"]) == ((4, 4) if trains else (0, 0))
+    assert (first["trained_parameters"] > 0) == trains
+    assert first["changed"]["outside_plan"] == 0
+    assert first["changed"]["tensors"] > 0
+    folder = cache / "runs" / first["run"]
+    assert (folder / "foreign.safetensors").is_file() == (method == "laten")
+    assert not (folder / "checkpoints").exists()
+    listed = json.loads(run(capsys, "runs", "--json", "-")[1])
+    assert next(r["state"] for r in listed if r["id"] == first["run"]) == "done"
+    run(capsys, "report", first["run"], "--out", tmp_path / "r.html")
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+    status, out, err = run(capsys, *shlex.split(first["command"])[1:], "--json", "-")
+    assert status == 0, err
+    again = json.loads(out)
+    weights = [load_file(cache / "runs" / f["run"] / "student" / "model.safetensors") for f in (first, again)]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_a_setting_of_another_method_is_refused_in_one_sentence(capsys, models):  # noqa: F811
+    status, _, err = run(capsys, "transfer", *work(models), "--method", "seeking", "--strength", "0.5")
+    assert status == 1
+    assert "Got strength 0.5 with seeking, which does not use it" in err

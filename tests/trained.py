@@ -1,0 +1,38 @@
+"""A plan carried out on two tiny models, without a run folder."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pkt_core import stages
+from pkt_core.examples import Example, ExampleSet, encode
+from pkt_core.transfer.methods import Extraction
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.readings import read_alike
+from pkt_core.transfer.train import Trainer
+from pkt_core.transfer.trainable import fingerprints
+
+EXAMPLES = [
+    Example(f"{city} is a city in", f" {country}.") for city, country in [("Paris", "France"), ("Rome", "Italy")]
+] * 4
+SET = ExampleSet("mine", tuple(EXAMPLES))
+
+
+def plan_for(teacher, student, **more) -> TransferPlan:
+    given = {"teacher_layer": 3, "student_layer": 2, "steps": 5, "batch_size": 4, "data": "mine.jsonl", **more}
+    return TransferPlan(teacher=teacher.ref, student=student.ref, **given)
+
+
+def extraction(teacher, student, plan, pairs, texts=(), maps=None) -> Extraction:
+    encoded = encode(student.tokenizer, EXAMPLES, 64)
+    return Extraction(plan, teacher, student, tuple(pairs), SET, encoded, read_alike(encoded), tuple(texts), maps or {})
+
+
+def prepared(teacher, student, plan):
+    """The fingerprints before, what trains, and the trainer that would."""
+    plan.check(teacher, student, stages.match(teacher, student))
+    encoded = encode(student.tokenizer, EXAMPLES, 64)
+    with TemporaryDirectory() as folder:
+        targets = stages.record(plan, teacher, student, SET, Path(folder) / "t", lambda *_: None)
+    before = fingerprints(student.model)
+    trainable = stages.student_that_trains(student, plan, targets)
+    return before, trainable, Trainer(student, trainable, plan, encoded, targets)
