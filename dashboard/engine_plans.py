@@ -16,13 +16,14 @@ from pkt_core.errors import PlanError
 def plan_needs(plan: dict[str, Any]) -> dict[str, Any]:
     """Bytes a plan takes and this device has, and `refused`: the sentence of a plan that does not fit, else None."""
     from pkt_core.models.loading import choose_device
-    from pkt_core.stages.needs import needs
-    from pkt_core.transfer.estimate import free_memory, require_memory
+    from pkt_core.stages.room import free_disk, needs
+    from pkt_core.transfer.estimate import free_memory, require_disk, require_memory
     from pkt_core.transfer.plan import TransferPlan
 
     read = TransferPlan.model_validate(plan)
     needed, device = needs(read), choose_device(read.student.device)
     try:
+        require_disk(needed, free_disk())
         require_memory(needed, device)
         refused = None
     except PlanError as error:

@@ -53,6 +53,7 @@ SETTINGS = {
         Setting("pairing", Param.PAIRING, "Pairing"),
         Setting("interpolate", Param.INTERPOLATE, "Mix two teacher layers"),
         Setting("scope", Param.SCOPE, "What trains"),
+        Setting("modules", Param.MODULES, "What of a block"),
     ),
     "Weights": (
         Setting("layer_weight", Param.LAYER_WEIGHT, "Weight of the layer term", high=1000.0, step=0.1, low=0.0),
@@ -60,8 +61,15 @@ SETTINGS = {
         Setting("temperature", Param.TEMPERATURE, "Temperature", high=100.0, step=0.5, low=0.01),
         Setting("strength", Param.STRENGTH, "Strength", high=10.0, step=0.1, low=0.0),
     ),
+    "Anchor": (
+        Setting("anchor", Param.ANCHOR_TO, "Hold the student to itself"),
+        Setting("anchor_weight", Param.ANCHOR_WEIGHT, "Weight of the anchor", high=1000.0, step=0.1, low=0.0),
+        Setting("anchor_batch", Param.ANCHOR_BATCH, "Anchor texts in a step", high=1024, low=1),
+        Setting("n_anchor", Param.N_ANCHOR, "Anchor texts", high=100_000, step=64, low=16),
+    ),
     "Training": (
         Setting("learning_rate", Param.RATE, "Learning rate"),
+        Setting("decay", Param.DECAY, "Decay of it"),
         Setting("batch_size", Param.BATCH, "Batch size", high=1024, low=1),
         Setting("micro_batch", Param.MICRO_BATCH, "Micro-batch", high=1024, low=1),
         Setting("adapter", Param.ADAPTER, "What is adapted"),
@@ -109,7 +117,7 @@ def uses(method: Any, name: str) -> bool:
         return method in USERS[name]
     if name in ("part", "pairing"):
         return method not in OUTPUT_ONLY
-    training = {one.name for one in SETTINGS["Training"]} | {"scope"}
+    training = {one.name for title in ("Training", "Anchor") for one in SETTINGS[title]} | {"scope", "modules"}
     return name not in training or bare(method).trains
 
 
@@ -154,6 +162,8 @@ def setting(method: Any, one: Setting) -> Any:
 
 def advanced(method: Any) -> dict[str, Any]:
     """The settings that the method uses and that somebody set; the rest is the method's own."""
+    from pkt_core.transfer.plan import ANCHORED
+
     found: dict[str, Any] = {}
     with widgets.advanced(*ADVANCED):
         st.caption("Only what this method uses. `auto` is the method's own default.")
@@ -164,6 +174,8 @@ def advanced(method: Any) -> dict[str, Any]:
             st.markdown(f"**{title}**")
             columns = st.columns(3)
             for i, one in enumerate(used):
+                if one.name in ANCHORED and found["anchor"] in (None, "none"):
+                    continue
                 with columns[i % 3]:
                     found[one.name] = setting(method, one)
         st.markdown("**Data**")
