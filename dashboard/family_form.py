@@ -15,7 +15,6 @@ from dashboard.engine import Task
 from dashboard.state import Param
 
 USUAL_RIVALS = ("sft", "logit-kd")
-PLACE = "family"
 
 
 def draw(plan: Any) -> dict[str, Any]:
@@ -81,11 +80,3 @@ def start(members: Sequence[dict[str, Any]]) -> None:
         return
     state.open_family(name)
     state.open_run(state.AUTO)
-    state.tell(f"{len(members)} runs wait in the queue as family {name}.", PLACE)
-
-
-def started() -> None:
-    """After a click: where the table will be."""
-    if sentence := state.told(PLACE):
-        st.success(widgets.plain(sentence), icon=":material/account_tree:")
-        st.page_link("views/families.py", label="See its table grow", icon=":material/leaderboard:")

@@ -30,6 +30,8 @@ def draw() -> None:
         st.subheader(f"Queue: {len(now)} running, {len(order)} waiting", anchor=False)
         for run in now:
             at_work(run)
+        if any(run_parts.label_of(run_id) for run_id in [*order, *(run.id for run in now)]):
+            st.page_link("views/families.py", label="See the table of the family grow", icon=":material/leaderboard:")
         if order:
             waits(order, bool(now))
 

@@ -138,7 +138,6 @@ def go(chosen: Any, needs: Task, members: Task) -> None:
     until_over(needs, members)
     if sentence := state.told():
         st.error(widgets.plain(sentence), icon=":material/error:")
-    family_form.started()
 
 
 def watch() -> None:
