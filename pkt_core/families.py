@@ -21,11 +21,13 @@ from statsmodels.stats.multitest import multipletests
 from pkt_core.errors import PktError, StoreError
 from pkt_core.evaluation.statistics import ratio
 from pkt_core.examples import load_examples
+from pkt_core.models.loading import load_tokenizer
 from pkt_core.models.shape import model_shape
 from pkt_core.runs import Run, list_runs, open_run
-from pkt_core.transfer.controls import CONTROLS, Control, control, steps_for_teacher
+from pkt_core.transfer.anchor import TOKENS
+from pkt_core.transfer.controls import CONTROLS, Control, Saved, control, steps_for_anchor, steps_for_teacher
 from pkt_core.transfer.estimate import trained_parameters
-from pkt_core.transfer.plan import USERS, Method, TransferPlan
+from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan
 
 DRAWS = 2000
 
@@ -80,9 +82,9 @@ def members(
     A rival keeps what it uses of the plan's settings. Controls that mean nothing to the method are left out.
     """
     chosen = [Member(plan.method, plan)] + [Member(name, rival(plan, name)) for name in rivals if name != plan.method]
-    more = extra_steps(plan)
+    saved = what_controls_save(plan)
     for name in controls:
-        found = control(plan, name, more_steps=more)
+        found = control(plan, name, saved=saved)
         if found is not None:
             chosen.append(Member(name, found))
     return [
@@ -94,24 +96,32 @@ def members(
 
 def rival(plan: TransferPlan, method: Method) -> TransferPlan:
     """The same transfer by another method, with the settings that both use."""
-    own = {"method", "part", "positions", "n_pairs", "scope"}
+    own = {"method", "part", "positions", "n_pairs", "scope", "modules", "decay", "anchor"}
     foreign = {name for name, users in USERS.items() if method not in users or plan.method not in users}
     given = {name: value for name, value in plan.model_dump().items() if name not in own | foreign}
     for name in own - {"method"}:  # what the plan was told, not what its method takes by itself
         if getattr(plan, name) != TransferPlan.default(name, plan.method):
             given[name] = getattr(plan, name)
+    if given.get("anchor", TransferPlan.default("anchor", method)) == "none":
+        given = {name: value for name, value in given.items() if name not in ANCHORED}
     return TransferPlan.model_validate({**given, "method": method})
 
 
-def extra_steps(plan: TransferPlan) -> int:
-    """Steps of plain fine-tuning that the teacher's pass over the data would have paid for."""
+def what_controls_save(plan: TransferPlan) -> Saved:
+    """Steps that the teacher's pass over the data, and the anchor, would have paid for."""
     teacher, student = model_shape(plan.teacher), model_shape(plan.student)
-    return steps_for_teacher(
-        plan,
-        teacher_parameters=teacher.n_parameters,
-        student_parameters=student.n_parameters,
-        trained_parameters=trained_parameters(plan, student),
-        n_examples=len(load_examples(plan.data).sample(plan.n_examples, plan.seed)),
+    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed).items
+    texts = [item.prompt + item.answer for item in examples]
+    lengths = [len(ids) for ids in load_tokenizer(plan.student)(texts)["input_ids"]]
+    return Saved(
+        teacher=steps_for_teacher(
+            plan,
+            teacher_parameters=teacher.n_parameters,
+            student_parameters=student.n_parameters,
+            trained_parameters=trained_parameters(plan, student),
+            n_examples=len(examples),
+        ),
+        anchor=steps_for_anchor(plan, anchor_tokens=TOKENS, example_tokens=sum(lengths) / len(lengths)),
     )
 
 

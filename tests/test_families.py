@@ -11,7 +11,7 @@ from pkt_core.errors import PlanError, StoreError
 from pkt_core.models import ModelRef
 from pkt_core.models.shape import model_shape
 from pkt_core.runs import create_run
-from pkt_core.transfer.controls import CONTROLS, control, steps_for_teacher
+from pkt_core.transfer.controls import CONTROLS, Saved, control, steps_for_anchor, steps_for_teacher
 from pkt_core.transfer.plan import ALL_METHODS, METHODS, OWN, USERS, TransferPlan
 
 DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
@@ -32,11 +32,14 @@ def test_every_control_changes_what_it_names_and_nothing_else():
         "reversed pairing": {"teacher_layer": None, "pairing": "reversed"},
         "layer term only": {"output_weight": 0.0},
         "output term only": {"layer_weight": 0.0},
-        "equal-compute fine-tuning": {"method": "sft", "steps": 80},
+        "equal-compute fine-tuning": {"method": "sft", "steps": 84},
     }
-    assert set(expected) == set(CONTROLS)
+    assert {*expected, "no anchor", "no anchor, equal compute"} == set(CONTROLS)
     for name in CONTROLS:
-        found = control(plan, name, more_steps=3)
+        found = control(plan, name, saved=Saved(teacher=3, anchor=4))
+        if name.startswith("no anchor"):
+            assert found is None  # there is none to take away
+            continue
         different = {k: v for k, v in found.model_dump().items() if v != plan.model_dump()[k]}
         assert different == expected[name], name
         found.check_settings()
@@ -85,6 +88,24 @@ def test_equal_compute_counts_forward_and_backward():
     given = {"teacher_parameters": 600, "student_parameters": 100, "n_examples": 50}
     assert steps_for_teacher(plan, trained_parameters=100, **given) == 600 * 50 / 3000
     assert steps_for_teacher(plan, trained_parameters=0, **given) == 600 * 50 / 2000
+
+
+def test_the_controls_of_ours_take_its_anchor_away_and_pay_for_it_in_steps():
+    plan = demo(method="ours", steps=100, batch_size=10, anchor_batch=5, n_anchor=60)
+    free = control(plan, "no anchor")
+    assert (free.anchor, free.modules, free.decay, free.steps) == ("none", "mlp", "cosine", 100)
+    free.check_settings()
+    # 100 steps of 5 texts of 30 tokens, and 60 texts written at two thirds of a step: 15,000 + 1,200 tokens at 100 a step.
+    more = steps_for_anchor(plan, anchor_tokens=30, example_tokens=10.0)
+    assert more == 162
+    paid = control(plan, "no anchor, equal compute", saved=Saved(anchor=more))
+    assert paid == free.model_copy(update={"steps": 262})
+    tuned = control(plan, "equal-compute fine-tuning", saved=Saved(teacher=7, anchor=more))
+    assert (tuned.method, tuned.steps, tuned.anchor) == ("sft", 269, "none")
+    assert steps_for_anchor(free, anchor_tokens=30, example_tokens=10.0) == 0
+    kd = families.rival(plan, "logit-kd")
+    assert (kd.anchor, kd.scope, kd.modules, kd.steps) == ("none", "layer", "all", 100)
+    kd.check_settings()
 
 
 def test_a_shape_is_known_without_weights():

@@ -7,9 +7,10 @@ Not covered: carrying them out and the table they end in (`families.py`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pkt_core.transfer.plan import USERS, TransferPlan
+from pkt_core.transfer.plan import ANCHORED, USERS, TransferPlan
 
 Control = Literal[
     "permuted vocabulary",
@@ -20,6 +21,8 @@ Control = Literal[
     "reversed pairing",
     "layer term only",
     "output term only",
+    "no anchor",
+    "no anchor, equal compute",
     "equal-compute fine-tuning",
 ]
 CONTROLS: tuple[Control, ...] = get_args(Control)
@@ -32,6 +35,8 @@ PURPOSE: dict[Control, str] = {
     "reversed pairing": "the order of depth: deep teaches shallow",
     "layer term only": "the output term",
     "output term only": "the layer term",
+    "no anchor": "the text it wrote itself: nothing holds the student to what it was",
+    "no anchor, equal compute": "the same, with the steps that the anchor would have paid for",
     "equal-compute fine-tuning": "the teacher altogether: labels alone, with the steps that its forward passes would have paid for",
 }
 """What each takes away."""
@@ -39,9 +44,19 @@ FORWARD, BACKWARD = 1, 2
 """A backward pass costs twice a forward one; what does not train saves the half of it that makes weight gradients."""
 
 
-def control(plan: TransferPlan, name: Control, *, more_steps: int = 0) -> TransferPlan | None:
-    """The plan of a control, None where it means nothing to the plan's method. more_steps: of equal-compute fine-tuning."""
-    changes = changes_of(plan, name, more_steps)
+@dataclass(frozen=True)
+class Saved:
+    """Steps that a control may take instead of what it leaves out."""
+
+    teacher: int = 0
+    """For the teacher's pass over the data."""
+    anchor: int = 0
+    """For writing the anchor's texts and learning from them."""
+
+
+def control(plan: TransferPlan, name: Control, *, saved: Saved = Saved()) -> TransferPlan | None:
+    """The plan of a control, None where it means nothing to the plan's method."""
+    changes = changes_of(plan, name, saved)
     if changes is None:
         return None
     given = {key: value for key, value in plan.model_dump().items() if key not in changes}
@@ -51,11 +66,12 @@ def control(plan: TransferPlan, name: Control, *, more_steps: int = 0) -> Transf
     return TransferPlan.model_validate(given | changes)
 
 
-def changes_of(plan: TransferPlan, name: Control, more_steps: int) -> dict[str, Any] | None:
+def changes_of(plan: TransferPlan, name: Control, saved: Saved) -> dict[str, Any] | None:
     """What a control sets otherwise."""
     uses = {key for key, users in USERS.items() if plan.method in users}
     semantic = "map" in uses and plan.map == "semantic"
     layered = "layer_weight" in uses
+    free = {"anchor": "none"} | {field: TransferPlan.model_fields[field].default for field in ANCHORED}
     whole = plan.layer_weight > 0 and plan.output_weight > 0
     options: dict[Control, dict[str, Any] | None] = {
         "permuted vocabulary": {"map": "permuted"} if semantic else None,
@@ -66,7 +82,9 @@ def changes_of(plan: TransferPlan, name: Control, more_steps: int) -> dict[str, 
         "reversed pairing": repaired("reversed") if layered or plan.method == "stitch" else None,
         "layer term only": {"output_weight": 0.0} if layered and whole else None,
         "output term only": {"layer_weight": 0.0} if layered and whole else None,
-        "equal-compute fine-tuning": {"method": "sft", "steps": plan.steps + more_steps}
+        "no anchor": free if plan.anchor != "none" else None,
+        "no anchor, equal compute": free | {"steps": plan.steps + saved.anchor} if plan.anchor != "none" else None,
+        "equal-compute fine-tuning": free | {"method": "sft", "steps": plan.steps + saved.teacher + saved.anchor}
         if plan.trains and plan.uses_teacher
         else None,
     }
@@ -89,3 +107,16 @@ def steps_for_teacher(
     teacher = FORWARD * teacher_parameters * n_examples
     step = (FORWARD + BACKWARD / 2) * student_parameters + BACKWARD / 2 * trained_parameters
     return round(teacher / (step * min(plan.batch_size, n_examples)))
+
+
+def steps_for_anchor(plan: TransferPlan, *, anchor_tokens: int, example_tokens: float) -> int:
+    """Steps without an anchor that cost as much as the anchor does, all its texts counted at their full length.
+
+    Writing costs two forward passes a token (one to write it, one to note what was said), of three that a step takes.
+    """
+    if plan.anchor == "none":
+        return 0
+    batch = plan.batch_size * example_tokens
+    learning = plan.steps * plan.anchor_batch * anchor_tokens
+    writing = plan.n_anchor * anchor_tokens * 2 * FORWARD / (FORWARD + BACKWARD)
+    return round((learning + writing) / batch)

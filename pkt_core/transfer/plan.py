@@ -21,7 +21,16 @@ from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import VocabularyMatch
 
 Method = Literal[
-    "semalign-v1", "semalign-v2r", "semalign-aclr", "sft", "logit-kd", "feature-kd", "seeking", "laten", "stitch"
+    "semalign-v1",
+    "semalign-v2r",
+    "semalign-aclr",
+    "sft",
+    "logit-kd",
+    "feature-kd",
+    "seeking",
+    "laten",
+    "stitch",
+    "ours",
 ]
 METHODS: dict[Method, str] = {
     "semalign-v1": "SemAlign v1: pull student layers towards the teacher's, through the semantic map, with labels",
@@ -33,6 +42,7 @@ METHODS: dict[Method, str] = {
     "seeking": "Seeking: LoRA that starts from the teacher's most sensitive parameters, then fine-tuning with labels",
     "laten": "LaTen: a small network turns the teacher's most attributed neurons into changes of the student's, with labels",
     "stitch": "Stitching: no training, one layer's output moved to the mapped teacher's in closed form, no labels",
+    "ours": "Ours, self-anchored distillation: the teacher's next-token distribution into the MLPs, while the student is held to what it said on text it wrote itself, no labels",
 }
 MAPPED: tuple[Method, ...] = ("semalign-v1", "semalign-v2r", "semalign-aclr", "stitch")
 """Methods that carry teacher states through an alignment map."""
@@ -47,6 +57,7 @@ OWN: dict[Method, dict[str, Any]] = {
     "seeking": {"scope": "all"},
     "laten": {"scope": "all"},
     "stitch": {"part": "block_out", "map": "ridge", "positions": "all"},
+    "ours": {"scope": "all", "modules": "mlp", "anchor": "output", "decay": "cosine"},
 }
 """Defaults of a method where they differ from those below."""
 ANCHORED = ("anchor_weight", "anchor_batch", "n_anchor")
@@ -54,11 +65,11 @@ USERS: dict[str, tuple[Method, ...]] = {
     "map": MAPPED,
     "basis": MAPPED,
     "interpolate": (*MAPPED, "feature-kd"),
-    "rows": (*MAPPED, "logit-kd", "feature-kd"),
+    "rows": (*MAPPED, "logit-kd", "feature-kd", "ours"),
     "layer_weight": ("semalign-v1", "semalign-v2r", "semalign-aclr", "feature-kd"),
     "output_weight": ("semalign-v1", "semalign-v2r", "semalign-aclr", "feature-kd"),
-    "temperature": ("logit-kd", "semalign-v2r", "semalign-aclr", "feature-kd"),
-    "divergence": ("logit-kd",),
+    "temperature": ("logit-kd", "semalign-v2r", "semalign-aclr", "feature-kd", "ours"),
+    "divergence": ("logit-kd", "ours"),
     "feature_loss": ("feature-kd",),
     "strength": ("stitch",),
     "teacher_weights": (
@@ -70,6 +81,7 @@ USERS: dict[str, tuple[Method, ...]] = {
         "seeking",
         "laten",
         "stitch",
+        "ours",
     ),
 }
 """Which methods a setting means something to; elsewhere it is refused rather than ignored."""
@@ -134,7 +146,7 @@ class TransferPlan(BaseModel):
     """Weight of the anchor term."""
     anchor_batch: int = Field(16, ge=1)
     """Texts of the anchor in a step."""
-    n_anchor: int = Field(1024, ge=16)
+    n_anchor: int = Field(2048, ge=16)
     """Texts the student writes."""
     steps: int = Field(300, ge=1)
     batch_size: int = Field(32, ge=1)
@@ -198,7 +210,7 @@ class TransferPlan(BaseModel):
     def compares_tokens(self) -> bool:
         """Whether tokens of one vocabulary are compared with the other's: through a map made of both, or distributions."""
         through_vocabulary = self.method in MAPPED and self.map not in ("ridge", "procrustes", "random")
-        distributions = self.method == "logit-kd" or (self.method in OUTPUT_KL and self.output_weight > 0)
+        distributions = self.method in ("logit-kd", "ours") or (self.method in OUTPUT_KL and self.output_weight > 0)
         return through_vocabulary or distributions
 
     @property

@@ -19,6 +19,7 @@ METHOD: dict[MethodName, Method] = {
     "seeking": SEEKING,
     "laten": LATEN,
     "stitch": STITCH,
+    "ours": LOGIT_KD,  # what sets it apart is where it trains and what holds it: the plan's modules, decay and anchor
 }
 
 __all__ = ["METHOD", "Batch", "Extraction", "Method"]

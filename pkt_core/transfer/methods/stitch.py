@@ -39,7 +39,7 @@ from pkt_core.transfer.trainable import Trainable
 GUARD = 10.0
 """Weight of general text beside the data. Measured on the demo pair (teacher layer 5 to student layer 2, ridge map, strength 1,
 200 facts each; recall of unknown facts in seen forms / of known facts in seen forms, per cent, and bits per byte on 60 general
-texts; the student as it was: 8 / 100 / 1.877): guard 0 2.5 / 10 / 2.32, 0.1 4 / 13 / 2.07, 1 4 / 34 / 1.93, 10 7.5 / 89 / 1.88,
+texts, some of which the map may have been fitted on; the student as it was: 8 / 100 / 1.877): guard 0 2.5 / 10 / 2.32, 0.1 4 / 13 / 2.07, 1 4 / 34 / 1.93, 10 7.5 / 89 / 1.88,
 100 8.5 / 100 / 1.88. No value carries facts over, nor does layer 3 to 1, the Procrustes or the logit-preserving map, or the
 answer's positions alone; 10 is the least that leaves general text as it was, while the matrix still moves (by 0.76 of its norm).
 
