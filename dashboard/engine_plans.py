@@ -38,12 +38,17 @@ def plan_needs(plan: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def extra_steps(plan: dict[str, Any]) -> dict[str, Any]:
-    """Steps of plain fine-tuning that the teacher's pass over the data would have paid for."""
+def control_plan(plan: dict[str, Any], control: Any) -> dict[str, Any]:
+    """The plan of a control whose steps depend on what it saves."""
     from pkt_core import families
+    from pkt_core.transfer.controls import control as made
     from pkt_core.transfer.plan import TransferPlan
 
-    return {"steps": families.extra_steps(TransferPlan.model_validate(plan))}
+    read = TransferPlan.model_validate(plan)
+    found = made(read, control, saved=families.what_controls_save(read))
+    if found is None:
+        raise PlanError(f"The control {control!r} means nothing to {read.method}. Choose another.")
+    return {"plan": found.model_dump(mode="json")}
 
 
 def family_members(plan: dict[str, Any], rivals: Sequence[Any], controls: Sequence[Any], seeds: int) -> dict[str, Any]:
@@ -65,19 +70,21 @@ def family_table(family: str, finished: dict[str, Any]) -> dict[str, Any]:
     from pkt_core import families
     from pkt_core.transfer.controls import CONTROLS
 
-    runs = [run for run in families.runs_of(family) if run.id in finished]
+    planned = families.runs_of(family)
+    runs = [run for run in planned if run.id in finished]
     rows = families.to_json(families.summary(runs))
     changes: dict[str, dict[str, Any]] = next(
         (r["changes"] for run in runs if (r := run.results()) is not None and "changes" in r), {}
     )
     tasks = {name: {key: change.get(key) for key in ("prior", "before", "n")} for name, change in changes.items()}
     controls = [row["label"] for row in rows if row["label"] in CONTROLS]
-    return {"rows": rows, "controls": controls, "tasks": tasks}
+    first = (planned[0].family() or {}).get("label", "")
+    return {"rows": rows, "controls": controls, "tasks": tasks, "first": first}
 
 
 PLANS: dict[str, Callable[..., dict[str, Any]]] = {
     "plan_needs": plan_needs,
-    "extra_steps": extra_steps,
+    "control_plan": control_plan,
     "family_members": family_members,
     "family_table": family_table,
 }

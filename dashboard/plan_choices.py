@@ -40,19 +40,17 @@ def control(plan: Any) -> str:
 
 def controlled(plan: Any, name: Any) -> Any:
     """The plan of a control; None while the engine works out how many steps it takes."""
+    from pkt_core.transfer.controls import Saved
     from pkt_core.transfer.controls import control as made
 
     if name == NO_CONTROL:
         return plan
-    more = 0
-    if name == "equal-compute fine-tuning":
-        request = {"plan": plan.model_dump(mode="json")}
-        task = loaders.soon(loaders.ask("extra_steps", request))
-        found = widgets.result(task, "Working out the steps", lambda: loaders.ask("extra_steps", request, again=True))
-        if found is None:
-            return None
-        more = found["steps"]
-    return made(plan, name, more_steps=more)
+    if (found := made(plan, name)) == made(plan, name, saved=Saved(1, 1)):
+        return found
+    request = {"plan": plan.model_dump(mode="json"), "control": name}
+    task = loaders.soon(loaders.ask("control_plan", request))
+    told = widgets.result(task, "Working out its steps", lambda: loaders.ask("control_plan", request, again=True))
+    return None if told is None else loaders.read_plan(told["plan"])
 
 
 def layers_in_words(found: dict[str, Any] | None, plan: Any) -> str:

@@ -19,7 +19,7 @@ from dashboard.state import Param
 from pkt_core.errors import PktError
 
 RATES = ("3e-05", "0.0001", "0.0003", "0.001", "0.003")
-OUTPUT_ONLY = ("sft", "logit-kd")
+OUTPUT_ONLY = ("sft", "logit-kd", "ours")
 """Methods that look at no layer of the teacher."""
 BY_CONTROL: dict[str, tuple[str, ...]] = {"map": ("permuted", "random"), "pairing": ("reversed", "random")}
 """Options that are controls: they are chosen under Control, where what they take away is said."""

@@ -16,12 +16,13 @@ TALL = 8  # waiting runs that are shown without scrolling
 
 def draw() -> None:
     """Running and waiting runs, looked at every two seconds while there are any; nothing where there are none."""
-    on = bool(waiting.waiting() or running())
+    drawn = [run.id for run in running()]
+    on = bool(waiting.waiting() or drawn)
 
     @st.fragment(run_every=2.0 if on else None)
     def live() -> None:
         order, now = waiting.waiting(), running()
-        if bool(order or now) != on:
+        if bool(order or now) != on or [run.id for run in now] != drawn:  # the run that is watched follows
             st.rerun()
         if sentence := state.told(PLACE):
             st.info(widgets.plain(sentence))
@@ -69,26 +70,23 @@ def waits(order: list[str], busy: bool) -> None:
 
 
 def line(place: int, run_id: str, n: int) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        try:
-            words = f"{place + 1}. {run_parts.label_of(run_id)}{run_parts.describe(loaders.run(run_id).plan())}"
-        except PktError:
-            words = f"{place + 1}. {run_id} cannot be read"
-        st.markdown(widgets.plain(words), width="stretch")
-        for word, icon, what, off in (
-            ("Up", "arrow_upward", "up", place == 0),
-            ("Down", "arrow_downward", "down", place == n - 1),
-            ("Remove", "close", "remove", False),
-        ):
-            st.button(
-                word,
-                key=f"queue-{what}-{run_id}",
-                icon=f":material/{icon}:",
-                type="tertiary",
-                disabled=off,
-                on_click=change,
-                args=(what, [run_id]),
-            )
+    words, *buttons = st.columns([6, 1, 1.2, 1.4], vertical_alignment="center")
+    try:
+        said = f"{place + 1}. {run_parts.label_of(run_id)}{run_parts.describe(loaders.run(run_id).plan())}"
+    except PktError:
+        said = f"{place + 1}. {run_id} cannot be read"
+    words.markdown(widgets.plain(said))
+    kinds = (("Up", "arrow_upward", place == 0), ("Down", "arrow_downward", place == n - 1), ("Remove", "close", False))
+    for column, (word, icon, off) in zip(buttons, kinds, strict=True):
+        column.button(
+            word,
+            key=f"queue-{word.lower()}-{run_id}",
+            icon=f":material/{icon}:",
+            type="tertiary",
+            disabled=off,
+            on_click=change,
+            args=(word.lower(), [run_id]),
+        )
 
 
 def change(what: str, run_ids: list[str]) -> None:

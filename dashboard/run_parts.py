@@ -36,8 +36,7 @@ def run_choice(
     ]
     if not listed:
         return None
-    first = ("running", "queued") if running_first else ()  # of many that wait, the one at work
-    suggested = next((run for state_ in first for run in listed if run.state == state_), listed[0]).id
+    suggested = (at_work_or_next(listed) if running_first else None) or listed[0].id
     held = str(state.value(param, state.AUTO))
     names = [state.AUTO, *(run.id for run in listed)]
     if held not in names:
@@ -45,6 +44,12 @@ def run_choice(
         state.forget(param)
     picked = st.selectbox(f"{label} (auto is {suggested})", names, key=param.value, bind=widgets.BIND)
     return suggested if picked == state.AUTO else picked
+
+
+def at_work_or_next(listed: Sequence[Any]) -> str | None:
+    """The run that runs, else the next of those that wait; None where there is neither."""
+    ids = [run.id for run in listed if run.state == "running"] + waiting.waiting()
+    return next((run_id for run_id in ids if any(run.id == run_id for run in listed)), None)
 
 
 def has_results(folder: Path) -> bool:

@@ -81,6 +81,12 @@ def table_of(family: transfers.Family) -> dict[str, Any] | None:
 
 def shown(table: dict[str, Any]) -> None:
     rows, controls, tasks = table["rows"], table["controls"], table["tasks"]
+    if rows[0]["label"] != table["first"]:
+        st.info(
+            widgets.plain(
+                f"{table['first']} itself is not measured yet; until then the others are compared with {rows[0]['label']}."
+            )
+        )
     names = list(rows[0]["tasks"])
     task = names[0]
     if len(names) > 1:

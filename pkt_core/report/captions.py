@@ -113,7 +113,7 @@ COMPARISON = (
 )
 FAMILY = (
     "One panel per task, one row per member; the large mark is the mean over seeds with its 95 % interval over items, small marks are "
-    "single seeds, the blue line is the level of the transfer itself. Compare along that line: a rival right of it does better on the "
+    "single seeds, the blue line is the level of the first row. Compare along that line: a rival right of it does better on the "
     "same items. A control on the line, or right of it, would refute that what it takes away did the work, and so would seeds that "
     "scatter wider than the distance between two rows. Orange dots: the student before; grey dashes: the prior."
 )

@@ -16,7 +16,7 @@ from pkt_core.report import look
 Json = Mapping[str, Any]
 ACROSS = 3  # panels side by side; more go below
 KINDS = {  # kind -> legend, colour, marker
-    "reference": ("the transfer itself", look.TEACHER, "diamond"),
+    "reference": ("what the others are compared with", look.TEACHER, "diamond"),
     "rival": ("rival method", look.BEFORE, "circle"),
     "control": ("control: something taken away", look.CONTROL, "square-open"),
 }
