@@ -33,6 +33,12 @@ page = st.navigation(
         ],
         "Do": [
             st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),
+            st.Page(
+                "views/families.py",
+                title="Families",
+                icon=":material/leaderboard:",
+                help="Which method wins, and against which control?",
+            ),
             st.Page("views/behaviour.py", title="Behaviour", icon=":material/quiz:", help="What changed?"),
             st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
         ],

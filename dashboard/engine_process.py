@@ -44,6 +44,10 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
 
         warm()
         return {}
+    from dashboard.engine_plans import PLANS
+
+    if function in PLANS:
+        return PLANS[function](**arguments)
     from pkt_core import inspecting, looking, mapping, picking, pipeline, translating
     from pkt_core.prompts import pasted
     from pkt_core.runs import open_run

@@ -1,4 +1,4 @@
-"""Starts a run as a process of its own and ends it: it outlives the click, the page and the server that started it.
+"""Starts a run, or the worker of the queue, as a process of its own: it outlives the click, the page and the server; ends a run.
 
 The run folder is all that passes between the two: status and events are read from there (`pkt_core.runs`), a stop is a file.
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from pkt_core import runs
+from pkt_core import runs, waiting
 
 TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
 
@@ -30,11 +30,28 @@ def start(arguments: list[str], run_id: str) -> None:
     run = runs.open_run(run_id)
     run.require_writable()
     run.require_idle()
+    process = _detached(arguments, run.folder / "log.txt")
+    run.record_process(process.pid)
+    threading.Thread(target=process.wait, name=f"reaps {run_id}", daemon=True).start()
+
+
+def work() -> None:
+    """See to it that a worker carries out what waits in the queue; what it prints goes to worker.log beside the runs.
+
+    Returns at once. Where two are started at the same moment, the later one finds the other at work and ends.
+    """
+    if waiting.worker() is None:
+        process = _detached(["work"], runs.runs_root() / "worker.log")
+        threading.Thread(target=process.wait, name="reaps the worker", daemon=True).start()
+
+
+def _detached(arguments: list[str], log_file: Path) -> subprocess.Popen[bytes]:
+    """`python -m pkt_core <arguments>` in a session of its own, with this server's code and cache."""
     code = str(Path(runs.__file__).resolve().parents[1])
     search = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
     told = {"PKT_CACHE": str(runs.runs_root().parent), "PYTHONPATH": search, "PYTHONUNBUFFERED": "1"}
-    with open(run.folder / "log.txt", "ab") as log:
-        process = subprocess.Popen(
+    with open(log_file, "ab") as log:
+        return subprocess.Popen(
             [sys.executable, "-m", "pkt_core", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -42,8 +59,6 @@ def start(arguments: list[str], run_id: str) -> None:
             env={**os.environ, **told},
             start_new_session=True,
         )
-    run.record_process(process.pid)
-    threading.Thread(target=process.wait, name=f"reaps {run_id}", daemon=True).start()
 
 
 def stop(run_id: str, *, kill_after: float) -> threading.Thread:

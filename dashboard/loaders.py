@@ -227,21 +227,18 @@ def plan_of(settings: dict[str, Any]) -> Any:
         raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
 
 
+def read_plan(stored: dict[str, Any]) -> Any:
+    """A plan from its JSON form, as the engine answers it."""
+    from pkt_core.transfer.plan import TransferPlan
+
+    return TransferPlan.model_validate(stored)
+
+
 def command_of(plan: Any) -> str:
     """The terminal command that does the same."""
     from pkt_core.carrying import command_for
 
     return command_for(plan)
-
-
-def launch(plan: Any) -> str:
-    """Start a run of this plan as a process of its own and return its id."""
-    from dashboard import jobs
-    from pkt_core.runs import create_run
-
-    made = create_run(plan.model_dump(mode="json"))
-    jobs.start(["transfer", "--run", made.id], made.id)
-    return made.id
 
 
 def stop(run_id: str) -> None:

@@ -39,7 +39,9 @@ def show(run: Any, results: dict[str, Any]) -> None:
     if found is None:
         return
     st.markdown(widgets.plain(sentences_maps.change(found)))
-    trained = results["layers"]["student"] if (run.plan() or {}).get("scope", "layer") == "layer" else None
+    layers = results["layers"]
+    lowest = min(pair["student"] for pair in layers.get("pairs") or [layers])
+    trained = lowest if run.plan().get("scope", "layer") == "layer" else None
     widgets.figure(
         figures.change_figure(found, trained), captions.CHANGE, tables_maps.change_table(found), "moved",
         alt="Similarity grids before and after the run, their difference, and the student against itself",

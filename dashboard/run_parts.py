@@ -1,18 +1,21 @@
-"""What pages show of a run: choosing one, its status with stop button, and the pace that earlier runs had."""
+"""What pages show of a run: choosing one, its status with buttons to stop and resume, and the pace that earlier runs had."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, state, widgets
+from dashboard import loaders, state, transfers, widgets
 from dashboard.state import Param
+from pkt_core import waiting
 from pkt_core.errors import PktError, StoreError
 
+PLACE = "run"
 STATES = {
     "queued": (":material/schedule:", "waiting to start"),
     "running": (":material/play_circle:", "running"),
@@ -33,7 +36,7 @@ def run_choice(
     ]
     if not listed:
         return None
-    suggested = next((run for run in listed if running_first and run.state in ("running", "queued")), listed[0]).id
+    suggested = (at_work_or_next(listed) if running_first else None) or listed[0].id
     held = str(state.value(param, state.AUTO))
     names = [state.AUTO, *(run.id for run in listed)]
     if held not in names:
@@ -41,6 +44,12 @@ def run_choice(
         state.forget(param)
     picked = st.selectbox(f"{label} (auto is {suggested})", names, key=param.value, bind=widgets.BIND)
     return suggested if picked == state.AUTO else picked
+
+
+def at_work_or_next(listed: Sequence[Any]) -> str | None:
+    """The run that runs, else the next of those that wait; None where there is neither."""
+    ids = [run.id for run in listed if run.state == "running"] + waiting.waiting()
+    return next((run_id for run_id in ids if any(run.id == run_id for run in listed)), None)
 
 
 def has_results(folder: Path) -> bool:
@@ -51,73 +60,137 @@ def has_results(folder: Path) -> bool:
 def is_over(run_id: str) -> bool:
     """Whether nothing more will happen to a run."""
     try:
-        return loaders.run(run_id).status().state not in ("queued", "running")
+        run = loaders.run(run_id)
+        status = run.status()
+        return status.state not in ("queued", "running") and not transfers.starting(run, status)
     except StoreError:
         return True
 
 
 def describe(plan: dict[str, Any] | None) -> str:
-    """A plan in a few words."""
+    """A plan in a few words: its method, what is taken away from it, the models, steps and seed."""
     if not plan:
         return "unreadable plan"
-    words = [str(plan.get("method", "?"))]
-    if plan.get("map", "semantic") != "semantic":
-        words.append({"permuted": "shuffled vocabulary", "random": "random bases"}.get(plan["map"], plan["map"]))
+    words = [str(plan.get("method", "?")), *taken_away(plan)]
+    names = [str(plan.get(side, {}).get("name", "?")).rstrip("/").split("/")[-1] for side in ("teacher", "student")]
+    steps = "no training" if plan.get("method") == "stitch" else f"{plan.get('steps')} steps"
+    return f"{', '.join(words)}: {names[0]} to {names[1]}, {steps}, seed {plan.get('seed')}"
+
+
+def taken_away(plan: dict[str, Any]) -> list[str]:
+    """The controls that a plan is, and other maps and pairings than the usual ones."""
+    words = []
+    if plan.get("map", "semantic") != "semantic" and not (plan.get("method") == "stitch" and plan["map"] == "ridge"):
+        words.append({"permuted": "permuted vocabulary", "random": "random bases"}.get(plan["map"], plan["map"]))
+    if plan.get("rows", "paired") != "paired":
+        words.append("shuffled teacher rows")
+    if plan.get("teacher_weights", "trained") != "trained":
+        words.append("untrained teacher")
+    if plan.get("pairing", "floor") != "floor":
+        words.append({"random": "random pair of layers"}.get(plan["pairing"], f"{plan['pairing']} pairing"))
     if plan.get("output_weight") == 0:
         words.append("layer term only")
     if plan.get("layer_weight") == 0:
         words.append("output term only")
-    names = [str(plan.get(side, {}).get("name", "?")).rstrip("/").split("/")[-1] for side in ("teacher", "student")]
-    return f"{', '.join(words)}: {names[0]} to {names[1]}, {plan.get('steps')} steps, seed {plan.get('seed')}"
+    return [str(word) for word in words]
+
+
+def label_of(run_id: str) -> str:
+    """What a run is in its family, as the start of a line; empty where it stands alone."""
+    try:
+        belongs = loaders.run(run_id).family()
+    except StoreError:
+        return ""
+    return f"{belongs.get('label', '')} · " if belongs else ""
 
 
 def status_line(run: Any, status: Any) -> None:
-    """State, progress with time left, and the stop button while it runs."""
+    """State, progress with time left, and the button that stops, starts or resumes it."""
     icon, word = STATES[status.state]
-    left, right = st.columns([5, 1], vertical_alignment="center")
+    left, right = st.columns([4, 1], vertical_alignment="center")
     with left:
         if run.recorded:
             st.badge("recorded", icon=":material/inventory_2:", color="gray")
         st.markdown(f"{icon} **{word}** · {widgets.plain(describe(run.plan()))}")
-    if status.state in ("queued", "running"):
-        behind = time.time() - status.updated
-        rest = widgets.left(max(0.0, status.eta_seconds - behind)) if status.eta_seconds is not None else ""
-        counted = f"step {status.step} of {status.total_steps}" if status.total_steps else ""
-        words = [status.message or word, "" if counted in status.message else counted, rest]
-        st.progress(status.fraction, text=widgets.plain(" · ".join(w for w in words if w)))
-        with right:
-            if run.stop_requested():
-                st.button("Stopping", disabled=True, key="stopping")
-            else:
-                st.button("Stop", key="stop", icon=":material/stop:", on_click=halt, args=(run.id,), width="stretch")
-    elif status.message and status.state != "done":
+    if sentence := state.told(PLACE):
+        st.error(widgets.plain(sentence), icon=":material/error:")
+    if status.state == "queued" and run.process() is None:
+        waits(run, right)
+    elif status.state in ("queued", "running"):
+        at_work(run, status, right)
+    elif transfers.starting(run, status):
+        st.progress(0.0, text="Starting again")
+    elif status.state != "done":
+        ended(run, status)
+
+
+def waits(run: Any, place: Any) -> None:
+    """A run that has not begun: where it stands in the queue, or how to put it there."""
+    order = waiting.waiting()
+    if run.id in order:
+        at = order.index(run.id)
+        st.caption(f"Number {at + 1} of {len(order)} in the queue." if at else "Next in the queue.")
+        place.button("Take out", key="dequeue", icon=":material/close:", on_click=act, args=(waiting.remove, run.id))
+        return
+    st.caption("It does not wait in the queue, so nobody will start it.")
+    place.button(
+        "Put in the queue", key="requeue", icon=":material/queue:", on_click=act, args=(transfers.requeue, run.id)
+    )
+
+
+def at_work(run: Any, status: Any, place: Any) -> None:
+    behind = time.time() - status.updated
+    rest = widgets.left(max(0.0, status.eta_seconds - behind)) if status.eta_seconds is not None else ""
+    counted = f"step {status.step} of {status.total_steps}" if status.total_steps else ""
+    words = [status.message or STATES[status.state][1], "" if counted in status.message else counted, rest]
+    st.progress(status.fraction, text=widgets.plain(" · ".join(w for w in words if w)))
+    with place:
+        if run.stop_requested():
+            st.button("Stopping", disabled=True, key="stopping")
+        else:
+            args = (loaders.stop, run.id)
+            st.button("Stop", key="stop", icon=":material/stop:", on_click=act, args=args, width="stretch")
+
+
+def ended(run: Any, status: Any) -> None:
+    """Why a run is not done, how to go on with it, and its log."""
+    if status.message:
         (st.error if status.state in ("failed", "lost") else st.info)(widgets.plain(status.message))
-        if not run.recorded:
-            with st.expander("Log"):
-                st.code(loaders.log_tail(run.id) or "empty", language=None, wrap_lines=True)
+    if run.recorded:
+        return
+    step = transfers.checkpoint_step(run)
+    st.button(
+        f"Resume from step {step} of {run.plan().get('steps', '?')}" if step else "Start again from the beginning",
+        key="resume",
+        icon=":material/resume:",
+        on_click=act,
+        args=(transfers.resume, run.id),
+        help=None if step else "It has no checkpoint; what the teacher said is kept where it was recorded.",
+    )
+    with st.expander("Log"):
+        st.code(loaders.log_tail(run.id) or "empty", language=None, wrap_lines=True)
 
 
 def live_status(run_id: str) -> None:
-    """The status, drawn again every second while the run goes on; the page once when it is over."""
-    going = not is_over(run_id)
+    """The status, drawn again every second while the run goes on; the page once when that changes."""
+    over = is_over(run_id)
 
-    @st.fragment(run_every=1.0 if going else None)
+    @st.fragment(run_every=None if over else 1.0)
     def live() -> None:
-        run = loaders.run(run_id)
-        status = run.status()
-        if going and status.state not in ("queued", "running"):
+        if is_over(run_id) != over:
             st.rerun()
-        status_line(run, status)
+        run = loaders.run(run_id)
+        status_line(run, run.status())
 
     live()
 
 
-def halt(run_id: str) -> None:
-    """Ask for the end; a run that cannot be asked says why on the page."""
+def act(what: Callable[[str], Any], run_id: str) -> None:
+    """Do something to a run; what cannot be done says why on the page."""
     try:
-        loaders.stop(run_id)
+        what(run_id)
     except PktError as error:
-        state.tell(str(error))
+        state.tell(str(error), PLACE)
 
 
 @dataclass(frozen=True)
@@ -136,23 +209,44 @@ class Pace:
 
 def pace(plan: Any) -> Pace | None:
     """The pace of the newest finished run with the same models and method, on this machine; else of the same models."""
-    found: list[tuple[bool, Pace]] = []
+    return next(iter(paces([plan]).values()), None)
+
+
+def paces(plans: Sequence[Any]) -> dict[str, Pace]:
+    """The pace of each method among the plans, which have the same models; empty where these have no finished run here."""
+    found: dict[str, Pace] = {}
+    wanted = {plan.method for plan in plans}
     for summary in loaders.runs():
         other = summary.plan or {}
-        same = all((other.get(side) or {}).get("name") == getattr(plan, side).name for side in ("teacher", "student"))
-        if summary.state != "done" or not same:
+        same = all(
+            (other.get(side) or {}).get("name") == getattr(plans[0], side).name for side in ("teacher", "student")
+        )
+        if summary.state != "done" or not same or other.get("method") in found:
             continue
-        try:
-            results = loaders.run(summary.id).results() or {}
-        except StoreError:
-            continue
-        seconds, steps = results.get("seconds") or {}, results.get("steps") or other.get("steps")
-        if seconds.get("training") and steps:
-            around = sum(v for k, v in seconds.items() if k != "training")
-            found.append(
-                (
-                    other.get("method") == plan.method,
-                    Pace(summary.id, seconds["training"] / steps, other.get("batch_size", 32), around),
-                )
-            )
-    return next((p for alike, p in found if alike), found[0][1] if found else None)
+        if (known := pace_of(summary.id, summary.finished)) is not None:
+            found[str(other.get("method"))] = known
+        if wanted <= set(found):
+            break
+    newest = next(iter(found.values()), None)
+    return {method: found.get(method, newest) for method in wanted} if newest else {}
+
+
+@st.cache_data(max_entries=1000, show_spinner=False)
+def pace_of(run_id: str, finished: float | None) -> Pace | None:
+    """How fast a run was; None where it measured nothing. `finished` renews it when the run was carried out again."""
+    del finished
+    try:
+        run = loaders.run(run_id)
+        results, plan = run.results() or {}, run.plan()
+    except StoreError:
+        return None
+    seconds, steps = results.get("seconds") or {}, results.get("steps") or 0
+    if not seconds.get("training") or not steps:
+        return None
+    around = sum(value for key, value in seconds.items() if key != "training")
+    return Pace(run_id, seconds["training"] / steps, plan.get("batch_size", 32), around)
+
+
+def expected_seconds(plan: Any, known: Pace) -> float:
+    """What a plan will take at that pace: its steps, and what is around them."""
+    return known.seconds_per_step * plan.total_steps * plan.batch_size / known.batch_size + known.around

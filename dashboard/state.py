@@ -63,6 +63,31 @@ class Param(StrEnum):
     N_EXAMPLES = "nx"
     PLAN_PART = "site"
     POSITIONS = "positions"
+    PLAN_MAP = "pmap"
+    BASIS = "basis"
+    N_PAIRS = "pairs"
+    PAIRING = "pairing"
+    INTERPOLATE = "mix"
+    FEATURE_LOSS = "floss"
+    DIVERGENCE = "div"
+    TEMPERATURE = "temp"
+    STRENGTH = "strength"
+    LAYER_WEIGHT = "lw"
+    OUTPUT_WEIGHT = "ow"
+    PRECISION = "prec"
+    MICRO_BATCH = "micro"
+    RECOMPUTE = "recompute"
+    MODULES = "modules"
+    DECAY = "decay"
+    ANCHOR_TO = "anchored"
+    ANCHOR_WEIGHT = "aw"
+    ANCHOR_BATCH = "abatch"
+    N_ANCHOR = "na"
+    SEEDS = "seeds"
+    RIVALS = "rivals"
+    CONTROLS = "controls"
+    FAMILY = "family"
+    FAMILY_TASK = "ftask"
     RUN = "run"
     OTHER_RUN = "with"
     ONLY_DIFFERENT = "differ"
@@ -77,6 +102,7 @@ class Param(StrEnum):
 
 
 SEEN = "link_seen"
+LISTED = "link_lists"
 NAMED = "link_named"
 TOLD = "sentence_for_the_page"
 
@@ -85,6 +111,7 @@ def remember_link() -> None:
     """Keep what the link said when the session began, before Streamlit drops values that no control accepts."""
     if SEEN not in st.session_state:
         st.session_state[SEEN] = st.query_params.to_dict()
+        st.session_state[LISTED] = {name: st.query_params.get_all(name) for name in st.query_params}
         st.session_state[NAMED] = frozenset(st.query_params)
 
 
@@ -102,6 +129,12 @@ def rejected(param: Param, accepted: Any) -> str | None:
         return None if float(given) == float(accepted) else given
     except (TypeError, ValueError):
         return None if given.lower() == str(accepted).lower() else given
+
+
+def rejected_among(param: Param, options: Iterable[str]) -> list[str]:
+    """The link's values for a control of several that are no options of it; asked once, then forgotten."""
+    given = st.session_state.get(LISTED, {}).pop(param.value, [])
+    return [one for one in given if one and one not in options]
 
 
 def value(param: Param, default: Any = None) -> Any:
@@ -135,6 +168,12 @@ def held(param: Param) -> bool:
 def forget(param: Param) -> None:
     """Drop a held value that no longer fits, so that the control starts from its default."""
     st.session_state.pop(param.value, None)
+
+
+def forget_all(params: Iterable[Param]) -> None:
+    """Drop several held values; for callbacks, before the controls are drawn."""
+    for param in params:
+        forget(param)
 
 
 def hold(param: Param, chosen: str) -> None:
@@ -174,6 +213,11 @@ def look_at_token(key: str, ends: list[int]) -> None:
     token = st.session_state.get(key)
     if token is not None:
         look_at(ends[token] - 1)
+
+
+def open_family(name: str) -> None:
+    """Select a family on every page; for callbacks, before the controls are drawn."""
+    st.session_state[Param.FAMILY.value] = name
 
 
 def open_run(run_id: str, param: Param = Param.RUN) -> None:

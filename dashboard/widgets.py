@@ -86,9 +86,19 @@ def layer_choice(label: str, n: int | None, param: Param) -> None:
     told(param, picked)
 
 
-def switch(label: str, options: Sequence[str], param: Param, *, default: str, help: str | None = None) -> str:
+def switch(
+    label: str,
+    options: Sequence[str],
+    param: Param,
+    *,
+    default: str,
+    help: str | None = None,
+    on_change: Callable[[], Any] | None = None,
+) -> str:
     """A few options side by side, bound to the link."""
-    picked = st.segmented_control(label, options, default=default, required=True, key=param.value, bind=BIND, help=help)
+    picked = st.segmented_control(
+        label, options, default=default, required=True, key=param.value, bind=BIND, help=help, on_change=on_change
+    )
     told(param, picked)
     return str(picked or default)
 
@@ -100,6 +110,31 @@ def amount(
     picked = st.number_input(label, low, high, default, step, key=param.value, bind=BIND, help=help)
     told(param, picked)
     return int(picked if picked is not None else default)
+
+
+def number(
+    label: str, param: Param, *, low: float, high: float, auto: str, step: float, help: str | None = None
+) -> Any:
+    """A number bound to the link, or None while it is left to `auto`; whole where the bounds are."""
+    picked = st.number_input(
+        label, low, high, None, step, key=param.value, bind=BIND, help=help, placeholder=f"auto: {auto}"
+    )
+    told(param, state.AUTO if picked is None else picked)
+    return picked
+
+
+def several(
+    label: str, options: Sequence[str], param: Param, *, default: Sequence[str], help: str | None = None
+) -> list[str]:
+    """Any number of options, bound to the link; held ones that are no longer options are dropped."""
+    held = state.value(param)
+    if state.held(param) and not set(held) <= set(options):
+        state.forget(param)
+    picked = st.multiselect(label, options, default=default, key=param.value, bind=BIND, help=help)
+    if unknown := state.rejected_among(param, options):
+        named = ", ".join(one[:60] for one in unknown)
+        st.info(plain(f"The link asks for {param.value}={named}, which cannot be had here; the rest is shown."))
+    return picked
 
 
 def toggle(label: str, param: Param, *, default: bool = False, help: str | None = None) -> bool:

@@ -15,10 +15,12 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import loaders, state, widgets
 from dashboard.engine import Engine, Task
-from pkt_core import runs
+from dashboard.engine_plans import PLANS
+from pkt_core import runs, waiting
+from pkt_core.errors import PktError
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("pair", "alignment", "latent_map", "maps", "inspector", "transfer", "behaviour", "runs")
+PAGES = ("pair", "alignment", "latent_map", "maps", "inspector", "transfer", "families", "behaviour", "runs")
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
 
@@ -52,7 +54,12 @@ class Answers:
 
     def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
         self.asked.append((function, arguments))
-        found = self.find(function, arguments)
+        if function in PLANS and self.status != "working":  # quick and true: they read configurations only
+            try:
+                return Task(function, arguments, status="done", result=PLANS[function](**arguments))
+            except PktError as error:
+                return Task(function, arguments, status="failed", error=str(error))
+        found = None if function in PLANS else self.find(function, arguments)
         working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
         status = "working" if working else "failed" if self.status == "failed" else "done"
         result = found if status == "done" else None
@@ -103,7 +110,7 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "What does a state mean?", "Make it flow", "What changed?", "What have we done?"
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "What does a state mean?", "Make it flow", "What changed?", "What have we done?", "Which method wins, and against which control?"
     )  # fmt: skip
 
 
@@ -231,24 +238,31 @@ def test_hostile_text_is_never_markdown():
             assert not getattr(one, "allow_html", False)
 
 
-def test_starting_a_transfer_makes_a_run_and_opens_it(monkeypatch):
-    started: list[tuple[list[str], str]] = []
-    monkeypatch.setattr("dashboard.jobs.start", lambda arguments, run_id: started.append((arguments, run_id)))
+@pytest.fixture
+def worked(monkeypatch) -> list[list[str]]:
+    """No worker is started; what waited when one would have been."""
+    found: list[list[str]] = []
+    monkeypatch.setattr("dashboard.jobs.work", lambda: found.append(waiting.waiting()))
+    return found
+
+
+def test_starting_a_transfer_puts_a_run_into_the_queue_and_opens_it(worked):
     app = page("transfer", method="sft", steps="40", tl="1", sl="0")
     app.button(key="start").click().run()
     assert not app.exception
-    arguments, run_id = started[0]
-    assert arguments == ["transfer", "--run", run_id]
+    ((run_id,),) = worked
     plan = runs.open_run(run_id).plan()
     assert (plan["method"], plan["steps"], plan["teacher_layer"], plan["student_layer"]) == ("sft", 40, 1, 0)
     assert app.selectbox(key="run").value == run_id
     assert "waiting to start" in words(app)
+    assert "Next in the queue" in words(app)
 
 
-def test_a_control_takes_the_meaning_out_of_the_plan(monkeypatch):
-    monkeypatch.setattr("dashboard.jobs.start", lambda *_: None)
-    app = page("transfer", control="shuffled vocabulary")
+def test_a_control_takes_the_meaning_out_of_the_plan(worked):
+    app = page("transfer", control="permuted vocabulary")
+    assert "Takes away the map's meaning" in words(app).replace("\\", "")
     app.button(key="start").click().run()
+    assert len(worked) == 1
     assert runs.list_runs()[0].plan["map"] == "permuted"
 
 
@@ -259,7 +273,8 @@ def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     stopped: list[str] = []
     monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
     app = page("transfer", run="going")
-    assert "step 5 of 20" in app.get("progress")[0].proto.text
+    assert "1 running, 0 waiting" in app.subheader[0].value
+    assert "step 5 of 20" in app.get("progress")[-1].proto.text
     app.button(key="stop").click().run()
     assert stopped == ["going"]
 

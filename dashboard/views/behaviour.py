@@ -114,12 +114,21 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
     with st.expander("How this was made"):
         if results.get("command"):
             widgets.command(results["command"], "The command that made it")
-        layers, seconds = results["layers"], results["seconds"]
-        st.write(
-            f"Teacher layer {layers['teacher']} to student layer {layers['student']}, chosen by {widgets.plain(layers['chosen_by'])}; "
-            f"{results['trained_parameters']:,} parameters trained; {widgets.spent(sum(seconds.values()))} in all."
-        )
+        st.write(widgets.plain(made(results)))
         st.json(results.get("versions") or {}, expanded=False)
+
+
+def made(results: dict[str, Any]) -> str:
+    """Layers, parameters, time and memory of a run."""
+    layers, peak = results["layers"], (results.get("memory") or {}).get("peak")
+    pairs = layers.get("pairs") or [layers]
+    listed = ", ".join(f"{pair['teacher']} to {pair['student']}" for pair in pairs)
+    steps = (
+        f"{results['trained_parameters']:,} parameters trained" if results.get("steps", 1) else "no step of training"
+    )
+    said = f"Teacher to student layer: {listed}, chosen by {layers['chosen_by']}; {steps}; "
+    said += f"{widgets.spent(sum(results['seconds'].values()))} in all"
+    return f"{said}; at most {look.memory(peak / 2**30)} of memory held." if peak else f"{said}."
 
 
 def show() -> None:
@@ -138,6 +147,10 @@ def show() -> None:
         run = loaders.run(chosen)
         st.caption(widgets.plain(f"{chosen}: {run_parts.describe(run.plan())}"))
         results = run.results()
+        if results and "behaviour" not in results and (unmeasured := results.get("unmeasured")):
+            widgets.empty("Trained, but not measured here", widgets.plain(unmeasured))
+            widgets.command(f"pkt evaluate {chosen}", "Where the teacher is")
+            return
         if not results or "behaviour" not in results:
             widgets.empty(
                 "This run was stopped before its behaviour was measured",

@@ -1,4 +1,4 @@
-"""Make it flow: plan a transfer, see what it will cost, start it, watch it, stop it; found again after a reload by the link."""
+"""Make it flow: plan a transfer, see what it will cost, queue it alone or as a family, watch it, stop it, resume it; found again by the link."""
 
 from __future__ import annotations
 
@@ -6,138 +6,95 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, run_parts, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, tables
-
-METHODS = {
-    "semalign-v1": "Pull one student layer towards the teacher's, through the semantic map, with labels (SemAlign v1).",
-    "sft": "Plain fine-tuning with labels and no teacher: the comparison to beat.",
-    "logit-kd": "Learn the teacher's next-token distribution, without labels.",
-}
-CONTROLS: dict[str, dict[str, Any]] = {
-    "none": {},
-    "shuffled vocabulary": {"map": "permuted"},
-    "random bases": {"map": "random"},
-    "layer term only": {"output_weight": 0.0},
-    "output term only": {"layer_weight": 0.0},
-}
-ADVANCED = (
-    Param.ADAPTER,
-    Param.SCOPE,
-    Param.BATCH,
-    Param.RATE,
-    Param.PLAN_PART,
-    Param.POSITIONS,
-    Param.EXAMPLES,
-    Param.N_EXAMPLES,
-    Param.PLAN_SEED,
+from dashboard import (
+    family_form,
+    loaders,
+    plan_choices,
+    plan_form,
+    queue_parts,
+    run_parts,
+    selection,
+    state,
+    transfers,
+    widgets,
 )
-RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
-RATE_NAMES = tuple(f"{rate:g}" for rate in RATES)
+from dashboard.engine import Task
+from dashboard.state import Param
+from pkt_core.report import captions, figures, look, tables
+
+GIB = 2**30
 
 
-def form() -> dict[str, Any]:
-    """The settings of a plan, each bound to the link."""
-    method = widgets.switch("Method", tuple(METHODS), Param.METHOD, default="semalign-v1")
-    st.caption(METHODS[method])
-    one, two = st.columns(2)
-    with one:
-        control = "none"
-        if method == "semalign-v1":
-            control = widgets.choice(
-                "Control",
-                tuple(CONTROLS),
-                Param.CONTROL,
-                help="The same transfer with its meaning, or one of its terms, removed.",
-            )
-    with two:
-        steps = widgets.amount("Steps", Param.STEPS, low=1, high=100_000, default=300, step=50)
-    settings: dict[str, Any] = {"method": method, "steps": steps, **CONTROLS[control]}
-    for name, param in (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER)):
-        if (layer := state.whole(param, -1, 0, 10_000)) >= 0:  # auto leaves the choice to attribution and pairing
-            settings[name] = layer
-    return settings | advanced()
-
-
-def advanced() -> dict[str, Any]:
-    with widgets.advanced(*ADVANCED):
-        one, two, three, four = st.columns(4)
-        with one:
-            adapter = widgets.choice(
-                "What is adapted",
-                ("full", "lora"),
-                Param.ADAPTER,
-                help="All weights of what trains, or LoRA of rank 16.",
-            )
-            scope = widgets.choice(
-                "What trains", ("layer", "all"), Param.SCOPE, help="The one paired student layer, or all of them."
-            )
-        with two:
-            batch = widgets.amount("Batch size", Param.BATCH, low=1, high=1024, default=32)
-            rate = widgets.choice("Learning rate", RATE_NAMES, Param.RATE, default="0.001")
-        with three:
-            part = widgets.choice("Matched site", ("block_delta", "block_out", "attn_out", "mlp_out"), Param.PLAN_PART)
-            positions = widgets.choice(
-                "Matched positions", ("answer", "all"), Param.POSITIONS, help="Those that predict the answer, or all."
-            )
-        with four:
-            examples = widgets.line(
-                "Examples",
-                Param.EXAMPLES,
-                placeholder="those of the pair",
-                help="A .jsonl or .csv file with prompt and answer.",
-            )
-            n = widgets.amount("Examples, at most (0: all)", Param.N_EXAMPLES, low=0, high=10**6, default=0, step=100)
-            seed = widgets.amount("Seed", Param.PLAN_SEED, low=0, high=10**6, default=0)
-    return {
-        "adapter": adapter,
-        "scope": scope,
-        "batch_size": batch,
-        "learning_rate": float(rate),
-        "part": part,
-        "positions": positions,
-        "data": examples or None,
-        "n_examples": n or None,
-        "seed": seed,
-    }
-
-
-def cost(settings: dict[str, Any], found: dict[str, Any] | None) -> str:
-    """What the plan will take, in words, from the pace of finished runs of the same models."""
-    trains = "all student layers" if settings["scope"] == "all" else "one student layer"
-    through = " through LoRA" if settings["adapter"] == "lora" else ""
-    where = f" on {found['student']['device']}" if found else ""
-    work = f"{settings['steps']} steps of {settings['batch_size']} examples train {trains}{through}{where}"
-    pace = run_parts.pace(loaders.plan_of({**selection.pair_request(), **settings}))
-    if pace is None:
-        return f"{work}; these two have no finished run here yet, so how long it takes shows after a few steps."
-    training = pace.seconds_per_step * settings["steps"] * settings["batch_size"] / pace.batch_size
-    total = widgets.spent(training + pace.around)
-    return f"About {total}: {work} ({widgets.spent(training)}), the rest measures behaviour. Pace of run {pace.run}."
-
-
-def layers_in_words(found: dict[str, Any] | None, settings: dict[str, Any]) -> str:
-    """Which layer will teach which."""
-    names = ("teacher_layer", "student_layer")
-    picked = [settings.get(name) for name in names]
-    if found is not None:
-        picked = [given if given is not None else auto for given, auto in zip(picked, found["chosen"], strict=True)]
-    by = (
-        "chosen in the bar at the left"
-        if any(name in settings for name in names)
-        else "chosen by attribution and pairing"
+def work_of(plan: Any) -> str:
+    """What the plan does, in words."""
+    if not plan.trains:
+        return "one layer's output is moved in closed form"
+    trains = (
+        "all student layers"
+        if plan.scope == "all"
+        else "its student layers"
+        if plan.n_pairs != 1
+        else "one student layer"
     )
-    if picked == [None, None]:
-        return "Attribution will pick the teacher layer when the run starts, and the pairing its student layer."
-    teacher, student = ("to be paired" if layer is None else layer for layer in picked)
-    return f"Teacher layer {teacher} teaches student layer {student}, {by}."
+    through = " through LoRA" if plan.adapter == "lora" else ""
+    return f"{plan.steps} steps of {plan.batch_size} examples train {trains}{through}"
 
 
-def start(settings: dict[str, Any]) -> None:
-    """Start the run and make it the one the link names; errors wait for the page to be drawn."""
+def headline(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
+    """Time and memory in one sentence."""
+    time = (
+        f"About {widgets.spent(run_parts.expected_seconds(plan, pace))}"
+        if pace
+        else "How long it takes shows after a few steps"
+    )
+    if needed is None:
+        return f"{time}."
+    memory = f"needs about {look.memory(needed['memory'] / GIB)} of memory"
+    return f"{time}; {memory}, this device has {look.memory(needed['free'] / GIB)} free."
+
+
+def particulars(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
+    """Where the figures of the headline come from."""
+    said = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
+    if pace:
+        said.append(
+            f"Pace of run {pace.run}; {widgets.spent(pace.around)} of it go to targets and measuring behaviour."
+        )
+    if needed:
+        said.append(f"{needed['sentence']} Device: {needed['device']}.")
+    return " ".join(said)
+
+
+def cost(plan: Any, task: Task) -> None:
+    """What the plan will take of time and of this device; what does not fit is said before it starts."""
+    pace, needed = run_parts.pace(plan), task.result
+    widgets.answer(headline(plan, pace, needed))
+    st.caption(widgets.plain(particulars(plan, pace, needed)))
+    if task.status == "failed":
+        what = "Its needs could not be worked out through a fault of the program: " if task.fault else ""
+        st.warning(widgets.plain(f"{what}{task.error}"), icon=":material/warning:")
+    elif needed and needed["refused"]:
+        st.warning(widgets.plain(needed["refused"]), icon=":material/memory:")
+
+
+def until_over(*tasks: Task) -> None:
+    """Draws the page again once what the engine was asked is there."""
+    if all(task.over for task in tasks):
+        return
+
+    @st.fragment(run_every=0.5)
+    def watch() -> None:
+        if all(task.over for task in tasks):
+            st.rerun()
+        st.caption("The engine is working out memory and members; you can start without them.")
+
+    watch()
+
+
+def start(plan: Any) -> None:
+    """Queue the run and make it the one the link names; errors wait for the page to be drawn."""
     try:
-        run_id = loaders.launch(loaders.plan_of(settings))
+        run_id = transfers.launch(plan)
     except widgets.PktError as error:
         state.tell(str(error))
         return
@@ -145,26 +102,42 @@ def start(settings: dict[str, Any]) -> None:
 
 
 def plan() -> None:
-    found = selection.recorded() or selection.compared()
-    settings = form()
-    if found is None:
-        st.caption("This pair is not compared yet; compare it on Alignment to choose the layers by eye.")
-    st.caption(layers_in_words(found, settings))
-    everything = {**selection.pair_request(), **settings}
+    settings, place = plan_form.draw()
     with widgets.errors():
-        widgets.answer(cost(settings, found))
+        base = loaders.plan_of({**selection.pair_request(), **settings})
+        with place:
+            chosen = plan_choices.controlled(base, plan_choices.control(base))
+        if chosen is None:
+            return
+        st.caption(widgets.plain(plan_choices.layers_in_words(plan_choices.found_layers(), chosen)))
+        above = st.container()
+        family = family_form.draw(base)
+        needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
+        members = loaders.soon(loaders.ask("family_members", family), 0.6)  # asked later, so there last
+        with above:
+            go(chosen, needs, members)
+        with st.expander("The same from a terminal"):
+            st.code(loaders.command_of(chosen), language="bash", wrap_lines=True)
+
+
+def go(chosen: Any, needs: Task, members: Task) -> None:
+    """What it costs, and the two ways to start it."""
+    cost(chosen, needs)
+    with st.container(horizontal=True, gap="small"):
         st.button(
             "Start the transfer",
             type="primary",
             key="start",
             icon=":material/play_arrow:",
             on_click=start,
-            args=(everything,),
+            args=(chosen,),
+            help="It waits in the queue where another one runs.",
         )
-        if sentence := state.told():
-            st.error(widgets.plain(sentence), icon=":material/error:")
-        with st.expander("The same from a terminal"):
-            st.code(loaders.command_of(loaders.plan_of(everything)), language="bash", wrap_lines=True)
+        family_form.button(members)
+    st.caption(widgets.plain(family_form.in_words(members)))
+    until_over(needs, members)
+    if sentence := state.told():
+        st.error(widgets.plain(sentence), icon=":material/error:")
 
 
 def watch() -> None:
@@ -180,12 +153,11 @@ def watch() -> None:
 
     @st.fragment(run_every=None if over else 1.0)
     def live() -> None:
+        if run_parts.is_over(chosen) != over:
+            st.rerun()
         with widgets.errors():
             opened = loaders.run(chosen)
-            status = opened.status()
-            if not over and status.state not in ("queued", "running"):
-                st.rerun()
-            run_parts.status_line(opened, status)
+            run_parts.status_line(opened, opened.status())
             steps = [event for event in opened.events() if event.get("kind") == "step"]
             if steps:
                 note = f" Every {-(-len(steps) // 600)}th step is drawn." if len(steps) > 600 else ""
@@ -211,6 +183,7 @@ def show() -> None:
             st.warning(widgets.plain(problem), icon=":material/cloud_off:")
         else:
             plan()
+        queue_parts.draw()
         watch()
 
 

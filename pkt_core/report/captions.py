@@ -111,6 +111,12 @@ COMPARISON = (
     "After minus before on the same items, in percentage points, whiskers are 95 % intervals of the paired difference. "
     "A gain right of zero beside a loss left of it is a trade, not a transfer. Whiskers across zero show no change."
 )
+FAMILY = (
+    "One panel per task, one row per member; the large mark is the mean over seeds with its 95 % interval over items, small marks are "
+    "single seeds, the blue line is the level of the first row. Compare along that line: a rival right of it does better on the "
+    "same items. A control on the line, or right of it, would refute that what it takes away did the work, and so would seeds that "
+    "scatter wider than the distance between two rows. Orange dots: the student before; grey dashes: the prior."
+)
 GENERAL = (
     "Bits per byte on general text that no model was trained on (lower is better), and how near the student's next-token "
     "distribution is to the teacher's. Bits per byte that rise are the price of the transfer."

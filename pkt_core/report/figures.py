@@ -1,11 +1,12 @@
 """Every figure of the project in one place: pure functions from the JSON form of a result to a Plotly figure.
 
-They are written in `figures_similarity`, `figures_maps`, `figures_measures`, `figures_alignment`, `figures_chain`, `figures_latent`,
-`figures_semantics` and `figures_transfer`; what they share is in `look`.
+They are written in `figures_similarity`, `figures_maps`, `figures_measures`, `figures_alignment`, `figures_chain`,
+`figures_families`, `figures_latent`, `figures_semantics` and `figures_transfer`; what they share is in `look`.
 """
 
 from pkt_core.report.figures_alignment import attribution_figure, recomposition_figure
 from pkt_core.report.figures_chain import chain_figure
+from pkt_core.report.figures_families import family_figure
 from pkt_core.report.figures_latent import latent_figure
 from pkt_core.report.figures_maps import change_figure, maps_figure, stitching_figure
 from pkt_core.report.figures_measures import outlier_figure, small_grids
@@ -21,6 +22,7 @@ __all__ = [
     "change_figure",
     "comparison_figure",
     "difference_figure",
+    "family_figure",
     "heatmap_width",
     "latent_figure",
     "maps_figure",

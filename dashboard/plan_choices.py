@@ -1,0 +1,98 @@
+"""The control of a plan, and its pair of layers in words: what follows from a plan rather than being a setting of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, selection, state, widgets
+from dashboard.plan_form import OUTPUT_ONLY
+from dashboard.state import Param
+
+NO_CONTROL = "none"
+
+
+def controls_of(plan: Any) -> list[Any]:
+    """The controls that mean something to a plan."""
+    from pkt_core.transfer.controls import CONTROLS, control
+
+    return [name for name in CONTROLS if control(plan, name) is not None]
+
+
+def control(plan: Any) -> str:
+    """The choice of a control, with what it takes away."""
+    from pkt_core.transfer.controls import PURPOSE
+
+    known = [NO_CONTROL, *controls_of(plan)]
+    if str(state.value(Param.CONTROL, NO_CONTROL)) not in known and state.held(Param.CONTROL):
+        state.forget(Param.CONTROL)  # one that only the method before had
+    if len(known) == 1:
+        st.caption("No control means anything to this method.")
+        return NO_CONTROL
+    chosen: Any = widgets.choice(
+        "Control", known, Param.CONTROL, help="The same transfer with its meaning, one of its terms or its teacher taken away."
+    )  # fmt: skip
+    if chosen != NO_CONTROL:
+        st.caption(widgets.plain(f"Takes away {PURPOSE[chosen]}."))
+    return str(chosen)
+
+
+def controlled(plan: Any, name: Any) -> Any:
+    """The plan of a control; None while the engine works out how many steps it takes."""
+    from pkt_core.transfer.controls import Saved
+    from pkt_core.transfer.controls import control as made
+
+    if name == NO_CONTROL:
+        return plan
+    if (found := made(plan, name)) == made(plan, name, saved=Saved(1, 1)):
+        return found
+    request = {"plan": plan.model_dump(mode="json"), "control": name}
+    task = loaders.soon(loaders.ask("control_plan", request))
+    told = widgets.result(task, "Working out its steps", lambda: loaders.ask("control_plan", request, again=True))
+    return None if told is None else loaders.read_plan(told["plan"])
+
+
+def layers_in_words(found: dict[str, Any] | None, plan: Any) -> str:
+    """Which layer will teach which; `found` is a comparison of the pair, None where there is none yet."""
+    if plan.method in OUTPUT_ONLY and plan.scope == "all":
+        return "All student layers train; no layer of the teacher is matched."
+    teacher, student = plan.teacher_layer, plan.student_layer
+    if (teacher, student) == (None, None) and plan.n_pairs != 1:
+        many = (
+            "Every student layer" if plan.n_pairs == 0 else f"The {plan.n_pairs} student layers of highest attribution"
+        )
+        return f"{many} will learn, each from the teacher layer that the {plan.pairing} pairing gives it."
+    by = "chosen by attribution and pairing" if (teacher, student) == (None, None) else "chosen in the bar at the left"
+    if found is not None and None in (teacher, student):
+        teacher, student = partner(found, plan)
+    if student is None and teacher is None:
+        return "Attribution will pick the teacher layer when the run starts, and the pairing its student layer."
+    if plan.method in OUTPUT_ONLY:
+        which = (
+            f"Student layer {student}"
+            if student is not None
+            else f"The student layer paired with teacher layer {teacher}"
+        )
+        return f"{which} trains, {by}; no layer of the teacher is matched."
+    one, other = ("to be paired" if layer is None else layer for layer in (teacher, student))
+    return f"Teacher layer {one} teaches student layer {other}, {by}."
+
+
+def partner(found: dict[str, Any], plan: Any) -> tuple[int, int]:
+    """Both layers of the pair that the plan will work on, where none or one is given."""
+    from pkt_core.alignment.pairing import pair_for, pair_layers
+
+    n_teacher, n_student = (found[side]["n_layers"] for side in ("teacher", "student"))
+    student = plan.student_layer
+    if student is None:
+        chosen = found["chosen"][0] if plan.teacher_layer is None else plan.teacher_layer
+        student = pair_for(min(chosen, n_teacher - 1), n_teacher, n_student)[1]
+    rule = pair_layers(n_teacher, n_student, plan.pairing, plan.seed)
+    teacher = rule[min(student, n_student - 1)] if plan.teacher_layer is None else plan.teacher_layer
+    return teacher, student
+
+
+def found_layers() -> dict[str, Any] | None:
+    """The comparison that suggests layers, where there is one."""
+    return selection.recorded() or selection.compared()

@@ -1,0 +1,160 @@
+"""Which method wins, and against which control? A family's progress, its picture and its table, each row with its runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, run_parts, state, transfers, widgets
+from dashboard.state import Param
+from pkt_core.report import captions, figures, sentences_families, tables_families
+from pkt_core.report.look import task_name
+
+TABLE = "family-table"
+
+
+def choose(families: list[transfers.Family]) -> transfers.Family:
+    """The family that the link names; `auto` is the newest."""
+    names = [state.AUTO, *(family.name for family in families)]
+    if (held := str(state.value(Param.FAMILY, state.AUTO))) not in names:
+        st.info(widgets.plain(f"There is no family {held[:80]} here; showing {families[0].name} instead."))
+        state.forget(Param.FAMILY)
+    picked = st.selectbox(f"Family (auto is {families[0].name})", names, key=Param.FAMILY.value, bind=widgets.BIND)
+    return next((family for family in families if family.name == picked), families[0])
+
+
+def progress(name: str) -> None:
+    """How many runs are done and what became of the others, looked at again while any goes on; the page anew when one ends."""
+    shown = found(name)
+    ended = len(shown.runs) - len(shown.among("queued", "running"))
+
+    @st.fragment(run_every=2.0 if ended < len(shown.runs) else None)
+    def live() -> None:
+        now = found(name)
+        over = len(now.runs) - len(now.among("queued", "running"))
+        if over != ended:
+            st.rerun()
+        words = [f"{len(now.among('done'))} of {len(now.runs)} runs done"]
+        words += [f"{len(some)} {word}" for word in ("failed", "stopped", "lost") if (some := now.among(word))]
+        at_work = now.among("running")
+        words += [f"now: {now.labels[run.id]}, seed {run.plan.get('seed')}" for run in at_work]
+        if over < len(now.runs):
+            done = len(now.among("done")) + sum(run.fraction for run in at_work)
+            st.progress(done / len(now.runs), text=widgets.plain("; ".join(words)))
+            if not at_work:
+                st.caption("None of it runs just now; the queue is on the page Transfer.")
+        else:
+            st.caption(widgets.plain(f"{'; '.join(words)}."))
+
+    live()
+    if broken := shown.among("failed", "stopped", "lost"):
+        with st.expander(f"{len(broken)} runs did not finish: resume them on the page Runs"):
+            for run in broken:
+                opens(f"{shown.labels[run.id]}, seed {run.plan.get('seed')}: {run.message}", run.id)
+
+
+def found(name: str) -> transfers.Family:
+    return next(family for family in transfers.families() if family.name == name)
+
+
+def table_of(family: transfers.Family) -> dict[str, Any] | None:
+    """The table of its finished runs, asked of the engine; None while it is not there."""
+    over = [run for run in family.runs if run.state not in ("queued", "running") and run_parts.has_results(run.folder)]
+    finished = {run.id: run.finished for run in over}
+    if not finished:
+        widgets.empty(
+            "No run of it is done yet", "The table grows as its runs finish; you can leave this page meanwhile."
+        )
+        return None
+    request = {"family": family.name, "finished": finished}
+    task = loaders.soon(loaders.ask("family_table", request))
+    table = widgets.result(task, "The table", lambda: loaders.ask("family_table", request, again=True))
+    if table is not None and not table["rows"]:
+        widgets.empty(
+            "No run of it was measured yet",
+            "Its runs trained, but their behaviour was not measured; see the page Runs.",
+        )
+        return None
+    return table
+
+
+def shown(table: dict[str, Any]) -> None:
+    rows, controls, tasks = table["rows"], table["controls"], table["tasks"]
+    if rows[0]["label"] != table["first"]:
+        st.info(
+            widgets.plain(
+                f"{table['first']} itself is not measured yet; until then the others are compared with {rows[0]['label']}."
+            )
+        )
+    names = list(rows[0]["tasks"])
+    task = names[0]
+    if len(names) > 1:
+        labels = {task_name(name): name for name in names}
+        task = labels[
+            widgets.switch(
+                "Task of the answer and the table", list(labels), Param.FAMILY_TASK, default=next(iter(labels))
+            )
+        ]
+    widgets.answer(
+        f"{sentences_families.winner(rows, controls, task)} {sentences_families.explained(rows, controls, task)}"
+    )
+    widgets.figure(
+        figures.family_figure(rows, controls, tasks), captions.FAMILY, tables_families.family_table(rows, controls), "family",
+        alt="Share of answers right by task and member of the family, with 95 % intervals, seeds and prior",
+    )  # fmt: skip
+    st.dataframe(
+        tables_families.family_shown(rows, controls, task),
+        hide_index=True,
+        key=TABLE,
+        on_select="rerun",
+        selection_mode="single-row",
+        alt="Members of the family: share right, difference to the first, p, bits per byte, seconds",
+    )
+    st.caption(
+        f"Task {widgets.plain(task_name(task))}. Differences are paired on the same items, seeds averaged; p is Holm-corrected over "
+        "all members and tasks of this family. Lower bits per byte on general text is better. Click the box at the left of a row for its runs."
+    )
+    row = state.clicked_row(TABLE)
+    if row is not None and row < len(rows):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(widgets.plain(f"Runs of {rows[row]['label']}:"), width="content")
+            for run_id in rows[row]["runs"]:
+                opens(run_id, run_id)
+
+
+def opens(label: str, run_id: str) -> None:
+    """A button that shows what a run changed."""
+    if st.button(
+        widgets.plain(label),
+        key=f"open-{run_id}",
+        type="tertiary",
+        icon=":material/quiz:",
+        on_click=state.open_run,
+        args=(run_id,),
+    ):
+        st.switch_page("views/behaviour.py" if run_parts.has_results(loaders.run(run_id).folder) else "views/runs.py")
+
+
+def show() -> None:
+    widgets.head(
+        "Which method wins, and against which control?",
+        "One transfer beside its rivals and its controls on the same data, several seeds each.",
+    )
+    with widgets.errors():
+        families = transfers.families()
+        if not families:
+            widgets.empty(
+                "No family yet",
+                "Plan a transfer on the page Transfer and click `Run as a family`: it runs beside its rivals and controls, and the table appears here.",
+            )
+            st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
+            return
+        family = choose(families)
+        st.caption(widgets.plain(run_parts.describe(family.runs[0].plan)))
+        progress(family.name)
+        if (table := table_of(family)) is not None:
+            shown(table)
+
+
+show()

@@ -1,0 +1,153 @@
+"""A family's table as a picture: a panel per task, a row per member, each seed as a point beside the mean and its interval.
+
+Takes the JSON form of `families.summary`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pkt_core.report import look
+
+Json = Mapping[str, Any]
+ACROSS = 3  # panels side by side; more go below
+KINDS = {  # kind -> legend, colour, marker
+    "reference": ("what the others are compared with", look.TEACHER, "diamond"),
+    "rival": ("rival method", look.BEFORE, "circle"),
+    "control": ("control: something taken away", look.CONTROL, "square-open"),
+}
+
+
+def kind_of(place: int, label: str, controls: Collection[str]) -> str:
+    return "reference" if place == 0 else "control" if label in controls else "rival"
+
+
+def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mapping[str, Json]) -> go.Figure:
+    """Share right (%) by member and task, 95 % interval over items; small marks are seeds; dashed is the prior.
+
+    `controls` are labels of rows that are controls; `tasks` has each task's `prior` and the student's share `before`.
+    """
+    names = list(dict.fromkeys(task for row in rows for task in row["tasks"]))
+    across = min(ACROSS, max(1, len(names)))
+    down = -(-len(names) // across) or 1
+    height = 26 * len(rows) + 60
+    figure = make_subplots(
+        rows=down,
+        cols=across,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=min(0.2, 90 / (down * (height + 90))),
+        subplot_titles=[look.text(look.task_name(task), 30) for task in names],
+    )
+    for i, task in enumerate(names):
+        panel = {"row": i // across + 1, "col": i % across + 1}
+        add_levels(figure, rows, task, tasks.get(task, {}), panel)
+        for kind in KINDS:
+            mine = [
+                (place, row)
+                for place, row in enumerate(rows)
+                if kind_of(place, row["label"], controls) == kind and task in row["tasks"]
+            ]
+            add_rows(figure, mine, task, kind, panel, shown=i == 0)
+    look.finish(figure, height=down * (height + 90) + 60)
+    figure.update_layout(margin={"t": 100})
+    figure.update_layout(legend={"y": 1 + 46 / (down * (height + 90))})
+    figure.update_xaxes(ticksuffix=" %", showgrid=True, nticks=5)
+    figure.update_xaxes(title={"text": "Answered right (% of items)"}, row=down)
+    return figure.update_yaxes(
+        tickvals=list(range(len(rows))),
+        ticktext=[
+            f"<b>{look.text(row['label'], 40)}</b>" if place == 0 else look.text(row["label"], 40)
+            for place, row in enumerate(rows)
+        ],
+        range=[len(rows) - 0.5, -0.5],
+        zeroline=False,
+        showgrid=False,
+    )
+
+
+def add_levels(figure: go.Figure, rows: Sequence[Json], task: str, known: Json, panel: dict[str, int]) -> None:
+    """Lines to compare with: the reference's mean, the student before, and the prior."""
+    lines = (
+        ("its level", rows[0]["tasks"].get(task, {}).get("value") if rows else None, look.TEACHER, "solid", 1),
+        ("student before", known.get("before"), look.BEFORE, "dot", 2),
+        ("prior: always the most frequent answer", known.get("prior"), look.CONTROL, "dash", 2),
+    )
+    for name, value, colour, dash, width in lines:
+        if value is None:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * value] * 2,
+                y=[-0.5, len(rows) - 0.5],
+                mode="lines",
+                name=name,
+                legendgroup=name,
+                showlegend=panel == {"row": 1, "col": 1} and name != "its level",
+                line={"color": colour, "dash": dash, "width": width},
+                hovertemplate=f"{name} %{{x:.1f}} %<extra></extra>",
+            ),
+            **panel,
+        )
+
+
+def add_rows(
+    figure: go.Figure, mine: Sequence[tuple[int, Json]], task: str, kind: str, panel: dict[str, int], *, shown: bool
+) -> None:
+    """Members of one kind: seeds as small points a little below, the mean with its interval."""
+    name, colour, symbol = KINDS[kind]
+    if not mine:
+        return
+    scores = [(place, row, row["tasks"][task]) for place, row in mine]
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * seed for _, _, score in scores for seed in score["seeds"]],
+            y=[place + 0.24 for place, _, score in scores for _ in score["seeds"]],
+            mode="markers",
+            name="one seed",
+            legendgroup="one seed",
+            showlegend=shown and kind == "reference",
+            marker={"color": colour, "size": 6, "symbol": "circle", "opacity": 0.75},
+            hovertemplate="one seed %{x:.1f} %<extra></extra>",
+            cliponaxis=False,
+        ),
+        **panel,
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=[100 * score["value"] for _, _, score in scores],
+            y=[place for place, _, _ in scores],
+            mode="markers",
+            name=name,
+            legendgroup=kind,
+            showlegend=shown,
+            marker={"color": colour, "size": 11, "symbol": symbol, "line": {"width": 2, "color": colour}},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [100 * (score["high"] - score["value"]) for _, _, score in scores],
+                "arrayminus": [100 * (score["value"] - score["low"]) for _, _, score in scores],
+                "color": colour,
+                "thickness": 2,
+            },
+            customdata=[
+                [look.text(row["label"], 60), 100 * score["low"], 100 * score["high"], away(score)]
+                for _, row, score in scores
+            ],
+            hovertemplate="%{customdata[0]}: %{x:.1f} %<br>95 % %{customdata[1]:.1f} to %{customdata[2]:.1f} %"
+            "%{customdata[3]}<extra></extra>",
+            cliponaxis=False,
+        ),
+        **panel,
+    )
+
+
+def away(score: Json) -> str:
+    """The difference to the reference, for the hover; empty for the reference itself."""
+    if score["difference"] is None:
+        return ""
+    return f"<br>{100 * score['difference']:+.1f} points, p {look.p_value(score['p_value'])} (Holm)"
