@@ -10,7 +10,7 @@ from dashboard import loaders, state, widgets
 from dashboard.state import Param
 
 CUSTOM, DEMO, OWN_LINES, FILE, DATASET = "custom", "demo", "own lines", "file", "dataset"
-DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps", "spread")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 POOLINGS = ("mean", "last", "tokens")
 PARTS = ("block_out", "block_delta", "attn_out", "mlp_out")

@@ -18,7 +18,10 @@ MapName = Literal["semantic", "logit-preserving", "ridge", "procrustes", "permut
 PairName = Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")]
 Teacher = Annotated[str | None, typer.Option(help="Hub id or local folder; with --student instead of --pair.")]
 Student = Annotated[str | None, typer.Option(help="Hub id or local folder; with --teacher instead of --pair.")]
-DeviceName = Annotated[Literal["auto", "cpu", "cuda", "mps"], typer.Option("--device", help="Where models are held.")]
+DeviceName = Annotated[
+    Literal["auto", "cpu", "cuda", "mps", "spread"],
+    typer.Option("--device", help="Where models are held; spread: over all cards, by Accelerate."),
+]
 DTypeName = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision they are held in.")
 ]

@@ -28,7 +28,7 @@ HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are told apart by h
 DEMO = "demo:"  # a name that means the same in every clone, so that a run can be carried elsewhere
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
+Device = Literal["auto", "cpu", "cuda", "mps", "spread"]
 
 
 class ModelRef(BaseModel):
@@ -42,7 +42,7 @@ class ModelRef(BaseModel):
     dtype: DType = "auto"
     """`auto`: float32 on cpu and mps, bfloat16 on cuda (float16 where the card has none)."""
     device: Device = "auto"
-    """`auto`: the first there is of cuda, mps, cpu."""
+    """`auto`: the first there is of cuda, mps, cpu. `spread`: over all cards and the machine's memory, by Accelerate."""
 
     @property
     def folder(self) -> Path | None:
@@ -119,7 +119,7 @@ def short_name(name: str) -> str:
 
 def choose_device(device: Device) -> torch.device:
     """Raises ModelError when a device is named that this machine lacks."""
-    if device == "auto":
+    if device in ("auto", "spread"):
         return torch.device(
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
@@ -180,8 +180,10 @@ def load(ref: ModelRef) -> LoadedModel:
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            device_map="auto" if ref.device == "spread" else None,
         )
-        model, report = loaded[0].to(device).eval().requires_grad_(False), loaded[1]
+        placed = loaded[0] if ref.device == "spread" else loaded[0].to(device)
+        model, report = placed.eval().requires_grad_(False), loaded[1]
     except Exception as error:
         raise ModelError(explain(ref, error)) from error
     layout = validate(model, find_layout(model))  # first, so that an encoder without a head is called an encoder

@@ -22,7 +22,7 @@ class Tracker:
         from accelerate import Accelerator
         from accelerate.tracking import get_available_trackers
 
-        there = [str(found) for found in get_available_trackers()]
+        there = [found.value for found in get_available_trackers()]
         if name not in TRACKERS or name not in there:
             raise PlanError(
                 f"Got tracker {name}; installed here: {', '.join(t for t in there if t in TRACKERS) or 'none'}. "

@@ -34,7 +34,7 @@ tags: [knowledge-transfer, {{ plan.method }}]
 |---|---|
 | teacher | `{{ plan.teacher.name }}` |
 | student | `{{ plan.student.name }}` |
-| layers, from 0 | {% for p in pairs %}teacher {{ p.teacher }} to student {{ p.student }}{{ ", " if not loop.last }}{% endfor %} |
+| {{ "layers, from 0" if plan.pairs_layers else "alignment is measured at (layers from 0)" }} | {% for p in pairs %}teacher {{ p.teacher }} to student {{ p.student }}{{ ", " if not loop.last }}{% endfor %} |
 | what trained | {{ "the paired blocks" if plan.scope == "layer" else "all blocks" }}, {{ plan.adapter }}, {{ n_trained }} parameters |
 | site, map, positions | {{ plan.part }}, {{ plan.map }}, {{ plan.positions }} |
 | data | `{{ plan.data }}`, {{ n_examples }} examples, digest {{ digest }} |

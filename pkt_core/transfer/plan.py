@@ -207,6 +207,11 @@ class TransferPlan(BaseModel):
         return self.method != "sft"
 
     @property
+    def pairs_layers(self) -> bool:
+        """Whether the paired layers play a part in the training, and not only in what is measured."""
+        return self.method in MAPPED or self.method == "feature-kd" or self.scope == "layer"
+
+    @property
     def compares_tokens(self) -> bool:
         """Whether tokens of one vocabulary are compared with the other's: through a map made of both, or distributions."""
         through_vocabulary = self.method in MAPPED and self.map not in ("ridge", "procrustes", "random")
