@@ -34,7 +34,7 @@ def control(plan: Any) -> str:
         "Control", known, Param.CONTROL, help="The same transfer with its meaning, one of its terms or its teacher taken away."
     )  # fmt: skip
     if chosen != NO_CONTROL:
-        st.caption(widgets.plain(f"Takes away {PURPOSE[chosen]}."))
+        st.caption(widgets.plain(f"What it takes away: {PURPOSE[chosen]}."))
     return str(chosen)
 
 

@@ -106,7 +106,7 @@ def bare(method: Any, **settings: Any) -> Any:
     from pkt_core.transfer.plan import TransferPlan
 
     teacher, student = (ModelRef(name=f"demo:{side}") for side in ("teacher", "student"))
-    return TransferPlan(teacher=teacher, student=student, data="none", method=method, **settings)
+    return TransferPlan.said({"teacher": teacher, "student": student, "data": "none", "method": method, **settings})
 
 
 def uses(method: Any, name: str) -> bool:
@@ -121,8 +121,8 @@ def uses(method: Any, name: str) -> bool:
     return name not in training or bare(method).trains
 
 
-def options(method: Any, name: str) -> list[str]:
-    """The values of a setting that a method takes, controls left out."""
+def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
+    """The values of a setting that a method takes beside those already set, controls left out."""
     from pkt_core.transfer.plan import TransferPlan
 
     if name == "learning_rate":
@@ -130,7 +130,7 @@ def options(method: Any, name: str) -> list[str]:
 
     def taken(value: str) -> bool:
         try:
-            bare(method, **{name: value}).check_settings()
+            bare(method, **{"map": beside.get("map"), name: value}).check_settings()
         except PktError:
             return False
         return True
@@ -139,7 +139,7 @@ def options(method: Any, name: str) -> list[str]:
     return [value for value in get_args(field.annotation) if value not in BY_CONTROL.get(name, ()) and taken(value)]
 
 
-def setting(method: Any, one: Setting) -> Any:
+def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
     """One control; None where it is left to the method."""
     from pkt_core.transfer.plan import TransferPlan
 
@@ -150,7 +150,7 @@ def setting(method: Any, one: Setting) -> Any:
     if one.high:
         auto = "the whole batch" if default is None else f"{default:g}"
         return widgets.number(one.label, one.param, low=one.low, high=one.high, step=one.step, auto=auto, help=help)
-    known = options(method, one.name)
+    known = options(method, one.name, beside)
     if len(known) < 2:
         return None
     if str(state.value(one.param, state.AUTO)) not in (state.AUTO, *known) and state.held(one.param):
@@ -177,7 +177,7 @@ def advanced(method: Any) -> dict[str, Any]:
                 if one.name in ANCHORED and found["anchor"] in (None, "none"):
                     continue
                 with columns[i % 3]:
-                    found[one.name] = setting(method, one)
+                    found[one.name] = setting(method, one, found)
         st.markdown("**Data**")
         found |= data()
     return {name: value for name, value in found.items() if value is not None}

@@ -128,10 +128,19 @@ def what_controls_save(plan: TransferPlan) -> Saved:
 def runs_of(family: str) -> list[Run]:
     """Its runs in the order they were planned. Raises StoreError where there are none."""
     found = [open_run(summary.id) for summary in list_runs(include_recorded=True) if summary.kind == "transfer"]
-    mine = [run for run in found if (run.family() or {}).get("family") == family]
+    mine = [run for run in found if belongs(run, family)]
     if not mine:
         raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
     return sorted(mine, key=lambda run: (run.family() or {})["place"])
+
+
+def belongs(run: Run, family: str) -> bool:
+    """Whether a run says so; one whose file is damaged does not, and takes no other run's table away."""
+    try:
+        told = run.family() or {}
+    except StoreError:
+        return False
+    return told.get("family") == family and "place" in told
 
 
 def summary(runs: Sequence[Run]) -> list[Row]:

@@ -82,7 +82,10 @@ def server(server_cache):
         process.terminate()
         process.wait(20)
         log.close()
-        for path in server_cache.glob("runs/*/process.json"):  # a failed test must not leave its run behind
+        for path in (server_cache / "runs").glob("worker.json"):  # a failed test must not leave its runs behind
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(json.loads(path.read_text())["pid"], signal.SIGKILL)
+        for path in server_cache.glob("runs/*/process.json"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(json.loads(path.read_text())["process"]["pid"], signal.SIGKILL)
 
@@ -139,6 +142,7 @@ def no_error(page, name):
         ("latent_map", "What does it look like?"),
         ("inspector", "What does a state mean?"),
         ("transfer", "Make it flow"),
+        ("families", "Which method wins, and against which control?"),
         ("behaviour", "What changed?"),
         ("runs", "What have we done?"),
     ],
@@ -243,6 +247,33 @@ def test_a_transfer_survives_a_closed_tab_and_can_be_stopped_and_compared(chromi
     assert Path(download.value.path()).stat().st_size > 100_000
     second.screenshot(path=SHOTS / "runs-compared.png", full_page=True)
     second.context.close()
+
+
+def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_table(chromium, server):
+    def visitor():
+        page = chromium.new_context(viewport={"width": 1280, "height": 1600}).new_page()
+        page.set_default_timeout(WAIT)
+        return page
+
+    first, second = visitor(), visitor()
+    link = "transfer?tl=5&sl=2&steps=20&seeds=1&rivals=sft&controls=permuted+vocabulary"
+    visit(first, f"{server}/{link}", "Make it flow")
+    first.get_by_role("button", name="Run as a family (3 runs)").click(timeout=120_000)
+    visit(second, f"{server}/transfer", "Make it flow")
+    for page in (first, second):
+        page.get_by_text("1 running, 2 waiting").wait_for(timeout=120_000)
+    second.get_by_role("button", name="Up").nth(1).click()
+    for page in (first, second):  # both see the new order
+        page.get_by_text(re.compile(r"^1\. permuted vocabulary")).wait_for()
+    second.screenshot(path=SHOTS / "transfer-queue.png", full_page=True)
+    first.get_by_role("link", name="See the table of the family grow").click()
+    first.get_by_text("3 of 3 runs done").wait_for(timeout=600_000)
+    first.locator(".js-plotly-plot .main-svg").first.wait_for()
+    first.get_by_text("of 1 controls").wait_for()
+    settled(first)
+    first.screenshot(path=SHOTS / "families.png", full_page=True)
+    for page in (first, second):
+        page.context.close()
 
 
 def test_umap_comes_when_it_is_ready(page, server):

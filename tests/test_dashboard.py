@@ -260,7 +260,7 @@ def test_starting_a_transfer_puts_a_run_into_the_queue_and_opens_it(worked):
 
 def test_a_control_takes_the_meaning_out_of_the_plan(worked):
     app = page("transfer", control="permuted vocabulary")
-    assert "Takes away the map's meaning" in words(app).replace("\\", "")
+    assert "What it takes away: the map's meaning" in words(app).replace("\\", "")
     app.button(key="start").click().run()
     assert len(worked) == 1
     assert runs.list_runs()[0].plan["map"] == "permuted"

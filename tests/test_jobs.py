@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from dashboard import jobs
-from pkt_core import runs
+from pkt_core import runs, waiting
 from pkt_core.errors import StoreError
 
 STAND_IN = """
@@ -35,6 +35,17 @@ for step in range(1000):
         break
     run.write_status("running", step=step + 1)
     time.sleep(0.02)
+"""
+
+WORKER = """
+from pkt_core.waiting import work
+
+def carry_out(run):
+    print("did", run.id, flush=True)
+    run.write_status("running")
+    run.write_status("done")
+
+work(carry_out)
 """
 
 
@@ -123,6 +134,26 @@ def test_a_run_outlives_the_server_that_started_it():
         server.kill()
         jobs.stop(run.id, kill_after=5).join()
     assert run.status().state == "stopped"
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_worker_carries_out_what_waits_and_there_are_never_two(cache, tmp_path):
+    (tmp_path / "code" / "pkt_core" / "__main__.py").write_text(WORKER)
+    names = [runs.create_run({}).id for _ in range(3)]
+    waiting.enqueue(names)
+    began = time.monotonic()
+    for _ in range(3):  # three clicks at once
+        jobs.work()
+    assert time.monotonic() - began < 2, "no click waits for it"
+    for name in names:
+        wait_for(runs.open_run(name), lambda run: run.status().state == "done")
+    wait_for(runs.open_run(names[0]), lambda _: waiting.worker() is None)
+    told = [line for line in (cache / "runs" / "worker.log").read_text().splitlines() if line.startswith("did")]
+    assert sorted(told) == sorted(f"did {name}" for name in names), "each once"
+    late = runs.create_run({}).id
+    waiting.enqueue([late])
+    jobs.work()
+    wait_for(runs.open_run(late), lambda run: run.status().state == "done")
 
 
 def test_what_cannot_start_is_told():

@@ -96,8 +96,9 @@ def shown(table: dict[str, Any]) -> None:
                 "Task of the answer and the table", list(labels), Param.FAMILY_TASK, default=next(iter(labels))
             )
         ]
+    gained = sentences_families.gained(rows, task, tasks.get(task, {}).get("before"))
     widgets.answer(
-        f"{sentences_families.winner(rows, controls, task)} {sentences_families.explained(rows, controls, task)}"
+        f"{sentences_families.winner(rows, controls, task)}{gained} {sentences_families.explained(rows, controls, task)}"
     )
     widgets.figure(
         figures.family_figure(rows, controls, tasks), captions.FAMILY, tables_families.family_table(rows, controls), "family",

@@ -32,7 +32,7 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     `controls` are labels of rows that are controls; `tasks` has each task's `prior` and the student's share `before`.
     """
     names = list(dict.fromkeys(task for row in rows for task in row["tasks"]))
-    across = min(ACROSS, max(1, len(names)))
+    across = 2 if len(names) == 4 else min(ACROSS, max(1, len(names)))
     down = -(-len(names) // across) or 1
     height = 26 * len(rows) + 60
     figure = make_subplots(
@@ -46,6 +46,7 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     for i, task in enumerate(names):
         panel = {"row": i // across + 1, "col": i % across + 1}
         add_levels(figure, rows, task, tasks.get(task, {}), panel)
+        figure.update_xaxes(range=reach(rows, task, tasks.get(task, {})), **panel)
         for kind in KINDS:
             mine = [
                 (place, row)
@@ -68,6 +69,15 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
         zeroline=False,
         showgrid=False,
     )
+
+
+def reach(rows: Sequence[Json], task: str, known: Json) -> list[float]:
+    """From the lowest to the highest that a panel shows, in per cent, with some room."""
+    scores = [row["tasks"][task] for row in rows if task in row["tasks"]]
+    shown = [value for score in scores for value in (score["low"], score["high"], *score["seeds"])]
+    shown += [value for key in ("before", "prior") if (value := known.get(key)) is not None]
+    room = 0.06 * (max(shown) - min(shown)) + 0.005
+    return [100 * (min(shown) - room), 100 * (max(shown) + room)]
 
 
 def add_levels(figure: go.Figure, rows: Sequence[Json], task: str, known: Json, panel: dict[str, int]) -> None:

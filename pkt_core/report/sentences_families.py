@@ -40,6 +40,17 @@ def winner(rows: Sequence[Json], controls: Collection[str], task: str) -> str:
     return f"{said}{f', no better beyond chance than {listed(rest)}' if rest else ''}."
 
 
+def gained(rows: Sequence[Json], task: str, before: float | None) -> str:
+    """Whether anybody did better than the student did before; empty where that is not known."""
+    scores = [row["tasks"][task] for row in rows if task in row["tasks"]]
+    if before is None or not scores:
+        return ""
+    better = any(score["low"] > before for score in scores)
+    return (
+        f" The student had {percent(before, 1)} before{'' if better else ', and no row is above that beyond chance'}."
+    )
+
+
 def explained(rows: Sequence[Json], controls: Collection[str], task: str) -> str:
     """Which controls reach what the first method reaches, so that what they lack did not do it."""
     found = [row for row in rows[1:] if row["label"] in controls and task in row["tasks"]]
@@ -51,7 +62,8 @@ def explained(rows: Sequence[Json], controls: Collection[str], task: str) -> str
     name = rows[0]["label"]
     if not as_good:
         return f"{name} is better than each of its {len(found)} controls."
-    return f"{len(as_good)} of {len(found)} controls are as good as {name}: {listed(as_good)}. What they lack did not do it."
+    verb, who = ("is", "it lacks") if len(as_good) == 1 else ("are", "they lack")
+    return f"{len(as_good)} of {len(found)} controls {verb} as good as {name}: {listed(as_good)}. What {who} did not do it."
 
 
 def listed(names: Sequence[str]) -> str:

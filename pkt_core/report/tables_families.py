@@ -68,5 +68,5 @@ def shown(place: int, row: Json, controls: Collection[str], task: str) -> dict[s
     return {**head, **told, **tail}
 
 
-def mean(values: Sequence[float]) -> float | None:
+def mean(values: Sequence[float | int]) -> float | None:
     return sum(values) / len(values) if values else None

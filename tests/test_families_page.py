@@ -1,0 +1,245 @@
+"""The Families page, its figure, tables and sentences: nothing there yet, a running family, a finished one, broken things."""
+
+from __future__ import annotations
+
+import pytest
+import report_samples as samples
+from test_dashboard import answers, finished_run, page  # noqa: F401 - answers replaces the engine
+from test_transfer_page import plain
+
+from dashboard import plan_form, run_parts
+from pkt_core import runs
+from pkt_core.report import figures, sentences_families, tables_families
+
+pytestmark = pytest.mark.filterwarnings("default")
+RIGHT = {"base": "0" * 60 + "1" * 40, "better": "0" * 20 + "1" * 80}
+
+
+def member(place: int, label: str, right: str | None, family: str = "f", **plan):
+    """A run of a family; done with these answers, or waiting."""
+    made = runs.create_run(
+        plan_form.bare("semalign-v1", seed=place % 2, **plan).model_dump(mode="json"),
+        run_id=f"r{place}",
+        family={"family": family, "label": label, "place": place},
+    )
+    if right is None:
+        return made
+    made.write_status("running")
+    made.write_results(
+        samples.results() | {"right": {task: {"after": right} for task in ("demo/unknown-unseen", "other")}}
+    )
+    made.write_status("done", message="Done.")
+    return made
+
+
+def whole() -> None:
+    for place, (label, right) in enumerate(
+        [("semalign-v1", RIGHT["base"])] * 2
+        + [("logit-kd", RIGHT["better"])] * 2
+        + [("permuted vocabulary", RIGHT["base"])] * 2
+    ):
+        member(place, label, right)
+
+
+def test_nothing_there_yet_says_what_to_do():
+    app = page("families")
+    assert "No family yet" in plain(app)
+    assert len(app.get("page_link")) == 1
+
+
+def test_a_finished_family_answers_first_and_each_row_opens_its_runs():
+    whole()
+    app = page("families")
+    assert not app.exception
+    said = plain(app)
+    assert "6 of 6 runs done" in said
+    assert "logit-kd wins with 80.0 %, +40.0 points against semalign-v1" in said
+    assert "1 of 1 controls is as good as semalign-v1: permuted vocabulary" in said
+    assert len(app.get("plotly_chart")) == 1
+    table = app.dataframe[0].value
+    assert table["Member"].tolist() == ["semalign-v1", "logit-kd", "permuted vocabulary"]
+    assert table["Seeds"].tolist() == [2, 2, 2]
+    assert table["Against the first (points)"].tolist() == ["–", "+40.0", "+0.0"]
+    assert page("families", ftask="other").segmented_control(key="ftask").value == "other"
+
+
+def test_a_running_family_shows_how_far_it_is_and_the_part_of_the_table_that_is_there():
+    member(0, "semalign-v1", None)
+    member(1, "logit-kd", RIGHT["better"])
+    going = member(2, "sft", None)
+    going.write_status("running", step=5, total_steps=20)
+    app = page("families")
+    assert not app.exception
+    text = app.get("progress")[0].proto.text.replace("\\", "")
+    assert "1 of 3 runs done" in text
+    assert "now: sft, seed 0" in text
+    assert "semalign-v1 itself is not measured yet" in plain(app)
+
+
+def test_a_family_that_waits_has_no_table_and_one_with_failures_names_them():
+    member(0, "semalign-v1", None)
+    assert "No run of it is done yet" in plain(page("families"))
+    bad = member(1, "sft", None)
+    bad.write_status("running")
+    bad.write_status("failed", message="The disk is full.")
+    app = page("families")
+    assert not app.exception
+    assert "The disk is full" in app.button(key="open-r1").label.replace("\\", "")
+
+
+def test_a_broken_link_and_broken_runs_are_no_fault(cache):
+    whole()
+    (cache / "runs" / "r0" / "family.json").write_text("{")
+    (cache / "runs" / "r2" / "results.json").write_text("{")
+    (cache / "runs" / "r4" / "family.json").write_text('{"family": "f"}')
+    app = page("families", family="<script>", ftask="horoscope")
+    assert not app.exception
+    assert not app.error
+    assert any("There is no family" in one.value for one in app.info)
+    assert app.dataframe[0].value["Member"].tolist() == ["semalign-v1", "logit-kd", "permuted vocabulary"]
+
+
+def test_families_are_told_apart_and_the_newest_is_shown():
+    member(0, "sft", RIGHT["base"], family="old")
+    member(1, "logit-kd", RIGHT["base"], family="new")
+    assert page("families").dataframe[0].value["Member"].tolist() == ["logit-kd"]
+    assert page("families", family="old").dataframe[0].value["Member"].tolist() == ["sft"]
+
+
+def score(value: float, p: float | None = None, away: float | None = None, seeds: int = 2):
+    around = {"low": value - 0.03, "high": value + 0.03, "seeds": [value - 0.01, value + 0.01][:seeds]}
+    spread = (None, None) if away is None else (away - 0.02, away + 0.02)
+    return {
+        "value": value,
+        **around,
+        "difference": away,
+        "difference_low": spread[0],
+        "difference_high": spread[1],
+        "p_value": p,
+    }
+
+
+def row(label: str, **task):
+    return {
+        "label": label,
+        "runs": ["x", "y"],
+        "tasks": {"t": score(**task)},
+        "bits_per_byte": [2.0, 2.2],
+        "seconds": [3, 5],
+    }
+
+
+FIRST = row("mine", value=0.5)
+
+
+def test_the_sentence_claims_a_win_only_beyond_chance():
+    sure, unsure = row("rival", value=0.6, p=0.01, away=0.1), row("rival", value=0.6, p=0.3, away=0.1)
+    assert "rival wins with 60.0 %" in sentences_families.winner([FIRST, sure], [], "t")
+    assert "not beyond chance" in sentences_families.winner([FIRST, unsure], [], "t")
+    worse = row("rival", value=0.4, p=0.01, away=-0.1)
+    assert "better than rival" in sentences_families.winner([FIRST, worse], [], "t")
+    assert "no rival beside it" in sentences_families.winner([FIRST, worse], ["rival"], "t")
+    assert "not measured" not in sentences_families.winner([FIRST], [], "t")
+    assert "no row is above that" in sentences_families.gained([FIRST], "t", 0.49)
+    assert "no row is above that" not in sentences_families.gained([FIRST], "t", 0.4)
+
+
+def test_a_control_that_does_as_well_refutes_and_one_that_does_not_supports():
+    same, worse = row("a", value=0.49, p=0.6, away=-0.01), row("b", value=0.2, p=0.001, away=-0.3)
+    assert "1 of 2 controls is as good as mine: a" in sentences_families.explained(
+        [FIRST, same, worse], ["a", "b"], "t"
+    )
+    assert "better than each of its 1 controls" in sentences_families.explained([FIRST, worse], ["b"], "t")
+    better = row("c", value=0.9, p=0.001, away=0.4)
+    assert "as good as mine: c" in sentences_families.explained([FIRST, better], ["c"], "t")
+    assert "No control" in sentences_families.explained([FIRST, same], [], "t")
+
+
+def test_the_picture_has_a_panel_per_task_every_seed_and_the_levels():
+    rows = [
+        row("mine", value=0.5),
+        row("rival", value=0.6, p=0.01, away=0.1),
+        row("<b>control", value=0.5, p=1.0, away=0.0),
+    ]
+    for one in rows:
+        one["tasks"] |= {f"t{i}": one["tasks"]["t"] for i in range(3)}
+    figure = figures.family_figure(rows, ["<b>control"], {"t": {"prior": 0.07, "before": 0.1, "n": 100}})
+    assert len(figure.layout.annotations) == 4
+    first = [trace for trace in figure.data if trace.xaxis == "x"]
+    assert sum(len(trace.x) for trace in first if trace.name == "one seed") == 6
+    dashed = [trace for trace in first if trace.mode == "lines" and trace.line.dash == "dash"]
+    assert [list(trace.x) for trace in dashed] == [pytest.approx([7.0, 7.0])]
+    labels = figure.layout.yaxis.ticktext
+    assert labels[0] == "<b>mine</b>"
+    assert labels[2] == "&lt;b&gt;control"
+    low, high = figure.layout.xaxis.range
+    assert low < 7 < 63 < high
+    kinds = {trace.name: trace.marker.symbol for trace in first if trace.error_x.array is not None}
+    assert len(set(kinds.values())) == 3
+
+
+def test_the_tables_carry_the_same_numbers():
+    rows = [FIRST, row("rival", value=0.6, p=0.012, away=-0.1)]
+    table = tables_families.family_table(rows, [])
+    assert table["bits_per_byte"].tolist() == [2.1, 2.1]
+    assert table["kind"].tolist() == ["reference", "rival"]
+    shown = tables_families.family_shown(rows, [], "t")
+    assert shown["Against the first (points)"].tolist() == ["–", "−10.0"]
+    assert shown["p (Holm)"].tolist() == ["–", "0.012"]
+    assert tables_families.family_shown(rows, [], "elsewhere")["Right"].tolist() == ["–", "–"]
+
+
+def results_of(**changes):
+    found = samples.results()
+    found["layers"] |= changes.pop("layers", {})
+    return found | changes
+
+
+def rewritten(results) -> None:
+    finished_run("one").write_results(results)
+
+
+def test_runs_of_several_pairs_and_of_no_steps_are_shown():
+    pairs = [{"teacher": 1, "student": 0}, {"teacher": 5, "student": 2}]
+    rewritten(results_of(layers={"pairs": pairs}, memory={"peak": 2**30, "estimated": 1}))
+    app = page("behaviour", run="one")
+    assert not app.exception
+    assert "1 to 0, 5 to 2" in plain(app)
+    assert "at most 1.00 GiB of memory" in plain(app)
+    made = runs.create_run(plan_form.bare("stitch").model_dump(mode="json"), run_id="still")
+    made.write_status("running")
+    made.write_results(results_of(steps=0, trained_parameters=0, seconds={"targets": 1.0, "training": 0.0}))
+    made.write_status("done")
+    for name in ("behaviour", "runs", "transfer"):
+        app = page(name, run="still")
+        assert not app.exception
+        assert not app.error
+        assert "no training" in plain(app)
+
+
+def test_a_run_without_its_teacher_says_so_rather_than_that_it_was_stopped():
+    found = samples.results()
+    kept = {key: found[key] for key in ("layers", "steps", "seconds", "trained_parameters")}
+    rewritten(kept | {"unmeasured": "The teacher is not here, so nothing was measured."})
+    for name in ("behaviour", "runs", "transfer"):
+        app = page(name, run="one")
+        assert not app.exception
+    said = plain(page("behaviour", run="one"))
+    assert "The teacher is not here" in said
+    assert "was stopped" not in said
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"rows": "shuffled"}, "shuffled teacher rows"),
+        ({"teacher_weights": "untrained"}, "untrained teacher"),
+        ({"pairing": "reversed"}, "reversed pairing"),
+        ({"pairing": "random"}, "random pair of layers"),
+        ({"map": "permuted"}, "permuted vocabulary"),
+        ({"output_weight": 0.0}, "layer term only"),
+    ],
+)
+def test_a_plan_in_words_names_its_control(change, word):
+    assert word in run_parts.describe(plan_form.bare("semalign-v1", **change).model_dump(mode="json"))
+    assert word not in run_parts.describe(plan_form.bare("semalign-v1").model_dump(mode="json"))

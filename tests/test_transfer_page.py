@@ -1,0 +1,235 @@
+"""The Transfer page: every method with its own settings, needs before a start, the queue for two tabs, resume, a family."""
+
+from __future__ import annotations
+
+import pytest
+import report_samples as samples
+from test_dashboard import answers, page, words, worked  # noqa: F401 - answers replaces the engine
+
+from dashboard import engine_plans, plan_form, state
+from pkt_core import runs, waiting
+from pkt_core.transfer.controls import CONTROLS
+from pkt_core.transfer.plan import ALL_METHODS, METHODS, USERS, TransferPlan
+
+pytestmark = pytest.mark.filterwarnings("default")
+DRAWN = {one.name: one for group in plan_form.SETTINGS.values() for one in group}
+
+
+def plain(app) -> str:
+    return words(app).replace("\\", "")
+
+
+def keys(app) -> set[str]:
+    return {one.key for kind in (app.selectbox, app.number_input, app.toggle, app.multiselect) for one in kind}
+
+
+def started(app):
+    app.button(key="start").click().run()
+    assert not app.exception
+    return next(iter(runs.list_runs())).plan
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_each_method_shows_the_settings_it_uses_and_no_other(method):
+    semantic = {"pmap": "semantic"} if method in USERS["map"] else {}  # only a map through the vocabulary has bases
+    app = page("transfer", method=method, **semantic)
+    assert not app.exception
+    assert METHODS[method] in plain(app)
+    assert ("reconstructed, not the authors' code" in plain(app)) == ("reconstructed" in METHODS[method])
+    for name, users in USERS.items():
+        if name in DRAWN:
+            assert (DRAWN[name].param.value in keys(app)) == (method in users), name
+    trains = plan_form.bare(method).trains
+    assert ("steps" in keys(app)) == trains
+    assert ("lr" in keys(app)) == trains
+
+
+def test_every_setting_of_a_method_can_be_reached():
+    """All of USERS but the two that are controls."""
+    assert set(USERS) - set(DRAWN) == {"rows", "teacher_weights"}
+
+
+@pytest.mark.usefixtures("worked")
+def test_what_is_left_alone_is_the_methods_own_and_what_the_link_sets_is_in_the_plan():
+    plan = started(page("transfer", method="semalign-v2r"))
+    assert (plan["positions"], plan["n_pairs"]) == ("all", 0)
+    link = {
+        "temp": "2",
+        "lw": "0.5",
+        "pairs": "2",
+        "pmap": "procrustes",
+        "micro": "4",
+        "mix": "true",
+        "prec": "bfloat16",
+    }
+    plan = started(page("transfer", method="semalign-v2r", **link))
+    assert (plan["temperature"], plan["layer_weight"], plan["n_pairs"], plan["map"]) == (2.0, 0.5, 2, "procrustes")
+    assert (plan["micro_batch"], plan["interpolate"], plan["precision"]) == (4, True, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    "link", [{"temp": "-1"}, {"pairs": "many"}, {"pmap": "permuted"}, {"pairing": "reversed"}, {"control": "horoscope"},
+             {"rivals": "horoscope"}, {"method": "horoscope"}, {"seeds": "0"}],
+)  # fmt: skip
+def test_a_bad_value_gives_the_default_and_a_notice(link):
+    app = page("transfer", **({"method": "semalign-v2r"} | link))
+    assert not app.exception
+    assert any("cannot be had here" in one.value for one in app.info)
+
+
+@pytest.mark.usefixtures("worked")
+def test_another_method_starts_with_its_own_controls():
+    app = page("transfer", control="permuted vocabulary")
+    app.segmented_control(key="method").set_value("logit-kd").run()
+    assert app.selectbox(key="control").value == "none"
+    assert app.multiselect(key="controls").value == [
+        "shuffled teacher rows",
+        "untrained teacher",
+        "equal-compute fine-tuning",
+    ]
+    app.segmented_control(key="method").set_value("semalign-v1").run()
+    assert app.multiselect(key="controls").value == [c for c in CONTROLS if "anchor" not in c]
+
+
+@pytest.mark.usefixtures("worked")
+def test_a_control_that_pays_back_its_steps_has_more_of_them():
+    plan = started(page("transfer", control="equal-compute fine-tuning", steps="50"))
+    assert plan["method"] == "sft"
+    assert plan["steps"] > 50
+
+
+@pytest.mark.usefixtures("worked")
+def test_needs_are_shown_and_a_plan_that_cannot_fit_says_so_and_can_be_started(monkeypatch):
+    app = page("transfer")
+    assert "of memory, this device has" in plain(app)
+    assert not app.warning
+    monkeypatch.setattr("pkt_core.transfer.estimate.free_memory", lambda _: 1000)
+    app = page("transfer")
+    assert "Use a smaller micro-batch" in app.warning[0].value.replace("\\", "")
+    assert started(app)["method"] == "semalign-v1"
+
+
+def test_a_plan_that_does_not_hold_together_says_so_before_it_starts():
+    app = page("transfer", lw="0", ow="0")
+    assert "nothing to train towards" in app.warning[0].value.replace("\\", "")
+
+
+@pytest.mark.usefixtures("worked")
+def test_an_engine_that_is_busy_does_not_keep_anyone_from_starting(answers):  # noqa: F811
+    answers.status = "working"
+    app = page("transfer")
+    assert "you can start without them" in plain(app)
+    assert app.button(key="start-family").disabled
+    assert started(app)["method"] == "semalign-v1"
+
+
+def test_a_family_is_one_click_with_its_number_and_time(worked):  # noqa: F811
+    app = page("transfer", method="logit-kd", seeds="2", rivals="sft", controls="shuffled teacher rows")
+    assert app.button(key="start-family").label == "Run as a family (6 runs)"
+    app.button(key="start-family").click().run()
+    assert not app.exception
+    (order,) = worked
+    told = [runs.open_run(run_id).family() for run_id in order]
+    assert [one["label"] for one in told] == ["logit-kd"] * 2 + ["sft"] * 2 + ["shuffled teacher rows"] * 2
+    assert len({one["family"] for one in told}) == 1
+    assert [runs.open_run(run_id).plan()["seed"] for run_id in order] == [0, 1] * 3
+    assert app.get("page_link")
+
+
+def queued(*names: str) -> None:
+    for name in names:
+        runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id=name)
+    waiting.enqueue(names)
+
+
+def test_two_tabs_change_one_queue_without_losing_each_others_changes():
+    queued("a", "b", "c")
+    one, two = page("transfer"), page("transfer")
+    one.button(key="queue-up-c").click().run()
+    two.button(key="queue-down-a").click().run()  # drawn before the other tab's change
+    assert waiting.waiting() == ["c", "a", "b"]
+    one.button(key="queue-remove-b").click().run()
+    two.button(key="queue-up-b").click().run()  # gone meanwhile
+    assert "does not wait" in plain(two)
+    assert waiting.waiting() == ["c", "a"]
+    assert one.query_params == {}
+    one.button(key="queue-clear").click().run()
+    assert waiting.waiting() == []
+
+
+def test_a_queue_that_nobody_works_on_offers_to(worked):  # noqa: F811
+    queued("a")
+    app = page("transfer")
+    assert "Nobody works on this queue" in plain(app)
+    app.button(key="work").click().run()
+    assert worked == [["a"]]
+
+
+@pytest.mark.usefixtures("worked")
+def test_a_run_taken_out_can_be_put_back():
+    queued("a", "b")
+    app = page("transfer", run="b")
+    assert "Number 2 of 2 in the queue" in plain(app)
+    app.button(key="dequeue").click().run()
+    assert waiting.waiting() == ["a"]
+    app.button(key="requeue").click().run()
+    assert waiting.waiting() == ["a", "b"]
+
+
+@pytest.mark.parametrize("state_of_it", ["failed", "stopped"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_run_that_ended_early_says_from_where_it_goes_on(monkeypatch, state_of_it, kept):
+    made = runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
+    made.write_status("running")
+    made.write_status(state_of_it, message="The disk is full.")
+    if kept:
+        (made.folder / "checkpoints" / "step-00000120").mkdir(parents=True)
+        (made.folder / "checkpoints" / "step-00000120" / "facts.json").write_text("{}")
+    resumed: list[list[str]] = []
+    monkeypatch.setattr("dashboard.jobs.start", lambda arguments, run_id: resumed.append([*arguments, run_id]))
+    for name in ("transfer", "runs"):
+        app = page(name, run="half")
+        button = app.button(key="resume")
+        assert button.label == ("Resume from step 120 of 300" if kept else "Start again from the beginning")
+        button.click().run()
+        assert not app.exception
+    assert resumed == [["transfer", "--resume", "half", "half"]] * 2
+
+
+def test_a_done_run_offers_no_resume():
+    made = runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="whole")
+    made.write_status("running")
+    made.write_status("done")
+    assert "resume" not in {one.key for one in page("transfer", run="whole").button}
+
+
+@pytest.mark.parametrize("method", ALL_METHODS)
+def test_the_needs_of_every_method_are_known_without_a_model(method):
+    plan = plan_form.bare(method).model_copy(update={"data": "demo/unknown-seen"})
+    found = engine_plans.plan_needs(plan.model_dump(mode="json"))
+    assert 0 < found["memory"] < found["free"]
+    assert found["refused"] is None
+
+
+def test_layers_are_said_as_the_plan_will_choose_them():
+    from dashboard.plan_choices import layers_in_words
+
+    found = samples.comparison()  # 6 and 3 layers
+    assert layers_in_words(found, plan_form.bare("semalign-v1", teacher_layer=1)).startswith(
+        "Teacher layer 1 teaches student layer 0"
+    )
+    assert layers_in_words(found, plan_form.bare("semalign-v1", student_layer=1)).startswith(
+        "Teacher layer 3 teaches student layer 1"
+    )
+    assert layers_in_words(found, plan_form.bare("semalign-v1", student_layer=0, pairing="reversed")).startswith(
+        "Teacher layer 5"
+    )
+    assert "Every student layer" in layers_in_words(found, plan_form.bare("semalign-aclr"))
+    assert "no layer of the teacher is matched" in layers_in_words(found, plan_form.bare("sft"))
+    assert "Attribution will pick" in layers_in_words(None, plan_form.bare("semalign-v1"))
+
+
+def test_link_names_are_used_once():
+    assert len({one.param for one in DRAWN.values()}) == len(DRAWN)
+    assert set(DRAWN) <= set(TransferPlan.model_fields)
+    assert len({param.value for param in state.Param}) == len(list(state.Param))
