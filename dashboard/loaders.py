@@ -18,6 +18,7 @@ from dashboard.engine import Engine, Task
 RECORDED_COMPARISON = "comparison.json"
 RECORDED_GRIDS = "grids.json"
 RECORDED_MAPS = "maps.json"
+RECORDED_FAMILY = "family.json"
 
 
 @st.cache_resource(on_release=Engine.release, show_spinner=False)
@@ -139,6 +140,14 @@ def recorded_maps() -> dict[str, Any]:
     from pkt_core.prompts import assets_folder
 
     return read_json(assets_folder() / "recorded" / RECORDED_MAPS) or {}
+
+
+@st.cache_data(show_spinner=False)
+def recorded_family() -> dict[str, Any] | None:
+    """The family of the demo pair that ships with the project as its table; None where it is missing or broken."""
+    from pkt_core.prompts import assets_folder
+
+    return read_json(assets_folder() / "recorded" / RECORDED_FAMILY)
 
 
 @st.cache_data(show_spinner=False)

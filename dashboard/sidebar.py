@@ -106,7 +106,12 @@ def advanced() -> None:
         "Prompts, at most", Param.N_PROMPTS, low=64, high=selection.MOST_PROMPTS, default=selection.N_PROMPTS, step=64
     )
     widgets.amount("Seed", Param.SEED, low=0, high=10**6, default=0, help="Draws prompts, permutations and controls.")
-    widgets.choice("Device", selection.DEVICES, Param.DEVICE, help="auto takes the first there is of cuda, mps, cpu; spread shares a model out over all cards.")
+    widgets.choice(
+        "Device",
+        selection.DEVICES,
+        Param.DEVICE,
+        help="auto takes the first there is of cuda, mps, cpu; spread shares a model out over all cards.",
+    )
     widgets.choice("Precision", selection.DTYPES, Param.DTYPE, help="auto: 32 bits on a CPU, 16 on a graphics card.")
     widgets.toggle("Measure again", Param.FRESH, help="Instead of showing the recorded comparison of the demo pair.")
     st.button(

@@ -2,6 +2,7 @@
 
     python assets/recorded/record.py                 # everything
     python assets/recorded/record.py comparison      # the comparison and its other measures only
+    python assets/recorded/record.py family          # every method and control on the demo pair, three seeds (an hour)
 
 The app shows these on a first visit, labelled as recorded. `tests/test_recorded.py` runs the SemAlign command again and
 compares. Trained weights are kept for that one only (3 MB); the others can be made again in half a minute each.
@@ -10,6 +11,7 @@ compares. Trained weights are kept for that one only (3 MB); the others can be m
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,8 @@ from pkt_core.similarity import MEASURES
 from pkt_core.stages import KINDS
 
 HERE = Path(__file__).parent
-PLAN = ["--pair", "demo", "--teacher-layer", "5", "--student-layer", "2", "--learning-rate", "0.003", "--seed", "0"]
+LAYERS = ["--teacher-layer", "5", "--student-layer", "2"]
+PLAN = ["--pair", "demo", *LAYERS, "--learning-rate", "0.003", "--seed", "0"]
 RUNS = {  # the last one is the newest, which is what the app opens first
     "demo-sft": ["--method", "sft"],
     "demo-logit-kd": ["--method", "logit-kd"],
@@ -50,6 +53,30 @@ def record_comparison() -> None:
     (HERE / "maps.json").write_text(json.dumps(maps) + "\n", encoding="utf-8")
 
 
+def record_family() -> None:
+    from dashboard.engine_plans import family_table
+
+    words = [
+        "family",
+        "--pair",
+        "demo",
+        "--method",
+        "semalign-v1",
+        *LAYERS,
+        "--learning-rate",
+        "0.003",
+        "--rival",
+        "all",
+    ]
+    words += ["--seeds", "3", "--n-task-items", "500", "--n-general", "100"]
+    made = pkt(*words, "--name", "demo")
+    table = {
+        **family_table(made["family"], {run: None for row in made["rows"] for run in row["runs"]}),
+        "command": shlex.join(["pkt", *words]),
+    }
+    (HERE / "family.json").write_text(json.dumps(table) + "\n", encoding="utf-8")
+
+
 def record_runs() -> None:
     for name, words in RUNS.items():
         made = runs_root() / pkt("transfer", *PLAN, *words)["run"]
@@ -64,6 +91,9 @@ def record_runs() -> None:
 
 
 if __name__ == "__main__":
-    record_comparison()
-    if "comparison" not in sys.argv[1:]:
+    if sys.argv[1:] != ["family"]:
+        record_comparison()
+    if "comparison" not in sys.argv[1:] and sys.argv[1:] != ["family"]:
         record_runs()
+    if "comparison" not in sys.argv[1:]:
+        record_family()

@@ -117,7 +117,8 @@ def shown(table: dict[str, Any]) -> None:
         "all members and tasks of this family. Lower bits per byte on general text is better. Click the box at the left of a row for its runs."
     )
     row = state.clicked_row(TABLE)
-    if row is not None and row < len(rows):
+    there = {run.id for run in loaders.runs()}
+    if row is not None and row < len(rows) and there.issuperset(rows[row]["runs"]):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(widgets.plain(f"Runs of {rows[row]['label']}:"), width="content")
             for run_id in rows[row]["runs"]:
@@ -137,6 +138,21 @@ def opens(label: str, run_id: str) -> None:
         st.switch_page("views/behaviour.py" if run_parts.has_results(loaders.run(run_id).folder) else "views/runs.py")
 
 
+def recorded() -> None:
+    """What a first visit sees: the family that ships with the project, and how to make one's own."""
+    table = loaders.recorded_family()
+    if table is None:
+        widgets.empty(
+            "No family yet",
+            "Plan a transfer on the page Transfer and click `Run as a family`: it runs beside its rivals and controls, and the table appears here.",
+        )
+    else:
+        st.badge("recorded", icon=":material/inventory_2:", color="gray")
+        st.caption(widgets.plain(f"Made by `{table['command']}`. Run one of your own on the page Transfer."))
+        shown(table)
+    st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
+
+
 def show() -> None:
     widgets.head(
         "Which method wins, and against which control?",
@@ -145,11 +161,7 @@ def show() -> None:
     with widgets.errors():
         families = transfers.families()
         if not families:
-            widgets.empty(
-                "No family yet",
-                "Plan a transfer on the page Transfer and click `Run as a family`: it runs beside its rivals and controls, and the table appears here.",
-            )
-            st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
+            recorded()
             return
         family = choose(families)
         st.caption(widgets.plain(run_parts.describe(family.runs[0].plan)))
