@@ -24,7 +24,7 @@ from pkt_core.options import (
     find_pair,
     named_run,
 )
-from pkt_core.terminal import deliver, show_family, show_results, table
+from pkt_core.terminal import deliver, people, show_family, show_results, table
 from pkt_core.transfer.controls import CONTROLS
 from pkt_core.transfer.plan import METHODS, TransferPlan
 
@@ -116,12 +116,16 @@ def transfer(
     as_json: Json = None,
 ) -> None:
     """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
+    from pkt_core.stages import needs
+
     if run is not None and resume is not None:
         raise PlanError("Got both --run and --resume; they name one run. Give one of them.")
     if name := run or resume:
         opened = named_run(name)
     else:
         plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
+        if first_process():
+            people.print(needs(plan).sentence(), style="dim", highlight=False)
         opened = shared_run(plan)
     results = carry_out(opened, "transfer", tracker=tracker, checkpoint_seconds=checkpoint_seconds)
     if first_process():

@@ -15,13 +15,13 @@ from pkt_core.runs import create_run, list_runs, open_run
 from pkt_core.translating import alignment_maps, stitching
 
 RECORDED = assets_folder() / "recorded"
-NAMES = ["demo-semalign-v1", "demo-semalign-v1-permuted", "demo-logit-kd", "demo-sft"]
+NAMES = ["demo-semalign-v1", "demo-semalign-v1-permuted", "demo-ours", "demo-logit-kd", "demo-sft"]
 
 
 def test_recorded_runs_are_listed_last_and_whole():
     create_run({"method": "sft"})
     listed = list_runs(include_recorded=True)
-    assert [run.recorded for run in listed] == [False, True, True, True, True]
+    assert [run.recorded for run in listed] == [False, *[True] * len(NAMES)]
     assert [run.id for run in listed[1:]] == NAMES
     for name in NAMES:
         run = open_run(name)

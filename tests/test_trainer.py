@@ -329,3 +329,18 @@ def test_a_plan_runs_again_where_the_teacher_is_gone(tmp_path, monkeypatch):
     assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])
     assert again.status().state == "done"
     assert "is not here" in again.status().message + out
+
+
+@pytest.mark.slow
+def test_a_loss_that_explodes_fails_the_run_and_keeps_what_was_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("PKT_CACHE", str(tmp_path))
+    create_run(demo_plan(method="sft", learning_rate=1e12), run_id="hot")
+    process = pkt("transfer", "--run", "hot", "--checkpoint-seconds", "0", cache=tmp_path, wait=False)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1
+    status = open_run("hot").status()
+    assert status.state == "failed"
+    assert "no longer a number" in status.message
+    assert "pkt transfer --resume hot" in status.message
+    assert Checkpoints(open_run("hot").folder / "checkpoints").load() is not None
+    assert "Traceback" not in err

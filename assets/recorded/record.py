@@ -27,6 +27,7 @@ PLAN = ["--pair", "demo", *LAYERS, "--learning-rate", "0.003", "--seed", "0"]
 RUNS = {  # the last one is the newest, which is what the app opens first
     "demo-sft": ["--method", "sft"],
     "demo-logit-kd": ["--method", "logit-kd"],
+    "demo-ours": ["--method", "ours", "--learning-rate", "0.004"],
     "demo-semalign-v1-permuted": ["--method", "semalign-v1", "--map", "permuted"],
     "demo-semalign-v1": ["--method", "semalign-v1"],
 }
