@@ -59,7 +59,7 @@ def test_a_finished_family_answers_first_and_each_row_opens_its_runs():
     table = app.dataframe[0].value
     assert table["Member"].tolist() == ["semalign-v1", "logit-kd", "permuted vocabulary"]
     assert table["Seeds"].tolist() == [2, 2, 2]
-    assert table["Against the first (points)"].tolist() == ["–", "+40.0", "+0.0"]
+    assert table["Points to the first"].tolist() == ["–", "+40.0", "+0.0"]
     assert page("families", ftask="other").segmented_control(key="ftask").value == "other"
 
 
@@ -184,7 +184,7 @@ def test_the_tables_carry_the_same_numbers():
     assert table["bits_per_byte"].tolist() == [2.1, 2.1]
     assert table["kind"].tolist() == ["reference", "rival"]
     shown = tables_families.family_shown(rows, [], "t")
-    assert shown["Against the first (points)"].tolist() == ["–", "−10.0"]
+    assert shown["Points to the first"].tolist() == ["–", "−10.0"]
     assert shown["p (Holm)"].tolist() == ["–", "0.012"]
     assert tables_families.family_shown(rows, [], "elsewhere")["Right"].tolist() == ["–", "–"]
 

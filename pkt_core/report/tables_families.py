@@ -51,8 +51,8 @@ def shown(place: int, row: Json, controls: Collection[str], task: str) -> dict[s
             **head,
             "Right": "–",
             "95 %": "–",
-            "Against the first (points)": "–",
-            "95 % of it": "–",
+            "Points to the first": "–",
+            "95 % of points": "–",
             "p (Holm)": "–",
         } | tail
     told = {
@@ -60,10 +60,10 @@ def shown(place: int, row: Json, controls: Collection[str], task: str) -> dict[s
         "95 %": f"{100 * score['low']:.1f} to {100 * score['high']:.1f}",
     }
     if score["difference"] is None:
-        return {**head, **told, "Against the first (points)": "–", "95 % of it": "–", "p (Holm)": "–"} | tail
+        return {**head, **told, "Points to the first": "–", "95 % of points": "–", "p (Holm)": "–"} | tail
     low, high = 100 * score["difference_low"], 100 * score["difference_high"]
-    told["Against the first (points)"] = f"{100 * score['difference']:+.1f}".replace("-", "−")
-    told["95 % of it"] = f"{low:+.1f} to {high:+.1f}".replace("-", "−")
+    told["Points to the first"] = f"{100 * score['difference']:+.1f}".replace("-", "−")
+    told["95 % of points"] = f"{low:+.1f} to {high:+.1f}".replace("-", "−")
     told["p (Holm)"] = look.p_value(score["p_value"]).removeprefix("= ")
     return {**head, **told, **tail}
 
