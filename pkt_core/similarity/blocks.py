@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 STRIP = 64  # rows of a Gram at a time
+LAYERS = 4  # whose Grams are made together
 PIECE = 2**13  # entries of a triangle at a time: what is made of them stays near the processor
 
 
@@ -39,28 +41,71 @@ class BlockSums:
             mine += weight * getattr(other, name)
 
 
-def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
-    """The n (n - 1) / 2 entries above the diagonal of each layer's U-centred Gram, float64.
+def entry_order(n: int) -> tuple[Int[Tensor, m], Int[Tensor, m]]:
+    """Row and column of each entry above the diagonal, strip by strip: its triangle on the diagonal, then what lies right of it."""
+    rows, columns = [], []
+    for start in range(0, n, STRIP):
+        end = min(start + STRIP, n)
+        inner = torch.triu_indices(end - start, end - start, 1) + start
+        rows += [inner[0], torch.arange(start, end).repeat_interleave(n - end)]
+        columns += [inner[1], torch.arange(end, n).repeat(end - start)]
+    return torch.cat(rows), torch.cat(columns)
 
-    A layer at a time, so that its Gram stays near the processor. Products of centred activations are summed in float32: an
-    entry's error is 1e-7 of the two samples' lengths, which U-centring, in float64, does not enlarge.
+
+def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
+    """The n (n - 1) / 2 entries above the diagonal of each layer's U-centred Gram in the order of `entry_order`, float64.
+
+    A few layers at a time, so that they share the processor's cores and what is made of them stays near. Products of centred
+    activations are summed in float32: an entry's error is 1e-7 of the two samples' lengths, which U-centring, in float64, does
+    not enlarge.
     """
-    n = side.shape[1]
-    rows, columns = torch.triu_indices(n, n, 1)
-    places = rows * n + columns
-    found = torch.empty(len(side), len(places), dtype=torch.float64)
-    for layer, x in enumerate(side):
-        x = x.float()
-        x = x - x.mean(0)
-        k = torch.zeros(n, n, dtype=torch.float64)
-        for start in range(0, n, STRIP):  # what lies below the diagonal is not computed
-            k[start : start + STRIP, start:] = x[start : start + STRIP] @ x[start:].T
-        k.triu_(1)
-        means = (k.sum(0) + k.sum(1)) / (n - 2)
-        k -= means[:, None]
-        k -= means - means.sum() / (n - 1)
-        torch.index_select(k.flatten(), 0, places, out=found[layer])
+    n_layers, n, d = side.shape
+    found = torch.empty(n_layers, n * (n - 1) // 2, dtype=torch.float64)
+    pieces = -(-n_layers // LAYERS)
+    most = -(-n_layers // pieces)
+    centred, k = (
+        torch.empty(most, n, d),
+        torch.empty(most, n, n),
+    )  # used again: fresh memory costs more than what fills it
+    for some, into in zip(side.detach().tensor_split(pieces), found.tensor_split(pieces), strict=True):
+        x = some.float()
+        fill_triangles(grams(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), out=k[: len(x)]), into)
     return found
+
+
+def grams(x: Float[Tensor, "L n d"], out: Float[Tensor, "L n n"]) -> Float[Tensor, "L n n"]:
+    """Inner products of each layer's samples, by NumPy: it sees a matrix multiply its own transpose and does half the work."""
+    mine = x.numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # an overflow ends as NaN in the grid, as it does in torch
+        np.matmul(mine, mine.transpose(0, 2, 1), out=out.numpy())
+    return out
+
+
+def fill_triangles(k: Float[Tensor, "L n n"], found: Float[Tensor, "L m"]) -> None:
+    """Write the U-centred triangles of Grams, a strip at a time: what lies below the diagonal is touched only in a strip's square."""
+    n, place = k.shape[1], 0
+    sums = torch.zeros(len(k), n, dtype=torch.float64)
+    parts = []
+    for start in range(0, n, STRIP):
+        end = min(start + STRIP, n)
+        h = end - start
+        strip = k[:, start:end, start:]
+        square = strip[:, :, :h].triu(1).double()
+        rows, columns = torch.triu_indices(h, h, 1)
+        triangle, place = found[:, place : place + len(rows)], place + len(rows)
+        rest, place = found[:, place : place + h * (n - end)].unflatten(1, (h, n - end)), place + h * (n - end)
+        triangle.copy_(square.flatten(1)[:, rows * h + columns])
+        rest.copy_(strip[:, :, h:])
+        sums[:, start:end] += square.sum(1) + square.sum(2) + rest.sum(2)
+        sums[:, end:] += rest.sum(1)
+        parts.append((triangle, start + rows, start + columns, rest, start, end))
+    means = sums / (n - 2)
+    shift = means - means.sum(1, keepdim=True) / (n - 1)
+    for triangle, rows, columns, rest, start, end in parts:
+        triangle -= means[:, rows]
+        triangle -= shift[:, columns]
+        rest -= means[:, start:end, None]
+        rest -= shift[:, None, end:]
 
 
 def block_sums(
@@ -78,8 +123,8 @@ def block_sums(
     drawn = reweighted_products(k.float(), other.float(), weights)
     return BlockSums(
         cross=k @ other.T * scale,
-        of_teacher=k.square().sum(1) * scale,
-        of_student=other.square().sum(1) * scale,
+        of_teacher=own_products(k) * scale,
+        of_student=own_products(other) * scale,
         null=(null if few_are_teachers else null.mT) * scale,
         drawn_cross=drawn[0] * scale,
         drawn_teacher=drawn[1] * scale,
@@ -87,12 +132,17 @@ def block_sums(
     )
 
 
+def own_products(triangles: Float[Tensor, "L m"]) -> Float[Tensor, " L"]:
+    """Each triangle's inner product with itself, without a second table of their size."""
+    return torch.stack([one.dot(one) for one in triangles])
+
+
 def permuted_products(
     few: Float[Tensor, "F m"], many: Float[Tensor, "M m"], orders: Int[Tensor, "P n"]
 ) -> Float[Tensor, "P F M"]:
     """Inner products of all pairs of triangles with the samples of the few reordered. float32: a null's third decimal decides nothing."""
     n = orders.shape[1]
-    rows, columns = torch.triu_indices(n, n, 1)
+    rows, columns = entry_order(n)
     place = torch.zeros(n, n, dtype=torch.long)
     place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
     entries = (
@@ -116,7 +166,7 @@ def reweighted_products(
     A few entries at a time, all pairs' products are one matrix that every draw multiplies.
     """
     draws, n = weights.shape
-    rows, columns = torch.triu_indices(n, n, 1)
+    rows, columns = entry_order(n)
     cross = torch.zeros(draws, len(teacher) * len(student))
     own = torch.zeros(draws, len(teacher)), torch.zeros(draws, len(student))
     for start in range(0, len(rows) if draws else 0, PIECE):
