@@ -11,10 +11,6 @@ import typer
 from pkt_core.errors import PlanError
 
 PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
-MethodName = Literal[  # those of the plan, which is too heavy to import for a list of names; a test holds them equal
-    "semalign-v1", "semalign-v2r", "semalign-aclr", "sft", "logit-kd", "feature-kd", "seeking", "laten", "stitch"
-]
-MapName = Literal["semantic", "logit-preserving", "ridge", "procrustes", "permuted", "random"]
 PairName = Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")]
 Teacher = Annotated[str | None, typer.Option(help="Hub id or local folder; with --student instead of --pair.")]
 Student = Annotated[str | None, typer.Option(help="Hub id or local folder; with --teacher instead of --pair.")]

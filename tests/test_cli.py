@@ -179,7 +179,7 @@ def test_bad_prompt_files(capsys, models, tmp_path, content, sentence):
     assert sentence in " ".join(err.split())
 
 
-def test_an_encoder_and_a_foreign_vocabulary_are_refused(capsys, models, tmp_path):
+def test_an_encoder_is_refused_and_a_foreign_tokenizer_is_not(capsys, models, tmp_path):
     fakes.folder(tmp_path / "bert", "bert")
     fakes.folder(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
     status, _, err = run(
@@ -197,8 +197,7 @@ def test_an_encoder_and_a_foreign_vocabulary_are_refused(capsys, models, tmp_pat
     words = work(models)
     words[3] = str(tmp_path / "other")
     status, _, err = run(capsys, "transfer", *words)
-    assert status == 1
-    assert "share" in " ".join(err.split())
+    assert status == 0, err  # taught where both tokenizers have read the same characters
     # Looking is still allowed: words are matched by their characters.
     status, out, err = run(
         capsys,

@@ -2,14 +2,15 @@
 
 import json
 import shlex
-from typing import get_args
 
 import pytest
+import typer
 from safetensors.torch import load_file
 from test_cli import models, run, work  # noqa: F401
 
-from pkt_core.options import MapName, MethodName
-from pkt_core.transfer.plan import METHODS, TransferPlan
+from pkt_core.cli import app
+from pkt_core.cli_transfers import GIVEN_OTHERWISE
+from pkt_core.transfer.plan import TransferPlan
 
 PLANS = {
     "seeking": ("--scope", "layer", "--lora-rank", "4", "--teacher-layer", "3", "--student-layer", "1"),
@@ -18,9 +19,12 @@ PLANS = {
 }
 
 
-def test_the_command_line_offers_what_the_plan_does():
-    assert get_args(MethodName) == tuple(METHODS)
-    assert get_args(MapName) == get_args(TransferPlan.model_fields["map"].annotation)
+def test_every_setting_of_a_plan_is_an_option_with_its_help():
+    command = typer.main.get_command(app).commands["transfer"]
+    options = {option: param for param in command.params for option in param.opts}
+    for name, field in TransferPlan.model_fields.items():
+        if name not in GIVEN_OTHERWISE:
+            assert options[f"--{name.replace('_', '-')}"].help == field.description
 
 
 @pytest.mark.parametrize("method", PLANS)
