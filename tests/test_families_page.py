@@ -54,7 +54,7 @@ def test_a_finished_family_answers_first_and_each_row_opens_its_runs():
     said = plain(app)
     assert "6 of 6 runs done" in said
     assert "logit-kd wins with 80.0 %, +40.0 points against semalign-v1" in said
-    assert "1 of 1 controls is as good as semalign-v1: permuted vocabulary" in said
+    assert "1 of 1 controls is no worse than semalign-v1 beyond chance: permuted vocabulary" in said
     assert len(app.get("plotly_chart")) == 1
     table = app.dataframe[0].value
     assert table["Member"].tolist() == ["semalign-v1", "logit-kd", "permuted vocabulary"]
@@ -146,12 +146,12 @@ def test_the_sentence_claims_a_win_only_beyond_chance():
 
 def test_a_control_that_does_as_well_refutes_and_one_that_does_not_supports():
     same, worse = row("a", value=0.49, p=0.6, away=-0.01), row("b", value=0.2, p=0.001, away=-0.3)
-    assert "1 of 2 controls is as good as mine: a" in sentences_families.explained(
+    assert "1 of 2 controls is no worse than mine beyond chance: a" in sentences_families.explained(
         [FIRST, same, worse], ["a", "b"], "t"
     )
     assert "better than each of its 1 controls" in sentences_families.explained([FIRST, worse], ["b"], "t")
     better = row("c", value=0.9, p=0.001, away=0.4)
-    assert "as good as mine: c" in sentences_families.explained([FIRST, better], ["c"], "t")
+    assert "no worse than mine beyond chance: c" in sentences_families.explained([FIRST, better], ["c"], "t")
     assert "No control" in sentences_families.explained([FIRST, same], [], "t")
 
 

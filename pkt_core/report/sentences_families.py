@@ -52,7 +52,7 @@ def gained(rows: Sequence[Json], task: str, before: float | None) -> str:
 
 
 def explained(rows: Sequence[Json], controls: Collection[str], task: str) -> str:
-    """Which controls reach what the first method reaches, so that what they lack did not do it."""
+    """Which controls are not told apart from the first method or beat it, so that nothing shows that what they lack matters."""
     found = [row for row in rows[1:] if row["label"] in controls and task in row["tasks"]]
     if not found:
         return "No control has finished, so nothing yet speaks for its mechanism."
@@ -63,7 +63,7 @@ def explained(rows: Sequence[Json], controls: Collection[str], task: str) -> str
     if not as_good:
         return f"{name} is better than each of its {len(found)} controls."
     verb, who = ("is", "it lacks") if len(as_good) == 1 else ("are", "they lack")
-    return f"{len(as_good)} of {len(found)} controls {verb} as good as {name}: {listed(as_good)}. What {who} did not do it."
+    return f"{len(as_good)} of {len(found)} controls {verb} no worse than {name} beyond chance: {listed(as_good)}. Nothing here shows that what {who} matters."
 
 
 def listed(names: Sequence[str]) -> str:

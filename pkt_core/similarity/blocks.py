@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -62,34 +61,24 @@ def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
     n_layers, n, d = side.shape
     found = torch.empty(n_layers, n * (n - 1) // 2, dtype=torch.float64)
     pieces = -(-n_layers // LAYERS)
-    most = -(-n_layers // pieces)
-    centred, k = (
-        torch.empty(most, n, d),
-        torch.empty(most, n, n),
-    )  # used again: fresh memory costs more than what fills it
-    for some, into in zip(side.detach().tensor_split(pieces), found.tensor_split(pieces), strict=True):
+    centred = torch.empty(
+        -(-n_layers // pieces), n, d
+    )  # one memory for all: fresh memory costs more than the subtraction
+    for some, into in zip(side.tensor_split(pieces), found.tensor_split(pieces), strict=True):
         x = some.float()
-        fill_triangles(grams(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), out=k[: len(x)]), into)
+        fill_triangles(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), into)
     return found
 
 
-def grams(x: Float[Tensor, "L n d"], out: Float[Tensor, "L n n"]) -> Float[Tensor, "L n n"]:
-    """Inner products of each layer's samples, by NumPy: it sees a matrix multiply its own transpose and does half the work."""
-    mine = x.numpy()
-    with np.errstate(over="ignore", invalid="ignore"):  # an overflow ends as NaN in the grid, as it does in torch
-        np.matmul(mine, mine.transpose(0, 2, 1), out=out.numpy())
-    return out
-
-
-def fill_triangles(k: Float[Tensor, "L n n"], found: Float[Tensor, "L m"]) -> None:
-    """Write the U-centred triangles of Grams, a strip at a time: what lies below the diagonal is touched only in a strip's square."""
-    n, place = k.shape[1], 0
-    sums = torch.zeros(len(k), n, dtype=torch.float64)
+def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"]) -> None:
+    """Write the U-centred triangles of centred activations; no entry below the diagonal is computed but within a strip's square."""
+    n, place = x.shape[1], 0
+    sums = torch.zeros(len(x), n, dtype=torch.float64)
     parts = []
     for start in range(0, n, STRIP):
         end = min(start + STRIP, n)
         h = end - start
-        strip = k[:, start:end, start:]
+        strip = x[:, start:end] @ x[:, start:].mT
         square = strip[:, :, :h].triu(1).double()
         rows, columns = torch.triu_indices(h, h, 1)
         triangle, place = found[:, place : place + len(rows)], place + len(rows)
