@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
 from pkt_core.similarity import GridFitter, SimilarityGrid, measure
-from pkt_core.similarity.blocks import block_sums
+from pkt_core.similarity.blocks import block_sums, entry_order, upper_triangles
 from pkt_core.similarity.cka import gram, u_centred
 from pkt_core.similarity.interval import bootstrap_weights
 from pkt_core.similarity.null import permutations
@@ -57,10 +57,24 @@ def test_one_block_is_the_measure_itself():
             assert_close(float(grid.values[i, j]), measure("debiased_linear_cka", teacher[i], student[j]))
 
 
-def test_permuted_and_reweighted_sums_are_those_of_a_plain_loop():
-    teacher, student = layers(n=40)
+@pytest.mark.parametrize("n", [4, 40, 128, 129, 300])
+def test_triangles_are_the_upper_half_of_the_u_centred_grams(n):
+    """Less than a strip, a whole one, one entry more, and several; and more layers than are made together."""
+    side = torch.randn(6, n, 24, generator=torch.Generator().manual_seed(n)) + 3
+    rows, columns = entry_order(n)
+    assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [
+        (i, j) for i in range(n) for j in range(i + 1, n)
+    ]
+    for found, x in zip(upper_triangles(side), side.double(), strict=True):
+        assert_close(found, u_centred(gram(x))[rows, columns], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("n", [40, 150])
+def test_permuted_and_reweighted_sums_are_those_of_a_plain_loop(n):
+    """In one strip and in two."""
+    teacher, student = layers(n=n)
     generator = torch.Generator().manual_seed(0)
-    orders, weights = permutations(40, 1, 5, generator), bootstrap_weights(40, 1, 5, generator)
+    orders, weights = permutations(n, 1, 5, generator), bootstrap_weights(n, 1, 5, generator)
     sums = block_sums(teacher, student, orders, weights)
     other_way = block_sums(student, teacher, orders, weights)  # the smaller stack is permuted either way
     assert_close(other_way.null, sums.null.transpose(1, 2))
@@ -70,9 +84,7 @@ def test_permuted_and_reweighted_sums_are_those_of_a_plain_loop():
         assert_close(sums.null[p].double(), again.cross, atol=1e-4, rtol=1e-4)
     k, other = u_centred(gram(teacher[1].double())), u_centred(gram(student[2].double()))
     for d, weight in enumerate(weights.double()):
-        naive = sum(weight[i] * weight[j] * k[i, j] * other[i, j] for i in range(40) for j in range(40) if i != j) / (
-            40 * 37
-        )
+        naive = (weight[:, None] * weight * k * other).fill_diagonal_(0).sum() / (n * (n - 3))
         assert_close(sums.drawn_cross[d, 1, 2].double(), naive, atol=1e-4, rtol=1e-4)
 
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-STRIP = 64  # rows of a Gram at a time
+STRIP = 128  # rows of a Gram at a time
 LAYERS = 4  # whose Grams are made together
 PIECE = 2**13  # entries of a triangle at a time: what is made of them stays near the processor
 
@@ -61,24 +61,23 @@ def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
     n_layers, n, d = side.shape
     found = torch.empty(n_layers, n * (n - 1) // 2, dtype=torch.float64)
     pieces = -(-n_layers // LAYERS)
-    centred = torch.empty(
-        -(-n_layers // pieces), n, d
-    )  # one memory for all: fresh memory costs more than the subtraction
-    for some, into in zip(side.tensor_split(pieces), found.tensor_split(pieces), strict=True):
+    # One memory for all: fresh memory costs more than the subtraction.
+    centred = torch.empty(-(-n_layers // pieces), n, d, device=side.device)
+    for some, into in zip(side.detach().tensor_split(pieces), found.tensor_split(pieces), strict=True):
         x = some.float()
         fill_triangles(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), into)
     return found
 
 
 def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"]) -> None:
-    """Write the U-centred triangles of centred activations; no entry below the diagonal is computed but within a strip's square."""
+    """Write the U-centred triangles of centred activations; no entry below the diagonal is computed but in a strip's square."""
     n, place = x.shape[1], 0
     sums = torch.zeros(len(x), n, dtype=torch.float64)
     parts = []
     for start in range(0, n, STRIP):
         end = min(start + STRIP, n)
         h = end - start
-        strip = x[:, start:end] @ x[:, start:].mT
+        strip = (x[:, start:end] @ x[:, start:].mT).cpu()
         square = strip[:, :, :h].triu(1).double()
         rows, columns = torch.triu_indices(h, h, 1)
         triangle, place = found[:, place : place + len(rows)], place + len(rows)
@@ -109,7 +108,7 @@ def block_sums(
     k, other = upper_triangles(teacher), upper_triangles(student)
     few_are_teachers = len(k) <= len(other)  # the smaller stack is the one that is permuted
     null = permuted_products(*((k, other) if few_are_teachers else (other, k)), orders)
-    drawn = reweighted_products(k.float(), other.float(), weights)
+    drawn = reweighted_products(k, other, weights)
     return BlockSums(
         cross=k @ other.T * scale,
         of_teacher=own_products(k) * scale,
@@ -130,15 +129,16 @@ def permuted_products(
     few: Float[Tensor, "F m"], many: Float[Tensor, "M m"], orders: Int[Tensor, "P n"]
 ) -> Float[Tensor, "P F M"]:
     """Inner products of all pairs of triangles with the samples of the few reordered. float32: a null's third decimal decides nothing."""
+    found = torch.zeros(len(orders), len(many), len(few))
+    if not len(orders):
+        return found.mT
     n = orders.shape[1]
     rows, columns = entry_order(n)
     place = torch.zeros(n, n, dtype=torch.long)
     place[rows, columns] = place[columns, rows] = torch.arange(len(rows))
-    entries = (
-        few.float().T.contiguous()
-    )  # an entry's layers lie side by side in memory, so that one look-up serves them all
+    # An entry's layers lie side by side in memory, so that one look-up serves them all.
+    entries = few.float().T.contiguous()
     against = many.float()
-    found = torch.zeros(len(orders), len(many), len(few))
     for p, order in enumerate(orders):
         moved = place[order[rows], order[columns]]
         for start in range(0, len(moved), PIECE):
@@ -160,7 +160,7 @@ def reweighted_products(
     own = torch.zeros(draws, len(teacher)), torch.zeros(draws, len(student))
     for start in range(0, len(rows) if draws else 0, PIECE):
         piece = slice(start, start + PIECE)
-        a, b = teacher[:, piece], student[:, piece]
+        a, b = teacher[:, piece].float(), student[:, piece].float()
         weight = weights[:, rows[piece]] * weights[:, columns[piece]]
         cross += weight @ (a[:, None] * b).flatten(0, 1).T
         for total, side in zip(own, (a, b), strict=True):
