@@ -29,7 +29,8 @@ from pkt_core.transfer.controls import CONTROLS, Control, Saved, control, steps_
 from pkt_core.transfer.estimate import trained_parameters
 from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan
 
-DRAWS = 2000
+DRAWS = 20_000  # so many that a p-value corrected for some hundred comparisons can still be small
+BATCH = 2_000
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def members(
 
 def rival(plan: TransferPlan, method: Method) -> TransferPlan:
     """The same transfer by another method, with the settings that both use."""
-    own = {"method", "part", "positions", "n_pairs", "scope", "modules", "decay", "anchor"}
+    own = {"method", "part", "positions", "n_pairs", "scope", "modules", "decay", "anchor", "map"}
     foreign = {name for name, users in USERS.items() if method not in users or plan.method not in users}
     given = {name: value for name, value in plan.model_dump().items() if name not in own | foreign}
     for name in own - {"method"}:  # what the plan was told, not what its method takes by itself
@@ -209,6 +210,7 @@ def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
         lambda d, axis: d.mean(axis=axis),
         permutation_type="samples",
         n_resamples=DRAWS,
+        batch=BATCH,
         rng=np.random.default_rng(seed),
         vectorized=True,
     )
