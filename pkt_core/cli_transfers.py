@@ -125,7 +125,7 @@ def transfer(
     else:
         plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
         if first_process():
-            people.print(needs(plan).sentence(), style="dim", highlight=False)
+            people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
         opened = shared_run(plan)
     results = carry_out(opened, "transfer", tracker=tracker, checkpoint_seconds=checkpoint_seconds)
     if first_process():
