@@ -41,7 +41,19 @@ def whole() -> None:
         member(place, label, right)
 
 
-def test_nothing_there_yet_says_what_to_do():
+def test_a_first_visit_sees_the_recorded_family_and_where_to_make_one():
+    app = page("families")
+    said = plain(app)
+    assert "recorded" in said
+    assert "wins with" in said
+    assert len(app.get("plotly_chart")) == 1
+    rows = app.dataframe[0].value
+    assert {"semalign-v1", "logit-kd", "ours", "permuted vocabulary"} <= set(rows["Member"])
+    assert len(app.get("page_link")) == 1
+
+
+def test_without_a_recording_the_page_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("dashboard.loaders.recorded_family", lambda: None)
     app = page("families")
     assert "No family yet" in plain(app)
     assert len(app.get("page_link")) == 1
