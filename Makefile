@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# Two processes of one thread each: small tests gain nothing from more threads.
+FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
 
 .PHONY: app test test-fast lint format bench demo clean
 
@@ -11,11 +13,11 @@ app: $(READY)  ## set up and open the dashboard
 	$(BIN)/streamlit run dashboard/app.py
 
 test: $(READY_DEV)  ## set up and run every test, the fast ones first
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
-	$(BIN)/python -m pytest -q -m "slow or browser"
+	$(FAST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20 -m "slow or browser"
 
 test-fast: $(READY_DEV)  ## unit tests only
-	$(BIN)/python -m pytest -q -m "not slow and not browser"
+	$(FAST)
 
 lint: $(READY_DEV)  ## format check, lint and types
 	$(BIN)/ruff format --check .

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import sidebar
+from dashboard import sidebar, tour
 
 ICON = (  # drawn here, because Streamlit fetches named icons for the tab from the network
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="10" cy="16" r="8" fill="#2f7fc1"/>'
@@ -39,10 +39,23 @@ page = st.navigation(
                 icon=":material/leaderboard:",
                 help="Which method wins, and against which control?",
             ),
+            st.Page("views/factors.py", title="Factors", icon=":material/insights:", help="What eases it?"),
             st.Page("views/behaviour.py", title="Behaviour", icon=":material/quiz:", help="What changed?"),
+            st.Page(
+                "views/tokens.py", title="Tokens", icon=":material/format_ink_highlighter:", help="Where did it change?"
+            ),
+            st.Page(
+                "views/benchmarks.py",
+                title="Benchmarks",
+                icon=":material/scoreboard:",
+                help="Does it score differently where the field looks?",
+            ),
             st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
         ],
     }
 )
-sidebar.draw()
+here = page.url_path or "pair"
+tour.move(here)  # before anything is drawn: a page left half drawn confuses what still redraws itself
+sidebar.draw(here)
+tour.draw(here)
 page.run()

@@ -22,6 +22,7 @@ from typing import Any, Literal
 # Threads that wait by spinning slow each other down eightfold as soon as a transfer runs beside; these wait asleep.
 CALM = {"OMP_WAIT_POLICY": "passive"}
 SLOW = {"stitching"}  # functions that must not keep a comparison waiting; a UMAP is another
+STOPPED = "The computation was ended before it was done, by its stop button or to free memory. Start it again."
 KEPT = 64  # answers held in memory; older ones come from the store again
 
 
@@ -39,6 +40,8 @@ class Task:
     """What is happening, as a sentence."""
     fraction: float = 0.0
     """How much is done, 0..1."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of the answer that came before its end, from functions that tell them."""
     result: dict[str, Any] | None = None
     """The answer's JSON form."""
     error: str | None = None
@@ -136,11 +139,14 @@ class Lane:
             if "stage" in message:
                 task.tell(message["stage"], float(message["fraction"]))
                 continue
+            if "rows" in message:
+                task.rows.extend(message["rows"])
+                continue
             task.result, task.error = message.get("result"), message.get("error") or message.get("fault")
             task.fault = "fault" in message
             return
         process.stdout.close()
-        task.error = "The computation was ended before it was done. Start it again."
+        task.error = STOPPED
 
 
 class Engine:
@@ -169,6 +175,11 @@ class Engine:
         """The task for this request if anybody asked before; starts nothing."""
         return self.tasks.get(json.dumps([function, arguments], sort_keys=True))
 
+    def at_work(self) -> list[Task]:
+        """What is being computed or waits to be."""
+        with self.lock:
+            return [task for task in self.tasks.values() if not task.over and task.function != "warm_projection"]
+
     def warm(self) -> None:
         """Start the quick lane's process ahead of the first request."""
         self.lanes["quick"].start()
@@ -176,6 +187,16 @@ class Engine:
     def warm_maps(self) -> None:
         """Have the slow lane import and compile UMAP behind the scenes; asked once, the first time a map was shown."""
         self.ask("warm_projection", {"method": "umap"})
+
+    def stop(self, task: Task) -> None:
+        """End a computation: what it told so far stays with it, and so do all results."""
+        for lane in self.lanes.values():
+            with lane.lock:
+                if task in lane.queue:
+                    lane.queue.remove(task)
+                    task.status, task.error = "failed", STOPPED
+            if lane.current is task:
+                lane.end()
 
     def release(self) -> None:
         """End both processes and free what they hold; results stay."""

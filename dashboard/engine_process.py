@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
 
+from dashboard import limits
 from pkt_core.errors import PktError
 
 
@@ -36,9 +37,15 @@ def pool() -> Any:
     return Pool()
 
 
-def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, float], None]) -> Any:
-    """Carry out one request. Raises PktError for what the user can mend."""
+def answer(
+    function: str,
+    arguments: dict[str, Any],
+    progress: Callable[[str, float], None],
+    tell: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+) -> Any:
+    """Carry out one request; `tell` gets rows of the answer as they come. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
+    limits.require_allowed(arguments)
     if function == "warm_projection":
         from pkt_core.projection.aligned import warm
 
@@ -48,7 +55,16 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
 
     if function in PLANS:
         return PLANS[function](**arguments)
-    from pkt_core import inspecting, looking, mapping, picking, pipeline, translating
+    from dashboard.engine_benchmarks import BENCHMARKS
+
+    if function in BENCHMARKS:
+        return BENCHMARKS[function](**arguments)
+    from dashboard.engine_runs import OF_RUNS
+
+    if function in OF_RUNS:
+        pool().clear()
+        return OF_RUNS[function](arguments, progress, tell)
+    from pkt_core import closer, inspecting, looking, mapping, picking, pipeline, translating
     from pkt_core.prompts import pasted
     from pkt_core.runs import open_run
 
@@ -62,16 +78,22 @@ def answer(function: str, arguments: dict[str, Any], progress: Callable[[str, fl
         "stitching": translating.stitching,
         "chain_map": mapping.chain_map,
         "turnover": mapping.turnover,
+        "closer_look": closer.closer_look,
         "picked_cell": picking.picked_cell,
         "picked_tokens": picking.picked_tokens,
         "picked_continuations": picking.picked_continuations,
         "inspect_token": functools.partial(inspecting.inspect_token, pool=pool()),
         "basis_options": functools.partial(inspecting.basis_options, pool=pool()),
     }
-    if function == "similarity_change" or not isinstance(work[function], functools.partial):
+    if function in ("similarity_change", "factors") or not isinstance(work[function], functools.partial):
         pool().clear()
     if function == "similarity_change":
         return looking.similarity_change(open_run(arguments.pop("run")), **arguments, progress=progress).to_json()
+    if function == "factors":
+        from pkt_core import factors
+
+        runs = [open_run(name) for name in arguments["finished"]]
+        return factors.answer(runs, measures=arguments["measures"] or factors.USUAL, progress=progress)
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 
@@ -94,6 +116,7 @@ def main() -> None:
                     request["function"],
                     request["arguments"],
                     lambda stage, done: send({"stage": stage, "fraction": done}),
+                    lambda rows: send({"rows": rows}),
                 )
             send({"result": result})
         except PktError as error:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import loaders, plan_choices, plan_form, run_parts, state, transfers, widgets
 from dashboard.engine import Task
-from dashboard.state import Param
+from dashboard.params import Param
 
 USUAL_RIVALS = ("sft", "logit-kd")
 
@@ -63,12 +63,12 @@ def in_words(task: Task) -> str:
         return "Working out the members of the family."
     plans = [loaders.read_plan(member["plan"]) for member in task.result["members"]]
     labels = list(dict.fromkeys(member["label"] for member in task.result["members"]))
-    said = f"The family: {len(plans)} runs of {len(labels)} plans ({', '.join(labels)})"
-    known = run_parts.paces(plans)
+    said = f"The family: {len(plans)} runs of {len(labels)} plans ({'; '.join(labels)})"
+    known, without = run_parts.paces(plans), " ".join(["", *task.result["left_out"]])
     if not known:
-        return f"{said}; how long it takes shows after the first run."
+        return f"{said}; how long it takes shows after the first run.{without}"
     seconds = sum(run_parts.expected_seconds(plan, known[plan.method]) for plan in plans)
-    return f"{said}, about {widgets.spent(seconds)} one after the other."
+    return f"{said}, about {widgets.spent(seconds)} one after the other.{without}"
 
 
 def start(members: Sequence[dict[str, Any]]) -> None:

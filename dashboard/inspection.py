@@ -10,8 +10,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.errors import PromptError
+from dashboard.params import Param
 
 RIDGES = ("0", "1e-06", "0.001")
 ANSWER = "answer"  # label of a prompt that names the word it leads to
@@ -37,7 +36,8 @@ def text_choice() -> tuple[str, str]:
         return str(own), ""
     number = first if number is None else int(number)
     if number >= len(texts):
-        raise PromptError(f"This set has prompts 0 to {len(texts) - 1}, got {number}. Choose one of those.")
+        st.info(f"This set has prompts 0 to {len(texts) - 1}, got {number}; showing prompt {first} instead.")
+        number = first
     return texts[number], labels.get(ANSWER, [""] * len(texts))[number]
 
 

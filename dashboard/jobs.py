@@ -8,8 +8,6 @@ Not covered: what a run does (`pkt_core.cli`), comparisons and pictures, which e
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -22,7 +20,7 @@ from pkt_core import runs, waiting
 TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
 
 
-def start(arguments: list[str], run_id: str) -> None:
+def start(arguments: list[str], run_id: str | Path) -> None:
     """Start `python -m pkt_core <arguments>` for a run that exists; what it prints goes to the run's log.txt.
 
     Returns at once. Raises StoreError where there is no such run, it is recorded, or a process works on it already.
@@ -30,7 +28,7 @@ def start(arguments: list[str], run_id: str) -> None:
     run = runs.open_run(run_id)
     run.require_writable()
     run.require_idle()
-    process = _detached(arguments, run.folder / "log.txt")
+    process = waiting.start(arguments, run.folder / "log.txt", detached=True)
     run.record_process(process.pid)
     threading.Thread(target=process.wait, name=f"reaps {run_id}", daemon=True).start()
 
@@ -41,27 +39,11 @@ def work() -> None:
     Returns at once. Where two are started at the same moment, the later one finds the other at work and ends.
     """
     if waiting.worker() is None:
-        process = _detached(["work"], runs.runs_root() / "worker.log")
+        process = waiting.start(["work"], runs.runs_root() / "worker.log", detached=True)
         threading.Thread(target=process.wait, name="reaps the worker", daemon=True).start()
 
 
-def _detached(arguments: list[str], log_file: Path) -> subprocess.Popen[bytes]:
-    """`python -m pkt_core <arguments>` in a session of its own, with this server's code and cache."""
-    code = str(Path(runs.__file__).resolve().parents[1])
-    search = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
-    told = {"PKT_CACHE": str(runs.runs_root().parent), "PYTHONPATH": search, "PYTHONUNBUFFERED": "1"}
-    with open(log_file, "ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "pkt_core", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **told},
-            start_new_session=True,
-        )
-
-
-def stop(run_id: str, *, kill_after: float) -> threading.Thread:
+def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
     """Ask a run to end at its next step, and end it by force, with its children, if it has not after `kill_after` seconds.
 
     Returns at once; the thread returned is over when the process is.
@@ -90,7 +72,7 @@ def _kill(pid: int) -> None:
                 process.kill()
 
 
-def log_tail(run_id: str, n: int) -> str:
+def log_tail(run_id: str | Path, n: int) -> str:
     """The last n lines of what the run printed, a progress bar as it stood last; empty where there is no log yet."""
     path = runs.open_run(run_id).folder / "log.txt"
     if not path.is_file():

@@ -13,12 +13,15 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import limits
 from dashboard.engine import Engine, Task
 
 RECORDED_COMPARISON = "comparison.json"
 RECORDED_GRIDS = "grids.json"
 RECORDED_MAPS = "maps.json"
 RECORDED_FAMILY = "family.json"
+RECORDED_FACTORS = "factors.json"
+RECORDED_CLAIMS = "measures.json"
 
 
 @st.cache_resource(on_release=Engine.release, show_spinner=False)
@@ -32,7 +35,7 @@ def pair_names() -> dict[str, dict[str, Any]]:
     """The catalogue as plain records, by name, in order."""
     from pkt_core.catalog import pairs
 
-    return {pair.name: pair.model_dump(mode="json") for pair in pairs()}
+    return {pair.name: pair.model_dump(mode="json") for pair in pairs() if pair.bundled or not limits.demo()}
 
 
 @st.cache_data(ttl=60, show_spinner=False)
@@ -42,6 +45,7 @@ def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
     from pkt_core.errors import PktError
 
     try:
+        limits.require_allowed({"teacher": teacher, "student": student})
         return catalog.availability(catalog.custom_pair(teacher, student) if name == "custom" else catalog.pair(name))
     except PktError as error:
         return str(error)
@@ -70,6 +74,7 @@ def file_as_it_is(path: str) -> str:
     from pkt_core.errors import PktError
 
     try:
+        limits.require_allowed({"file": path})
         stat = Path(path).expanduser().stat()
         return kept(path, (stat.st_mtime_ns, stat.st_size))
     except (OSError, ValueError, PktError):
@@ -94,6 +99,7 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
     from pkt_core.prompts import load_prompts
 
     try:
+        limits.require_allowed({"prompts": name})
         found = load_prompts(name)
     except PktError:
         return None
@@ -105,6 +111,7 @@ def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[l
     """Texts of a prompt set by number, and their labels. Raises PromptError where there is no such set."""
     from pkt_core.prompts import load_prompts, pasted
 
+    limits.require_allowed({"prompts": prompts})
     found = pasted(lines or "") if prompts is None else load_prompts(prompts)
     return list(found.texts), {name: list(values) for name, values in found.labels.items()}
 
@@ -116,6 +123,23 @@ def memory_gib() -> tuple[float, float]:
 
     found = psutil.virtual_memory()
     return found.available / 2**30, found.total / 2**30
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def cards() -> list[tuple[str, float, float]]:
+    """Each NVIDIA graphics card: name, memory used and all of it, in GiB; empty where there is none. Asks the driver, not torch."""
+    import shutil
+    import subprocess
+
+    if shutil.which("nvidia-smi") is None:
+        return []
+    asked = ["nvidia-smi", "--query-gpu=name,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout
+        rows = [line.rsplit(",", 2) for line in told.splitlines() if line.strip()]
+        return [(name.strip(), float(used) / 1024, float(total) / 1024) for name, used, total in rows]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
 
 
 @st.cache_data(show_spinner=False)
@@ -151,8 +175,23 @@ def recorded_family() -> dict[str, Any] | None:
 
 
 @st.cache_data(show_spinner=False)
+def recorded_factors() -> dict[str, Any] | None:
+    """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
+    from pkt_core.prompts import assets_folder
+
+    return read_json(assets_folder() / "recorded" / RECORDED_FACTORS)
+
+
+@st.cache_data(show_spinner=False)
 def measures() -> dict[str, dict[str, Any]]:
-    """What each measure of similarity claims of itself, by name: label, range, direction, chance, source."""
+    """What each measure of similarity claims of itself, by name, as it ships: the records themselves bring torch along."""
+    from pkt_core.prompts import assets_folder
+
+    return read_json(assets_folder() / "recorded" / RECORDED_CLAIMS) or claims()
+
+
+def claims() -> dict[str, dict[str, Any]]:
+    """The same from the records: label, range, direction, chance, source, what leaves it unchanged."""
     from pkt_core.similarity import MEASURES
 
     said = ("label", "low", "high", "larger_is_closer", "chance", "source", "note", "symmetric")
@@ -208,32 +247,50 @@ def run(run_id: str) -> Any:
     return open_run(run_id)
 
 
+def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
+    """Keep an uploaded task: the name of the copy, or None and what is wrong as one sentence."""
+    from pkt_core.errors import PktError
+    from pkt_core.examples import keep_examples
+
+    try:
+        return keep_examples(name, data), ""
+    except PktError as error:
+        return None, str(error)
+
+
+def task_as_it_is(path: str) -> str:
+    """The name of a copy of a task's file as it is now, so that nobody gets results of what it held before. Raises PromptError."""
+    from pkt_core.errors import PromptError
+    from pkt_core.examples import KEPT, bundled, keep_examples, load_examples
+
+    if path in bundled() or path.startswith(KEPT):
+        load_examples(path)
+        return path
+    try:
+        return keep_examples(Path(path).name, Path(path).expanduser().read_bytes())
+    except OSError as error:
+        raise PromptError(f"{path} could not be read ({error.strerror or error}). Check the path.") from error
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def task_items(name: str, n: int | None, seed: int) -> list[tuple[str, str]]:
+    """Prompt and answer of the items that a plan asked of a task, in order. Raises PromptError where the task is not here."""
+    from pkt_core.examples import load_examples
+
+    return [(item.prompt, item.answer) for item in load_examples(name).sample(n, seed).items]
+
+
 def plan_of(settings: dict[str, Any]) -> Any:
     """A plan made from a pair and the transfer page's settings. Raises PlanError in one sentence where they do not fit."""
-    from pydantic import ValidationError
-
     from pkt_core import catalog
-    from pkt_core.errors import PlanError
     from pkt_core.transfer.plan import TransferPlan
 
     given = dict(settings)
     name, teacher, student = (given.pop(key, None) for key in ("pair", "teacher", "student"))
     device, dtype = given.pop("device", "auto"), given.pop("dtype", "auto")
+    limits.require_allowed({"teacher": teacher, "student": student, "data": given.get("data")})
     chosen = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
-    chosen = chosen.held(device, dtype)
-    data = given.pop("data", None) or chosen.examples
-    if not data:
-        raise PlanError(
-            "This pair has no examples of its own; name a .jsonl or .csv file with prompt and answer under Advanced, Examples."
-        )
-    tasks = chosen.tasks or (data,)
-    try:
-        return TransferPlan(
-            teacher=chosen.teacher, student=chosen.student, data=data, tasks=tasks, prompts=chosen.prompts, **given
-        )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
+    return TransferPlan.of_pair(chosen.held(device, dtype), given)
 
 
 def read_plan(stored: dict[str, Any]) -> Any:
@@ -281,13 +338,13 @@ def student_archive(run_id: str, finished: float) -> bytes:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def report_page(run_id: str, finished: float) -> bytes:
-    """The run as one self-contained HTML page; `finished` renews it when the run was evaluated again."""
+def report_page(run_id: str, finished: float, others: int) -> bytes:
+    """The run as one self-contained HTML page; renewed when the run was evaluated again, or another ended that may be its control."""
     import tempfile
 
     from pkt_core.report.writeup import write_report
 
-    del finished
+    del finished, others
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
         write_report(run(run_id), path)

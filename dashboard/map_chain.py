@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, map_parts, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, sentences, tables
+from dashboard import drawn as figures
+from dashboard import loaders, map_parts, map_pinned, selection, state, widgets
+from dashboard.params import Param
+from pkt_core.report import captions, sentences, tables
 
 FIGURE, TABLE = "chain-map", "turnover"
 KINDS = {
@@ -121,6 +122,8 @@ def show(found: dict[str, Any]) -> bool:
             alt="Panels with the same prompts in each latent space of the chain",
         )
         map_parts.not_shown(picture["ids"])
+        if kind in ("pair", "run"):
+            map_pinned.chain(found, asked, method, colour, overlay)
     moves(picture, asked)
     return True
 

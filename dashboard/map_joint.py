@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import map_parts, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, sentences, tables
+from dashboard import drawn as figures
+from dashboard import map_parts, map_pinned, selection, state, widgets
+from dashboard.params import Param
+from pkt_core.report import captions, sentences, tables
 
 FIGURE = "latent-map"
 MAPS = ("semantic", "logit-preserving", "ridge", "procrustes")
@@ -60,4 +61,5 @@ def show(found: dict[str, Any]) -> bool:
             st.info(
                 "This is the control: the map's meaning was removed. Structure that you still see is not alignment."
             )
+        map_pinned.joint(found, asked, method, colour, links)
     return True

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
-from dashboard.state import Param
+from dashboard.params import Param
 from pkt_core.report.figures_latent import OVERLAP
 
 MODEL = "model"
@@ -43,20 +43,20 @@ def colour_choice(labels: Mapping[str, Any]) -> str:
     )
 
 
-def shown_picture(function: str, asked: dict[str, Any], method: str) -> dict[str, Any] | None:
-    """The picture asked for; while a UMAP is computed, its progress and the PCA, which takes no time."""
+def shown_picture(function: str, asked: dict[str, Any], method: str, of: str = "") -> dict[str, Any] | None:
+    """The picture asked for, `of` something where there is another; while a UMAP is computed, its progress and the PCA, which takes no time."""
 
     def task(name: str, again: bool = False) -> Any:
         return loaders.ask(function, {**asked, "method": name}, again=again)
 
-    picture = widgets.result(task("pca"), "The PCA", lambda: task("pca", True))
+    picture = widgets.result(task("pca"), f"The PCA{of}", lambda: task("pca", True))
     if picture is None or method == "pca":
         return picture
     # Only now: two processes that start at once would both be late, and the UMAP finds the activations already stored.
     wanted = task(method)
     if wanted.status == "done":
         return wanted.result
-    widgets.result(wanted, "The UMAP", lambda: task(method, True))
+    widgets.result(wanted, f"The UMAP{of}", lambda: task(method, True))
     st.caption("Until it is there, this is the PCA of the same prompts.")
     return picture
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import drawn as figures
 from dashboard import loaders, selection, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, sentences_maps, tables_maps
+from dashboard.params import Param
+from pkt_core.report import captions, sentences_maps, tables_maps
 
 NO_MODEL_OF_ITS_OWN = ("pair", "teacher", "student", "device", "dtype", "prompts")
 

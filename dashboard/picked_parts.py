@@ -1,4 +1,7 @@
-"""The picked prompts looked at closely: next tokens of both models, one pair of layers, what a run's student writes."""
+"""The picked prompts looked at closely: next tokens of both models, one pair of layers.
+
+Not covered: what a run's models write after them (`writing_parts.py`).
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,31 @@ def tokens() -> None:
         },
         alt="Next tokens of both models for the picked prompts",
     )
-    st.caption(f"{len(found['rows'])} of {found['n_picked']} picked prompts. {captions.PICKED_TOKENS}")
+    st.caption(f"{len(found['rows'])} of {len(ids)} picked prompts. {captions.PICKED_TOKENS}")
+
+
+def tokens_if_picked() -> None:
+    """The same where prompts are picked; a pair that does not come with the project, and may be large, is asked when wanted."""
+    ids = state.picked()
+    if not ids:
+        return
+    ships = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
+    if ships or loaders.known("picked_tokens", asked(ids)) is not None:
+        tokens()
+        return
+    st.subheader("What would they say next?", anchor=False)
+    st.button(
+        "Ask both models",
+        on_click=begin_tokens,
+        args=(ids,),
+        key="ask-tokens",
+        icon=":material/chat:",
+    )
+
+
+def begin_tokens(ids: list[int]) -> None:
+    """Ask both models; for callbacks."""
+    loaders.ask("picked_tokens", asked(ids))
 
 
 def cell(teacher: int, student: int, measure: str, label: str) -> None:
@@ -75,20 +102,3 @@ def cell(teacher: int, student: int, measure: str, label: str) -> None:
         alt="Neighbour overlap of each picked prompt at the chosen pair of layers",
     )
     st.caption(captions.PICKED_CELL)
-
-
-def continuations(run: str) -> None:
-    """What teacher, student before and student after write after the picked prompts; nothing where none is picked."""
-    ids = state.picked()
-    if not ids:
-        return
-    st.subheader("What do they write after the picked prompts?", anchor=False)
-    found = answered("picked_continuations", {**asked(ids), "run": run}, "The continuations")
-    if found is None:
-        return
-    order = ["id", "text", "before", "after", "teacher"]
-    table = pd.DataFrame(found["rows"])[order]
-    table[order[1:]] = table[order[1:]].map(lambda text: " ".join(str(text).split()))
-    names = {"id": "Prompt", "text": "Text", "before": "Before", "after": "After", "teacher": "Teacher"}
-    st.dataframe(table.rename(columns=names), hide_index=True, alt="Continuations of the picked prompts")
-    st.caption(f"{len(table)} of {found['n_picked']} picked prompts, {found['facts']['decoding']}.")

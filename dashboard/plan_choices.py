@@ -7,8 +7,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
+from dashboard.params import Param
 from dashboard.plan_form import OUTPUT_ONLY
-from dashboard.state import Param
+from pkt_core.alignment.pairing import read_pairs, require_layer
 
 NO_CONTROL = "none"
 
@@ -39,17 +40,17 @@ def control(plan: Any) -> str:
 
 
 def controlled(plan: Any, name: Any) -> Any:
-    """The plan of a control; None while the engine works out how many steps it takes."""
-    from pkt_core.transfer.controls import Saved
+    """The plan of a control; None while the engine works out what of it follows from both models."""
     from pkt_core.transfer.controls import control as made
+    from pkt_core.transfer.controls import follows_from_models
 
     if name == NO_CONTROL:
         return plan
-    if (found := made(plan, name)) == made(plan, name, saved=Saved(1, 1)):
-        return found
+    if not follows_from_models(plan, name):
+        return made(plan, name)
     request = {"plan": plan.model_dump(mode="json"), "control": name}
     task = loaders.soon(loaders.ask("control_plan", request))
-    told = widgets.result(task, "Working out its steps", lambda: loaders.ask("control_plan", request, again=True))
+    told = widgets.result(task, "Working out the control", lambda: loaders.ask("control_plan", request, again=True))
     return None if told is None else loaders.read_plan(told["plan"])
 
 
@@ -57,13 +58,20 @@ def layers_in_words(found: dict[str, Any] | None, plan: Any) -> str:
     """Which layer will teach which; `found` is a comparison of the pair, None where there is none yet."""
     if plan.method in OUTPUT_ONLY and plan.scope == "all":
         return "All student layers train; no layer of the teacher is matched."
+    if plan.layer_pairs and plan.method in OUTPUT_ONLY:
+        students = ", ".join(str(pair.student) for pair in read_pairs(plan.layer_pairs))
+        return f"By hand: student layers {students} train; no layer of the teacher is matched."
+    if plan.layer_pairs:
+        listed = ", ".join(f"{pair.teacher} teaches {pair.student}" for pair in read_pairs(plan.layer_pairs))
+        otherwise = "" if plan.pairing == "floor" else f", but their teachers by the {plan.pairing} pairing"
+        return f"By hand: {listed} (teacher layer, student layer){otherwise}."
     teacher, student = plan.teacher_layer, plan.student_layer
     if (teacher, student) == (None, None) and plan.n_pairs != 1:
         many = (
             "Every student layer" if plan.n_pairs == 0 else f"The {plan.n_pairs} student layers of highest attribution"
         )
         return f"{many} will learn, each from the teacher layer that the {plan.pairing} pairing gives it."
-    by = "chosen by attribution and pairing" if (teacher, student) == (None, None) else "chosen in the bar at the left"
+    by = "chosen by attribution and pairing" if (teacher, student) == (None, None) else chosen_in_the_bar()
     if found is not None and None in (teacher, student):
         teacher, student = partner(found, plan)
     if student is None and teacher is None:
@@ -79,18 +87,30 @@ def layers_in_words(found: dict[str, Any] | None, plan: Any) -> str:
     return f"Teacher layer {one} teaches student layer {other}, {by}."
 
 
+def chosen_in_the_bar() -> str:
+    """Who chose the layers of a plan that names them."""
+    held = any(state.whole(param, -1, 0, 10_000) >= 0 for param in (Param.TEACHER_LAYER, Param.STUDENT_LAYER))
+    return "chosen in the bar at the left" if held else "as in the recorded runs of this pair"
+
+
 def partner(found: dict[str, Any], plan: Any) -> tuple[int, int]:
     """Both layers of the pair that the plan will work on, where none or one is given."""
-    from pkt_core.alignment.pairing import pair_for, pair_layers
+    main = paired(plan, found["teacher"]["n_layers"], found["student"]["n_layers"], found["attribution"])[1]
+    return main.teacher, main.student
 
-    n_teacher, n_student = (found[side]["n_layers"] for side in ("teacher", "student"))
-    student = plan.student_layer
-    if student is None:
-        chosen = found["chosen"][0] if plan.teacher_layer is None else plan.teacher_layer
-        student = pair_for(min(chosen, n_teacher - 1), n_teacher, n_student)[1]
-    rule = pair_layers(n_teacher, n_student, plan.pairing, plan.seed)
-    teacher = rule[min(student, n_student - 1)] if plan.teacher_layer is None else plan.teacher_layer
-    return teacher, student
+
+def paired(plan: Any, n_teacher: int, n_student: int, attribution: dict[str, Any] | None) -> Any:
+    """All pairs of layers that the plan will work on as far as can be told now, and the one that stands for them."""
+    from pkt_core.transfer.layers import chosen_pairs
+
+    for layer, n, side in ((plan.teacher_layer, n_teacher, "teacher"), (plan.student_layer, n_student, "student")):
+        if layer is not None:
+            require_layer(side, layer, n)
+    for pair in read_pairs(plan.layer_pairs):
+        require_layer("teacher", pair.teacher, n_teacher)
+        require_layer("student", pair.student, n_student)
+    scores = None if attribution is None else attribution["scores"]
+    return chosen_pairs(plan, n_teacher, n_student, scores)
 
 
 def found_layers() -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from typing import Any, get_args
 import pandas as pd
 import streamlit as st
 
-from dashboard import state, widgets
-from dashboard.state import Param
+from dashboard import limits, selection, stacks, state, widgets
+from dashboard.params import Param
 from pkt_core.errors import PktError
 
 RATES = ("3e-05", "0.0001", "0.0003", "0.001", "0.003")
@@ -60,6 +60,7 @@ SETTINGS = {
         Setting("output_weight", Param.OUTPUT_WEIGHT, "Weight of the output term", high=1000.0, step=0.1, low=0.0),
         Setting("temperature", Param.TEMPERATURE, "Temperature", high=100.0, step=0.5, low=0.01),
         Setting("strength", Param.STRENGTH, "Strength", high=10.0, step=0.1, low=0.0),
+        Setting("steer", Param.STEER, "One steering vector"),
     ),
     "Anchor": (
         Setting("anchor", Param.ANCHOR_TO, "Hold the student to itself"),
@@ -102,7 +103,7 @@ def ordered() -> list[str]:
 
 def bare(method: Any, **settings: Any) -> Any:
     """A plan of that method between the bundled models, to ask what it uses."""
-    from pkt_core.models.loading import ModelRef
+    from pkt_core.models.ref import ModelRef
     from pkt_core.transfer.plan import TransferPlan
 
     teacher, student = (ModelRef(name=f"demo:{side}") for side in ("teacher", "student"))
@@ -117,8 +118,7 @@ def uses(method: Any, name: str) -> bool:
         return method in USERS[name]
     if name in ("part", "pairing"):
         return method not in OUTPUT_ONLY
-    training = {one.name for title in ("Training", "Anchor") for one in SETTINGS[title]} | {"scope", "modules"}
-    return name not in training or bare(method).trains
+    return name not in {one.name for one in SETTINGS["Anchor"]} or bare(method).trains
 
 
 def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
@@ -160,15 +160,22 @@ def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
     return None if picked == state.AUTO else float(picked) if isinstance(default, float) else picked
 
 
-def advanced(method: Any) -> dict[str, Any]:
-    """The settings that the method uses and that somebody set; the rest is the method's own."""
+def settled(layers: dict[str, Any]) -> set[str]:
+    """Settings that choose layers and that layers drawn or named leave nothing to choose."""
+    if "layer_pairs" in layers or "teacher_layer" in layers:
+        return {"n_pairs", "pairing", "interpolate"}
+    return {"n_pairs"} if layers else set()
+
+
+def advanced(method: Any, layers: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the method uses beside the chosen layers and that somebody set; the rest is the method's own."""
     from pkt_core.transfer.plan import ANCHORED
 
     found: dict[str, Any] = {}
     with widgets.advanced(*ADVANCED):
         st.caption("Only what this method uses. `auto` is the method's own default.")
         for title, group in SETTINGS.items():
-            used = [one for one in group if uses(method, one.name)]
+            used = [one for one in group if uses(method, one.name) and one.name not in settled(layers)]
             if not used:
                 continue
             st.markdown(f"**{title}**")
@@ -200,8 +207,18 @@ def data() -> dict[str, Any]:
     return {"data": examples or None, "n_examples": n or None, "seed": seed}
 
 
-def draw() -> tuple[dict[str, Any], Any]:
-    """All settings of a plan as it takes them, and the place for the choice of its control, which follows from them."""
+@dataclass(frozen=True)
+class Places:
+    """Where the page puts what follows from a plan."""
+
+    control: Any
+    stacks: Any
+    layers: Any
+    """Words about them."""
+
+
+def draw() -> tuple[dict[str, Any], Places]:
+    """All settings of a plan as it takes them, and the places for what follows from them."""
     from pkt_core.transfer.plan import METHODS
 
     known: list[Any] = ordered()
@@ -221,10 +238,27 @@ def draw() -> tuple[dict[str, Any], Any]:
     left, right = st.columns(2)
     with left:
         if bare(method).trains:
-            settings["steps"] = widgets.amount("Steps", Param.STEPS, low=1, high=100_000, default=300, step=50)
+            settings["steps"] = widgets.amount(
+                "Steps", Param.STEPS, low=1, high=limits.MOST_STEPS if limits.demo() else 100_000, default=300, step=50
+            )
         else:
             st.caption("This method takes no steps: it changes the student once, in closed form.")
-    for name, param in (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER)):
-        if (layer := state.whole(param, -1, 0, 10_000)) >= 0:  # auto leaves the choice to attribution and pairing
-            settings[name] = layer
-    return settings | advanced(method), right
+    picture, words = st.columns([3, 2], gap="large")
+    with words:
+        layers = {"layer_pairs": drawn} if (drawn := stacks.line()) else chosen_layers()
+    chosen = advanced(method, layers)
+    return settings | chosen | (layers or where_one_starts(method, chosen)), Places(right, picture, words)
+
+
+def chosen_layers() -> dict[str, Any]:
+    """The layers that the bar at the left holds."""
+    sides = (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER))
+    return {name: layer for name, param in sides if (layer := state.whole(param, -1, 0, 10_000)) >= 0}
+
+
+def where_one_starts(method: Any, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The pair's own layers for a method that works on one pair; none where it has none, or layers were chosen in another way."""
+    own = selection.own_layers()
+    if own is None or bare(method).n_pairs != 1 or chosen.keys() & {"n_pairs", "pairing", "interpolate"}:
+        return {}
+    return {"teacher_layer": own[0], "student_layer": own[1]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
-from dashboard.state import Param
+from dashboard.params import Param
 
 UPLOAD = "uploaded-prompts"
 
@@ -59,14 +59,7 @@ def file() -> None:
 
 def keep() -> None:
     """Keep what was uploaded and choose it; for the callback."""
-    uploaded = state.uploaded(UPLOAD)
-    if uploaded is None:
-        return
-    name, sentence = loaders.keep_prompts(uploaded.name, uploaded.getvalue())
-    if name is not None:
-        state.hold(Param.PROMPT_FILE, name)
-    else:
-        state.tell(sentence, UPLOAD)
+    state.keep_upload(UPLOAD, Param.PROMPT_FILE, loaders.keep_prompts)
 
 
 def found(chosen: str) -> None:

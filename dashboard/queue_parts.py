@@ -91,11 +91,11 @@ def line(place: int, run_id: str, n: int) -> None:
 
 def change(what: str, run_ids: list[str]) -> None:
     """Carry out a click; one that came too late says so."""
-    try:
-        for run_id in run_ids:
+    for run_id in run_ids:
+        try:
             if what == "remove":
                 waiting.remove(run_id)
             else:
                 transfers.shift(run_id, -1 if what == "up" else 1)
-    except PktError as error:
-        state.tell(str(error), PLACE)
+        except PktError as error:
+            state.tell(str(error), PLACE)

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import loaders, state, transfers, widgets
-from dashboard.state import Param
+from dashboard.params import Param
 from pkt_core import waiting
 from pkt_core.errors import PktError, StoreError
 
@@ -28,22 +28,44 @@ STATES = {
 
 
 def run_choice(
-    label: str, param: Param = Param.RUN, *, running_first: bool = False, finished: bool = False
+    label: str, param: Param = Param.RUN, *, running_first: bool = False, finished: bool = False, weights: bool = False
 ) -> str | None:
-    """The id of a run; `auto` is the newest one (a running one first where asked), else the recorded one."""
+    """The id of a run; `auto` is the newest one (a running one, or one with weights, first where asked), else the recorded one."""
     listed = [
         run for run in loaders.runs() if not finished or run.state in ("done", "stopped") or has_results(run.folder)
     ]
     if not listed:
         return None
-    suggested = (at_work_or_next(listed) if running_first else None) or listed[0].id
+    order = waiting.waiting()
+    able = [run for run in listed if not taken_out(run, order)] or listed
+    suggested = (at_work_or_next(listed) if running_first else None) or able[0].id
+    if weights:
+        suggested = next((run.id for run in listed if keeps_student(run.folder)), suggested)
     held = str(state.value(param, state.AUTO))
     names = [state.AUTO, *(run.id for run in listed)]
+    place = st.container()
+    refused = held if held not in names else state.rejected(param, held)
     if held not in names:
-        st.info(widgets.plain(f"The run {held[:80]} cannot be shown here; showing {suggested} instead."))
         state.forget(param)
     picked = st.selectbox(f"{label} (auto is {suggested})", names, key=param.value, bind=widgets.BIND)
+    if refused or (refused := state.rejected(param, picked)):
+        said = f"The run {refused[:80]} cannot be shown here; showing {suggested if picked == state.AUTO else picked} instead."
+        place.info(widgets.plain(said))
     return suggested if picked == state.AUTO else picked
+
+
+def finished_run(*, weights: bool = False) -> Any:
+    """The finished run that a page is about, named and described; None, and what to do, where there is none."""
+    chosen = run_choice("Run", finished=True, weights=weights)
+    if chosen is None:
+        widgets.empty(
+            "No finished run yet", "Start one on the page Transfer; it takes about a minute for the demo pair."
+        )
+        st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
+        return None
+    run = loaders.run(chosen)
+    st.caption(widgets.plain(f"{chosen}: {describe(run.plan())}"))
+    return run
 
 
 def at_work_or_next(listed: Sequence[Any]) -> str | None:
@@ -52,9 +74,27 @@ def at_work_or_next(listed: Sequence[Any]) -> str | None:
     return next((run_id for run_id in ids if any(run.id == run_id for run in listed)), None)
 
 
+def taken_out(run: Any, order: Sequence[str]) -> bool:
+    """Whether a run was queued and does not wait any more, so that nobody will start it; `run` is a line of the list."""
+    return run.state == "queued" and run.id not in order and not (run.folder / "process.json").is_file()
+
+
 def has_results(folder: Path) -> bool:
     """Whether a run came to a trained student, whatever happened to it afterwards."""
     return (folder / "results.json").is_file()
+
+
+def is_measured(run: Any) -> bool:
+    """Whether there is something to see of what a run changed."""
+    try:
+        return "behaviour" in (run.results() or {})
+    except StoreError:
+        return False
+
+
+def keeps_student(folder: Path) -> bool:
+    """Whether a run's trained student is still there."""
+    return any((folder / "student").glob("*.safetensors"))
 
 
 def is_over(run_id: str) -> bool:
@@ -107,6 +147,8 @@ def label_of(run_id: str) -> str:
 def status_line(run: Any, status: Any) -> None:
     """State, progress with time left, and the button that stops, starts or resumes it."""
     icon, word = STATES[status.state]
+    if status.state == "queued" and run.process() is None and run.id not in waiting.waiting():
+        word = "taken out of the queue"
     left, right = st.columns([4, 1], vertical_alignment="center")
     with left:
         if run.recorded:

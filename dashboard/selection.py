@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, state, widgets
-from dashboard.state import Param
+from dashboard import limits, loaders, own_models, state, widgets
+from dashboard.params import Param
 
 CUSTOM, DEMO, OWN_LINES, FILE, DATASET = "custom", "demo", "own lines", "file", "dataset"
 DEVICES = ("auto", "cpu", "cuda", "mps", "spread")
@@ -21,7 +21,12 @@ N_PROMPTS, MOST_PROMPTS = 512, 5000
 
 def pair_name() -> str:
     """The chosen pair's name in the catalogue, or `custom`."""
-    return state.one_of(Param.PAIR, (*loaders.pair_names(), CUSTOM), DEMO)
+    return state.one_of(Param.PAIR, pair_choices(), DEMO)
+
+
+def pair_choices() -> list[str]:
+    """Pairs of the catalogue, and the way to name any other two; a public demo has its own only."""
+    return [*loaders.pair_names(), *([] if limits.demo() else [CUSTOM])]
 
 
 def pair_request() -> dict[str, Any]:
@@ -45,7 +50,7 @@ def own_prompts() -> str:
 
 def prompt_choices() -> list[str]:
     """Bundled sets, and the other ways to name prompts."""
-    return [*loaders.prompt_sets(), OWN_LINES, FILE, DATASET]
+    return [*loaders.prompt_sets(), OWN_LINES, *([] if limits.demo() else [FILE, DATASET])]
 
 
 def prompts_request() -> dict[str, Any]:
@@ -66,13 +71,18 @@ def comparison_request() -> dict[str, Any]:
     return {
         **pair_request(),
         **prompts_request(),
-        "n_prompts": state.whole(Param.N_PROMPTS, N_PROMPTS, 64, MOST_PROMPTS),
+        "n_prompts": state.whole(Param.N_PROMPTS, N_PROMPTS, 64, most_prompts()),
         "pooling": state.one_of(Param.POOLING, POOLINGS, "mean"),
         "part": state.one_of(Param.PART, PARTS, "block_out"),
         "outliers": state.one_of(Param.OUTLIERS, OUTLIERS, "none"),
         "skip_first": str(state.value(Param.SKIP_FIRST, False)).lower() == "true",
         "seed": state.whole(Param.SEED, 0, 0, 10**6),
     }
+
+
+def most_prompts() -> int:
+    """As many prompts as a comparison may read here."""
+    return limits.MOST_PROMPTS if limits.demo() else MOST_PROMPTS
 
 
 def recorded() -> dict[str, Any] | None:
@@ -101,8 +111,9 @@ def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
         loaders.engine().warm()
         widgets.empty(
             "Not compared yet",
-            f"{why} Reading both models over the prompts takes seconds for small models, minutes for large ones.".strip(),
+            f"{why} Reading both models over the prompts takes seconds on a graphics card; on a CPU, minutes for models of hundreds of millions of parameters.".strip(),
         )
+        own_models.room(request)
         st.button(
             "Compare these two",
             type="primary",
@@ -137,11 +148,17 @@ def compared() -> dict[str, Any] | None:
     return task.result if task else None
 
 
+def own_layers() -> tuple[int, int] | None:
+    """Where the recorded runs of a pair worked, which is where one starts; None where a pair has none."""
+    kept = loaders.pair_names().get(pair_name(), {}).get("layers")
+    return (int(kept[0]), int(kept[1])) if kept else None
+
+
 def layers(found: dict[str, Any]) -> tuple[int, int]:
-    """The chosen pair of layers: from the controls or a click, else what attribution and pairing suggest."""
+    """The chosen pair of layers: from the controls or a click, else the pair's own, else what attribution and pairing suggest."""
     sides = ((Param.TEACHER_LAYER, "teacher"), (Param.STUDENT_LAYER, "student"))
     teacher, student = (
         state.whole(param, int(suggested), 0, found[side]["n_layers"] - 1)
-        for (param, side), suggested in zip(sides, found["chosen"], strict=True)
+        for (param, side), suggested in zip(sides, own_layers() or found["chosen"], strict=True)
     )
     return teacher, student

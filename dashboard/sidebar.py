@@ -1,4 +1,4 @@
-"""The bar that is always there: pair, prompts, chosen layers, and how activations are read.
+"""The bar that is always there: pair, prompts, chosen layers, how activations are read, and what goes on.
 
 These controls are drawn on every page, so that what is selected stays selected, and in the link, from page to page.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import loaders, prompt_choice, selection, state, widgets
-from dashboard.state import Param
+from dashboard import loaders, now, prompt_choice, selection, state, widgets
+from dashboard.params import Param
 
 ADVANCED = (
     Param.POOLING,
@@ -23,31 +23,26 @@ ADVANCED = (
 )
 
 
-def draw() -> None:
-    """All shared controls."""
-    state.remember_link()
+def draw(here: str) -> None:
+    """All shared controls; `here` is the page one is on."""
+    state.remember_link(here)
     with st.sidebar:
-        pair()
-        layers()
-        widgets.line(
-            "Picked prompts",
-            Param.PICKED,
-            placeholder="none",
-            help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
-            max_chars=None,
-        )
-        if chosen := state.picked():
-            st.button(
-                f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick"
-            )
+        above, place = st.container(), st.container()
+        with place:
+            pinned()  # first: it may have to begin again, which must not lose what the others tell of the link
+        with above:
+            pair()
+            layers()
+            picked()
         with widgets.advanced(*ADVANCED):
             advanced()
+        now.draw()
 
 
 def pair() -> None:
     name = widgets.choice(
         "Pair",
-        [*loaders.pair_names(), selection.CUSTOM],
+        selection.pair_choices(),
         Param.PAIR,
         help="The demo pair ships with the project; others come from the Hugging Face hub; custom is any two of your own.",
     )
@@ -73,9 +68,50 @@ def layers() -> None:
             widgets.layer_choice(label, found[side]["n_layers"] if found else None, param)
     if found:
         teacher, student = found["chosen"]
-        st.caption(
-            f"auto: {teacher} and {student}, by {'attribution' if found['attribution'] else 'depth'} and pairing"
-        )
+        by = f"{'attribution' if found['attribution'] else 'depth'} and pairing"
+        if own := selection.own_layers():
+            st.caption(f"auto: {own[0]} and {own[1]}, where the recorded runs worked; {by} say {teacher} and {student}")
+        else:
+            st.caption(f"auto: {teacher} and {student}, by {by}")
+
+
+def picked() -> None:
+    """The prompts that are selected on every page."""
+    widgets.line(
+        "Picked prompts",
+        Param.PICKED,
+        placeholder="none",
+        help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
+        max_chars=None,
+    )
+    if state.value(Param.PICKED) and not state.picked():
+        st.info(widgets.plain("No number of a prompt stands there, so none is picked."))
+    if chosen := state.picked():
+        st.button(f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick")
+
+
+def pinned() -> None:
+    """The pair of layers kept for comparison; one that cannot be is dropped with a notice."""
+    given = str(state.value(Param.PIN, "") or "").strip()
+    found = selection.recorded() or selection.compared()
+    deep = [found[side]["n_layers"] for side in ("teacher", "student")] if found else None
+    layers = state.read_pin(given)
+    bad = bool(given) and (layers is None or (deep is not None and not (layers[0] < deep[0] and layers[1] < deep[1])))
+    from_link = bad and not state.held(Param.PIN)
+    if from_link:
+        state.unlink(Param.PIN)
+    elif bad:
+        expected = f"such as 5.2: teacher layer{f' 0 to {deep[0] - 1}' if deep else ''}, a dot, student layer{f' 0 to {deep[1] - 1}' if deep else ''}"
+        st.info(widgets.plain(f"{given[:40]} is no pair of layers here, so nothing is pinned. A pin is {expected}."))
+        state.pin(None)
+    widgets.line(
+        "Pinned layers",
+        Param.PIN,
+        placeholder="none",
+        help="Teacher layer, a dot, student layer, such as 5.2: Alignment and the latent map show that pair beside the chosen one. The button is on Alignment, under A closer look. Empty it to pin none.",
+    )
+    if from_link:  # Streamlit gives a new control what the link said; only now can it be emptied
+        st.rerun()
 
 
 def advanced() -> None:
@@ -103,7 +139,7 @@ def advanced() -> None:
         help="The first token often carries a massive activation that says nothing of the text.",
     )
     widgets.amount(
-        "Prompts, at most", Param.N_PROMPTS, low=64, high=selection.MOST_PROMPTS, default=selection.N_PROMPTS, step=64
+        "Prompts, at most", Param.N_PROMPTS, low=64, high=selection.most_prompts(), default=selection.N_PROMPTS, step=64
     )
     widgets.amount("Seed", Param.SEED, low=0, high=10**6, default=0, help="Draws prompts, permutations and controls.")
     widgets.choice(
@@ -114,9 +150,16 @@ def advanced() -> None:
     )
     widgets.choice("Precision", selection.DTYPES, Param.DTYPE, help="auto: 32 bits on a CPU, 16 on a graphics card.")
     widgets.toggle("Measure again", Param.FRESH, help="Instead of showing the recorded comparison of the demo pair.")
-    st.button(
-        "Free the engine's memory",
-        on_click=lambda: loaders.engine().release(),
-        icon=":material/memory:",
-        help="Ends what it computes; results stay.",
-    )
+    free_memory(len(loaders.engine().at_work()))
+
+
+def free_memory(at_work: int) -> None:
+    """The button that ends both engine processes; asked again where that ends what somebody waits for."""
+    label, icon = "Free the engine's memory", ":material/memory:"
+    if not at_work:
+        st.button(label, on_click=loaders.engine().release, icon=icon, help="Forgets loaded models; results stay.")
+        return
+    with st.popover(label, icon=icon):
+        going_on = "1 computation goes on" if at_work == 1 else f"{at_work} computations go on or wait"
+        st.markdown(f"{going_on}, perhaps for another visitor. They would end; results that are there stay.")
+        st.button("End them and free the memory", key="free-anyway", on_click=loaders.engine().release, type="primary")

@@ -1,118 +1,46 @@
 """What a view is made of: the parameters in its link, and the few things only this session knows.
 
 No other file touches `st.session_state` or `st.query_params`. Controls are bound to the link by Streamlit itself
-(`bind="query-params"`), under the names below; a link therefore reopens the same view.
+(`bind="query-params"`), under the names of `params.py`; a link therefore reopens the same view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import streamlit as st
+
+from dashboard.params import Param
 
 AUTO = "auto"
 """A layer or run that the data choose; it is left out of the link."""
 
 
-class Param(StrEnum):
-    """Names in the link; each is also the key of the control bound to it."""
-
-    PAIR = "pair"
-    TEACHER = "teacher"
-    STUDENT = "student"
-    DEVICE = "device"
-    DTYPE = "dtype"
-    PROMPTS = "prompts"
-    LINES = "lines"
-    PROMPT_FILE = "file"
-    DATASET = "dataset"
-    N_PROMPTS = "n"
-    POOLING = "pooling"
-    PART = "part"
-    MEASURE = "measure"
-    OUTLIERS = "outliers"
-    SKIP_FIRST = "skip1"
-    SEED = "seed"
-    FRESH = "fresh"
-    TEACHER_LAYER = "tl"
-    STUDENT_LAYER = "sl"
-    PICKED = "picked"
-    MAP_PICTURE = "picture"
-    MAP_CHAIN = "chain"
-    MAP_ALIGNED = "aligned"
-    MAP_OVERLAY = "overlay"
-    MAP_BETWEEN = "between"
-    MAP_METHOD = "view"
-    MAP_KIND = "map"
-    MAP_COLOUR = "colour"
-    MAP_POINTS = "points"
-    MAP_LINKS = "links"
-    MAP_SHUFFLED = "shuffled"
-    STITCH = "stitch"
-    METHOD = "method"
-    CONTROL = "control"
-    STEPS = "steps"
-    ADAPTER = "adapter"
-    SCOPE = "scope"
-    BATCH = "batch"
-    RATE = "lr"
-    PLAN_SEED = "pseed"
-    EXAMPLES = "examples"
-    N_EXAMPLES = "nx"
-    PLAN_PART = "site"
-    POSITIONS = "positions"
-    PLAN_MAP = "pmap"
-    BASIS = "basis"
-    N_PAIRS = "pairs"
-    PAIRING = "pairing"
-    INTERPOLATE = "mix"
-    FEATURE_LOSS = "floss"
-    DIVERGENCE = "div"
-    TEMPERATURE = "temp"
-    STRENGTH = "strength"
-    LAYER_WEIGHT = "lw"
-    OUTPUT_WEIGHT = "ow"
-    PRECISION = "prec"
-    MICRO_BATCH = "micro"
-    RECOMPUTE = "recompute"
-    MODULES = "modules"
-    DECAY = "decay"
-    ANCHOR_TO = "anchored"
-    ANCHOR_WEIGHT = "aw"
-    ANCHOR_BATCH = "abatch"
-    N_ANCHOR = "na"
-    SEEDS = "seeds"
-    RIVALS = "rivals"
-    CONTROLS = "controls"
-    FAMILY = "family"
-    FAMILY_TASK = "ftask"
-    RUN = "run"
-    OTHER_RUN = "with"
-    ONLY_DIFFERENT = "differ"
-    PROMPT = "prompt"
-    TEXT = "text"
-    AT = "at"
-    TOP_K = "k"
-    ANCHOR = "anchor"
-    GAIN = "gain"
-    NORM = "norm"
-    RIDGE = "ridge"
-
-
 SEEN = "link_seen"
 LISTED = "link_lists"
 NAMED = "link_named"
+REFUSED, REFUSED_LISTS, REFUSED_ON = "link_refused", "link_refused_lists", "link_refused_on"
 TOLD = "sentence_for_the_page"
+AT_WORK = "runs_at_work"
+TOUR, TOUR_MOVES, TOUR_OVER = "tour_step", "tour_moves", "tour_is_over"
 
 
-def remember_link() -> None:
-    """Keep what the link said when the session began, before Streamlit drops values that no control accepts."""
+def remember_link(here: str = "") -> None:
+    """Keep what the link said when the session began, before Streamlit drops values that no control accepts.
+
+    What was refused on the page before `here` has been read there and is forgotten.
+    """
     if SEEN not in st.session_state:
         st.session_state[SEEN] = st.query_params.to_dict()
         st.session_state[LISTED] = {name: st.query_params.get_all(name) for name in st.query_params}
         st.session_state[NAMED] = frozenset(st.query_params)
+    if st.session_state.get(REFUSED_ON) != here:
+        for links, refusals in ((SEEN, REFUSED), (LISTED, REFUSED_LISTS)):
+            for name in st.session_state.get(refusals, {}):
+                st.session_state[links].pop(name, None)
+            st.session_state[refusals] = {}
+        st.session_state[REFUSED_ON] = here
 
 
 def named(*params: Param) -> bool:
@@ -121,20 +49,39 @@ def named(*params: Param) -> bool:
 
 
 def rejected(param: Param, accepted: Any) -> str | None:
-    """The link's first value for a control if it was not taken over; asked once, then forgotten."""
-    given = st.session_state.get(SEEN, {}).pop(param.value, None)
-    if given is None or given == str(accepted):
+    """The link's first value for a control if it was not taken over; until another value is chosen, or another page.
+
+    A page is drawn again whenever something is ready: a sentence said once would be gone before it was read.
+    """
+    given = st.session_state.get(SEEN, {}).get(param.value)
+    if given is None:
         return None
+    if same(given, accepted) or not still(REFUSED, param, accepted):
+        st.session_state[SEEN].pop(param.value)
+        return None
+    return str(given)
+
+
+def same(given: str, accepted: Any) -> bool:
+    """Whether a value of the link is what a control holds."""
     try:
-        return None if float(given) == float(accepted) else given
+        return given == str(accepted) or float(given) == float(accepted)
     except (TypeError, ValueError):
-        return None if given.lower() == str(accepted).lower() else given
+        return given.lower() == str(accepted).lower()
 
 
-def rejected_among(param: Param, options: Iterable[str]) -> list[str]:
-    """The link's values for a control of several that are no options of it; asked once, then forgotten."""
-    given = st.session_state.get(LISTED, {}).pop(param.value, [])
-    return [one for one in given if one and one not in options]
+def still(refusals: str, param: Param, accepted: Any) -> bool:
+    """Whether a control holds what it held when it first refused the link's value."""
+    return bool(st.session_state.setdefault(refusals, {}).setdefault(param.value, accepted) == accepted)
+
+
+def rejected_among(param: Param, options: Iterable[str], accepted: list[str]) -> list[str]:
+    """The link's values for a control of several that are no options of it; until others are chosen, or another page."""
+    wrong = [one for one in st.session_state.get(LISTED, {}).get(param.value, []) if one and one not in options]
+    if not wrong or not still(REFUSED_LISTS, param, accepted):
+        st.session_state.get(LISTED, {}).pop(param.value, None)
+        return []
+    return wrong
 
 
 def value(param: Param, default: Any = None) -> Any:
@@ -170,6 +117,11 @@ def forget(param: Param) -> None:
     st.session_state.pop(param.value, None)
 
 
+def unlink(param: Param) -> None:
+    """Take a value out of the link that no control has taken over yet; before its control is drawn."""
+    st.query_params.pop(param.value, None)
+
+
 def forget_all(params: Iterable[Param]) -> None:
     """Drop several held values; for callbacks, before the controls are drawn."""
     for param in params:
@@ -184,6 +136,17 @@ def hold(param: Param, chosen: str) -> None:
 def uploaded(key: str) -> Any:
     """The file in the uploader of that key, or None."""
     return st.session_state.get(key)
+
+
+def keep_upload(key: str, param: Param, keep: Callable[[str, bytes], tuple[str | None, str]]) -> None:
+    """Have the file in the uploader of that key kept, and hold the name it was kept under; else tell what is wrong with it."""
+    if (file := uploaded(key)) is None:
+        return
+    name, sentence = keep(file.name, file.getvalue())
+    if name is not None:
+        hold(param, name)
+    else:
+        tell(sentence, key)
 
 
 def choose_layers(teacher: int, student: int) -> None:
@@ -203,6 +166,29 @@ def pick(ids: Iterable[int]) -> None:
     st.session_state[Param.PICKED.value] = ", ".join(map(str, ids))
 
 
+def read_pin(given: object) -> tuple[int, int] | None:
+    """Teacher and student layer of a pin such as `5.2`; None where it is none."""
+    teacher, dot, student = str(given or "").strip().partition(".")
+    return (int(teacher), int(student)) if dot and teacher.isdecimal() and student.isdecimal() else None
+
+
+def pinned() -> tuple[int, int] | None:
+    """The pair of layers that is kept for comparison."""
+    return read_pin(value(Param.PIN))
+
+
+def pin(layers: tuple[int, int] | None) -> None:
+    """Keep a pair of layers for comparison, or none; for callbacks, before the controls are drawn."""
+    hold(Param.PIN, "" if layers is None else f"{layers[0]}.{layers[1]}")
+
+
+def swap_pinned(chosen: tuple[int, int]) -> None:
+    """The pinned pair of layers becomes the chosen one, and the other way round; for callbacks."""
+    if (other := pinned()) is not None:
+        choose_layers(*other)
+        pin(chosen)
+
+
 def look_at(character: int | None) -> None:
     """Select a character of the inspected text, None for its last; for callbacks, before the controls are drawn."""
     st.session_state[Param.AT.value] = character
@@ -215,6 +201,32 @@ def look_at_token(key: str, ends: list[int]) -> None:
         look_at(ends[token] - 1)
 
 
+def look_at_sentence(key: str, order: list[int], run_id: str) -> None:
+    """Select the sentence whose row was clicked in the table of that key, and none of its tokens; for callbacks.
+
+    The run is named too: another newest one would have other sentences under these numbers.
+    """
+    row = clicked_row(key)
+    if row is not None and row < len(order):
+        open_run(run_id)
+        st.session_state[Param.SENTENCE.value] = order[row]
+        st.session_state[Param.TOKEN.value] = None
+
+
+def look_at_its_token(key: str, run_id: str) -> None:
+    """Select the token that was clicked in the sentence of that key, and name the run; for callbacks."""
+    if found := selected_ids(key):
+        open_run(run_id)
+        st.session_state[Param.TOKEN.value] = found[0]
+
+
+def open_inspector(pair: dict[str, str], text: str, at: int, run_id: str) -> None:
+    """Have the Inspector look at a character of a text with a run's models; for callbacks, before the controls are drawn."""
+    open_run(run_id)
+    for name, chosen in {**pair, Param.TEXT.value: text, Param.AT.value: at}.items():
+        st.session_state[name] = chosen
+
+
 def open_family(name: str) -> None:
     """Select a family on every page; for callbacks, before the controls are drawn."""
     st.session_state[Param.FAMILY.value] = name
@@ -225,16 +237,33 @@ def open_run(run_id: str, param: Param = Param.RUN) -> None:
     st.session_state[param.value] = run_id
 
 
+def triggered(key: str, name: str) -> Any:
+    """What the component of that key has just sent under a name, or None; for its callback."""
+    return (st.session_state.get(key) or {}).get(name)
+
+
+def carried(point: dict[str, Any]) -> list[Any]:
+    """What a selected point carries; Streamlit gives a list, or an object by place."""
+    data = point.get("customdata")
+    return [data[k] for k in sorted(data, key=int)] if isinstance(data, dict) else list(data or [])
+
+
+def clicked(key: str, least: int) -> list[Any] | None:
+    """What the first selected point of that key carries that holds as many values; None where there is none."""
+    points = (st.session_state.get(key) or {}).get("selection", {}).get("points", [])
+    return next((data for point in points if len(data := carried(point)) >= least), None)
+
+
 def clicked_cell(key: str) -> tuple[int, int] | None:
     """Teacher and student layer of the cell that was clicked in the heatmap of that key."""
-    points = (st.session_state.get(key) or {}).get("selection", {}).get("points", [])
-    for point in points:
-        data = point.get("customdata")
-        if isinstance(data, dict):
-            data = [data[k] for k in sorted(data, key=int)]
-        if data is not None and len(data) >= 2:
-            return int(data[0]), int(data[1])
-    return None
+    data = clicked(key, 2)
+    return None if data is None else (int(data[0]), int(data[1]))
+
+
+def clicked_text(key: str, place: int) -> str | None:
+    """What the clicked point of the figure of that key carries at a place of its customdata."""
+    data = clicked(key, place + 1)
+    return None if data is None else str(data[place])
 
 
 def selected_ids(key: str) -> list[int] | None:
@@ -260,6 +289,50 @@ def clicked_row(key: str) -> int | None:
     """Number of the row that was selected in the table of that key."""
     rows = (st.session_state.get(key) or {}).get("selection", {}).get("rows", [])
     return int(rows[0]) if rows else None
+
+
+def pick_clicked(key: str) -> None:
+    """Pick the two prompts that the clicked point of the figure of that key is of; for callbacks."""
+    if (data := clicked(key, 2)) is not None:
+        pick(int(number) for number in data[:2])
+
+
+def ended_since(at_work: list[str]) -> list[str]:
+    """Runs that were at work when this was last asked and are no longer; nothing the first time."""
+    before = st.session_state.get(AT_WORK, [])
+    st.session_state[AT_WORK] = at_work
+    return [run for run in before if run not in at_work]
+
+
+def go(view: str) -> None:
+    """Show another page. What controls hold comes along and into its link again; Streamlit refuses to touch it here."""
+    st.switch_page(f"views/{view}.py", query_params={})
+
+
+def came_by_link() -> bool:
+    """Whether the session began with a link that says something: who sent it has a view in mind."""
+    return bool(st.session_state.get(NAMED)) or TOUR_OVER in st.session_state
+
+
+def tour_step() -> int | None:
+    """The step of the tour, from 0; None while there is none."""
+    return st.session_state.get(TOUR)
+
+
+def tour_to(step: int) -> None:
+    """Go to a step; for callbacks."""
+    st.session_state[TOUR], st.session_state[TOUR_MOVES] = step, True
+
+
+def tour_moves() -> bool:
+    """Whether the tour has just gone to another step; asked once."""
+    return bool(st.session_state.pop(TOUR_MOVES, False))
+
+
+def tour_end() -> None:
+    """No tour, and no offer of one, in this session; for callbacks."""
+    st.session_state.pop(TOUR, None)
+    st.session_state[TOUR_OVER] = True
 
 
 def tell(sentence: str, place: str = "") -> None:

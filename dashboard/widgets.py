@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,16 +16,23 @@ import streamlit as st
 
 from dashboard import state
 from dashboard.engine import Task
-from dashboard.state import Param
+from dashboard.params import Param
 from pkt_core.errors import PktError
+from pkt_core.report import glossary, look
 
 BIND: Final = "query-params"
-SMALL, WORDS = 590, 310  # pixels of a picture that leaves room for words beside it on a laptop, and of those words
+WORDS = 310  # pixels of words that stand beside a small picture on a laptop
 
 
-def head(question: str, promise: str) -> None:
-    """The page's one question and what it shows."""
-    st.title(question, anchor=False)
+def head(question: str, promise: str, *, words: Sequence[str] = ()) -> None:
+    """The page's one question, what it shows, and what the words mean that it uses."""
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.title(question, anchor=False, width="content")
+        if words:
+            with st.popover("What the words mean", icon=":material/dictionary:", type="tertiary"):
+                for word, entry in glossary.entries(words):
+                    st.markdown(f"**{word}** {plain(entry.meaning)}")
+                    st.caption(plain(entry.source))
     st.caption(promise)
 
 
@@ -46,7 +56,7 @@ def errors() -> Iterator[None]:
 def plain(text: object) -> str:
     """Text of a model, file or user as Markdown that shows it literally: no links, images, HTML, colours or formulas."""
     marks = "\\`*_{}[]()<>#+-.!|$:~^"
-    return "".join(f"\\{c}" if c in marks else c for c in " ".join(str(text).split()))
+    return "".join(f"\\{c}" if c in marks else c for c in look.one_line(text))
 
 
 def told(param: Param, accepted: Any) -> None:
@@ -55,7 +65,7 @@ def told(param: Param, accepted: Any) -> None:
     if given is not None:
         st.info(
             plain(
-                f"The link asks for {param.value}={given[:60]}, which cannot be had here; showing {accepted} instead."
+                f"The link asks for {param.value}={given[:60]}, which cannot be had here; showing {'nothing' if accepted == '' else accepted} instead."
             )
         )
 
@@ -131,7 +141,7 @@ def several(
     if state.held(param) and not set(held) <= set(options):
         state.forget(param)
     picked = st.multiselect(label, options, default=default, key=param.value, bind=BIND, help=help)
-    if unknown := state.rejected_among(param, options):
+    if unknown := state.rejected_among(param, options, picked):
         named = ", ".join(one[:60] for one in unknown)
         st.info(plain(f"The link asks for {param.value}={named}, which cannot be had here; the rest is shown."))
     return picked
@@ -153,9 +163,15 @@ def line(
     label: str, param: Param, *, placeholder: str = "", help: str | None = None, max_chars: int | None = 300
 ) -> str:
     """A short text bound to the link."""
-    return str(
-        st.text_input(label, key=param.value, bind=BIND, max_chars=max_chars, placeholder=placeholder, help=help) or ""
-    ).strip()
+    given = st.text_input(label, key=param.value, bind=BIND, max_chars=max_chars, placeholder=placeholder, help=help)
+    told(param, given or "")
+    return str(given or "").strip()
+
+
+def place(label: str, param: Param, *, low: int = 0, auto: str, help: str) -> None:
+    """A place in a text or list, bound to the link; empty while it is left to `auto`."""
+    picked = st.number_input(label, low, value=None, placeholder=f"auto: {auto}", key=param.value, bind=BIND, help=help)
+    told(param, state.AUTO if picked is None else picked)
 
 
 def figure(
@@ -169,7 +185,7 @@ def figure(
     zoom: bool = False,
     select: Sequence[str] = ("points",),
 ) -> None:
-    """A figure with its caption and its downloads: HTML that opens offline, and the numbers as CSV.
+    """A figure with its caption and its downloads: PNG and SVG where they can be drawn here, HTML that opens offline, CSV.
 
     `select` is what a visitor may select with, where `on_select` is given: points, box, lasso.
     """
@@ -186,7 +202,19 @@ def figure(
     st.plotly_chart(shown, key=f"figure-{name}", config=config, alt=alt, **extra)
     st.caption(caption)
     with st.container(horizontal=True, gap="small"):
+        drawn: list[tuple[str, Callable[[], Any], str, str, str]] = [
+            (
+                end.upper(),
+                functools.partial(picture, shown, end),
+                end,
+                mime,
+                f"This figure on white paper, as {end.upper()}.",
+            )
+            for end, mime in (("png", "image/png"), ("svg", "image/svg+xml"))
+            if can_draw()
+        ]
         for label, make, end, mime, help in (
+            *drawn,
             (
                 "HTML",
                 lambda: offline(shown),
@@ -211,8 +239,20 @@ def figure(
 
 def offline(shown: go.Figure) -> str:
     """A figure as one HTML page on white paper."""
-    page = go.Figure(shown).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
-    return page.to_html(include_plotlyjs=True, full_html=True)
+    return look.on_paper(shown).to_html(include_plotlyjs=True, full_html=True)
+
+
+@functools.cache
+def can_draw() -> bool:
+    """Whether pictures can be drawn here: that takes Kaleido (`pip install "pkt[pictures]"`) and a Chromium that it finds."""
+    browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return importlib.util.find_spec("kaleido") is not None and any(shutil.which(name) for name in browsers)
+
+
+def picture(shown: go.Figure, format: str) -> bytes:
+    """A figure as a picture file on white paper, at twice the size for print."""
+    width = shown.layout.width or 1100
+    return look.on_paper(shown).to_image(format=format, width=width, height=shown.layout.height or 500, scale=2)
 
 
 def beside(width: int | None) -> tuple[Any, Any]:
@@ -222,10 +262,7 @@ def beside(width: int | None) -> tuple[Any, Any]:
     """
     if width is None:
         return st.container(), st.container()
-    if width > SMALL:
-        picture, words = st.columns([3, 2], gap="large")
-        return picture, words
-    row = st.container(horizontal=True, gap="medium")
+    row = st.container(horizontal=True, gap="small")
     return row.container(width=width), row.container(width=WORDS)
 
 
@@ -257,6 +294,20 @@ def waiting(task: Task, what: str) -> None:
     watch()
 
 
+def until_over(words: str, *tasks: Task) -> None:
+    """Draws the page again once what the engine was asked is there; until then the words, and all else can be used."""
+    if all(task.over for task in tasks):
+        return
+
+    @st.fragment(run_every=0.5)
+    def watch() -> None:
+        if all(task.over for task in tasks):
+            st.rerun()
+        st.caption(words)
+
+    watch()
+
+
 def result(task: Task, what: str, ask_again: Callable[[], Any]) -> dict[str, Any] | None:
     """The result of a computation, or None while its progress or its error is on the page."""
     if task.status == "done":
@@ -282,4 +333,4 @@ def empty(what: str, do: str) -> None:
 def command(text: str, label: str = "The same from a terminal") -> None:
     """A command to copy."""
     st.caption(label)
-    st.code(text, language="bash", wrap_lines=True)
+    st.code(text, language=None, wrap_lines=True)

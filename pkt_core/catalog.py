@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from pkt_core.errors import ModelError
+from pkt_core.examples import CAPITALS
 from pkt_core.hub import hub_reachable
-from pkt_core.models.loading import Device, DType, ModelRef, short_name
+from pkt_core.models.ref import Device, DType, ModelRef, short_name
 
 
 class Pair(BaseModel):
@@ -21,10 +22,12 @@ class Pair(BaseModel):
     student: ModelRef
     prompts: str = "general"
     """Prompt set for similarity and maps."""
-    examples: str | None = None
-    """Example set for attribution and transfer; None: the user has to bring one."""
-    tasks: tuple[str, ...] = ()
+    examples: str = CAPITALS[0]
+    """Example set for attribution and transfer."""
+    tasks: tuple[str, ...] = CAPITALS
     """Example sets that behaviour is measured on."""
+    layers: tuple[int, int] | None = None
+    """Teacher and student layer to start from; None: those that attribution and pairing choose."""
     note: str = ""
     """One sentence on why one would choose it."""
     needs_gib: float = 0.0
@@ -55,6 +58,7 @@ def demo_pair() -> Pair:
         prompts="facts",
         examples="demo/unknown-seen",
         tasks=DEMO_TASKS,
+        layers=(5, 2),
         note="Two small models trained from scratch: the teacher knows 1,048 facts, the student half of them.",
         needs_gib=0.1,
         bundled=True,
@@ -67,8 +71,6 @@ def preset(name: str, teacher: str, student: str, needs_gib: float, note: str) -
         title=f"{short_name(teacher)} to {short_name(student)}",
         teacher=ModelRef(name=teacher),
         student=ModelRef(name=student),
-        examples="demo/unknown-seen",
-        tasks=DEMO_TASKS[:2],
         needs_gib=needs_gib,
         note=note,
     )
@@ -114,7 +116,7 @@ def pair(name: str) -> Pair:
     )
 
 
-def custom_pair(teacher: str, student: str, *, prompts: str = "general", examples: str | None = None) -> Pair:
+def custom_pair(teacher: str, student: str) -> Pair:
     """Any two models by hub id or local folder. Raises ModelError where a name is empty."""
     if not teacher.strip() or not student.strip():
         raise ModelError("Got only one model; expected both a teacher and a student, each a hub id or a local folder.")
@@ -123,9 +125,6 @@ def custom_pair(teacher: str, student: str, *, prompts: str = "general", example
         title=f"{short_name(teacher)} to {short_name(student)}",
         teacher=ModelRef(name=teacher),
         student=ModelRef(name=student),
-        prompts=prompts,
-        examples=examples,
-        tasks=(examples,) if examples else (),
     )
 
 
@@ -134,12 +133,18 @@ def availability(chosen: Pair) -> str | None:
     from huggingface_hub import try_to_load_from_cache
 
     for ref in (chosen.teacher, chosen.student):
-        if ref.folder is not None:
-            if not (ref.folder / "config.json").is_file():
-                return f"{ref.name} is no Hugging Face model folder: it has no config.json."
-        elif not isinstance(try_to_load_from_cache(ref.name, "config.json"), str) and not hub_reachable():
+        try:
+            if ref.folder is not None:
+                if not (ref.folder / "config.json").is_file():
+                    return f"{ref.name} is no Hugging Face model folder: it has no config.json."
+            elif not isinstance(try_to_load_from_cache(ref.name, "config.json"), str) and not hub_reachable():
+                return (
+                    f"{ref.name} is not in the local Hugging Face cache and the hub cannot be reached. Download it where there "
+                    "is a connection, or give the path of a local folder."
+                )
+        except (ValueError, OSError, RuntimeError):  # the hub's rules for names, the file system's, an unknown ~user
             return (
-                f"{ref.name} is not in the local Hugging Face cache and the hub cannot be reached. Download it where there is "
-                "a connection, or give the path of a local folder."
+                f"{ref.name[:100]!r} cannot be the name of a model; expected a hub id such as Qwen/Qwen2.5-0.5B, or a local "
+                "folder. Check its spelling."
             )
     return None

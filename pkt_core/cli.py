@@ -1,4 +1,4 @@
-"""The command line: `pkt pairs | compare | maps | stitch | transfer | family | queue | evaluate | moved | runs | report | app`.
+"""The command line: `pkt pairs | compare | maps | stitch | transfer | family | sweep | factors | queue | evaluate | moved | runs | report | app`.
 
 Every command prints a table for people; `--json PATH` (or `-` for standard output) writes the same as documented fields
 for machines. A failure is one sentence on standard error and a non-zero exit status.
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from pkt_core import cli_maps, cli_transfers
+from pkt_core import cli_benchmarks, cli_factors, cli_maps, cli_transfers
 from pkt_core.carrying import carry_out, mendable
 from pkt_core.options import (
     PROMPTS_HELP,
@@ -31,7 +31,7 @@ from pkt_core.options import (
     find_pair,
     named_run,
 )
-from pkt_core.terminal import deliver, people, progress_bar, show_comparison, show_results, table
+from pkt_core.terminal import deliver, people, progress_bar, show_comparison, show_results, show_tasks, table
 
 app = typer.Typer(
     help="See whether knowledge can flow from one language model into another of a different size, and make it flow.",
@@ -41,6 +41,8 @@ app = typer.Typer(
 )
 cli_maps.add_to(app)
 cli_transfers.add_to(app)
+cli_factors.add_to(app)
+cli_benchmarks.add_to(app)
 
 
 @app.command()
@@ -86,9 +88,25 @@ def compare(
 
 
 @app.command()
-def evaluate(run: RunName, as_json: Json = None) -> None:
-    """Measure a finished run again: teacher, student before and student after."""
+def evaluate(
+    run: RunName,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Ask this task alone instead: .jsonl or .csv of prompt, answer[, choices], or a bundled one."
+        ),
+    ] = None,
+    as_json: Json = None,
+) -> None:
+    """Measure a finished run again: teacher, student before and student after. With --task only that, and nothing is written."""
     opened = named_run(run)
+    if task:
+        from pkt_core.behaving import user_task
+
+        with progress_bar() as progress:
+            asked = [user_task(opened, task=one, progress=progress) for one in task]
+        deliver([one.to_json() for one in asked], as_json, lambda: show_tasks(asked))
+        return
     results = carry_out(opened, "evaluate")
     deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 
@@ -129,6 +147,15 @@ def report(
 def start_app(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
     headless: Annotated[bool, typer.Option(help="Do not open a browser.")] = False,
+    allow: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A folder whose models and files pages may name; may be repeated. Left out: your home and this folder."
+        ),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="For strangers: bundled models and prompts only, short runs, few at a time.")
+    ] = False,
 ) -> None:
     """Open the dashboard on this machine."""
     import subprocess
@@ -137,7 +164,11 @@ def start_app(
 
     page = Path(dashboard.__file__).parent / "app.py"
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", str(headless).lower()]
-    raise typer.Exit(subprocess.call([sys.executable, "-m", "streamlit", "run", str(page), *options]))
+    told = {"PKT_FOLDERS": os.pathsep.join(str(one.resolve()) for one in allow)} if allow else {}
+    told |= {"PKT_DEMO": "1"} if demo else {}
+    raise typer.Exit(
+        subprocess.call([sys.executable, "-m", "streamlit", "run", str(page), *options], env={**os.environ, **told})
+    )
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ from pkt_core.options import (
 from pkt_core.terminal import WIDE, deliver, progress_bar, table
 
 Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
+Halved = Annotated[int, typer.Option("--n-prompts", min=32, help="At most this many; half fit, half score.")]
+Seed = Annotated[int, typer.Option(min=0)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,8 +39,8 @@ def maps(
     teacher: Teacher = None,
     student: Student = None,
     prompts: Prompts = None,
-    n_prompts: Annotated[int, typer.Option(min=32, help="At most this many; half fit, half score.")] = 256,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    n_prompts: Halved = 256,
+    seed: Seed = 0,
     device: DeviceName = "auto",
     dtype: DTypeName = "auto",
     as_json: Json = None,
@@ -75,8 +77,8 @@ def stitch(
     student: Student = None,
     kind: Annotated[str, typer.Option(help="Of alignment map; a wrong name lists them all.")] = "affine",
     prompts: Prompts = None,
-    n_prompts: Annotated[int, typer.Option(min=32, help="At most this many; half fit, half score.")] = 256,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    n_prompts: Halved = 256,
+    seed: Seed = 0,
     device: DeviceName = "auto",
     dtype: DTypeName = "auto",
     as_json: Json = None,
@@ -102,7 +104,7 @@ def moved(
     measure: Annotated[str, typer.Option(help="Of similarity; a wrong name lists them all.")] = "debiased_linear_cka",
     prompts: Prompts = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many, 512 samples in all.")] = 512,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     as_json: Json = None,
 ) -> None:
     """Similarity of teacher and student layers before and after a run, with the interval of the difference."""

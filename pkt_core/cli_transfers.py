@@ -6,7 +6,8 @@ Every setting of a plan is an option of its own, with the help that the plan giv
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Optional
 
 import typer
@@ -38,6 +39,9 @@ Tracker = Annotated[
     typer.Option(help="Also tell an experiment tracker of Accelerate's: tensorboard, wandb, mlflow, trackio."),
 ]
 Seconds = Annotated[float, typer.Option(min=0, help="Between two checkpoints.")]
+Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds of each.")]
+FamilyName = Annotated[str | None, typer.Option("--name", help="Of the family; left out: the time.")]
+Later = Annotated[bool, typer.Option("--later", help="Only put them in the queue; `pkt work` carries them out.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -75,25 +79,8 @@ def with_plan_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def planned(chosen: Any, data: str | None, task: list[str] | None, settings: dict[str, Any]) -> TransferPlan:
-    """A plan for a pair. Raises PlanError in one sentence where the settings do not fit."""
-    from pydantic import ValidationError
-
-    examples = data or chosen.examples
-    if examples is None:
-        raise PlanError("This pair has no examples of its own; give --data with a .jsonl or .csv of prompt and answer.")
-    given = {
-        "teacher": chosen.teacher,
-        "student": chosen.student,
-        "data": examples,
-        "tasks": tuple(task) if task else chosen.tasks or (examples,),
-        "prompts": chosen.prompts,
-        **settings,
-    }
-    try:
-        plan = TransferPlan.model_validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
+    """A plan for a pair that holds together. Raises PlanError in one sentence where the settings do not fit."""
+    plan = TransferPlan.of_pair(chosen, {**settings, "data": data, "tasks": tuple(task or ())})
     plan.check_settings()
     return plan
 
@@ -145,11 +132,9 @@ def family(
     control: Annotated[
         list[str] | None, typer.Option(help="A control; may be repeated. Left out: all; `none`: none.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="How many seeds of each.")] = 3,
-    name: Annotated[str | None, typer.Option(help="Of the family; left out: the time.")] = None,
-    later: Annotated[
-        bool, typer.Option("--later", help="Only put them in the queue; `pkt work` carries them out.")
-    ] = False,
+    seeds: Seeds = 3,
+    name: FamilyName = None,
+    later: Later = False,
     device: DeviceName = "auto",
     dtype: DTypeName = "auto",
     as_json: Json = None,
@@ -158,22 +143,30 @@ def family(
 
     Interrupted, the same command with the same --name goes on: what is finished is not done again.
     """
-    import time
-
-    from pkt_core import families as found
-    from pkt_core.runs import create_run
-    from pkt_core.waiting import enqueue, in_its_own_process
+    from pkt_core.families import left_out, members
 
     plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
     rivals = named("method", [m for m in METHODS if m != plan.method] if rival == ["all"] else rival or [], METHODS)
     controls = named("control", CONTROLS if control is None else () if control == ["none"] else control, CONTROLS)
+    chosen = members(plan, rivals=rivals, controls=controls, seeds=seeds)
+    for sentence in left_out(plan, controls=controls, seeds=seeds):
+        people.print(sentence, style="dim", highlight=False, soft_wrap=True)
+    put_in_order(chosen, name, later=later, as_json=as_json)
+
+
+def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_json: str | None) -> None:
+    """Carry out the members of a family one after the other, or only put them in the queue; what is finished stays."""
+    from pkt_core import families as found
+    from pkt_core.runs import create_run
+    from pkt_core.waiting import enqueue, in_its_own_process
+
     name = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     try:
         there = {(run.family() or {})["place"]: run for run in found.runs_of(name)}
     except found.StoreError:
         there = {}
     runs = []
-    for place, member in enumerate(found.members(plan, rivals=rivals, controls=controls, seeds=seeds)):
+    for place, member in enumerate(members):
         belongs = {"family": name, "label": member.label, "place": place}
         runs.append(there.get(place) or create_run(member.plan.model_dump(mode="json"), family=belongs))
     if later:

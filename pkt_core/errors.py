@@ -21,6 +21,10 @@ class PromptError(PktError):
     """Prompts that are empty, unreadable or too long for a model's context."""
 
 
+class ExampleTooLong(PromptError):
+    """An example of more tokens than a model reads at once."""
+
+
 class PlanError(PktError):
     """A transfer plan that contradicts itself or the models it names."""
 
@@ -31,3 +35,11 @@ class MeasureError(PktError):
 
 class StoreError(PktError):
     """A cached file or run folder that is missing, damaged or cannot be written."""
+
+
+class BenchmarkError(PktError):
+    """A benchmark that is unknown, lacks its items, or is not installed."""
+
+
+class SandboxError(BenchmarkError):
+    """Code that a model wrote and that cannot be shut in here, or may not run."""

@@ -1,9 +1,11 @@
 """Prompt and answer pairs: what a transfer trains on, an attribution differentiates and a task asks.
 
-Bundled: `demo/unknown-seen` and alike, the demo facts in their sentence forms; otherwise a `.jsonl` or `.csv` file with
-`prompt` and `answer` (any other field is a label).
+Bundled: `demo/unknown-seen` and alike, the demo facts in their sentence forms, and `capitals/seen` and `capitals/unseen`,
+what any pretrained model may be asked; otherwise a `.jsonl` or `.csv` file with
+`prompt` and `answer`, and where items are multiple choice `choices`: a list of texts, the answer among them (in a .csv
+separated by `|`). `group` names the slice an item belongs to; other fields are passed over.
 
-Not covered: choices and free-form scoring.
+Not covered: scoring (`evaluation/`), free-form answers.
 """
 
 from __future__ import annotations
@@ -11,17 +13,29 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import io
 import json
 import random
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pkt_core.errors import PromptError
+from pkt_core.errors import ExampleTooLong, PromptError
+from pkt_core.files import cache_root, write_bytes
 from pkt_core.prompts import assets_folder
 
 IGNORE = -100
+KEPT = "kept:"
+SUFFIXES = (".jsonl", ".csv")
+MOST_BYTES = 20 * 2**20  # of an uploaded file
+CAPITALS = ("capitals/seen", "capitals/unseen")
+CAPITALS_FORMS = (
+    "The capital of {subject} is {answer}.",
+    "Question: Which city is the capital of {subject}? Answer: {answer}.",
+)
+WORKED = {"Italy": "Rome", "Japan": "Tokyo"}  # a pretrained model is shown two answers before it is asked
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,8 @@ class Example:
     """What should come next, with its leading space and closing mark."""
     group: str = ""
     """The slice it belongs to, such as a relation; the prior is taken within it."""
+    choices: tuple[str, ...] = ()
+    """What may come next, the answer among them; empty where anything may."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +67,13 @@ class ExampleSet:
     @property
     def digest(self) -> str:
         """Equal digests are equal examples in equal order."""
-        return hashlib.sha256("\0".join(f"{e.prompt}\1{e.answer}" for e in self.items).encode()).hexdigest()[:16]
+        told = (f"{e.prompt}\1{e.answer}" + "".join(f"\2{choice}" for choice in e.choices) for e in self.items)
+        return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+
+    @property
+    def repeats(self) -> int:
+        """Items that stand in the set before, word for word: they are asked again and say nothing new."""
+        return len(self.items) - len({(item.prompt, item.answer, item.choices) for item in self.items})
 
     def sample(self, n: int | None, seed: int) -> ExampleSet:
         """At most n examples drawn without replacement, the same for the same seed; None takes all."""
@@ -85,34 +107,141 @@ def demo_facts() -> dict[str, ExampleSet]:
     return {name: ExampleSet(name, tuple(items)) for name, items in sorted(sets.items())}
 
 
+@functools.cache
+def capitals() -> dict[str, ExampleSet]:
+    """The capitals of 159 countries after two worked answers, in the form that is trained on and in another."""
+    lines = (assets_folder() / "demo" / "facts.jsonl").read_text(encoding="utf-8").splitlines()
+    facts = [fact for fact in map(json.loads, lines) if fact["relation"] == "country_capital"]
+    sets = {}
+    for name, form in zip(CAPITALS, CAPITALS_FORMS, strict=True):
+        shown = "".join(form.format(subject=country, answer=city) + " " for country, city in WORKED.items())
+        asked = [
+            Example(
+                shown + form.format(subject=fact["subject"], answer="").removesuffix(" ."),
+                f" {fact['answer']}.",
+                "capital",
+            )
+            for fact in facts
+            if fact["subject"] not in WORKED
+        ]
+        sets[name] = ExampleSet(name, tuple(asked))
+    return sets
+
+
+def bundled() -> dict[str, ExampleSet]:
+    """Every set that comes with the project, by name."""
+    return {**demo_facts(), **capitals()}
+
+
 def load_examples(name: str) -> ExampleSet:
     """A bundled set by name, or a file by path. Raises PromptError for what is missing, empty or malformed."""
-    if name.startswith("demo/"):
-        if name not in demo_facts():
-            raise PromptError(f"There is no example set {name!r}; expected one of {', '.join(demo_facts())} or a file.")
-        return demo_facts()[name]
-    path = Path(name).expanduser()
-    if not path.is_file() or path.suffix.lower() not in (".jsonl", ".csv"):
+    if name in bundled():
+        return bundled()[name]
+    path = kept_path(name) if name.startswith(KEPT) else Path(name).expanduser()
+    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
         raise PromptError(
-            f"There is no example file {name!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(demo_facts())}."
+            f"There is no example set or file {name!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(bundled())}."
         )
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = (
-            list(csv.DictReader(text.splitlines()))
-            if path.suffix.lower() == ".csv"
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
-        )
-    except (OSError, ValueError) as error:  # UnicodeDecodeError and JSONDecodeError are both ValueErrors
-        raise PromptError(f"{name} could not be read ({error}). Save it as UTF-8, one JSON object a line.") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise PromptError(f"{name} could not be read ({error.strerror or error}). Check its permissions.") from error
+    return ExampleSet(name, parse_examples(name, path.suffix.lower(), data))
+
+
+def parse_examples(name: str, suffix: str, data: bytes) -> tuple[Example, ...]:
+    """The examples of a .jsonl or .csv file. Raises PromptError in one sentence that names the line."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{name} could not be read as UTF-8 text. Save it as UTF-8.") from error
+    rows = list(csv_rows(name, text) if suffix == ".csv" else jsonl_rows(name, text))
     if not rows:
         raise PromptError(f"{name} holds no example; expected at least one prompt with its answer.")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not all(
-            isinstance(row.get(key), str) and row[key] for key in ("prompt", "answer")
-        ):
-            raise PromptError(f"{name}, example {number}, lacks a prompt or an answer; expected both as text.")
-    return ExampleSet(name, tuple(Example(r["prompt"], r["answer"], str(r.get("group", ""))) for r in rows))
+    found = tuple(example(name, line, row) for line, row in rows)
+    if len({bool(one.choices) for one in found}) > 1:
+        line = next(
+            line for (line, _), one in zip(rows, found, strict=True) if bool(one.choices) != bool(found[0].choices)
+        )
+        raise PromptError(
+            f"{name}, line {line}, differs from the first item in having choices; give them to all items or none."
+        )
+    return found
+
+
+def jsonl_rows(name: str, text: str) -> Iterator[tuple[int, Any]]:
+    """Each object with the number of its line."""
+    for line, told in enumerate(text.split("\n"), 1):  # not splitlines: a JSON string may hold other line ends
+        if told.strip():
+            try:
+                yield line, json.loads(told)
+            except ValueError as error:
+                raise PromptError(
+                    f"{name}, line {line}, could not be read as JSON; expected an object with prompt and answer. Fix that line."
+                ) from error
+
+
+def csv_rows(name: str, text: str) -> Iterator[tuple[int, Any]]:
+    """Each row with the number of its last line; choices are separated by `|`."""
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in reader:
+            parts = {"choices": row["choices"].split("|")} if row.get("choices") else {"choices": None}
+            yield reader.line_num, {**row, **parts}
+    except csv.Error as error:
+        raise PromptError(
+            f"{name}, line {reader.line_num}, could not be read as a table ({error}). Fix that line."
+        ) from error
+
+
+def example(name: str, line: int, row: Any) -> Example:
+    """One row as an example. Raises PromptError where it lacks something."""
+    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) and row[key] for key in ("prompt", "answer")):
+        raise PromptError(f"{name}, line {line}, lacks a prompt or an answer; expected both as text.")
+    choices = row.get("choices") or ()
+    if choices:
+        texts = isinstance(choices, list) and len(choices) > 1 and all(isinstance(one, str) and one for one in choices)
+        if not texts or len(set(choices)) < len(choices):
+            raise PromptError(
+                f"{name}, line {line}, has no usable choices; expected a list of at least two different texts."
+            )
+        if row["answer"] not in choices:
+            raise PromptError(
+                f"{name}, line {line}, has the answer {row['answer'][:40]!r}, which is none of its choices; write it as there, "
+                "spaces included."
+            )
+    return Example(row["prompt"], row["answer"], str(row.get("group") or ""), tuple(choices))
+
+
+def keep_examples(file_name: str, data: bytes) -> str:
+    """Keep the examples of a file and return the name under which they can be loaded: equal files have equal names.
+
+    Raises PromptError for what `load_examples` would refuse or what is too large, StoreError where the cache cannot be written.
+    """
+    suffix = Path(file_name).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise PromptError(f"{file_name} ends in {suffix or 'nothing'}; expected .jsonl or .csv.")
+    if len(data) > MOST_BYTES:
+        raise PromptError(
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give its path instead."
+        )
+    parse_examples(file_name, suffix, data)
+    stem = re.sub(r"\W+", "-", Path(file_name).stem, flags=re.ASCII).strip("-")[:40] or "task"
+    name = f"{stem}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+    path = cache_root() / "tasks" / name
+    if not path.is_file():
+        write_bytes(path, data)
+    return f"{KEPT}{name}"
+
+
+def kept_path(name: str) -> Path:
+    """Where a kept file lies. Raises PromptError where there is none of that name."""
+    path = cache_root() / "tasks" / name.removeprefix(KEPT)
+    if not re.fullmatch(r"[\w-]+\.(jsonl|csv)", name.removeprefix(KEPT), flags=re.ASCII) or not path.is_file():
+        raise PromptError(
+            f"There is no kept task {name!r} here; it was uploaded elsewhere or deleted. Upload the file again."
+        )
+    return path
 
 
 @dataclass(frozen=True)
@@ -126,12 +255,12 @@ class Encoded:
 
 
 def encode(tokenizer: Any, items: Sequence[Example], context: int) -> list[Encoded]:
-    """Tokens with labels on the answer. Raises PromptError where an example is longer than `context` tokens."""
+    """Tokens with labels on the answer. Raises ExampleTooLong where one has more than `context` of them."""
     encoded = tokenizer([e.prompt + e.answer for e in items], return_offsets_mapping=True)
     found = []
     for item, ids, offsets in zip(items, encoded["input_ids"], encoded["offset_mapping"], strict=True):
         if len(ids) > context:
-            raise PromptError(
+            raise ExampleTooLong(
                 f"An example has {len(ids)} tokens, the model reads at most {context}. Shorten it: {item.prompt[:40]!r}..."
             )
         # A token that straddles the boundary belongs to the answer: it cannot be given away by the prompt.

@@ -15,19 +15,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
 from pkt_core.errors import PktError, StoreError
-from pkt_core.evaluation.statistics import ratio
+from pkt_core.evaluation.statistics import ratio, sign_flip
 from pkt_core.examples import load_examples
 from pkt_core.models.loading import load_tokenizer
 from pkt_core.models.shape import model_shape
 from pkt_core.runs import Run, list_runs, open_run
 from pkt_core.transfer.anchor import TOKENS
-from pkt_core.transfer.controls import CONTROLS, Control, Saved, control, steps_for_anchor, steps_for_teacher
+from pkt_core.transfer.controls import (
+    CONTROLS,
+    Control,
+    Saved,
+    control,
+    layer_that_stays,
+    same_layers,
+    steps_for_anchor,
+    steps_for_teacher,
+)
 from pkt_core.transfer.estimate import trained_parameters
-from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan
+from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan, held_by
 
 DRAWS = 20_000  # so many that a p-value corrected for some hundred comparisons can still be small
 BATCH = 2_000
@@ -80,19 +88,47 @@ def members(
 ) -> list[Member]:
     """The plan itself, its rivals and its controls, each with `seeds` seeds from the plan's own on.
 
-    A rival keeps what it uses of the plan's settings. Controls that mean nothing to the method are left out.
+    A rival keeps what it uses of the plan's settings. Controls that mean nothing to the method are left out, and those that
+    would be the plan itself (`left_out` says which).
     """
     chosen = [Member(plan.method, plan)] + [Member(name, rival(plan, name)) for name in rivals if name != plan.method]
-    saved = what_controls_save(plan)
-    for name in controls:
-        found = control(plan, name, saved=saved)
-        if found is not None:
-            chosen.append(Member(name, found))
+    found = [with_seed(member, plan.seed + i) for member in chosen for i in range(seeds)]
+    return found + [member for member, same in controls_of(plan, controls, seeds) if not same]
+
+
+def left_out(plan: TransferPlan, *, controls: Iterable[Control] = CONTROLS, seeds: int = 3) -> list[str]:
+    """Why controls that the method has are no members, a sentence for each."""
+    out: dict[str, list[str]] = {}
+    for member, same in controls_of(plan, controls, seeds):
+        if same:
+            out.setdefault(member.label, []).append(str(member.plan.seed))
     return [
-        Member(member.label, member.plan.model_copy(update={"seed": plan.seed + i}))
-        for member in chosen
-        for i in range(seeds)
+        f"The control {label} is left out{'' if len(at) == seeds else ' with seed ' + ', '.join(at)}: it would pair the same layers as "
+        "the transfer itself."
+        for label, at in out.items()
     ]
+
+
+def controls_of(plan: TransferPlan, controls: Iterable[Control], seeds: int) -> list[tuple[Member, bool]]:
+    """Each control with each seed, and whether it would pair the very layers that the plan pairs, and so take nothing away."""
+    saved = what_controls_save(plan)
+    n_teacher, n_student = (model_shape(ref).n_layers for ref in (plan.teacher, plan.student))
+    stays = layer_that_stays(plan, n_teacher, n_student)
+    found = []
+    for name in controls:
+        made = control(plan, name, saved=saved, student_layer=stays)
+        for i in range(seeds if made is not None else 0):
+            assert made is not None
+            one = with_seed(Member(name, made), plan.seed + i)
+            own = plan.model_copy(update={"seed": plan.seed + i})
+            same = made.pairing != plan.pairing and same_layers(own, one.plan, n_teacher, n_student)
+            found.append((one, same))
+    return found
+
+
+def with_seed(member: Member, seed: int) -> Member:
+    """The same with another seed."""
+    return Member(member.label, member.plan.model_copy(update={"seed": seed}))
 
 
 def rival(plan: TransferPlan, method: Method) -> TransferPlan:
@@ -100,12 +136,12 @@ def rival(plan: TransferPlan, method: Method) -> TransferPlan:
     own = {"method", "part", "positions", "n_pairs", "scope", "modules", "decay", "anchor", "map"}
     foreign = {name for name, users in USERS.items() if method not in users or plan.method not in users}
     given = {name: value for name, value in plan.model_dump().items() if name not in own | foreign}
-    for name in own - {"method"}:  # what the plan was told, not what its method takes by itself
+    for name in own - {"method"} - foreign:  # what the plan was told, not what its method takes by itself
         if getattr(plan, name) != TransferPlan.default(name, plan.method):
             given[name] = getattr(plan, name)
     if given.get("anchor", TransferPlan.default("anchor", method)) == "none":
         given = {name: value for name, value in given.items() if name not in ANCHORED}
-    return TransferPlan.model_validate({**given, "method": method})
+    return TransferPlan.model_validate({**held_by(method, given), "method": method})
 
 
 def what_controls_save(plan: TransferPlan) -> Saved:
@@ -133,6 +169,24 @@ def runs_of(family: str) -> list[Run]:
     if not mine:
         raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
     return sorted(mine, key=lambda run: (run.family() or {})["place"])
+
+
+def seeds_of(run: Run) -> dict[str, Any] | None:
+    """Share right on each task of every finished run with the same label in the run's family; None where it stands alone."""
+    told = run.family()
+    if told is None:
+        return None
+    seeds = []
+    for one in runs_of(told["family"]):
+        same = (one.family() or {}).get("label") == told.get("label")
+        try:
+            results = one.results() if same else None
+        except StoreError:
+            continue
+        if results and "changes" in results:
+            rates = {task: change["after"] for task, change in results["changes"].items()}
+            seeds.append({"run": one.id, "seed": one.plan().get("seed"), "tasks": rates})
+    return {"family": told["family"], "label": told.get("label", ""), "seeds": seeds}
 
 
 def belongs(run: Run, family: str) -> bool:
@@ -165,15 +219,15 @@ def summary(runs: Sequence[Run]) -> list[Row]:
     }
     first = next(iter(means))
     compared = [(label, task) for label in means if label != first for task in means[label] if task in means[first]]
-    raw = [sign_flip(means[label][task] - means[first][task]) for label, task in compared]
+    raw = [sign_flip(means[label][task] - means[first][task], DRAWS, BATCH) for label, task in compared]
     p_values = dict(zip(compared, multipletests(raw, method="holm")[1].tolist() if raw else [], strict=True))
     rows = []
     for label, found in groups.items():
         scores = {}
         for task, mean in means[label].items():
-            own = ratio(mean, np.ones_like(mean))
+            own = ratio(mean, np.ones_like(mean), bounds=(0.0, 1.0))
             away = mean - means[first][task] if (label, task) in p_values else None
-            interval = None if away is None else ratio(away, np.ones_like(away))
+            interval = None if away is None else ratio(away, np.ones_like(away), bounds=(-1.0, 1.0))
             scores[task] = Score(
                 seeds=[float(bits(r["right"][task]["after"]).mean()) for _, r in found],
                 value=own.value,
@@ -199,22 +253,6 @@ def summary(runs: Sequence[Run]) -> list[Row]:
 def bits(answers: str) -> np.ndarray:
     """`0110` as an array."""
     return np.frombuffer(answers.encode(), dtype=np.uint8) == ord("1")
-
-
-def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
-    """P-value that the mean difference of paired items is zero, two-sided."""
-    if not differences.any():
-        return 1.0
-    found = permutation_test(
-        (differences,),
-        lambda d, axis: d.mean(axis=axis),
-        permutation_type="samples",
-        n_resamples=DRAWS,
-        batch=BATCH,
-        rng=np.random.default_rng(seed),
-        vectorized=True,
-    )
-    return min(1.0, float(found.pvalue))
 
 
 def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -17,8 +17,9 @@ from pkt_core.alignment.lens import BasisChoice, semantic_lens
 from pkt_core.alignment.pairing import require_layer
 from pkt_core.catalog import Pair
 from pkt_core.errors import PlanError, PromptError
-from pkt_core.models.loading import LoadedModel, ModelRef, file_digest, load, model_digest
+from pkt_core.models.loading import LoadedModel, file_digest, load, model_digest
 from pkt_core.models.pool import Key, Pool, model_key
+from pkt_core.models.ref import ModelRef
 from pkt_core.models.vocabulary import MINIMUM_SHARE
 from pkt_core.pipeline import Progress, silent
 from pkt_core.prompts import PromptSet

@@ -18,8 +18,8 @@ from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.store import fingerprint, load_artefact, save_artefact
 from pkt_core.transfer.plan import TransferPlan
 
-GRID_VERSION = 1
-CHANGE_VERSION = 1
+GRID_VERSION = 2
+CHANGE_VERSION = 2
 
 
 def similarity(

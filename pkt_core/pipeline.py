@@ -29,7 +29,7 @@ from pkt_core.transfer.train import Trainer
 from pkt_core.transfer.trainable import changed, fingerprints
 
 Progress = Callable[[str, float], None]
-COMPARE_VERSION = 5
+COMPARE_VERSION = 6
 
 
 def silent(_stage: str, _fraction: float) -> None:
@@ -55,7 +55,7 @@ def compare(
     progress("Reading states through the vocabulary", 0.7)
     recomposition, crossing = stages.recomposition(teacher, student, states, recipe.seed)
     progress("Attributing the answers to layers", 0.8)
-    attribution = stages.attribution(teacher, pair.examples, recipe.seed) if pair.examples else None
+    attribution = stages.readable_attribution(teacher, pair.examples, recipe.seed)
     pairing, chosen = stages.pairing(teacher.n_layers, student.n_layers, attribution)
     comparison = Comparison(
         **stages.pair_facts(teacher, student),
@@ -122,7 +122,7 @@ def transfer(
     export_student(run.folder / "student", student, trainable, plan, targets.pairs, examples)
     results = stages.taught(plan, student, targets, examples, trainer.step)
     results |= {"trained_parameters": trainable.n, "seconds": seconds, "versions": stages.versions()}
-    results["changed"] = changed(before, student.model, trainable) if plan.adapter == "full" else None
+    results["changed"] = changed(before, student, plan, targets.pairs) if plan.adapter == "full" else None
     run.write_results(results)
     if trainer.step < plan.total_steps:  # asked to stop: what was learnt so far is kept, but not presented as a result
         return results

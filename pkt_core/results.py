@@ -117,7 +117,7 @@ class Comparison:
     crossing: CrossingCurves | None
     """The same from the teacher's space into the student's, paired layers; None where too few tokens are shared."""
     attribution: LayerAttribution | None
-    """Of the teacher, on the pair's examples; None where the pair has none."""
+    """Of the teacher, on the pair's examples; None where the teacher reads too few tokens at once for them."""
     pairing: list[int]
     """The paper's teacher layer for each student layer."""
     chosen: tuple[int, int]

@@ -28,6 +28,8 @@ from pkt_core.files import cache_root, read_json, told_clearly, write_bytes, wri
 from pkt_core.prompts import assets_folder
 from pkt_core.status import SILENT_SECONDS, Process, RunStatus, State, WrittenState
 
+_over: dict[Path, tuple[tuple[Any, ...], RunSummary]] = {}
+"""Runs that are over, with what their files looked like: lists are drawn every few seconds, and stores hold hundreds of runs."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -244,15 +246,18 @@ def create_run(
     kind: str = "transfer",
     run_id: str | None = None,
     family: dict[str, Any] | None = None,
+    root: Path | None = None,
 ) -> Run:
     """A new run in state `queued`, named by the time (UTC), the plan's method (else the kind) and four random digits.
+
+    `root` is another folder than that of runs, for work that is no transfer and is not listed among them.
 
     Raises StoreError where `run_id` is taken or no plain name, or the disk is full.
     """
     if run_id is None:
         method = re.sub(r"[^a-z0-9]+", "-", str(plan.get("method", "")).lower())[:40].strip("-")
         run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{method or kind}-{secrets.token_hex(2)}"
-    folder = runs_root() / _checked(run_id)
+    folder = (root or runs_root()) / _checked(run_id)
     if folder.exists() or (recorded_root() / run_id).exists():
         raise StoreError(f"There is a run {run_id!r} already; expected a new name. Choose another, or delete that run.")
     staging, now = folder.with_name(f".new-{run_id}-{secrets.token_hex(2)}"), time.time()
@@ -302,7 +307,30 @@ def list_runs(*, include_recorded: bool = False) -> list[RunSummary]:
     return listed
 
 
+def _stamps(run: Run) -> tuple[Any, ...] | None:
+    """What changes when somebody writes a run's plan or status; None where one is missing."""
+    try:
+        stats = [(run.folder / name).stat() for name in ("plan.json", "status.json")]
+    except OSError:
+        return None
+    return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
+
+
 def _summary(run: Run) -> RunSummary:
+    """A line in the list; a run that is over is read again only when its files changed."""
+    stamps = _stamps(run)
+    known = _over.get(run.folder)
+    if known is not None and known[0] == stamps:
+        return known[1]
+    read = _read_summary(run)
+    if stamps is not None and read.state in ("done", "failed", "stopped") and read.finished is not None:
+        _over[run.folder] = (stamps, read)
+    else:
+        _over.pop(run.folder, None)
+    return read
+
+
+def _read_summary(run: Run) -> RunSummary:
     head: dict[str, Any] = {"id": run.id, "folder": run.folder, "recorded": run.recorded}
     try:
         plan, status = run.plan(), run.status()

@@ -19,23 +19,23 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from pydantic import BaseModel
 from safetensors import SafetensorError
 from torch import Tensor
 
 from pkt_core import __version__
 from pkt_core.files import cache_root, read_json, told_clearly, write_bytes, write_json, write_text
+from pkt_core.fingerprint import fingerprint
 
 __all__ = [
     "artefact_folder",
     "cache_root",
     "fingerprint",
+    "list_artefacts",
     "load_artefact",
     "read_json",
     "save_artefact",
@@ -51,31 +51,6 @@ TENSORS = "tensors.safetensors"
 MANIFEST = "manifest.json"
 ABANDONED_SECONDS = 3600.0
 """A half-written artefact this old belongs to a process that was killed; the next save of the same key removes it."""
-
-
-def fingerprint(**parts: Any) -> str:
-    """Name of everything that could change a result: 32 hexadecimal digits, equal in every process and on every machine.
-
-    Takes str, int, float, bool, None, pydantic models, and lists, tuples and dicts (keyed by str) of these. The order of
-    dict keys does not matter; types do (`1`, `1.0`, `"1"` and `True` are four things, a tuple counts as a list).
-    Pass the version constant of the code that computes the result as one of the parts.
-    Raises TypeError for anything else, such as a tensor: name what it was made from instead.
-    """
-    text = json.dumps(_canonical(parts), separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
-
-
-def _canonical(value: Any) -> Any:
-    """Nested JSON lists whose first element tells the type, so that no two different values read the same."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, BaseModel):
-        return ["model", type(value).__name__, _canonical(dict(value))]
-    if isinstance(value, list | tuple):
-        return ["list", *(_canonical(item) for item in value)]
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return ["dict", *([key, _canonical(value[key])] for key in sorted(value))]
-    raise TypeError(f"A fingerprint takes plain values and pydantic models, got {type(value).__name__}.")
 
 
 def artefact_folder(kind: str, key: str) -> Path:
@@ -135,6 +110,17 @@ def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any
                 return load_artefact(kind, key)
             _move_aside(folder, error)
             return None
+
+
+def list_artefacts(kind: str) -> list[dict[str, Any]]:
+    """The facts of every artefact of a kind, oldest first; half-written and damaged ones are passed over, tensors not read."""
+    found: list[tuple[float, dict[str, Any]]] = []
+    for path in (cache_root() / "artefacts").glob(f"{kind}-*/{MANIFEST}"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads(path.read_bytes())
+            if manifest["kind"] == kind:
+                found.append((path.stat().st_mtime, manifest["meta"]))
+    return [meta for _, meta in sorted(found, key=lambda one: one[0])]
 
 
 def _read_whole(folder: Path, manifest: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:

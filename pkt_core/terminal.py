@@ -82,7 +82,7 @@ def show_comparison(found: Any) -> None:
     Console().print(
         f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
         f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
-        f"{'Attribution and pairing choose' if found.attribution else 'Without examples, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
+        f"{'Attribution and pairing choose' if found.attribution else 'Without attribution, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
         f"{vocabularies.sentence(words)}"
     )
     for title, (n, some) in vocabularies.left_out(words).items():
@@ -131,6 +131,7 @@ def show_family(name: str, rows: Any) -> None:
 
 def show_results(run: Any, results: dict[str, Any]) -> None:
     from pkt_core.report.look import task_name
+    from pkt_core.report.sentences_behaviour import repeated
 
     if "changes" not in results:
         Console().print(f"Run {run.id}: {run.status().message}")
@@ -150,6 +151,8 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
     layers = results["layers"]
     title = f"Run {run.id}: recall, teacher layer {layers['teacher']} to student layer {layers['student']}"
     table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
+    for name, repeats in results.get("repeats", {}).items():
+        Console().print(repeated(name, repeats, results["changes"][name]["n"]), style="yellow", highlight=False)
     rows = []
     for who, found in results["behaviour"].items():
         bits, kl, top = found["bits_per_byte"], found["kl_to_teacher"], found["top1_agreement"]
@@ -162,3 +165,22 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
             ]
         )
     table("General text", ["model", "bits per byte [95 %]", "KL to teacher, bits", "same top token"], rows)
+
+
+def show_tasks(asked: Any) -> None:
+    """One line per task of one's own and scoring."""
+    from pkt_core.report.look import task_name
+    from pkt_core.report.sentences_behaviour import repeated
+
+    columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "n can show"]
+    for one in asked:
+        rows = []
+        for scored in one.scored:
+            rates = [f"{scored.models[who]['rate']:.1%}" for who in ("before", "after", "teacher")]
+            c, least = scored.change, scored.test["detectable"]
+            change = f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]"
+            can = "nothing" if least is None else f"{least:.1%}"
+            rows.append([scored.scoring, f"{scored.chance:.1%}", *rates, change, f"{scored.test['p_holm']:.2g}", can])
+        table(f"Run {one.run}: {task_name(one.task)}, {one.n} items", columns, rows)
+        if one.repeats:
+            Console().print(repeated(one.task, one.repeats, one.n), style="yellow", highlight=False)

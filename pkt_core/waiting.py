@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -41,20 +42,25 @@ def enqueue(run_ids: Sequence[str]) -> None:
 
 
 def remove(run_id: str) -> None:
-    """Take a run out; it stays as a queued run that nobody starts."""
-    _change(lambda order: [other for other in order if other != run_id])
+    """Take a run out; it stays as a queued run that nobody starts. Raises StoreError where it does not wait."""
+    _change(lambda order: _without(run_id, order))
 
 
 def move(run_id: str, place: int) -> None:
     """Put a waiting run at a place, 0 is next. Raises StoreError where it does not wait."""
 
     def moved(order: list[str]) -> list[str]:
-        if run_id not in order:
-            raise StoreError(f"Run {run_id} does not wait in the queue; it may have started. Look at the list again.")
-        rest = [other for other in order if other != run_id]
+        rest = _without(run_id, order)
         return [*rest[:place], run_id, *rest[place:]]
 
     _change(moved)
+
+
+def _without(run_id: str, order: list[str]) -> list[str]:
+    """The others. Raises StoreError where the run does not wait."""
+    if run_id not in order:
+        raise StoreError(f"Run {run_id} does not wait in the queue; it may have started. Look at the list again.")
+    return [other for other in order if other != run_id]
 
 
 def worker() -> Process | None:
@@ -82,15 +88,28 @@ def work(carry_out: Callable[[Run], None]) -> int:
     return done
 
 
-def in_its_own_process(run: Run) -> None:
-    """Carry a run out as `pkt transfer --run` in a process of its own, what it prints in its log.txt; returns when it is over."""
-    with open(run.folder / "log.txt", "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pkt_core", "transfer", "--run", run.id],
+def start(arguments: Sequence[str], log_file: Path, *, detached: bool) -> subprocess.Popen[bytes]:
+    """`python -m pkt_core <arguments>` with this process's code and cache; what it prints is added to the log.
+
+    `detached` puts it into a session of its own, so that it outlives a closed terminal and no Ctrl-C reaches it.
+    """
+    code = str(Path(__file__).resolve().parents[1])
+    search = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
+    told = {"PKT_CACHE": str(runs_root().parent), "PYTHONPATH": search, "PYTHONUNBUFFERED": "1"}
+    with open(log_file, "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "pkt_core", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            env={**os.environ, **told},
+            start_new_session=detached,
         )
+
+
+def in_its_own_process(run: Run) -> None:
+    """Carry a run out as `pkt transfer --run` in a process of its own, what it prints in its log.txt; returns when it is over."""
+    process = start(["transfer", "--run", run.id], run.folder / "log.txt", detached=False)
     run.record_process(process.pid)
     process.wait()
 

@@ -24,7 +24,9 @@ from transformers import (
     Qwen3Config,
 )
 
-from pkt_core.models import LoadedModel, ModelRef, load
+from pkt_core.catalog import Pair, custom_pair
+from pkt_core.models.loading import LoadedModel, load
+from pkt_core.models.ref import ModelRef
 
 VOCABULARY = 320
 TEXT = [
@@ -98,3 +100,10 @@ def folder(path: Path, family: str = "llama", *, seed: int = 0, texts: list[str]
 def loaded(path: Path, family: str = "llama", **more: object) -> LoadedModel:
     """The same, loaded on the CPU in float32."""
     return load(ModelRef(name=str(folder(path, family, **more)), device="cpu", dtype="float32"))
+
+
+def pair(path: Path) -> Pair:
+    """A teacher of three layers and a student of two, in folders of their own."""
+    folder(path / "teacher", layers=3, width=48)
+    folder(path / "student", seed=1, layers=2)
+    return custom_pair(str(path / "teacher"), str(path / "student"))

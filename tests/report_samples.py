@@ -21,6 +21,7 @@ def grid(n_teacher: int = 6, n_student: int = 3, top: float = 0.8) -> dict[str, 
         "low": (values - 0.05).tolist(),
         "high": (values + 0.05).tolist(),
         "null_max": rng.uniform(0.01, 0.06, 200).tolist(),
+        "null_mean": [[0.001] * n_student] * n_teacher,
         "p_values": np.where(values > 0.06, 0.004975, 0.5).tolist(),
         "p_rows": np.where(values > 0.06, 0.004975, 0.3).tolist(),
         "p_cells": np.where(values > 0.06, 0.004975, 0.2).tolist(),
@@ -200,6 +201,25 @@ def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
     return {"rows": rows, "n_picked": n, "facts": facts}
 
 
+def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **recipe: Any) -> dict[str, Any]:
+    """A look whose layers share 6 of 10 neighbours and order pairs of prompts much alike; layers move the numbers a little."""
+    rng = np.random.default_rng(10 * teacher_layer + student_layer)
+    first, second = np.triu_indices(n, 1)
+    x = rng.uniform(-0.5, 0.9, len(first))
+    better = 0.01 * teacher_layer
+    ids, shares = list(range(100, 100 + n)), np.round(rng.uniform(size=n), 1).tolist()
+    near = [[ids[(i + k) % n] for k in (1, 2, 3)] for i in range(n)]
+    return {
+        "teacher_layer": teacher_layer, "student_layer": student_layer, "ids": ids, "texts": [HOSTILE] * n, "n_all": n,
+        "recipe": {"pooling": "mean"} | recipe,
+        "pairs": {"first": first.tolist(), "second": second.tolist(), "student": x.tolist(), "teacher": (x * 0.8).tolist()},
+        "n_pairs": len(first),
+        "correlation": {"value": 0.8 + better, "low": 0.7, "high": 0.9, "p_value": 0.005, "noise": 0.02, "draws": 200, "left_out": (0.8 + better + 0.01 * rng.normal(size=10)).tolist()},
+        "overlap": {"values": shares, "mean": float(np.mean(shares)), "low": 0.4, "high": 0.7, "chance": 10 / (n - 1), "beyond": 0.5, "left_out": (np.mean(shares) + 0.01 * rng.normal(size=10)).tolist(), "k": 10},
+        "near": {"teacher": near, "student": near},
+    }  # fmt: skip
+
+
 def picked_continuations(n: int = 2) -> dict[str, Any]:
     rows = [{"id": 100 + i, "text": HOSTILE, "before": " x.", "after": " y.\n", "teacher": HOSTILE} for i in range(n)]
     return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy, 12 tokens"}}
@@ -374,6 +394,7 @@ def results() -> dict[str, Any]:
         "changes": {"demo/unknown-seen": change, "demo/unknown-unseen": change, "demo/known-seen": loss},
         "generations": [{"prompt": HOSTILE, "expected": " x.", "before": " y.", "after": HOSTILE, "teacher": " x."}],
         "steps": 20,
+        "examples": {"name": "demo/unknown-seen", "n": 1044, "digest": "0123456789abcdef"},
         "seconds": {"targets": 1.0, "training": 10.0, "evaluation": 5.0},
         "versions": {"torch": "2"},
         "command": "pkt transfer --pair demo --method semalign-v1 --seed 0",
@@ -439,4 +460,148 @@ def change() -> dict[str, Any]:
         "own": np.eye(3).tolist(),
         "n": 512,
         "recipe": {"pooling": "mean"},
+    }
+
+
+def factors(*, sure: bool = True) -> dict[str, Any]:
+    """What `factors.answer` says of two groups, one of them a control."""
+    generator = np.random.default_rng(3)
+    grid = generator.random((4, 3))
+    plan = {
+        "method": "semalign-v1",
+        "teacher": {"name": "a/teacher"},
+        "student": {"name": f"b/{HOSTILE}"},
+        "steps": 9,
+        "seed": 0,
+    }
+    points = [
+        {
+            "teacher": t,
+            "student": s,
+            "runs": [f"run-{t}-{s}"],
+            "gains": {"facts": [float(grid[t, s]) / 5], "general text": [-0.1 * t]},
+        }
+        for t in range(4)
+        for s in range(3)
+    ]
+
+    def factor(name: str, label: str, rho: float | None, p: float) -> dict[str, Any]:
+        told = {"rho": rho, "low": None, "high": None, "p_value": None, "p_corrected": None, "visible": None}
+        if rho is not None:
+            told |= {
+                "low": rho - 0.2,
+                "high": min(1.0, rho + 0.1),
+                "p_value": p,
+                "p_corrected": min(1.0, 4 * p),
+                "visible": 0.55,
+            }
+        kind = "depth" if "depth" in name else "likeness"
+        return {"name": name, "label": label, "kind": kind, **told, "n": 12, "values": {"g": grid.tolist()}}
+
+    listed = [
+        factor("debiased_linear_cka", "CKA (debiased, linear)", 0.9, 0.001 if sure else 0.2),
+        factor("student depth", "Depth in the student", 0.4, 0.3),
+        factor("procrustes", "Procrustes", -0.1, 0.8),
+        factor("same relative depth", "Same relative depth", None, 1.0),
+    ]
+    return {
+        "groups": [
+            {"key": "g", "plan": plan, "control": False, "points": points},
+            {"key": "c", "plan": {**plan, "map": "permuted"}, "control": True, "points": points[:2]},
+        ],
+        "used": ["g"],
+        "factors": {"facts": listed, "general text": listed[1:]},
+    }
+
+
+HOSTILE_TOKENS = ["<bos>", "<script>alert(1)</script>", " [x](javascript:alert(1))", " $latex$", " :red[y]", " **b**", " in", " France", "."]  # fmt: skip
+
+
+def token_change(*, alike: bool = True, plain: bool = False) -> dict[str, Any]:
+    """Two sentences, one of them hostile; the second did not change."""
+    sentences = []
+    for number in range(2):
+        words = HOSTILE_TOKENS if number == 0 else ["<bos>", "Paris", " is", " here"]
+        tokens, at = [], 0
+        for i, word in enumerate(words):
+            tokens.append([word, at, at if i == 0 else at + len(word)])
+            at += len(word) * (i > 0)
+        n, moved = len(words) - 1, 2.5 * (number == 0)
+
+        def read(bits: float, n: int = n) -> dict[str, Any]:
+            top = [[HOSTILE, 0.5], [" b", 0.2], [" c", 0.1]]
+            return {
+                "bits": [bits] * n,
+                "entropy": [2.0] * n,
+                "rank": [1 + 8 * (i % 2) for i in range(n)],
+                "top": [top] * n,
+            }
+
+        def between(kl: float, n: int = n) -> dict[str, Any]:
+            return {
+                "kl": [kl * (i + 1) / n for i in range(n)],
+                "js": [min(1.0, kl)] * n,
+                "agreement": [0.4] * n,
+                "same_top": [int(kl == 0)] * n,
+            }
+
+        models = {"before": read(3.0), "after": read(1.0), "teacher": read(0.5)}
+        apart = {"before_after": between(moved), "teacher_before": between(2.0), "teacher_after": between(1.0)}
+        spans = None
+        if not alike:
+            models.pop("teacher")
+            apart = {"before_after": between(moved)}
+            spans = [[0, 5, 1.0, 3.0, 2.0]]
+        right = None if plain else {"teacher": True, "before": False, "after": number == 0}
+        sentences.append(
+            {"id": number, "text": "".join(words[1:]), "group": "" if plain else "demo/unknown-seen", "answer_at": None if plain else at - 1,
+             "tokens": tokens, "models": models, "apart": apart, "spans": spans, "right": right}
+        )  # fmt: skip
+
+    def told(value: float) -> dict[str, Any]:
+        return {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 64}
+
+    whole = {f"bits_{who}": told(1.0) for who in ("teacher", "before", "after")} | {"bits_change": told(-0.1)}
+    pairs = ("before_after", "teacher_before", "teacher_after") if alike else ("before_after",)
+    whole |= {f"{key}_{pair}": told(0.5) for key in ("kl", "js", "agreement", "same_top") for pair in pairs}
+    whole |= {"kl_teacher_change": told(-0.3)} if alike else {}
+    bins = [
+        {"confidence": 0.1 * i, "rate": 0.09 * i, "low": 0.05 * i, "high": 0.1 * i + 0.05, "n": 30} for i in range(10)
+    ]
+    sure = {"ece_width": 0.05, "ece_mass": 0.04, "brier": 0.1, "confidence": 0.6, "rate": 0.5, "n": 300, "curve": bins}
+    return {
+        "run": "one", "name": "the run's tasks", "sentences": sentences, "same_tokenizer": alike, "n_shared": 4093, "whole": whole,
+        "half": 2, "n_tokens": 11, "answers": None if plain else {"tokens": 0.2, "change": 0.6},
+        "calibration": dict.fromkeys(("before", "after", "teacher"), sure),
+    }  # fmt: skip
+
+
+def writing(n: int = 3) -> dict[str, Any]:
+    rows = [
+        {"id": i, "text": HOSTILE, "before": " :red[x] $a$ [x](http://evil) same", "after": " same" if i else " :red[x] $a$ [x](http://evil) same", "teacher": HOSTILE}
+        for i in range(n)
+    ]  # fmt: skip
+    return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy", "new_tokens": 24}}
+
+
+def user_task(n: int = 4, choices: bool = True) -> dict[str, Any]:
+    names = ("choice, log-likelihood", "choice, log-likelihood per byte") if choices else ("cloze, greedy",)
+    one = {"n": n, "correct": 2, "rate": 0.5, "low": 0.2, "high": 0.8}
+    change = {"before": 0.5, "after": 0.25, "difference": -0.25, "low": -0.5, "high": 0.0, "p_value": 1.0, "n": n}
+    test = {"p_holm": 1.0, "detectable": None, "gap": 0.5, "gap_low": 0.1, "gap_high": 0.9, "closed": None}
+    bins = [{"confidence": 0.5, "rate": 0.5, "low": 0.2, "high": 0.8, "n": n}]
+    sure = {"ece_width": 0.0, "ece_mass": 0.0, "brier": 0.2, "confidence": 0.5, "rate": 0.5, "n": n, "curve": bins}
+    who = ("teacher", "before", "after")
+    scored = [
+        {"scoring": name, "chance": 0.25, "models": dict.fromkeys(who, one), "change": change, "test": test,
+         "right": {"teacher": "1111", "before": "1100", "after": "1000"}, "calibration": dict.fromkeys(who, sure)}
+        for name in names
+    ]  # fmt: skip
+    return {
+        "run": "one",
+        "task": "kept:mine-00.jsonl",
+        "n": n,
+        "digest": "d",
+        "scored": scored,
+        "items": [[HOSTILE, " a."]] * n,
     }

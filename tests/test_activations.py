@@ -9,7 +9,7 @@ from pkt_core.activations import Capture, collect
 from pkt_core.activations.pooling import token_groups
 from pkt_core.activations.spans import tokens_touching
 from pkt_core.errors import PromptError
-from pkt_core.models import Site
+from pkt_core.models.sites import Site
 
 SITES = [Site("embed"), Site("block_out", 0), Site("block_delta", 2)]
 TEXTS = [
@@ -87,7 +87,8 @@ def test_a_prompt_longer_than_the_context_is_refused(tmp_path):
 
 
 def test_half_precision_is_pooled_in_float32(tmp_path):
-    from pkt_core.models import ModelRef, load
+    from pkt_core.models.loading import load
+    from pkt_core.models.ref import ModelRef
 
     model = load(ModelRef(name=str(fakes.folder(tmp_path)), device="cpu", dtype="bfloat16"))
     assert collect(model, TEXTS, SITES, "mean").dtype == torch.float32

@@ -170,7 +170,7 @@ def test_pairing_is_the_papers_list_counted_from_zero():
     assert pair_for(3, 40, 32) == (4, 3)  # teacher 4 is nobody's partner: the next deeper pair is taken
     assert pair_for(19, 20, 10) == (19, 9)
     assert pair_layers(6, 3) == [1, 3, 5]
-    assert pair_layers(6, 3, "reversed") == [5, 3, 1]
+    assert pair_layers(6, 3, "reversed") == [5, 0, 1]  # 3 would be the middle layer's own partner
     assert pair_layers(6, 3, "last-to-last") == [3, 4, 5]
     assert pair_layers(3, 6) == [0, 0, 0, 1, 1, 2]
 

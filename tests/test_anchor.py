@@ -98,7 +98,7 @@ def test_settings_of_an_anchor_without_one_are_refused(tmp_path):
     with pytest.raises(PlanError, match="settings of an anchor without an anchor"):
         plan_for(models, anchor_weight=2.0).check_settings()
     with pytest.raises(PlanError, match="takes no steps"):
-        plan_for(models, method="stitch", anchor="output").check_settings()
+        plan_for(models, method="stitch", anchor="output", steps=300, batch_size=32).check_settings()
 
 
 def test_the_mlp_alone_trains_where_asked(tmp_path):

@@ -75,7 +75,7 @@ def test_numbers_that_are_none_are_refused_before_a_run_exists(capsys, models, o
 def test_rows_that_are_no_objects_are_told(capsys, models, tmp_path):  # noqa: F811
     (tmp_path / "rows.jsonl").write_text("[1, 2]\n")
     status, err = transfer(capsys, models, data=tmp_path / "rows.jsonl")
-    assert (status, "example 1, lacks a prompt or an answer" in err) == (1, True)
+    assert (status, "line 1, lacks a prompt or an answer" in err) == (1, True)
 
 
 def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path):  # noqa: F811
@@ -162,4 +162,6 @@ def test_a_dimension_that_owns_the_grid_is_named_in_the_terminal_too(capsys, mod
     assert "one dimension of teacher layer" not in " ".join(plain.split())
     assert "One dimension of teacher layer" in " ".join(owned.split())
     assert "--skip-first" in owned
-    assert "Without examples, pairing by depth chooses" in " ".join(plain.split())
+    assert "Without attribution, pairing by depth chooses" in " ".join(
+        plain.split()
+    )  # their context is too short for examples

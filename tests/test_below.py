@@ -52,7 +52,7 @@ def test_training_is_the_same_with_and_without(tmp_path, monkeypatch, adapter):
     for name, limit in (("kept", module.LIMIT), ("whole", 0)):
         monkeypatch.setattr(module, "LIMIT", limit)
         models = fresh(tmp_path, name)
-        trainer = trainer_for(models, plan_for(models, adapter=adapter, lora_rank=4), tmp_path / f"{name}x")
+        trainer = trainer_for(models, plan_for(models, adapter=adapter), tmp_path / f"{name}x")
         assert (trainer.below is not None) == (name == "kept")
         list(trainer.steps())
         found.append(weights(trainer))

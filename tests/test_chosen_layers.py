@@ -11,14 +11,10 @@ from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
 
 from pkt_core import stages
-from pkt_core.alignment.attribution import LayerAttribution
-from pkt_core.alignment.pairing import LayerPair, pair_layers, windowed
+from pkt_core.alignment.pairing import LayerPair, pair_layers, read_pairs, windowed, write_pairs
+from pkt_core.errors import LayerNotFound, PlanError
 from pkt_core.models.norms import final_norm
-
-
-def scores(*values):
-    found = torch.tensor(values)
-    return LayerAttribution(found, found, found, {}, found[None])
+from pkt_core.transfer.layers import chosen_pairs
 
 
 @pytest.fixture
@@ -35,16 +31,68 @@ def models(tmp_path):
         ({}, [(3, 1)], (3, 1)),  # layer 2 has the highest score; the nearest deeper pair is 3 to 1
         ({"n_pairs": 2}, [(3, 1), (5, 2)], (3, 1)),
         ({"n_pairs": 0}, [(1, 0), (3, 1), (5, 2)], (5, 2)),
-        ({"n_pairs": 0, "pairing": "reversed"}, [(5, 0), (3, 1), (1, 2)], (1, 2)),
+        ({"n_pairs": 0, "pairing": "reversed"}, [(5, 0), (0, 1), (1, 2)], (1, 2)),
         ({"n_pairs": 0, "pairing": "last-to-last"}, [(3, 0), (4, 1), (5, 2)], (5, 2)),
         ({"student_layer": 2, "pairing": "reversed"}, [(1, 2)], (1, 2)),
+        ({"layer_pairs": "5:1 0:0"}, [(0, 0), (5, 1)], (5, 1)),
+        (
+            {"layer_pairs": "5:1, 0:0", "pairing": "reversed"},
+            [(5, 0), (0, 1)],
+            (0, 1),
+        ),  # a control: only the students stay
     ],
 )
 def test_pairs_follow_the_plan_or_attribution(models, settings, pairs, main):
     plan = plan_for(models, **{"teacher_layer": None, "student_layer": None, **settings})
-    found, first = stages.chosen_pairs(plan, 6, 3, scores(0.1, 0.2, 0.9, 0.3, 0.0, 0.5))
+    found, first = chosen_pairs(plan, 6, 3, [0.1, 0.2, 0.9, 0.3, 0.0, 0.5])
     assert [(p.teacher, p.student) for p in found] == pairs
     assert (first.teacher, first.student) == main
+
+
+def test_drawn_pairs_are_written_in_one_way():
+    assert read_pairs("5:2, 3:1") == (LayerPair(1, 3), LayerPair(2, 5))
+    assert write_pairs(read_pairs(" 5:2 3:1,")) == "3:1,5:2"
+    assert read_pairs("") == ()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"layer_pairs": "5-2"}, "Got the layer pair '5-2'; write the teacher layer, a colon and the student layer"),
+        ({"layer_pairs": "5:2,4:2"}, r"Got two teacher layers for student layer 2 \(5 and 4\)"),
+        ({"layer_pairs": "5:2", "teacher_layer": 4}, "Got layer pairs 5:2 and another choice of layers"),
+        ({"layer_pairs": "5:2", "n_pairs": 2}, "another choice of layers"),
+        ({"layer_pairs": "5:2", "interpolate": True}, "another choice of layers"),
+        ({"layer_pairs": "5:2", "pairing": "last-to-last"}, "another choice of layers"),
+    ],
+)
+def test_drawn_pairs_that_cannot_be_are_refused(models, settings, sentence):
+    plan = plan_for(models, **{"teacher_layer": None, "student_layer": None, **settings})
+    with pytest.raises(PlanError, match=sentence):
+        plan.check_settings()
+
+
+@pytest.mark.parametrize(
+    ("drawn", "sentence"), [("6:0", "t has layers 0 to 5, got 6"), ("0:3", "s has layers 0 to 2, got 3")]
+)
+def test_drawn_pairs_must_be_layers_of_the_models(models, tmp_path, drawn, sentence):
+    teacher, student = models
+    plan = plan_for(models, teacher_layer=None, student_layer=None, layer_pairs=drawn)
+    with pytest.raises(LayerNotFound, match=sentence):
+        stages.record(plan, teacher, student, MINE, tmp_path / "t", lambda *_: None)
+
+
+def test_drawn_pairs_are_what_is_recorded(models, tmp_path):
+    teacher, student = models
+    kept = {}
+    for drawn in ("5:1,0:0", "0:0,5:1", "4:1,0:0"):
+        plan = plan_for(models, method="feature-kd", teacher_layer=None, student_layer=None, layer_pairs=drawn)
+        kept[drawn] = stages.record(plan, teacher, student, MINE, tmp_path / drawn.replace(":", "-"), lambda *_: None)
+    one, same, other = kept.values()
+    assert one.pairs == same.pairs == (LayerPair(0, 0), LayerPair(1, 5))
+    assert_close(one.of([0])["states.1"], same.of([0])["states.1"])
+    assert_close(one.of([0])["states.0"], other.of([0])["states.0"])
+    assert not torch.allclose(one.of([0])["states.1"], other.of([0])["states.1"])
 
 
 def test_a_random_pairing_is_seeded_and_never_the_papers():
@@ -115,14 +163,14 @@ def test_bases_with_gain_or_norm_carry_otherwise_and_as_their_formulas_say(model
     teacher, student = models
     with torch.no_grad():
         teacher.layout.final_norm.weight.copy_(torch.linspace(0.5, 2, 48))
-    found = {}
+    found, alike = {}, stages.match(teacher, student)
     for basis in ("raw", "gain-folded", "normed"):
         plan = plan_for(models, basis=basis)
-        carry = stages.carries(plan, teacher, student, (LayerPair(2, 5),), ())[2]
+        carry = stages.carries(plan, teacher, student, alike, (LayerPair(2, 5),), ())[2]
         state = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
         found[basis] = carry(state)
         if basis == "normed":
-            raw = stages.carries(plan_for(models), teacher, student, (LayerPair(2, 5),), ())[2]
+            raw = stages.carries(plan_for(models), teacher, student, alike, (LayerPair(2, 5),), ())[2]
             assert_close(found[basis], raw(final_norm(teacher)(state)))
     for one, other in (("raw", "gain-folded"), ("raw", "normed")):
         assert float(cosine_similarity(found[one], found[other], dim=-1).mean()) < 0.999

@@ -29,7 +29,8 @@ def test_every_setting_of_a_plan_is_an_option_with_its_help():
 
 @pytest.mark.parametrize("method", PLANS)
 def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, method):  # noqa: F811
-    words = ["transfer", *work(models), "--method", method, *PLANS[method], "--json", "-"]
+    training = work(models) if method != "stitch" else work(models)[:-4]  # which takes no steps
+    words = ["transfer", *training, "--method", method, *PLANS[method], "--json", "-"]
     status, out, err = run(capsys, *words)
     assert status == 0, err
     first = json.loads(out)
@@ -50,6 +51,35 @@ def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, me
     again = json.loads(out)
     weights = [load_file(cache / "runs" / f["run"] / "student" / "model.safetensors") for f in (first, again)]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_a_task_of_one_item_is_measured_to_the_end(capsys, models, tmp_path):  # noqa: F811
+    (tmp_path / "one.jsonl").write_text(json.dumps({"prompt": "Paris is a city in", "answer": " France."}))
+    words = work(models)
+    words[words.index("--data") + 1] = str(tmp_path / "one.jsonl")
+    status, out, err = run(capsys, "transfer", *words, "--method", "sft", "--json", "-")
+    assert status == 0, err
+    (change,) = json.loads(out)["changes"].values()
+    assert (change["n"], change["low"], change["high"]) == (1, -1, 1)
+    assert run(capsys, "transfer", *words, "--method", "sft")[0] == 0  # the table for people, too
+    (tmp_path / "one.txt").write_text("One text only.")
+    words[words.index("--general") + 1] = str(tmp_path / "one.txt")
+    status, _, err = run(capsys, "transfer", *words)
+    assert status == 1
+    assert "holds 1 texts; an interval of bits per byte needs at least 2. Add texts." in " ".join(err.split())
+
+
+def test_items_that_are_repeated_are_said(capsys, models, tmp_path):  # noqa: F811
+    status, out, err = run(capsys, "transfer", *work(models), "--method", "sft")  # three items, four times each
+    assert status == 0, err
+    assert "9 of the 12 items of" in " ".join(out.split())
+    (tmp_path / "twice.jsonl").write_text(
+        2 * (json.dumps({"prompt": "Paris is a city in", "answer": " France."}) + "\n")
+    )
+    name = json.loads(run(capsys, "runs", "--json", "-")[1])[0]["id"]
+    status, out, err = run(capsys, "evaluate", name, "--task", tmp_path / "twice.jsonl")
+    assert status == 0, err
+    assert "1 of the 2 items of" in " ".join(out.split())
 
 
 def test_a_setting_of_another_method_is_refused_in_one_sentence(capsys, models):  # noqa: F811

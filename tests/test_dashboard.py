@@ -13,14 +13,28 @@ import pytest
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
-from dashboard import loaders, state, widgets
+from dashboard import loaders, widgets
 from dashboard.engine import Engine, Task
 from dashboard.engine_plans import PLANS
+from dashboard.params import Param
 from pkt_core import runs, waiting
 from pkt_core.errors import PktError
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("pair", "alignment", "latent_map", "maps", "inspector", "transfer", "families", "behaviour", "runs")
+PAGES = (
+    "pair",
+    "alignment",
+    "latent_map",
+    "maps",
+    "inspector",
+    "transfer",
+    "families",
+    "factors",
+    "behaviour",
+    "tokens",
+    "benchmarks",
+    "runs",
+)
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
 
@@ -43,12 +57,17 @@ class Answers:
             return getattr(samples, function)()
         layers = arguments.get("teacher_layer"), arguments.get("student_layer")
         return {
+            "closer_look": lambda: samples.closer_look(*layers),
             "compare": samples.comparison,
             "alignment_maps": lambda: samples.maps(*layers),
             "stitching": lambda: samples.stitching(arguments["kind"]),
             "similarity_change": samples.change,
+            "token_change": samples.token_change,
+            "writing": samples.writing,
+            "user_task": samples.user_task,
             "inspect_token": samples.inspection,
             "basis_options": samples.basis_options,
+            "factors": samples.factors,
             "warm_projection": dict,
         }[function]()
 
@@ -89,9 +108,9 @@ def page(name: str, **link: str) -> AppTest:
 
 
 def words(app: AppTest) -> str:
-    return " ".join(
-        str(one.value) for kind in (app.markdown, app.caption, app.error, app.info, app.warning) for one in kind
-    )
+    """What the page says; spaces that do not break are spaces."""
+    kinds = (app.markdown, app.caption, app.error, app.info, app.warning)
+    return " ".join(str(one.value) for kind in kinds for one in kind).replace("\u00a0", " ")
 
 
 def finished_run(run_id: str = "one", **plan: Any) -> runs.Run:
@@ -110,7 +129,8 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "What does a state mean?", "Make it flow", "What changed?", "What have we done?", "Which method wins, and against which control?"
+        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "What does a state mean?", "Make it flow", "What changed?", "Where did it change?", "What have we done?", "Which method wins, and against which control?",
+        "What eases it?", "Does it score differently where the field looks?"
     )  # fmt: skip
 
 
@@ -150,7 +170,7 @@ def test_a_dimension_that_owns_the_picture_is_named(answers, monkeypatch):
     loud = samples.comparison(outliers={"teacher": samples.outliers(6, top=0.8), "student": samples.outliers(3)})
     monkeypatch.setattr(answers, "find", lambda *_: loud)
     for name in ("pair", "alignment"):
-        assert any("80 % of its variance" in one.value.replace("\\", "") for one in page(name).warning)
+        assert any("80\u00a0% of its variance" in one.value.replace("\\", "") for one in page(name).warning)
 
 
 def test_an_error_of_the_user_is_one_sentence_and_a_fault_is_called_one(answers):
@@ -164,7 +184,7 @@ def test_a_comparison_under_way_shows_progress_and_no_result(answers):
     answers.status = "working"
     app = page("alignment")
     assert not app.exception
-    assert "The comparison" in app.get("progress")[0].proto.text
+    assert "The comparison" in app.main.get("progress")[0].proto.text
     assert not app.get("plotly_chart")
 
 
@@ -274,7 +294,7 @@ def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
     app = page("transfer", run="going")
     assert "1 running, 0 waiting" in app.subheader[0].value
-    assert "step 5 of 20" in app.get("progress")[-1].proto.text
+    assert "step 5 of 20" in app.main.get("progress")[-1].proto.text
     app.button(key="stop").click().run()
     assert stopped == ["going"]
 
@@ -307,7 +327,7 @@ def test_generations_can_be_narrowed_to_those_that_differ():
 
 
 def test_every_parameter_name_is_used_once_and_escapes_are_complete():
-    assert len({p.value for p in state.Param}) == len(list(state.Param))
+    assert len({p.value for p in Param}) == len(list(Param))
     assert "](" not in widgets.plain("[x](y)")
     assert widgets.spent(30) == "30 s"
     assert widgets.left(None) == ""

@@ -48,3 +48,21 @@ def test_ending_the_engine_ends_the_work_and_the_next_request_starts_it_again(en
     engine.release()
     assert "was ended" in over(task).error
     assert "no pair" in over(engine.ask("compare", {"pair": "nobody", "seed": 1})).error
+
+
+def test_a_stopped_computation_keeps_the_rows_it_told(engine):
+    """The prompts of a recorded run's pair, written after one batch at a time."""
+    request = {"run": "demo-semalign-v1", "prompts": "general", "ids": [], "new_tokens": 200}
+    task = engine.ask("writing", request)
+    waits = engine.ask("compare", {"pair": "nobody"})
+    engine.stop(waits)
+    assert (waits.status, task.over) == ("failed", False)
+    end = time.monotonic() + 120
+    while not task.rows and not task.over and time.monotonic() < end:
+        time.sleep(0.05)
+    assert task.rows
+    engine.stop(task)
+    assert "was ended" in over(task).error
+    assert task.result is None
+    assert 0 < len(task.rows) < 64
+    assert set(task.rows[0]) == {"id", "text", "teacher", "before", "after"}

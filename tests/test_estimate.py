@@ -10,7 +10,7 @@ from test_families import demo
 
 from pkt_core import stages
 from pkt_core.errors import PlanError
-from pkt_core.models import ModelRef
+from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import ModelShape, model_shape
 from pkt_core.stages import room
 from pkt_core.transfer.estimate import estimate, require_disk, require_memory

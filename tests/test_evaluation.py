@@ -3,15 +3,16 @@
 import math
 
 import fakes
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
-from pkt_core.errors import PromptError
+from pkt_core.errors import MeasureError, PromptError
 from pkt_core.evaluation.behaviour import answered_right, read_texts, recall
 from pkt_core.evaluation.generate import continuations
-from pkt_core.evaluation.statistics import paired_change, proportion, ratio
-from pkt_core.examples import Example, ExampleSet, demo_facts, encode, load_examples
+from pkt_core.evaluation.statistics import paired_change, proportion, ratio, sign_flip
+from pkt_core.examples import Example, ExampleSet, demo_facts, encode, keep_examples, load_examples
 from pkt_core.models.vocabulary import match_vocabularies
 
 TEXTS = ["the quick brown fox", "Paris is a city in France.", "text", "numbers such as 1 2 3"]
@@ -81,6 +82,19 @@ def test_wilson_and_mcnemar_have_published_values():
     assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
+def test_one_item_leaves_open_all_that_a_change_could_be_and_no_item_is_refused():
+    for before, after in (([False], [True]), ([True], [False]), ([True], [True])):
+        found = paired_change(before, after)
+        assert (found.difference, found.low, found.high, found.n) == (after[0] - before[0], -1, 1, 1)
+        assert found.p_value == 1
+    for pair in (([], []), ([1.0], [2.0])):
+        with pytest.raises(MeasureError, match=r"Got \d items to take an interval over; expected at least 2"):
+            ratio(*pair)
+    with pytest.raises(MeasureError, match="Got 0 items"):
+        paired_change([], [])
+    assert sign_flip(np.ones(1), 100) == 1
+
+
 def test_a_ratio_is_of_sums_and_not_a_mean_of_ratios():
     found = ratio([1, 100], [1, 50])
     assert_close(found.value, 101 / 51)
@@ -110,8 +124,17 @@ def test_the_prior_is_taken_within_groups():
     ("name", "text", "words"),
     [
         ("a.jsonl", "", "holds no example"),
-        ("a.jsonl", '{"prompt": "x"}', "example 1, lacks a prompt or an answer"),
-        ("a.jsonl", "{", "could not be read"),
+        ("a.jsonl", '{"prompt": "x"}', "line 1, lacks a prompt or an answer"),
+        ("a.jsonl", '{"prompt": "x", "answer": "y"}\n\n{', "line 3, could not be read as JSON"),
+        ("a.csv", "prompt,answer\nx,y\nz,\n", "line 3, lacks a prompt or an answer"),
+        ("a.jsonl", '{"prompt": "x", "answer": "y", "choices": ["y"]}', "line 1, has no usable choices"),
+        ("a.jsonl", '{"prompt": "x", "answer": "y", "choices": "yz"}', "line 1, has no usable choices"),
+        (
+            "a.jsonl",
+            '{"prompt": "x", "answer": "y", "choices": ["a", " y"]}',
+            "line 1, has the answer 'y', which is none",
+        ),
+        ("a.csv", "prompt,answer,choices\nx,y,y|z\nx,y,\n", "line 3, differs from the first item in having choices"),
         ("a.txt", "x", "expected a .jsonl or .csv"),
     ],
 )
@@ -119,7 +142,7 @@ def test_bad_example_files_are_one_sentence(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(PromptError, match=words):
         load_examples(str(tmp_path / name))
-    with pytest.raises(PromptError, match="There is no example set 'demo/nothing'"):
+    with pytest.raises(PromptError, match="There is no example set or file 'demo/nothing'"):
         load_examples("demo/nothing")
 
 
@@ -133,3 +156,50 @@ def test_examples_that_do_not_fit_are_refused():
 def test_csv_examples(tmp_path):
     (tmp_path / "a.csv").write_text("prompt,answer,group\nParis is in, France.,cities\n")
     assert load_examples(str(tmp_path / "a.csv")).items == (Example("Paris is in", " France.", "cities"),)
+
+
+def test_choices_are_read_from_both_kinds_of_file_and_are_part_of_the_digest(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        'prompt,answer,choices\nParis is in, France., France.| Peru.\n"two\nlines", b," a| b"\n'
+    )
+    (tmp_path / "a.jsonl").write_text(
+        '{"prompt": "Paris is in", "answer": " France.", "choices": [" France.", " Peru."]}\n'
+    )
+    found = load_examples(str(tmp_path / "a.csv"))
+    assert found.items[0] == Example("Paris is in", " France.", "", (" France.", " Peru."))
+    assert found.items[1].prompt == "two\nlines"
+    assert load_examples(str(tmp_path / "a.jsonl")).items[0] == found.items[0]
+    plain = ExampleSet("x", (Example("Paris is in", " France."),))
+    assert plain.digest != ExampleSet("x", found.items[:1]).digest
+
+
+def test_an_uploaded_task_is_kept_under_a_name_of_its_content():
+    data = b'{"prompt": "Paris is in", "answer": " France."}\n'
+    name = keep_examples("My task!.jsonl", data)
+    assert name == keep_examples("My task!.jsonl", data)
+    assert name.startswith("kept:My-task-")
+    assert load_examples(name).items == (Example("Paris is in", " France."),)
+    for bad in ("kept:../../etc/passwd", "kept:nothing-00.jsonl"):
+        with pytest.raises(PromptError, match="no kept task"):
+            load_examples(bad)
+    with pytest.raises(PromptError, match="ends in .txt"):
+        keep_examples("a.txt", data)
+    with pytest.raises(PromptError, match="at most 20 are kept"):
+        keep_examples("a.jsonl", data * 500_000)
+    with pytest.raises(PromptError, match="line 1, lacks"):
+        keep_examples("a.jsonl", b"[]")
+
+
+def test_capitals_are_asked_after_two_worked_answers_in_two_forms():
+    sets = {name: load_examples(name) for name in ("capitals/seen", "capitals/unseen")}
+    seen, unseen = (one.items for one in sets.values())
+    assert [item.answer for item in seen] == [item.answer for item in unseen]  # the same facts
+    assert len(seen) == len(set(seen)) == 159
+    assert not {item.prompt for item in seen} & {item.prompt for item in unseen}
+    assert seen[0] == Example(
+        "The capital of Italy is Rome. The capital of Japan is Tokyo. The capital of Afghanistan is",
+        " Kabul.",
+        "capital",
+    )
+    assert not any(item.answer in item.prompt for item in (*seen, *unseen))
+    assert sets["capitals/seen"].prior() < 0.02

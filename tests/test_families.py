@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import get_args
+
 import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
 from pkt_core import families
 from pkt_core.errors import PlanError, StoreError
-from pkt_core.models import ModelRef
+from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import model_shape
 from pkt_core.runs import create_run
 from pkt_core.transfer.controls import CONTROLS, Saved, control, steps_for_anchor, steps_for_teacher
-from pkt_core.transfer.plan import ALL_METHODS, METHODS, OWN, USERS, TransferPlan
+from pkt_core.transfer.layers import chosen_pairs
+from pkt_core.transfer.plan import INSTALLED, METHODS, OWN, USERS, Method, TransferPlan
 
 DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
 
@@ -46,19 +50,19 @@ def test_every_control_changes_what_it_names_and_nothing_else():
 
 
 def test_controls_that_mean_nothing_to_a_method_are_not_made():
-    names = {method: [c for c in CONTROLS if control(demo(method=method), c)] for method in ALL_METHODS}
+    names = {method: [c for c in CONTROLS if control(demo(method=method), c)] for method in METHODS}
     assert names["sft"] == []
     assert names["logit-kd"] == ["shuffled teacher rows", "untrained teacher", "equal-compute fine-tuning"]
     assert "permuted vocabulary" not in names["stitch"]  # its map is fitted on states, no vocabulary is in it
     assert "equal-compute fine-tuning" not in names["stitch"]  # it has no steps to be paid for
-    for method in ALL_METHODS:
+    for method in METHODS:
         for name in names[method]:
             control(demo(method=method), name).check_settings()
 
 
 def test_every_method_makes_a_plan_that_holds_together_and_states_its_own_defaults():
-    assert set(METHODS) == set(ALL_METHODS)
-    for method in ALL_METHODS:
+    assert set(METHODS) == set(get_args(Method))
+    for method in METHODS:
         plan = demo(method=method)
         plan.check_settings()
         for name, value in OWN.get(method, {}).items():
@@ -69,17 +73,94 @@ def test_every_method_makes_a_plan_that_holds_together_and_states_its_own_defaul
 def test_a_setting_that_a_method_does_not_use_is_refused_and_not_ignored():
     other = {"map": "procrustes", "basis": "normed", "interpolate": True, "rows": "shuffled", "layer_weight": 0.5,
              "output_weight": 0.5, "temperature": 2.0, "divergence": "jsd", "feature_loss": "cka", "strength": 0.5,
-             "teacher_weights": "untrained"}  # fmt: skip
+             "teacher_weights": "untrained", "steer": True, "scope": "all", "modules": "mlp", "adapter": "lora",
+             "lora_rank": 4, "steps": 7, "batch_size": 7, "micro_batch": 2, "learning_rate": 0.5, "decay": "cosine",
+             "precision": "bfloat16", "recompute": True}  # fmt: skip
     assert set(other) == set(USERS)
     for name, value in other.items():
-        for method in ALL_METHODS:
-            plan = demo(method=method, **{name: value})
+        for method in METHODS:
+            beside = {"adapter": "lora"} if name == "lora_rank" and method not in INSTALLED else {}
+            plan = demo(method=method, **{name: value}, **beside)
             if method in USERS[name]:
                 if name != "basis":
                     plan.check_settings()
             else:
                 with pytest.raises(PlanError, match=r"does not use it\. Drop it or use"):
                     plan.check_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"teacher_layer": 5, "pairing": "reversed"}, r"Got teacher layer 5 and pairing reversed, .* Drop one of the two"),
+        ({"teacher_layer": 5, "pairing": "last-to-last"}, "Got teacher layer 5 and pairing last-to-last"),
+        ({"teacher_layer": 5, "student_layer": 0, "interpolate": True}, "Got teacher layer 5 and interpolation"),
+        ({"student_layer": 0, "n_pairs": 3}, r"Got 3 pairs of layers and a layer by name \(layer 0\)"),
+        ({"teacher_layer": 4, "n_pairs": 0}, r"Got 0 pairs of layers and a layer by name \(layer 4\)"),
+        ({"method": "sft", "lora_rank": 4}, "Got lora rank 4 with adapter full, where nothing is LoRA"),
+        ({"method": "laten", "lora_rank": 4}, "Got lora rank 4 with laten, which does not use it"),
+        ({"method": "laten", "modules": "mlp"}, "Got modules mlp with laten, which does not use it"),
+        ({"method": "seeking", "modules": "mlp"}, "Got modules mlp with seeking, which does not use it"),
+        ({"method": "stitch", "steps": 5}, "Got steps 5 with stitch, which does not use it"),
+        ({"method": "stitch", "learning_rate": 0.5}, "Got learning rate 0.5 with stitch, which does not use it"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_another_one_overrules_is_refused_and_a_stored_plan_is_still_read(settings, sentence):
+    plan = demo(**settings)
+    with pytest.raises(PlanError, match=sentence):
+        plan.check_settings()
+    assert TransferPlan.read(plan.model_dump(mode="json"), Path("plan.json")) == plan
+
+
+def test_rivals_and_controls_drop_what_they_cannot_hold():
+    plan = demo(method="logit-kd", adapter="lora", lora_rank=4, modules="mlp", steps=77, learning_rate=3e-3)
+    for method in METHODS:
+        families.rival(plan, method).check_settings()
+    assert families.rival(plan, "sft").lora_rank == families.rival(plan, "seeking").lora_rank == 4
+    tuned = control(demo(method="seeking", lora_rank=4), "equal-compute fine-tuning")
+    tuned.check_settings()
+    assert tuned.lora_rank == 16
+
+
+def layers(plan):
+    """Pairs of a plan between the demo models (6 and 3 layers)."""
+    return [(p.teacher, p.student) for p in chosen_pairs(plan, 6, 3, [0.0, 0.0, 1.0, 0.0, 0.0, 0.0])[0]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "backwards"),
+    [
+        ({}, [(3, 1)], [(0, 1)]),  # attribution picks the middle student layer, which is its own mirror image
+        ({"teacher_layer": 0}, [(0, 0)], [(5, 0)]),  # the student layer stays where the teacher layer put it
+        ({"teacher_layer": 5, "student_layer": 2}, [(5, 2)], [(1, 2)]),
+        ({"layer_pairs": "5:1"}, [(5, 1)], [(0, 1)]),
+    ],
+)
+def test_a_control_of_the_pairing_keeps_the_student_layer_and_takes_another_teacher_layer(settings, own, backwards):
+    plan = demo(**settings)
+    found = families.members(plan, controls=["reversed pairing", "random pair of layers"], seeds=6)
+    assert layers(plan) == own
+    assert [layers(m.plan) for m in found if m.label == "reversed pairing"] == [backwards] * 6
+    drawn = [layers(m.plan) for m in found if m.label == "random pair of layers"]
+    assert {student for ((_, student),) in drawn} == {own[0][1]}
+    assert own not in drawn
+    for member in found:
+        member.plan.check_settings()
+
+
+def test_a_control_that_would_be_the_transfer_itself_is_left_out_with_the_reason():
+    plan = demo(teacher_layer=5, student_layer=0)  # what the reversed pairing gives
+    names = {member.label for member in families.members(plan)}
+    assert "reversed pairing" not in names
+    assert "random pair of layers" in names
+    told = families.left_out(plan, seeds=1)
+    assert told == ["The control reversed pairing is left out: it would pair the same layers as the transfer itself."]
+    assert families.left_out(demo(teacher_layer=5, student_layer=2), seeds=1) == []
+    chance = [seed for seed in range(8) if layers(demo(student_layer=0, pairing="random", seed=seed)) == [(5, 0)]]
+    seeds = [m.plan.seed for m in families.members(plan, seeds=8) if m.label == "random pair of layers"]
+    assert chance
+    assert sorted(seeds + chance) == list(range(8))
+    assert f"is left out with seed {chance[0]}" in families.left_out(plan, seeds=8)[0]
 
 
 def test_equal_compute_counts_forward_and_backward():
@@ -110,7 +191,7 @@ def test_the_controls_of_ours_take_its_anchor_away_and_pay_for_it_in_steps():
 
 def test_a_shape_is_known_without_weights():
     found = model_shape(ModelRef(name="demo:student"))
-    from pkt_core.models import load
+    from pkt_core.models.loading import load
 
     loaded = load(ModelRef(name="demo:student"))
     assert found.n_parameters == loaded.n_parameters
@@ -171,13 +252,21 @@ def test_the_table_finds_a_difference_that_is_there_and_none_that_is_not(monkeyp
     assert families.to_json([base])[0]["label"] == "base"
 
 
+def test_a_task_of_one_item_has_a_table_that_claims_nothing(monkeypatch, tmp_path):
+    finished(monkeypatch, tmp_path, "one", {"base": ["0", "0"], "better": ["1", "1"]})
+    base, better = families.summary(families.runs_of("one"))
+    assert (base.tasks["task"].low, base.tasks["task"].high) == (0, 1)
+    found = better.tasks["task"]
+    assert (found.difference, found.difference_low, found.difference_high, found.p_value) == (1, -1, 1, 1)
+
+
 def test_the_sign_flip_test_agrees_with_scipys_wilcoxon_in_kind():
     draw = np.random.default_rng(1)
     for shift in (0.0, 0.5):
         x = draw.normal(shift, 1, 80)
-        ours, theirs = families.sign_flip(x), wilcoxon(x).pvalue
+        ours, theirs = families.sign_flip(x, families.DRAWS), wilcoxon(x).pvalue
         assert (ours < 0.05) == (theirs < 0.05)
-    assert families.sign_flip(np.zeros(5)) == 1.0
+    assert families.sign_flip(np.zeros(5), families.DRAWS) == 1.0
 
 
 def test_a_family_that_is_not_there_is_one_sentence(monkeypatch, tmp_path):

@@ -82,7 +82,7 @@ def test_a_running_family_shows_how_far_it_is_and_the_part_of_the_table_that_is_
     going.write_status("running", step=5, total_steps=20)
     app = page("families")
     assert not app.exception
-    text = app.get("progress")[0].proto.text.replace("\\", "")
+    text = app.main.get("progress")[0].proto.text.replace("\\", "")
     assert "1 of 3 runs done" in text
     assert "now: sft, seed 0" in text
     assert "semalign-v1 itself is not measured yet" in plain(app)
@@ -146,7 +146,7 @@ FIRST = row("mine", value=0.5)
 
 def test_the_sentence_claims_a_win_only_beyond_chance():
     sure, unsure = row("rival", value=0.6, p=0.01, away=0.1), row("rival", value=0.6, p=0.3, away=0.1)
-    assert "rival wins with 60.0 %" in sentences_families.winner([FIRST, sure], [], "t")
+    assert "rival wins with 60.0\u00a0%" in sentences_families.winner([FIRST, sure], [], "t")
     assert "not beyond chance" in sentences_families.winner([FIRST, unsure], [], "t")
     worse = row("rival", value=0.4, p=0.01, away=-0.1)
     assert "better than rival" in sentences_families.winner([FIRST, worse], [], "t")
@@ -255,3 +255,8 @@ def test_a_run_without_its_teacher_says_so_rather_than_that_it_was_stopped():
 def test_a_plan_in_words_names_its_control(change, word):
     assert word in run_parts.describe(plan_form.bare("semalign-v1", **change).model_dump(mode="json"))
     assert word not in run_parts.describe(plan_form.bare("semalign-v1").model_dump(mode="json"))
+
+
+def test_names_that_hold_a_comma_are_joined_by_semicolons():
+    assert sentences_families.listed(["a", "b", "c"]) == "a, b and c"
+    assert sentences_families.listed(["a", "no anchor, equal compute", "c"]) == "a; no anchor, equal compute; and c"

@@ -9,7 +9,9 @@ import plotly.graph_objects as go
 import pytest
 import report_samples as samples
 
-from pkt_core.report import figures, look, sentences, sentences_maps, tables, tables_maps
+from pkt_core.report import captions_training, figures, look, sentences, sentences_maps, tables, tables_maps
+from pkt_core.report.figures_transfer import log_ticks
+from pkt_core.similarity import MEASURES
 
 FIGURES = {
     "heatmap": lambda: figures.similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
@@ -118,6 +120,37 @@ def test_long_trainings_are_thinned_but_keep_the_last_step():
     figure = figures.training_figure(steps)
     assert len(figure.data[0].x) <= 601
     assert figure.data[0].x[-1] == 5000
+    recall = next(trace for trace in figure.data if trace.name.startswith("share right"))
+    assert list(recall.x) == list(range(10, 5001, 10))  # rare, so none is left out
+    assert "one step in 9 is drawn" in captions_training.training(steps)
+
+
+def test_a_loss_that_starts_near_zero_does_not_squeeze_the_others_and_the_caption_says_so():
+    steps = [samples.step(i) for i in range(1, 21)]
+    steps[0]["terms"] = {"kl": 3.0, "anchor": 1e-9}
+    steps[1]["terms"] = {"kl": 2.0, "anchor": 0.0}
+    axis = figures.training_figure(steps).layout.yaxis
+    assert axis.range[0] == pytest.approx(np.log10(3e-3), abs=0.2)
+    assert len(axis.tickvals) <= 7
+    assert "cut off" in captions_training.training(steps)
+    assert "cut off" not in captions_training.training(steps[5:])
+
+
+def test_ticks_of_a_narrow_axis_are_there_and_those_of_a_wide_one_are_few():
+    assert log_ticks(2.2, 2.9) == [2.2, 2.9]
+    assert log_ticks(1.4, 3.6) == [2, 3]
+    assert log_ticks(0.1, 4.0) == pytest.approx([0.1, 0.2, 0.5, 1, 2])
+    assert log_ticks(0.003, 4.0) == pytest.approx([0.01, 0.1, 1])
+
+
+def test_the_caption_of_a_training_speaks_of_the_curves_there_are():
+    steps = [samples.step(i) for i in range(1, 21)]
+    bare = [step | {"alignment": None} for step in steps]
+    nothing = [{key: value for key, value in step.items() if key != "recall"} for step in bare]
+    assert "mean cosine" in captions_training.training(steps)
+    assert "cosine" not in captions_training.training(bare)
+    assert "Nothing is drawn on the right" in captions_training.training(nothing)
+    assert "Cosine" not in figures.training_figure(bare).layout.yaxis2.title.text
 
 
 def test_the_prior_is_a_tick_and_intervals_are_drawn():
@@ -167,7 +200,7 @@ def test_sentences_say_yes_only_above_noise():
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     found = samples.results()
     assert "gained on demo/unknown" in sentences.behaviour(found)
-    assert "lost on demo/known-seen (50 % to 33 %" in sentences.behaviour(found)
+    assert "lost on demo/known-seen (50\u00a0% to 33\u00a0%" in sentences.behaviour(found)
     flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
     assert "No task changed beyond chance" in sentences.behaviour(found | {"changes": flat})
     assert "Alike in part" in sentences.latent(samples.latent())
@@ -199,9 +232,11 @@ def test_a_warning_only_where_something_owns_the_picture():
     calm = {"teacher": samples.outliers(6), "student": samples.outliers(3)}
     assert sentences.outliers(calm, "none") is None
     loud = calm | {"teacher": samples.outliers(6, top=0.8, first=300.0)}
-    assert "holds 80 % of its variance; position 0 of teacher layer 0 is 300 times" in sentences.outliers(loud, "none")
+    assert "holds 80\u00a0% of its variance; position 0 of teacher layer 0 is 300 times" in sentences.outliers(
+        loud, "none"
+    )
     assert "position 0" not in sentences.outliers(loud, "none", True).split(". ")[0]  # it is left out already
-    assert "80 %" not in sentences.outliers(loud, "drop_top")
+    assert "80\u00a0%" not in sentences.outliers(loud, "drop_top")
     assert len(tables.outlier_table(loud)) == 9
     assert len(figures.outlier_figure(loud).data) == 6
 
@@ -251,9 +286,9 @@ def test_every_panel_of_a_chain_shows_the_same_rectangle_and_says_what_it_keeps(
         assert len(ranges) >= 5
         assert all(one == ranges[0] for one in ranges)
     said = " ".join(a.text for a in figure.layout.annotations)
-    assert said.count("keeps 40 % of neighbours, 70 % of variance") == 5
+    assert said.count("keeps 40\u00a0% of neighbours, 70\u00a0% of variance") == 5
     assert "0.03" not in said
-    assert "by chance 3 %" in said
+    assert "by chance 3\u00a0%" in said
 
 
 def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_their_ids():
@@ -286,7 +321,7 @@ def test_the_joint_picture_prints_the_held_out_error_beside_its_control():
 
 def test_sentences_and_tables_of_chains():
     assert (
-        "44 % of each prompt's nearest neighbours with the teacher before the transfer and 42 % after it"
+        "44\u00a0% of each prompt's nearest neighbours with the teacher before the transfer and 42\u00a0% after it"
         in sentences.chain(samples.chain())
     )
     assert "largest break is between teacher, layer 0 and teacher, layer 1" in sentences.chain(
@@ -317,3 +352,103 @@ def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
     results = samples.results()
     results["changes"] = {long: {**next(iter(results["changes"].values())), "difference": 0.5, "p_value": 0.001}}
     assert "gained on capitals.jsonl" in sentences.behaviour(results)
+
+
+def test_figures_become_pictures_on_white_paper():
+    from dashboard import widgets
+
+    if not widgets.can_draw():
+        pytest.skip("no Chromium for Kaleido to draw with; install Debian's chromium")
+    figure = heatmap()
+    png, svg = (widgets.picture(figure, kind) for kind in ("png", "svg"))
+    assert png.startswith(b"\x89PNG")
+    size = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
+    assert size == [2 * figure.layout.width, 2 * figure.layout.height]
+    assert b"Student layer (from 0)" in svg
+    assert "white" in look.on_paper(figure).layout.paper_bgcolor
+
+
+def family_rows(low: float) -> list[dict]:
+    score = {
+        "value": low + 0.05,
+        "low": low,
+        "high": low + 0.1,
+        "seeds": [low + 0.04],
+        "difference": None,
+        "p_value": 1.0,
+    }
+    return [{"label": "a", "tasks": {"demo/unknown-seen": score, "demo/known-seen": score}}]
+
+
+def test_the_panels_of_a_family_share_one_scale_with_room_between_their_numbers():
+    wide = figures.family_figure(family_rows(0.1), [], {"demo/unknown-seen": {"before": 0.9}}).layout
+    assert wide.xaxis.range == wide.xaxis2.range == (-3, 103)
+    assert [text for text in wide.xaxis.ticktext if text] == ["0 %", "50 %", "100 %"]
+    assert wide.xaxis2.domain[0] - wide.xaxis.domain[1] > 0.05
+    near = figures.family_figure(family_rows(0.4), [], {}).layout
+    assert near.xaxis.range == near.xaxis2.range == pytest.approx((38.9, 51.1))
+
+
+def test_two_lines_near_each_other_have_their_words_at_two_heights():
+    notes = {a.text: a.yshift for a in figures.maps_figure(samples.maps()).layout.annotations}
+    assert notes["student alone"] - notes["nothing passes"] >= 12
+
+
+def test_a_faint_change_is_drawn_faintly_and_the_trained_layer_is_marked_beside_the_numbers():
+    change = samples.change()
+    change |= {"difference": (0.01 * np.ones((6, 3))).tolist()}
+    figure = figures.change_figure(change, 2)
+    assert figure.layout.coloraxis2.cmax >= 0.1
+    assert {shape.x0 for shape in figure.layout.shapes if shape.type == "line"} == {1.5}
+    third, last = figure.data[2].xaxis, figure.data[3].xaxis
+    gap = figure.layout[last.replace("x", "xaxis")].domain[0] - figure.layout[third.replace("x", "xaxis")].domain[1]
+    assert gap > 0.09  # for the last panel's own axis
+
+
+def test_no_name_of_a_measure_takes_more_than_two_lines():
+    named = {name: measure.label for name, measure in MEASURES.items()}
+    figure = figures.small_grids(dict.fromkeys(named, samples.grid()), named)
+    assert max(a.text.count("<br>") for a in figure.layout.annotations) == 1
+
+
+def test_the_expected_value_of_random_bases_is_written_above_every_curve():
+    layout = FIGURES["recomposition"]().layout
+    notes = [a for a in layout.annotations if "expected of random" in a.text]
+    assert all((a.yref, a.y, a.yanchor) == ("y domain", 1, "top") for a in notes)
+    assert layout.yaxis.range[1] > 1.1
+
+
+def test_own_bases_are_said_to_lie_above_or_below_random_ones():
+    high, low = samples.curves(3), samples.curves(6)
+    low = low | {"gaussian": samples.curve(0.97, 6)}
+    said = sentences.recomposition({"teacher": low, "student": high})
+    assert "The teacher's own bases recompose its states no better than random ones at any of 6 layers" in said
+    assert "(0.70 to 0.75 against 0.97 to 1.02), which refutes" in said
+    assert "The student's own bases recompose its states better than random ones at all 3 layers" in said
+    mixed = low | {"gaussian": samples.curve(0.5, 3) | {"high": [0.6, 0.9, 0.9]}, "real": samples.curve(0.7, 3)}
+    assert "at 1 of 3 layers (0; " in sentences.recomposition({"teacher": mixed})
+
+
+def test_the_panels_of_a_chain_stay_under_their_titles_and_the_scale_leaves_room_for_buttons():
+    figure = figures.chain_figure(samples.chain())
+    assert figure.layout.yaxis.constraintoward == "top"
+    bar = figure.layout.coloraxis.colorbar
+    assert bar.xanchor == "left"
+    assert bar.x + bar.len < 0.75
+
+
+def test_a_share_and_its_sign_stay_on_one_line_also_in_a_figure():
+    assert look.percent(0.05) == "5\u00a0%"
+    assert look.text("  a\n b  5\u00a0% ") == "a b 5\u00a0%"
+    assert look.text("\u00a0\u00a0a") == "a"
+
+
+def test_chance_is_the_nulls_where_samples_are_pieces_of_prompts():
+    """A formula for independent samples says nothing of pieces of one prompt, which resemble each other."""
+    grid = samples.grid()
+    assert sentences.by_chance(grid, "0") == "By chance: 0."
+    grid["recipe"]["pooling"] = "tokens"
+    grid["null_mean"] = [[0.3, None], [0.34, 0.32]]
+    assert sentences.by_chance(grid, "0").endswith("permutation null gives: 0.32 on average over all cells.")
+    grid["null_mean"] = [[None]]
+    assert sentences.by_chance(grid, "0").endswith("Here it is what the permutation null gives.")

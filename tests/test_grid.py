@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity import GridFitter, SimilarityGrid, measure
+from pkt_core.similarity import GridFitter, SimilarityGrid, grid_of, measure
 from pkt_core.similarity.blocks import block_sums, entry_order, upper_triangles
 from pkt_core.similarity.cka import gram, u_centred
 from pkt_core.similarity.interval import bootstrap_weights
@@ -38,7 +38,7 @@ def fit(teacher, student, pieces=None, **options):
     return fitter.finish()
 
 
-CALIBRATED = ("null_max", "noise_rows", "noise_cells", "p_values", "p_rows", "p_cells")
+CALIBRATED = ("null_max", "null_mean", "noise_rows", "noise_cells", "p_values", "p_rows", "p_cells")
 
 
 def test_published_value_of_four_blocks():
@@ -65,8 +65,9 @@ def test_triangles_are_the_upper_half_of_the_u_centred_grams(n):
     assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [
         (i, j) for i in range(n) for j in range(i + 1, n)
     ]
-    for found, x in zip(upper_triangles(side), side.double(), strict=True):
+    for found, squares, x in zip(*upper_triangles(side), side.double(), strict=True):
         assert_close(found, u_centred(gram(x))[rows, columns], atol=1e-4, rtol=0)
+        assert_close(squares, gram(x).diagonal(), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("n", [40, 150])
@@ -134,6 +135,20 @@ def test_groups_of_samples_move_together():
     assert grouped.noise_level > 1.5 * naive.noise_level
 
 
+def test_samples_of_one_prompt_lift_the_chance_level_and_the_mean_of_the_null_says_so():
+    """Four dependent pieces of each of 32 prompts, independent models: similarity is not 0 by chance, but what the null gives."""
+    values, levels = [], []
+    for seed in range(12):
+        teacher, student = (side.repeat_interleave(4, dim=1) for side in layers(n=32, seed=seed, noise=True))
+        grid = fit(teacher, student, block=128, group_size=4, draws=0)
+        values.append(grid.values)
+        levels.append(grid.calibration.null_mean)
+    assert torch.stack(values).mean() > 0.08
+    assert_close(torch.stack(levels).mean(), torch.stack(values).mean(), atol=0.03, rtol=0)
+    alone = fit(*layers(noise=True))  # the control: a prompt each
+    assert abs(float(alone.calibration.null_mean.mean())) < 0.01
+
+
 def test_what_is_picked_from_more_cells_must_beat_more_chance():
     calibration = fit(*layers(n=128, noise=True)).calibration
     assert torch.all(calibration.p_cells <= calibration.p_rows)
@@ -186,6 +201,26 @@ def test_a_constant_layer_is_not_computable_and_hurts_no_other():
     assert not grid.values[[0, 2, 3]].isnan().any()
     assert grid.calibration.null_max.isfinite().all()
     assert grid.best[0] != 1
+
+
+@pytest.mark.parametrize("n", [256, 300])
+@pytest.mark.parametrize("rule", ["none", "standardise"])
+def test_layers_that_vary_by_rounding_alone_are_not_computable_and_a_very_long_sample_is(n, rule):
+    """float32 means of a constant are not the constant: what is left must not look alike."""
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        teacher, student = (torch.randn(3, n, width, generator=generator) for width in (64, 32))
+        teacher[0], student[0] = 5 * teacher[0, :1], 3 * student[0, :1]
+        teacher[1] = teacher[1, :1].repeat(n, 1)
+        teacher[1, 7] += 1  # one sample apart from equal ones: its block's U-centred Gram is zero
+        teacher[2, 5] *= 1e4
+        grid = fit(teacher, student, rule=rule, permutations=20, draws=20)
+        for found in (grid.values, grid.low, grid.high):
+            assert found[:2].isnan().all()
+            assert found[:, 0].isnan().all()
+            assert found[2, 1:].isfinite().all()
+        assert torch.equal(grid.values.isnan(), grid_of("debiased_linear_cka", teacher, student).isnan())
+        assert (grid.calibration.p_values[grid.values.isnan()] == 1).all()
 
 
 def test_json_round_trip_with_missing_cells():

@@ -14,8 +14,9 @@ from pkt_core.alignment.lens import BasisChoice
 from pkt_core.catalog import custom_pair, demo_pair
 from pkt_core.errors import LayerNotFound, PlanError, PromptError
 from pkt_core.inspecting import basis_options, inspect_token
-from pkt_core.models.loading import ModelRef, load
+from pkt_core.models.loading import load
 from pkt_core.models.pool import Pool
+from pkt_core.models.ref import ModelRef
 from pkt_core.prompts import load_prompts, pasted
 from pkt_core.readings import BasisOptions, Inspection
 from pkt_core.runs import create_run

@@ -132,4 +132,4 @@ def test_a_reading_under_way_shows_progress(found):
     found.status = "working"
     app = page("inspector")
     assert not app.exception
-    assert "The reading" in app.get("progress")[0].proto.text
+    assert "The reading" in app.main.get("progress")[0].proto.text

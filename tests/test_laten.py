@@ -131,7 +131,7 @@ def test_changes_land_on_exactly_the_chosen_neurons(tmp_path, family, monkeypatc
         trained = student.model(input_ids=IDS).logits
         trainable.bake()
         assert_close(student.model(input_ids=IDS).logits, trained, atol=1e-4, rtol=1e-4)
-    difference = changed(before, student.model, trainable)
+    difference = changed(before, student, plan, [])
     assert difference == {"tensors": 4 * student.n_layers, "of": len(before), "outside_plan": 0}
     for k in range(student.n_layers):
         for sublayer, (reads, writes) in neurons.PROJECTIONS.items():
@@ -182,13 +182,15 @@ def test_the_tether_is_its_formula(tmp_path):
 
 def test_with_scope_layer_only_that_layer_changes(tmp_path):
     teacher, student = models(tmp_path)
-    before, trainable, trainer = prepared(teacher, student, plan_for(teacher, student, method="laten", scope="layer"))
+    plan = plan_for(teacher, student, method="laten", scope="layer")
+    before, trainable, trainer = prepared(teacher, student, plan)
     list(trainer.steps())
     trainable.bake()
     after = fingerprints(student.model)
     different = {name for name in after if after[name] != before[name]}
     assert all(".layers.2." in name for name in different)
-    assert {p.data_ptr() for p in trainable.changes} <= {p.data_ptr() for p in student.layout.blocks[2].parameters()}
+    assert changed(before, student, plan, [LayerPair(2, 3)])["outside_plan"] == 0
+    assert changed(before, student, plan, [LayerPair(1, 3)])["outside_plan"] == len(different)
 
 
 def test_families_that_keep_their_neurons_otherwise_are_refused_in_one_sentence(tmp_path):

@@ -23,10 +23,7 @@ FEW = {"permutations": 20}
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    fakes.folder(folder / "teacher", layers=3, width=48)
-    fakes.folder(folder / "student", seed=1, layers=2)
-    return custom_pair(str(folder / "teacher"), str(folder / "student"))
+    return fakes.pair(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture
@@ -106,3 +103,16 @@ def test_wrong_settings_are_one_sentence(pair):
         Recipe.of({"colour": 1})
     with pytest.raises(PktError, match="samples"):
         similarity(pair, measure="rsa", prompts=pasted("one\ntwo"))
+
+
+def test_layers_are_attributed_by_examples_that_any_teacher_is_asked_where_it_reads_that_much(tmp_path):
+    for name, context in (("short", 64), ("long", 512)):
+        fakes.folder(tmp_path / name, layers=2, max_position_embeddings=context)
+    short, long = (
+        compare(custom_pair(str(tmp_path / name), str(tmp_path / "long")), prompts=LINES, **FEW)
+        for name in ("short", "long")
+    )
+    assert short.attribution is None
+    assert short.chosen == (1, 1)
+    assert long.attribution is not None
+    assert len(long.attribution.scores) == 2

@@ -27,10 +27,7 @@ SMALL = {"prompts": LINES, "n_prompts": 40}
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    fakes.folder(folder / "teacher", layers=3, width=48)
-    fakes.folder(folder / "student", seed=1, layers=2)
-    return custom_pair(str(folder / "teacher"), str(folder / "student"))
+    return fakes.pair(tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

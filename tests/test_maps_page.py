@@ -14,6 +14,7 @@ import report_samples as samples
 from test_dashboard import Answers, answers, finished_run, page, words  # noqa: F401 - `answers` is a fixture used by name
 
 from dashboard import loaders
+from dashboard.engine import Engine
 from pkt_core import runs
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -81,7 +82,7 @@ def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monke
     app = page("latent_map")
     assert not app.exception
     assert [a["method"] for name, a in answers.asked if name == "chain_map"][:2] == ["pca", "umap"]
-    assert "The UMAP" in app.get("progress")[0].proto.text
+    assert "The UMAP" in app.main.get("progress")[0].proto.text
     assert len(app.get("plotly_chart")) == 1
     answers.status = "working"
     answers.asked.clear()
@@ -117,6 +118,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     monkeypatch.setattr(samples, "picked_cell", lambda: dict(SPECIAL))
     app.run()
     assert "Outside what random choices of 40 prompts give" in words(app).replace("\\", "")
+    monkeypatch.setattr(Engine, "known", lambda *_: None)  # nobody asked for more yet
     app.switch_page("views/behaviour.py").run()
     assert (last(answers, "picked_continuations")["ids"], last(answers, "picked_continuations")["run"]) == (
         [100, 101],

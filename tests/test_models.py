@@ -9,10 +9,10 @@ from torch.testing import assert_close
 
 from pkt_core.activations import Capture
 from pkt_core.errors import LayerNotFound, ModelError
-from pkt_core.models import ModelRef, Site, load
 from pkt_core.models.layout import find_layout, validate
-from pkt_core.models.loading import folder_digest
-from pkt_core.models.sites import parse_site
+from pkt_core.models.loading import folder_digest, load
+from pkt_core.models.ref import ModelRef
+from pkt_core.models.sites import Site, parse_site
 
 
 @pytest.mark.parametrize("family", fakes.FAMILIES)

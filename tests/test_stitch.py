@@ -86,7 +86,7 @@ def test_strength_0_changes_no_bit_and_the_change_grows_in_proportion(tmp_path):
         before, own = fingerprints(e.student.model), stitch.last_matrix(e.student, 1).weight.detach().clone()
         trainable = installed(e, strength)
         moved[strength] = stitch.last_matrix(e.student, 1).weight.detach() - own
-        difference = changed(before, e.student.model, trainable)
+        difference = changed(before, e.student, e.plan, e.pairs)
         assert difference == {"tensors": int(strength > 0), "of": len(before), "outside_plan": 0}
         assert trainable.n == 0
     assert_close(moved[0.5] * 2, moved[1.0], atol=1e-6, rtol=1e-4)

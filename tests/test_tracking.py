@@ -9,7 +9,8 @@ from test_families import demo
 
 from pkt_core import stages
 from pkt_core.errors import PlanError
-from pkt_core.models import ModelRef, load
+from pkt_core.models.loading import load
+from pkt_core.models.ref import ModelRef
 
 EVENT = {"step": 3, "terms": {"kl": 0.25}, "alignment": 0.5, "recall": {"task": 0.75}}
 
@@ -43,3 +44,12 @@ def test_a_model_spread_by_accelerate_says_the_same(tmp_path):
     ids = torch.tensor([[5, 6, 7]])
     with torch.no_grad():
         assert torch.equal(spread.model(ids).logits, plain.model(ids).logits)
+
+
+def test_a_tracker_that_does_not_start_is_one_sentence(tmp_path, monkeypatch):
+    def refuses(*_args, **_more):
+        raise RuntimeError("no server\nat home")
+
+    monkeypatch.setattr("accelerate.Accelerator.init_trackers", refuses)
+    with pytest.raises(PlanError, match=r"tensorboard could not be started \(no server at home\). Set it up, or run"):
+        stages.Tracker("tensorboard", tmp_path, "run-1", demo())

@@ -14,8 +14,10 @@ from pkt_core import stages
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import LayerNotFound, PlanError, VocabularyMismatch
 from pkt_core.examples import Example, ExampleSet, encode
-from pkt_core.models import LoadedModel, ModelRef
-from pkt_core.transfer.export import export_student, open_student
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.ref import ModelRef
+from pkt_core.transfer.check import check
+from pkt_core.transfer.export import export_student, open_student, write_card
 from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import supervised
@@ -94,7 +96,6 @@ def plan_for(pair, **more) -> TransferPlan:
 
 def run(pair, plan):
     teacher, student = pair
-    plan.check(teacher, student, stages.match(teacher, student))
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     examples = ExampleSet("mine", tuple(EXAMPLES))
     with TemporaryDirectory() as folder:
@@ -113,18 +114,56 @@ def test_training_lowers_the_loss_and_changes_only_the_chosen_layer(pair, method
     assert len(reports) == 20
     loss = [sum(v for k, v in r.terms.items() if k != "cross_entropy" or method == "sft") for r in reports]
     assert loss[-1] < loss[0]
-    difference = changed(before, pair[1].model, trainable)
+    difference = changed(before, pair[1], plan, [LayerPair(1, 3)])
     assert difference["outside_plan"] == 0
     assert difference["tensors"] == len(trainable.parameters) > 0
     after = fingerprints(pair[1].model)
     assert {name for name in after if after[name] != before[name]} <= {n for n in after if ".layers.1." in n}
 
 
+def card_of(folder, method, **more):
+    plan = TransferPlan(
+        teacher=ModelRef(name="org/Big"),
+        student=ModelRef(name="HuggingFaceTB/X"),
+        data="mine.jsonl",
+        method=method,
+        **more,
+    )
+    told = {
+        "layers": {"pairs": [{"teacher": 3, "student": 2}]},
+        "trained_parameters": 1200,
+        "examples": {"n": 8, "digest": "abc"},
+    }
+    write_card(folder, plan, told)
+    return (folder / "README.md").read_text()
+
+
+def test_a_card_names_its_base_as_the_hub_does_and_states_only_what_the_method_has(tmp_path):
+    card = card_of(tmp_path, "semalign-v1")
+    assert "base_model: HuggingFaceTB/X\n" in card
+    assert "# X after semalign-v1 from Big" in card
+    assert "| site, map, positions | block_delta, semantic, answer |" in card
+    assert "| steps, batch, learning rate, seed | 300, 32, 0.001, 0 |" in card
+    assert "| what trained | the paired blocks, full, 1,200 parameters |" in card
+    for method in ("seeking", "laten", "sft", "logit-kd"):
+        assert "| positions | answer |" in card_of(tmp_path, method)
+    assert "through LoRA of rank 16 that was merged" in card_of(tmp_path, "seeking")
+    assert "neurons of all blocks, through a network of 1,200 parameters" in card_of(tmp_path, "laten")
+    stitched = card_of(tmp_path, "stitch", strength=0.5)
+    assert "| what changed | the last MLP matrix of the paired blocks, in closed form |" in stitched
+    assert "| site, map, positions | block_out, ridge, all |" in stitched
+    assert "| strength, seed | 0.5, 0 |" in stitched
+    assert "steps" not in stitched
+
+
 def test_a_change_outside_the_plan_would_be_seen(pair):
-    before, trainable, _ = run(pair, plan_for(pair))
+    plan = plan_for(pair)
+    before, _, _ = run(pair, plan)
     with torch.no_grad():
         pair[1].layout.final_norm.weight.add_(1)
-    assert changed(before, pair[1].model, trainable)["outside_plan"] == 1
+    assert changed(before, pair[1], plan, [LayerPair(2, 3)])["outside_plan"] == 1
+    own = plan.model_copy(update={"modules": "mlp"})  # by the plan's words, whatever the method itself says it changes
+    assert changed(before, pair[1], own, [LayerPair(2, 3)])["outside_plan"] > 1
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
@@ -166,18 +205,19 @@ def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
         ({"method": "sft", "map": "permuted"}, PlanError, "does not use it. Drop it"),
     ]:
         with pytest.raises(error, match=words):
-            plan_for(pair, **more).check(teacher, student, match)
+            check(plan_for(pair, **more), teacher, student, match)
     other = fakes.loaded(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
     few = dataclasses.replace(
         stages.match(teacher, other), teacher_ids=torch.arange(9), student_ids=torch.arange(9), same_tokenizer=False
     )
     with pytest.raises(VocabularyMismatch, match="share 9 of"):
-        plan_for((teacher, other)).check(teacher, other, few)
+        check(plan_for((teacher, other)), teacher, other, few)
     for method in ("sft", "seeking", "stitch"):  # nothing of theirs goes through the vocabulary
-        plan_for((teacher, other), method=method).check(teacher, other, few)
-    plan_for((teacher, other), method="feature-kd", output_weight=0).check(teacher, other, few)
+        steps = {"steps": 300, "batch_size": 32} if method == "stitch" else {}  # it takes none
+        check(plan_for((teacher, other), method=method, **steps), teacher, other, few)
+    check(plan_for((teacher, other), method="feature-kd", output_weight=0), teacher, other, few)
     with pytest.raises(VocabularyMismatch, match="share 9 of"):
-        plan_for((teacher, other), method="feature-kd").check(teacher, other, few)
+        check(plan_for((teacher, other), method="feature-kd"), teacher, other, few)
 
 
 def test_a_plan_says_what_is_wrong_with_a_field():

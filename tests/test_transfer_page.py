@@ -6,10 +6,12 @@ import pytest
 import report_samples as samples
 from test_dashboard import answers, page, words, worked  # noqa: F401 - answers replaces the engine
 
-from dashboard import engine_plans, plan_form, state
+from dashboard import engine_plans, loaders, plan_form, run_parts
+from dashboard.params import Param
 from pkt_core import runs, waiting
+from pkt_core.errors import PlanError
 from pkt_core.transfer.controls import CONTROLS
-from pkt_core.transfer.plan import ALL_METHODS, METHODS, USERS, TransferPlan
+from pkt_core.transfer.plan import METHODS, USERS, TransferPlan
 
 pytestmark = pytest.mark.filterwarnings("default")
 DRAWN = {one.name: one for group in plan_form.SETTINGS.values() for one in group}
@@ -29,7 +31,7 @@ def started(app):
     return next(iter(runs.list_runs())).plan
 
 
-@pytest.mark.parametrize("method", ALL_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_each_method_shows_the_settings_it_uses_and_no_other(method):
     semantic = {"pmap": "semantic"} if method in USERS["map"] else {}  # only a map through the vocabulary has bases
     app = page("transfer", method=method, **semantic)
@@ -45,8 +47,31 @@ def test_each_method_shows_the_settings_it_uses_and_no_other(method):
 
 
 def test_every_setting_of_a_method_can_be_reached():
-    """All of USERS but the two that are controls."""
-    assert set(USERS) - set(DRAWN) == {"rows", "teacher_weights"}
+    """All of USERS but the two that are controls, the steps (they stand above) and the rank of LoRA (on the command line)."""
+    assert set(USERS) - set(DRAWN) == {"rows", "teacher_weights", "steps", "lora_rank"}
+
+
+@pytest.mark.usefixtures("worked")
+def test_what_a_named_layer_settles_is_not_offered():
+    otherwise = {"pairs", "pairing", "mix"}
+    assert otherwise <= keys(page("transfer", method="semalign-v1"))
+    assert not otherwise & keys(page("transfer", method="semalign-v1", tl="5", sl="2"))
+    assert otherwise & keys(page("transfer", method="semalign-v1", sl="2")) == {"pairing", "mix"}
+    plan = started(page("transfer", method="semalign-v1", tl="5", pairs="2", mix="true", pairing="last-to-last"))
+    TransferPlan.model_validate(plan).check_settings()
+    assert (plan["teacher_layer"], plan["n_pairs"], plan["interpolate"], plan["pairing"]) == (5, 1, False, "floor")
+
+
+def test_a_control_keeps_the_student_layer_of_a_plan_that_names_a_teacher_layer_alone():
+    plan = plan_form.bare("semalign-v1", teacher_layer=0).model_copy(update={"data": "demo/unknown-seen"})
+    made = engine_plans.control_plan(plan.model_dump(mode="json"), "reversed pairing")["plan"]
+    assert (made["teacher_layer"], made["student_layer"], made["pairing"]) == (None, 0, "reversed")
+    same = plan.model_copy(update={"teacher_layer": 5, "student_layer": 0}).model_dump(mode="json")
+    with pytest.raises(PlanError, match="would pair the same layers as the transfer itself"):
+        engine_plans.control_plan(same, "reversed pairing")
+    told = engine_plans.family_members(same, [], ["reversed pairing"], 1)
+    assert [one["label"] for one in told["members"]] == ["semalign-v1"]
+    assert "The control reversed pairing is left out" in told["left_out"][0]
 
 
 @pytest.mark.usefixtures("worked")
@@ -65,6 +90,38 @@ def test_what_is_left_alone_is_the_methods_own_and_what_the_link_sets_is_in_the_
     plan = started(page("transfer", method="semalign-v2r", **link))
     assert (plan["temperature"], plan["layer_weight"], plan["n_pairs"], plan["map"]) == (2.0, 0.5, 2, "procrustes")
     assert (plan["micro_batch"], plan["interpolate"], plan["precision"]) == (4, True, "bfloat16")
+
+
+@pytest.mark.usefixtures("worked")
+def test_pairs_drawn_by_hand_are_in_the_plan_and_take_the_place_of_other_choices():
+    app = page("transfer", method="semalign-v1", drawn="5:2, 3:1", tl="1", pairs="2")
+    assert "By hand: 3 teaches 1, 5 teaches 2" in plain(app)
+    assert "pairs" not in keys(app)
+    plan = started(app)
+    assert (plan["layer_pairs"], plan["teacher_layer"], plan["n_pairs"]) == ("3:1,5:2", None, 1)
+    assert "By hand: student layers 1, 2 train; no layer of the teacher" in plain(
+        page("transfer", method="sft", drawn="5:2,3:1")
+    )
+    app = page("transfer", method="semalign-v1", drawn="5:2, 3:1")
+    app.button(key="undraw").click().run()
+    assert not app.exception
+    assert "By hand" not in plain(app)
+    assert "pairs" in keys(app)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "sentence"),
+    [
+        ("5-2", "Got the layer pair '5-2'; write the teacher layer, a colon"),
+        ("5:2,3:2", "Got two teacher layers for student layer 2"),
+        ("9:2", "The teacher has layers 0 to 5, got 9"),
+        ("<b>:1", "Got the layer pair '<b>:1'"),
+    ],
+)
+def test_drawn_pairs_that_cannot_be_are_one_sentence(drawn, sentence):
+    app = page("transfer", drawn=drawn)
+    assert not app.exception
+    assert any(sentence in one.value.replace("\\", "") for one in app.error)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +260,7 @@ def test_a_done_run_offers_no_resume():
     assert "resume" not in {one.key for one in page("transfer", run="whole").button}
 
 
-@pytest.mark.parametrize("method", ALL_METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_needs_of_every_method_are_known_without_a_model(method):
     plan = plan_form.bare(method).model_copy(update={"data": "demo/unknown-seen"})
     found = engine_plans.plan_needs(plan.model_dump(mode="json"))
@@ -232,4 +289,37 @@ def test_layers_are_said_as_the_plan_will_choose_them():
 def test_link_names_are_used_once():
     assert len({one.param for one in DRAWN.values()}) == len(DRAWN)
     assert set(DRAWN) <= set(TransferPlan.model_fields)
-    assert len({param.value for param in state.Param}) == len(list(state.Param))
+    assert len({param.value for param in Param}) == len(list(Param))
+
+
+@pytest.mark.usefixtures("worked")
+def test_the_demo_starts_where_its_recorded_runs_worked_unless_layers_are_chosen_otherwise():
+    app = page("transfer")
+    assert "Teacher layer 5 teaches student layer 2, as in the recorded runs of this pair." in plain(app)
+    plan = started(app)
+    assert (plan["teacher_layer"], plan["student_layer"]) == (5, 2)
+    assert "Teacher layer 4 teaches student layer 1, chosen in the bar" in plain(page("transfer", tl="4", sl="1"))
+    every = started(page("transfer", pairs="0"))
+    assert (every["teacher_layer"], every["student_layer"]) == (None, None)
+
+
+@pytest.mark.usefixtures("worked")
+def test_a_run_taken_out_of_the_queue_says_so_and_is_not_what_a_page_opens_on():
+    first = started(page("transfer"))
+    (run,) = runs.list_runs()
+    waiting.remove(run.id)
+    app = page("transfer", run=run.id)
+    assert "taken out of the queue" in plain(app)
+    assert first["method"] == "semalign-v1"
+    listed = {one.id: run_parts.taken_out(one, waiting.waiting()) for one in runs.list_runs(include_recorded=True)}
+    assert [name for name, gone in listed.items() if gone] == [run.id]
+
+
+@pytest.mark.usefixtures("answers")
+def test_memory_is_freed_at_once_only_where_nothing_is_computed(monkeypatch):
+    app = page("transfer")
+    assert any(one.label == "Free the engine's memory" for one in app.button)
+    monkeypatch.setattr(type(loaders.engine()), "at_work", lambda _self: [object(), object()], raising=False)
+    app = page("transfer")
+    assert not any(one.label == "Free the engine's memory" for one in app.button)
+    assert "2 computations go on or wait, perhaps for another visitor" in plain(app)

@@ -34,6 +34,12 @@ def test_runs_wait_in_order_and_can_be_moved_and_removed(runs):
     assert waiting.waiting() == ["c"]
     with pytest.raises(StoreError, match="does not wait"):
         waiting.move("a", 0)
+    for never in ("a", "nope"):
+        with pytest.raises(StoreError, match=f"Run {never} does not wait in the queue"):
+            waiting.remove(never)
+    waiting.remove("c")
+    with pytest.raises(StoreError, match="does not wait"):
+        waiting.remove("c")  # nor where nothing waits
 
 
 @pytest.mark.usefixtures("runs")

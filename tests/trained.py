@@ -29,7 +29,6 @@ def extraction(teacher, student, plan, pairs, texts=(), maps=None) -> Extraction
 
 def prepared(teacher, student, plan):
     """The fingerprints before, what trains, and the trainer that would."""
-    plan.check(teacher, student, stages.match(teacher, student))
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     with TemporaryDirectory() as folder:
         targets = stages.record(plan, teacher, student, SET, Path(folder) / "t", lambda *_: None)

@@ -14,7 +14,8 @@ from pathlib import Path
 from pkt_core.evaluation.behaviour import answered_right, read_texts
 from pkt_core.evaluation.statistics import proportion
 from pkt_core.examples import demo_facts
-from pkt_core.models import ModelRef, load
+from pkt_core.models.loading import load
+from pkt_core.models.ref import ModelRef
 from pkt_core.models.vocabulary import match_vocabularies
 
 HERE = Path(__file__).parent

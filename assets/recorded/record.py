@@ -2,7 +2,10 @@
 
     python assets/recorded/record.py                 # everything
     python assets/recorded/record.py comparison      # the comparison and its other measures only
+    python assets/recorded/record.py measures        # what each measure claims of itself, so that pages need no torch
+    python assets/recorded/record.py runs            # the five runs
     python assets/recorded/record.py family          # every method and control on the demo pair, three seeds (an hour)
+    python assets/recorded/record.py factors         # SemAlign at every pair of layers, three seeds (an hour), and what went with its gain
 
 The app shows these on a first visit, labelled as recorded. `tests/test_recorded.py` runs the SemAlign command again and
 compares. Trained weights are kept for that one only (3 MB); the others can be made again in half a minute each.
@@ -46,7 +49,7 @@ def record_comparison() -> None:
     others = [name for name in MEASURES if name != comparison["grid"]["measure"]]
     grids = {name: pkt("compare", "--pair", "demo", "--measure", name)["grid"] for name in others}
     (HERE / "grids.json").write_text(json.dumps(grids) + "\n", encoding="utf-8")
-    teacher, student = map(str, comparison["chosen"])
+    teacher, student = LAYERS[1::2]
     maps = {
         "maps": pkt("maps", "--pair", "demo", "--teacher-layer", teacher, "--student-layer", student),
         "stitching": {kind: pkt("stitch", "--pair", "demo", "--kind", kind) for kind in KINDS},
@@ -78,6 +81,17 @@ def record_family() -> None:
     (HERE / "family.json").write_text(json.dumps(table) + "\n", encoding="utf-8")
 
 
+def record_factors() -> None:
+    from pkt_core.factors import answer
+    from pkt_core.families import runs_of
+
+    words = ["sweep", "--pair", "demo", "--method", "semalign-v1", "--learning-rate", "0.003"]
+    words += ["--seeds", "3", "--n-task-items", "300", "--n-general", "60"]
+    pkt(*words, "--name", "layers")
+    found = {**answer(runs_of("layers"), measures=list(MEASURES)), "command": shlex.join(["pkt", *words])}
+    (HERE / "factors.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+
+
 def record_runs() -> None:
     for name, words in RUNS.items():
         made = runs_root() / pkt("transfer", *PLAN, *words)["run"]
@@ -91,10 +105,20 @@ def record_runs() -> None:
         print(name, "from", made.name)
 
 
+def record_measures() -> None:
+    from dashboard.loaders import claims
+
+    (HERE / "measures.json").write_text(json.dumps(claims(), indent=1) + "\n", encoding="utf-8")
+
+
+PARTS = {
+    "measures": record_measures,
+    "comparison": record_comparison,
+    "runs": record_runs,
+    "family": record_family,
+    "factors": record_factors,
+}
+
 if __name__ == "__main__":
-    if sys.argv[1:] != ["family"]:
-        record_comparison()
-    if "comparison" not in sys.argv[1:] and sys.argv[1:] != ["family"]:
-        record_runs()
-    if "comparison" not in sys.argv[1:]:
-        record_family()
+    for part in sys.argv[1:] or PARTS:
+        PARTS[part]()

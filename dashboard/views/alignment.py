@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, picked_parts, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, sentences, tables
+from dashboard import closer_parts, loaders, picked_parts, selection, state, widgets
+from dashboard import drawn as figures
+from dashboard.params import Param
+from pkt_core.report import captions, captions_closer, sentences, tables
 
 HEATMAP = "alignment-heatmap"
 DEFAULT = selection.MEASURE
@@ -37,7 +38,7 @@ def how_measured(grid: dict[str, Any], record: dict[str, Any]) -> str:
     recipe = grid["recipe"]
     closer = "larger is closer" if record["larger_is_closer"] else "smaller is closer"
     said = (
-        f"{record['label']}, {closer}. By chance: {record['chance']}. Unchanged by: {', '.join(record['invariant_to']) or 'nothing'}. "
+        f"{record['label']}, {closer}. {sentences.by_chance(grid, record['chance'])} Unchanged by: {', '.join(record['invariant_to']) or 'nothing'}. "
         f"{recipe['part']} over {grid['n']} samples, pooled by {recipe['pooling']}, outlier rule {recipe['outliers']}"
         f"{', position 0 left out' if recipe['skip_first'] else ''}, {recipe['permutations']} permutations of prompts, seed {recipe['seed']}; "
         f"interval: {recipe['interval']}."
@@ -79,6 +80,18 @@ def show() -> None:
     widgets.head(
         "Where do they agree?",
         "Every layer of the teacher against every layer of the student. Click a cell to choose a pair of layers for all pages.",
+        words=(
+            "CKA",
+            "noise",
+            "95 % interval",
+            "pairing",
+            "attribution",
+            "semantic basis",
+            "recomposition",
+            "Procrustes",
+            "rank correlation",
+            "control",
+        ),
     )
     with widgets.errors():
         found, recorded = selection.comparison()
@@ -90,6 +103,7 @@ def show() -> None:
             measure = measure_choice()
         with picture:
             grid = selection.grid(found, recorded, measure)
+        pinned = closer_parts.pinned(found)
         if grid is not None:
             record = loaders.measures()[measure]
             with holder:
@@ -105,21 +119,24 @@ def show() -> None:
             with picture:
                 widgets.figure(
                     figures.similarity_heatmap(
-                        grid, label=record["label"], pairing=found["pairing"], chosen=(teacher, student)
+                        grid, label=record["label"], pairing=found["pairing"], chosen=(teacher, student), pinned=pinned
                     ),
-                    captions.HEATMAP,
+                    captions.HEATMAP + (captions_closer.PINNED if pinned else ""),
                     tables.grid_table(grid),
                     HEATMAP,
                     on_select=picked,
                     alt=f"Heatmap of similarity by teacher and student layer; closest at {figures.best_cell(grid)[:2]}",
                 )
         chosen = selection.layers(found)
-        picked_parts.cell(*chosen, measure, loaders.measures()[measure]["label"])
+        label = loaders.measures()[measure]["label"]
+        closer_parts.show(found, grid, label, chosen)
+        picked_parts.cell(*chosen, measure, label)
+        picked_parts.tokens_if_picked()
         disagreement(found, recorded)
         st.subheader("Which layer should teach which?", anchor=False)
         if found["attribution"] is None:
             st.caption(
-                "This pair has no examples with answers, so there is no attribution; only the pairing by depth is drawn."
+                "The teacher reads too few tokens at once for the examples, so there is no attribution; only the pairing by depth is drawn."
             )
         widgets.figure(
             figures.attribution_figure(found["attribution"], found["pairing"], found["teacher"]["n_layers"], chosen),
@@ -132,6 +149,7 @@ def show() -> None:
             alt="Per layer, the variance share of the largest dimensions, and the length of the first position",
         )  # fmt: skip
         st.subheader("Do the layers speak the vocabulary's language?", anchor=False)
+        st.markdown(widgets.plain(sentences.recomposition(found["recomposition"])))
         widgets.figure(
             figures.recomposition_figure(found["recomposition"], found.get("crossing")), captions.RECOMPOSITION,
             tables.recomposition_table(found["recomposition"], found.get("crossing")), "recomposition", alt="Recomposition cosine by layer for teacher and student, with controls",

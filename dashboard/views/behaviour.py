@@ -7,51 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, moved, picked_parts, run_parts, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, look, sentences, tables
-
-MEASURES = {
-    "bits_per_byte": "Bits per byte, general text",
-    "kl_to_teacher": "KL to the teacher, bits per token",
-    "top1_agreement": "Same most likely token as the teacher",
-}
-
-
-def changes_shown(changes: dict[str, Any]) -> pd.DataFrame:
-    """Paired changes as text with sensible digits."""
-    return pd.DataFrame(
-        [
-            {
-                "Task": look.task_name(task),
-                "Prior": look.percent(c.get("prior"), 1),
-                "Before": look.percent(c["before"], 1),
-                "After": look.percent(c["after"], 1),
-                "Change (points)": f"{100 * c['difference']:+.1f}".replace("-", "−"),
-                "95 % interval": f"{100 * c['low']:+.1f} to {100 * c['high']:+.1f}".replace("-", "−"),
-                "p (McNemar)": look.p_value(c["p_value"]).removeprefix("= "),
-                "n": c["n"],
-            }
-            for task, c in changes.items()
-        ]
-    )
-
-
-def side_effects(behaviour: dict[str, Any]) -> pd.DataFrame:
-    """What the transfer did elsewhere, one row per measure, before, after and teacher side by side."""
-    rows = []
-    for key, label in MEASURES.items():
-        row: dict[str, Any] = {"Measure": label}
-        for who in ("before", "after", "teacher"):
-            found = (behaviour.get(who) or {}).get(key)
-            digits = 3
-            row[who.capitalize()] = (
-                f"{look.number(found['value'], digits)} ({look.number(found['low'], digits)} to {look.number(found['high'], digits)})"
-                if found
-                else "–"
-            )
-        rows.append(row)
-    return pd.DataFrame(rows)
+from dashboard import behaviour_parts, control_parts, moved, run_parts, task_parts, transfers, widgets, writing_parts
+from dashboard import drawn as figures
+from dashboard.params import Param
+from pkt_core.report import captions, look, sentences, sentences_behaviour, tables
 
 
 def alignment_words(results: dict[str, Any]) -> str | None:
@@ -64,9 +23,7 @@ def alignment_words(results: dict[str, Any]) -> str | None:
     if "cosine" in after:
         words += f" and the cosine to the mapped teacher from {look.number(before['cosine'])} to {look.number(after['cosine'])}"
         if "after" in control:
-            words += (
-                f" (shuffled-vocabulary control: {look.number(control['before'])} to {look.number(control['after'])})"
-            )
+            words += f" (permuted vocabulary: {look.number(control['before'])} to {look.number(control['after'])})"
     return (
         words
         + ". Both were measured on prompts the run did not train on; a cosine that rises is what was trained, not yet knowledge."
@@ -96,21 +53,22 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
             figures.behaviour_figure(behaviour, changes), captions.BEHAVIOUR, tables.behaviour_table(behaviour), "behaviour",
             alt="Share of answers right by task: student before, student after, teacher, prior",
         )  # fmt: skip
-        st.dataframe(changes_shown(changes), hide_index=True, alt="Paired changes by task")
-    st.subheader("What did it cost elsewhere?", anchor=False)
-    st.dataframe(
-        side_effects(behaviour), hide_index=True, alt="Side effects: before, after, teacher with 95 % intervals"
-    )
-    n = (behaviour["after"].get("bits_per_byte") or {}).get("n_texts")
-    st.caption(
-        f"95 % bootstrap intervals over {n} texts. Lower bits per byte is better; lower KL and higher agreement are nearer to the teacher."
-    )
+    told = behaviour_parts.tests(run)
+    if changes:
+        behaviour_parts.changes_table(changes, told)
+        for name, repeats in results.get("repeats", {}).items():  # earlier versions did not count them
+            st.caption(widgets.plain(sentences_behaviour.repeated(name, repeats, changes[name]["n"])))
+        behaviour_parts.seeds(run, changes, told)
+    control_parts.draw(run, results)
+    behaviour_parts.side_effects(results, told)
+    behaviour_parts.turned(run, results)
     if words := alignment_words(results):
         st.markdown(widgets.plain(words))
     moved.show(run, results)
     st.subheader("What do they write?", anchor=False)
     generations(results.get("generations") or [])
-    picked_parts.continuations(run.id)
+    writing_parts.show(run)
+    task_parts.show(run)
     with st.expander("How this was made"):
         if results.get("command"):
             widgets.command(results["command"], "The command that made it")
@@ -135,28 +93,32 @@ def show() -> None:
     widgets.head(
         "What changed?",
         "The student before and after a transfer, beside the teacher: what it learnt, and what that cost elsewhere.",
+        words=("recall", "95 % interval", "McNemar", "Holm", "bits per byte", "KL"),
     )
     with widgets.errors():
-        chosen = run_parts.run_choice("Run", finished=True)
-        if chosen is None:
-            widgets.empty(
-                "No finished run yet", "Start one on the page Transfer; it takes about a minute for the demo pair."
-            )
-            st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
+        run = run_parts.finished_run()
+        if run is None:
             return
-        run = loaders.run(chosen)
-        st.caption(widgets.plain(f"{chosen}: {run_parts.describe(run.plan())}"))
         results = run.results()
         if results and "behaviour" not in results and (unmeasured := results.get("unmeasured")):
             widgets.empty("Trained, but not measured here", widgets.plain(unmeasured))
-            widgets.command(f"pkt evaluate {chosen}", "Where the teacher is")
+            widgets.command(f"pkt evaluate {run.id}", "Where the teacher is")
             return
         if not results or "behaviour" not in results:
             widgets.empty(
                 "This run was stopped before its behaviour was measured",
-                "Measure it now from a terminal, or start it again on the page Transfer.",
+                "Go on with it here, or measure what it came to from a terminal.",
             )
-            widgets.command(f"pkt evaluate {chosen}")
+            if not run.recorded:
+                st.button(
+                    "Go on with this run",
+                    key="go-on",
+                    icon=":material/resume:",
+                    on_click=run_parts.act,
+                    args=(transfers.resume, run.id),
+                )
+                st.page_link("views/transfer.py", label="Watch it", icon=":material/moving:")
+            widgets.command(f"pkt evaluate {run.id}")
             return
         show_results(run, results)
 

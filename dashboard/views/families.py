@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import drawn as figures
 from dashboard import loaders, run_parts, state, transfers, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, sentences_families, tables_families
+from dashboard.params import Param
+from pkt_core.report import captions, sentences_families, tables_families
 from pkt_core.report.look import task_name
 
 TABLE = "family-table"
@@ -123,6 +124,8 @@ def shown(table: dict[str, Any]) -> None:
         f"Task {widgets.plain(task_name(task))}. Differences are paired on the same items, seeds averaged; p is Holm-corrected over "
         "all members and tasks of this family. Lower bits per byte on general text is better. Click the box at the left of a row for its runs."
     )
+    for sentence in table.get("left_out", ()):  # a recorded table has none
+        st.caption(widgets.plain(sentence))
     row = state.clicked_row(TABLE)
     there = {run.id for run in loaders.runs()}
     if row is not None and row < len(rows) and there.issuperset(rows[row]["runs"]):
@@ -142,7 +145,7 @@ def opens(label: str, run_id: str) -> None:
         on_click=state.open_run,
         args=(run_id,),
     ):
-        st.switch_page("views/behaviour.py" if run_parts.has_results(loaders.run(run_id).folder) else "views/runs.py")
+        state.go("behaviour" if run_parts.has_results(loaders.run(run_id).folder) else "runs")
 
 
 def recorded() -> None:
@@ -155,7 +158,7 @@ def recorded() -> None:
         )
     else:
         st.badge("recorded", icon=":material/inventory_2:", color="gray")
-        st.caption(widgets.plain(f"Made by `{table['command']}`. Run one of your own on the page Transfer."))
+        st.caption(widgets.plain(f"Made by {table['command']}. Run one of your own on the page Transfer."))
         shown(table)
     st.page_link("views/transfer.py", label="Make it flow", icon=":material/moving:")
 
@@ -164,6 +167,7 @@ def show() -> None:
     widgets.head(
         "Which method wins, and against which control?",
         "One transfer beside its rivals and its controls on the same data, several seeds each.",
+        words=("control", "95 % interval", "Holm", "bits per byte", "LoRA", "Seeking", "LaTen"),
     )
     with widgets.errors():
         families = transfers.families()

@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import drawn as figures
 from dashboard import inspection, loaders, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, look, sentences, tables_semantics
+from dashboard.params import Param
+from pkt_core.report import captions, look, sentences, tables_semantics
 
 
 def apart(names: list[str]) -> list[str]:
@@ -54,8 +55,8 @@ def advanced(answer: str) -> dict[str, Any]:
         with three:
             run = inspection.run_choice()
         with four:
-            st.number_input(
-                "Character", 0, value=None, placeholder="auto: last", key=Param.AT.value, bind=widgets.BIND,
+            widgets.place(
+                "Character", Param.AT, auto="last",
                 help="The token that covers this character, from 0, is read. A click on a token sets it.",
             )  # fmt: skip
     return {"k": k, "anchor": anchor or answer, "run": run}
@@ -138,6 +139,7 @@ def show() -> None:
     widgets.head(
         "What does a state mean?",
         "One token's states, layer by layer, in each model's own words, and the teacher's in the student's. Click a token.",
+        words=("semantic basis", "logit lens", "control"),
     )
     with widgets.errors():
         name, request = selection.pair_name(), selection.pair_request()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import loaders, map_chain, map_joint, picked_parts, selection, widgets
-from dashboard.state import Param
+from dashboard.params import Param
 
 CHAIN, JOINT = "chain of spaces", "joined by a map"
 
@@ -14,6 +14,7 @@ def show() -> None:
     widgets.head(
         "What does it look like?",
         "The same prompts in the latent spaces of both models. Pick some, and every page shows them.",
+        words=("UMAP", "turnover", "noise"),
     )
     with widgets.errors():
         found, _ = selection.comparison("The map needs to know both models' layers.")

@@ -6,9 +6,10 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import drawn as figures
 from dashboard import loaders, selection, state, widgets
-from dashboard.state import Param
-from pkt_core.report import captions, figures, sentences_maps, tables_maps
+from dashboard.params import Param
+from pkt_core.report import captions, sentences_maps, tables_maps
 
 KINDS = ("affine", "ridge", "procrustes", "logit-preserving", "semantic")
 STITCHED = "stitching"
@@ -83,6 +84,7 @@ def show() -> None:
     widgets.head(
         "Which map carries a state across?",
         "Teacher states, token by token, through each kind of alignment map: near the student's, recoverable, and of use to it?",
+        words=("alignment map", "Procrustes", "stitching", "bits per byte", "95 % interval", "control"),
     )
     with widgets.errors():
         found, recorded = selection.comparison("Maps need to know both models' layers.")

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, selection, vocabulary_part, widgets
-from pkt_core.report import captions, figures, look, sentences, tables
+from dashboard import drawn as figures
+from dashboard import loaders, own_models, selection, vocabulary_part, widgets
+from pkt_core.report import captions, look, sentences, tables
 
 
 def about() -> None:
@@ -62,6 +63,7 @@ def show() -> None:
     widgets.head(
         "Can these two talk?",
         "Choose a large model (teacher) and a small one (student), and see whether their latent spaces have something in common.",
+        words=("teacher and student", "latent space", "CKA", "noise"),
     )
     about()
     with widgets.errors():
@@ -85,6 +87,7 @@ def show() -> None:
                 st.warning(widgets.plain(warning), icon=":material/priority_high:")
         if selection.pair_name() == selection.DEMO:
             recorded_run()
+        own_models.invite()
     loaders.engine().warm()
 
 

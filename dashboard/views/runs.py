@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard import drawn as figures
 from dashboard import loaders, run_parts, state, widgets
-from dashboard.state import Param
+from dashboard.params import Param
 from pkt_core.errors import PktError, StoreError
-from pkt_core.report import captions, figures, tables
+from pkt_core.report import captions, citing, tables
 
 TABLE = "runs-table"
 
@@ -62,7 +63,7 @@ def opened(run_id: str) -> None:
     download(
         row,
         "Report (HTML)",
-        lambda: loaders.report_page(run_id, status.updated),
+        lambda: loaders.report_page(run_id, status.updated, sum(one.state == "done" for one in loaders.runs())),
         f"{run_id}.html",
         "text/html",
         results is not None and "behaviour" in results,
@@ -93,6 +94,16 @@ def opened(run_id: str) -> None:
         "application/zip",
         student.is_dir(),
     )
+    cite(run.plan(), results)
+
+
+def cite(plan: dict[str, Any], results: dict[str, Any] | None) -> None:
+    """A paragraph for a methods section and the papers behind it."""
+    if not results or "changes" not in results or not {"method", "teacher", "student"} <= set(plan):
+        return
+    with st.expander("To cite: a methods paragraph and BibTeX"):
+        st.code(citing.paragraph(plan, results), language=None, wrap_lines=True)
+        st.code(citing.bibtex(plan), language=None)
 
 
 def download(place: Any, label: str, data: Any, name: str, mime: str, there: bool) -> None:
@@ -151,6 +162,7 @@ def show() -> None:
     widgets.head(
         "What have we done?",
         "Every run with its state and the command that made it. Open one, compare two, take the student with you.",
+        words=("recall", "95 % interval", "control"),
     )
     with widgets.errors():
         listed = loaders.runs()

@@ -14,15 +14,18 @@ from dashboard import (
     queue_parts,
     run_parts,
     selection,
+    stacks,
     state,
     transfers,
     widgets,
 )
 from dashboard.engine import Task
-from dashboard.state import Param
-from pkt_core.report import captions, figures, look, tables
+from dashboard.params import Param
+from pkt_core.errors import LayerNotFound
+from pkt_core.report import captions_training, figures, look, tables
 
 GIB = 2**30
+SIDES = ("teacher", "student")
 
 
 def work_of(plan: Any) -> str:
@@ -32,8 +35,8 @@ def work_of(plan: Any) -> str:
     trains = (
         "all student layers"
         if plan.scope == "all"
-        else "its student layers"
-        if plan.n_pairs != 1
+        else "the paired student layers"
+        if plan.n_pairs != 1 or "," in plan.layer_pairs
         else "one student layer"
     )
     through = " through LoRA" if plan.adapter == "lora" else ""
@@ -77,20 +80,6 @@ def cost(plan: Any, task: Task) -> None:
         st.warning(widgets.plain(needed["refused"]), icon=":material/memory:")
 
 
-def until_over(*tasks: Task) -> None:
-    """Draws the page again once what the engine was asked is there."""
-    if all(task.over for task in tasks):
-        return
-
-    @st.fragment(run_every=0.5)
-    def watch() -> None:
-        if all(task.over for task in tasks):
-            st.rerun()
-        st.caption("The engine is working out memory and members; you can start without them.")
-
-    watch()
-
-
 def start(plan: Any) -> None:
     """Queue the run and make it the one the link names; errors wait for the page to be drawn."""
     try:
@@ -102,22 +91,45 @@ def start(plan: Any) -> None:
 
 
 def plan() -> None:
-    settings, place = plan_form.draw()
+    settings, places = plan_form.draw()
     with widgets.errors():
         base = loaders.plan_of({**selection.pair_request(), **settings})
-        with place:
+        with places.control:
             chosen = plan_choices.controlled(base, plan_choices.control(base))
         if chosen is None:
             return
-        st.caption(widgets.plain(plan_choices.layers_in_words(plan_choices.found_layers(), chosen)))
         above = st.container()
         family = family_form.draw(base)
         needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
+        layers(places, chosen, needs)
         members = loaders.soon(loaders.ask("family_members", family), 0.6)  # asked later, so there last
         with above:
             go(chosen, needs, members)
         with st.expander("The same from a terminal"):
-            st.code(loaders.command_of(chosen), language="bash", wrap_lines=True)
+            st.code(loaders.command_of(chosen), language=None, wrap_lines=True)
+
+
+def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
+    """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
+    found = plan_choices.found_layers()
+    attribution = found["attribution"] if found else None
+    facts = {side: found[side]["n_layers"] for side in SIDES} if found else (needs.result or {}).get("n_layers")
+    depths = (facts["teacher"], facts["student"]) if facts and chosen.pairs_layers else None
+    pairs: Any = ()
+    known = attribution is not None or not chosen.leaves_layers_open or chosen.n_pairs == 0
+    with places.layers:
+        try:
+            if depths and known:
+                pairs, _ = plan_choices.paired(chosen, *depths, attribution)
+            st.markdown(widgets.plain(plan_choices.layers_in_words(found, chosen)))
+        except LayerNotFound as error:  # what can be drawn instead stays in sight
+            st.error(widgets.plain(str(error)))
+    if depths is None:
+        return
+    with places.stacks:
+        stacks.draw(*depths, pairs, attribution)
+    with places.layers:
+        stacks.beside()
 
 
 def go(chosen: Any, needs: Task, members: Task) -> None:
@@ -131,11 +143,11 @@ def go(chosen: Any, needs: Task, members: Task) -> None:
             icon=":material/play_arrow:",
             on_click=start,
             args=(chosen,),
-            help="It waits in the queue where another one runs.",
+            help="If another run is going on, it waits in the queue.",
         )
         family_form.button(members)
     st.caption(widgets.plain(family_form.in_words(members)))
-    until_over(needs, members)
+    widgets.until_over("The engine is working out memory and members; you can start without them.", needs, members)
     if sentence := state.told():
         st.error(widgets.plain(sentence), icon=":material/error:")
 
@@ -160,14 +172,13 @@ def watch() -> None:
             run_parts.status_line(opened, opened.status())
             steps = [event for event in opened.events() if event.get("kind") == "step"]
             if steps:
-                note = f" Every {-(-len(steps) // 600)}th step is drawn." if len(steps) > 600 else ""
                 widgets.figure(
-                    figures.training_figure(steps), captions.TRAINING + note, tables.steps_table(steps), "training",
+                    figures.training_figure(steps), captions_training.training(steps), tables.steps_table(steps), "training",
                     alt="Loss terms and alignment by training step",
                 )  # fmt: skip
 
     live()
-    if over and run_parts.has_results(loaders.run(chosen).folder):
+    if over and run_parts.is_measured(loaders.run(chosen)):
         st.page_link("views/behaviour.py", label="What changed? See its behaviour", icon=":material/quiz:")
 
 
@@ -175,6 +186,7 @@ def show() -> None:
     widgets.head(
         "Make it flow",
         "Teach the student through the teacher's activations, or by a rival method, and watch it happen.",
+        words=("attribution", "pairing", "semantic basis", "95 % interval", "LoRA", "distillation", "control"),
     )
     with widgets.errors():
         if problem := loaders.unavailable(

@@ -86,8 +86,12 @@ class Capture:
 
 
 def forward_ids(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> Tensor:
-    """Logits `[prompt, token, V]` in the model's own dtype; grad mode is the caller's."""
-    return loaded.model(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device)).logits
+    """Logits `[prompt, token, V]` in the model's own dtype; grad mode is the caller's.
+
+    Without a cache: nothing is continued, and a block that is run again in a backward pass would read what it put there.
+    """
+    given = {"input_ids": ids.to(loaded.device), "attention_mask": mask.to(loaded.device)}
+    return loaded.model(**given, use_cache=False).logits
 
 
 def forward_states(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> None:

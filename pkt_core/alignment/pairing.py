@@ -7,11 +7,11 @@ where the layer that attribution chose is nobody's partner, the nearest deeper s
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pkt_core.errors import LayerNotFound
+from pkt_core.errors import LayerNotFound, PlanError
 
 Rule = Literal["floor", "last-to-last", "reversed", "random"]
 
@@ -30,6 +30,31 @@ class LayerPair:
     """Of the deeper layer, 0..1."""
 
 
+def read_pairs(text: str) -> tuple[LayerPair, ...]:
+    """Pairs written `teacher:student, ...`, from shallow to deep. Raises PlanError in one sentence where they are none."""
+    found: dict[int, LayerPair] = {}
+    for word in text.replace(",", " ").split():
+        teacher, colon, student = word.partition(":")
+        if not (colon and teacher.isdecimal() and student.isdecimal()):
+            raise PlanError(
+                f"Got the layer pair {word[:40]!r}; write the teacher layer, a colon and the student layer, as in 5:2, "
+                "with commas between pairs."
+            )
+        pair = LayerPair(int(student), int(teacher))
+        if pair.student in found:
+            raise PlanError(
+                f"Got two teacher layers for student layer {pair.student} ({found[pair.student].teacher} and {pair.teacher}). "
+                "Keep one: a student layer learns from one teacher layer."
+            )
+        found[pair.student] = pair
+    return tuple(sorted(found.values()))
+
+
+def write_pairs(pairs: Iterable[LayerPair]) -> str:
+    """What `read_pairs` reads."""
+    return ",".join(f"{pair.teacher}:{pair.student}" for pair in sorted(pairs))
+
+
 def require_layer(side: str, layer: int, n: int) -> None:
     if not 0 <= layer < n:
         raise LayerNotFound(f"The {side} has layers 0 to {n - 1}, got {layer}. Pick one of those.")
@@ -44,7 +69,9 @@ def paired_teacher_layer(student_layer: int, n_teacher: int, n_student: int) -> 
 def pair_layers(n_teacher: int, n_student: int, rule: Rule = "floor", seed: int = 0) -> list[int]:
     """Teacher layer for each student layer. `last-to-last` counts from the top; `reversed` and `random` are controls.
 
-    `random` draws each teacher layer with the seed, never the one that `floor` gives where there is another.
+    Neither gives a student layer the one of `floor` where there is another: `random` draws among the others with the seed;
+    `reversed` gives the middle student layer, which is its own mirror image, the teacher layer furthest from its partner (of two
+    as far the deeper).
     """
     floor = [paired_teacher_layer(k, n_teacher, n_student) for k in range(n_student)]
     if rule == "last-to-last":
@@ -52,7 +79,10 @@ def pair_layers(n_teacher: int, n_student: int, rule: Rule = "floor", seed: int 
     if rule == "random":
         draw = random.Random(seed)
         return [draw.choice([t for t in range(n_teacher) if t != right] or [right]) for right in floor]
-    return floor[::-1] if rule == "reversed" else floor
+    if rule == "reversed":
+        furthest = [max(reversed(range(n_teacher)), key=lambda t, right=right: abs(t - right)) for right in floor]  # type: ignore[misc]
+        return [t if t != right else far for t, right, far in zip(floor[::-1], floor, furthest, strict=True)]
+    return floor
 
 
 def pair_for(teacher_layer: int, n_teacher: int, n_student: int) -> tuple[int, int]:

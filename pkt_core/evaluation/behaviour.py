@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from pkt_core.activations.capture import forward_ids, pad
+from pkt_core.evaluation.divergence import NATS_TO_BITS
 from pkt_core.evaluation.statistics import Estimate, proportion, ratio
 from pkt_core.examples import IGNORE, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch
-
-NATS_TO_BITS = 1.4426950408889634
 
 
 @torch.no_grad()
@@ -78,7 +77,7 @@ class TextScores:
 
     def top1(self) -> Estimate:
         """Share of positions with the same most likely token, 0..1."""
-        return ratio(self.agreements, self.positions)
+        return ratio(self.agreements, self.positions, bounds=(0.0, 1.0))
 
 
 @torch.no_grad()

@@ -51,6 +51,19 @@ def js_bits(
     The shared tokens are taken as all there are: probabilities sum to 1 over them (Lin 1991, eq. 4.1).
     """
     p, q = (logits[:, ids].double().log_softmax(-1) for logits, ids in ((teacher, teacher_ids), (student, student_ids)))
-    middle = torch.logaddexp(p, q) - torch.tensor(2.0, dtype=torch.float64).log()
-    nats = ((p.exp() * (p - middle)).sum(-1) + (q.exp() * (q - middle)).sum(-1)) / 2
-    return (nats * NATS_TO_BITS).clamp(0, 1).float()
+    return js_of(p, q).float()
+
+
+def kl_bits(p: Float[Tensor, "n V"], q: Float[Tensor, "n V"]) -> Float[Tensor, n]:
+    """KL(p || q) in bits from log-probabilities in nats; infinite where q rules out what p does not.
+
+    `torch.nn.functional.kl_div` takes its arguments the other way round and silently accepts probabilities for logarithms.
+    """
+    each = torch.where(p == -torch.inf, 0.0, p.exp() * (p - q))
+    return (each.sum(-1) * NATS_TO_BITS).clamp(min=0)
+
+
+def js_of(p: Float[Tensor, "n V"], q: Float[Tensor, "n V"]) -> Float[Tensor, n]:
+    """Jensen-Shannon divergence in bits from log-probabilities in nats (Lin 1991, eq. 4.1)."""
+    middle = torch.logaddexp(p, q) - torch.tensor(2.0, dtype=p.dtype).log()
+    return ((kl_bits(p, middle) + kl_bits(q, middle)) / 2).clamp(0, 1)

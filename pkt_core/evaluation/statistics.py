@@ -1,4 +1,7 @@
-"""Intervals and paired tests; the mathematics is SciPy's and statsmodels'. All intervals are 95 %."""
+"""Intervals and paired tests; the mathematics is SciPy's and statsmodels'. All intervals are 95 %.
+
+One item says nothing of how items differ, so where n is 1 an interval is all that the number could be.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, permutation_test
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
+
+from pkt_core.errors import MeasureError
 
 DRAWS = 2000
 
@@ -34,9 +39,20 @@ def proportion(correct: int, n: int) -> Estimate:
     return Estimate(correct / n, float(low), float(high), n)
 
 
-def ratio(numerators: ArrayLike, denominators: ArrayLike, seed: int = 0) -> Estimate:
-    """Sum over sum, with a percentile bootstrap over items, for rates such as bits per byte."""
+def ratio(
+    numerators: ArrayLike, denominators: ArrayLike, seed: int = 0, *, bounds: tuple[float, float] | None = None
+) -> Estimate:
+    """Sum over sum, with a percentile bootstrap over items, for rates such as bits per byte.
+
+    `bounds` are the least and the most that the rate can be: the interval of a single item. Raises MeasureError for no item,
+    and for a single one of a rate without bounds.
+    """
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
+    if len(top) == 0 or (len(top) == 1 and bounds is None):
+        raise MeasureError(f"Got {len(top)} items to take an interval over; expected at least 2. Give more of them.")
+    if len(top) == 1:
+        assert bounds is not None
+        return Estimate(float(top[0] / bottom[0]), *bounds, 1)
     found = bootstrap(
         (top, bottom),
         lambda a, b, axis: a.sum(axis) / b.sum(axis),
@@ -69,21 +85,40 @@ class Change:
 
 
 def paired_change(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Change:
-    """The change of a share on the same items."""
+    """The change of a share on the same items. Raises MeasureError where there is none."""
     old, new = np.asarray(before, bool), np.asarray(after, bool)
     table = [[int((old & new).sum()), int((old & ~new).sum())], [int((~old & new).sum()), int((~old & ~new).sum())]]
     steps = new.astype(float) - old.astype(float)
-    if steps.any():
-        interval = ratio(steps, np.ones_like(steps), seed)
-        low, high = interval.low, interval.high
-    else:
-        low = high = 0.0
+    interval = mean_step(steps, seed, bounds=(-1.0, 1.0))
     return Change(
         before=float(old.mean()),
         after=float(new.mean()),
         difference=float(steps.mean()),
-        low=low,
-        high=high,
+        low=interval.low,
+        high=interval.high,
         p_value=float(mcnemar(table, exact=True).pvalue),
         n=len(old),
     )
+
+
+def mean_step(steps: np.ndarray, seed: int = 0, *, bounds: tuple[float, float] | None = None) -> Estimate:
+    """The mean of paired differences, of several items that are all 0 with no interval at all."""
+    if len(steps) > 1 and not steps.any():
+        return Estimate(0.0, 0.0, 0.0, len(steps))
+    return ratio(steps, np.ones_like(steps), seed, bounds=bounds)
+
+
+def sign_flip(steps: np.ndarray, draws: int, batch: int | None = None) -> float:
+    """P-value, 0..1, that paired items differ by nothing on average, two-sided; 1 for a single item, which can show nothing."""
+    if len(steps) < 2 or not steps.any():
+        return 1.0
+    found = permutation_test(
+        (steps,),
+        lambda d, axis: d.mean(axis=axis),
+        permutation_type="samples",
+        n_resamples=draws,
+        batch=batch,
+        rng=np.random.default_rng(0),
+        vectorized=True,
+    )
+    return min(1.0, float(found.pvalue))

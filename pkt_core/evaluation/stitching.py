@@ -16,8 +16,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from pkt_core.activations.paired import PairedBatch
+from pkt_core.evaluation.divergence import NATS_TO_BITS
 
-NATS_TO_BITS = 1.4426950408889634
 Map = Callable[[Tensor], Tensor]
 
 

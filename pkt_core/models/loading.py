@@ -13,45 +13,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from pkt_core.errors import LayerNotFound, ModelError
 from pkt_core.models.layout import Layout, find_layout, validate
+from pkt_core.models.ref import Device, DType, ModelRef, short_name
 from pkt_core.models.sites import Site
-from pkt_core.prompts import assets_folder
 
 HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are told apart by header, size and time of change
-
-DEMO = "demo:"  # a name that means the same in every clone, so that a run can be carried elsewhere
-
-DType = Literal["auto", "float32", "bfloat16", "float16"]
-Device = Literal["auto", "cpu", "cuda", "mps", "spread"]
-
-
-class ModelRef(BaseModel):
-    """Which model, and how to hold it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str
-    """A hub id such as `Qwen/Qwen2.5-0.5B`, a local folder, or `demo:teacher` and `demo:student` for the bundled pair."""
-    revision: str | None = None
-    """Hub branch, tag or commit; None is the default branch."""
-    dtype: DType = "auto"
-    """`auto`: float32 on cpu and mps, bfloat16 on cuda (float16 where the card has none)."""
-    device: Device = "auto"
-    """`auto`: the first there is of cuda, mps, cpu. `spread`: over all cards and the machine's memory, by Accelerate."""
-
-    @property
-    def folder(self) -> Path | None:
-        """The local folder, or None where the name is a hub id."""
-        if self.name.startswith(DEMO):
-            return assets_folder() / "demo" / self.name.removeprefix(DEMO)
-        path = Path(self.name).expanduser()
-        looks_local = self.name.startswith((".", "/", "~")) or self.name.count("/") > 1 or path.is_dir()
-        return path if looks_local else None
 
 
 @dataclass(frozen=True)
@@ -110,11 +81,6 @@ class LoadedModel:
                 "does not exist. Use block_out or block_delta."
             )
         return site
-
-
-def short_name(name: str) -> str:
-    """The last part of a hub id or path, for titles."""
-    return name.rstrip("/").split("/")[-1].replace(":", "-")
 
 
 def choose_device(device: Device) -> torch.device:

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from pkt_core.models.loading import LoadedModel, ModelRef, model_digest, release
+from pkt_core.models.loading import LoadedModel, model_digest, release
+from pkt_core.models.ref import ModelRef
 
 Key = tuple[str, str, str, str]
 Made = TypeVar("Made")

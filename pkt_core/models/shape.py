@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from pkt_core.models.layout import find_layout
-from pkt_core.models.loading import ModelRef, load_config
+from pkt_core.models.loading import load_config
+from pkt_core.models.ref import ModelRef
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,17 @@ ATTRIBUTION = (
     "pairing may place on the nearest deeper layer instead of the highest bar. Overlapping whiskers mean that the choice of the "
     "highest bar is not supported by these examples."
 )
+AGAINST = (
+    "Change by task (after less before) of this run and of its controls, with 95 % intervals; below, what is left of the run when a control is "
+    "taken off, item by item, with McNemar's p corrected by Holm over all rows. A control that reaches as far as the run refutes that what it "
+    "takes away did the work. One run each: how much another seed would differ is not in these intervals."
+)
+STACKS = (
+    "Lines: which teacher layer teaches which student layer; grey by the method's own rule, orange once drawn by hand. Drag from "
+    "one layer to a layer of the other stack, or press one and then the other; press a line to take it away. By keyboard: arrows "
+    "move, Enter joins, Delete takes away. Bars, where the pair was compared: attribution in nats, whiskers 95 % intervals; where they overlap, "
+    "these examples do not say which layer should teach."
+)
 LATENT = (
     "Each prompt appears twice: a circle for the teacher, mapped into the student's space, and a diamond for the student. "
     "Trust the colour by shared neighbours, which is computed in the full space, over distances on the page. A held-out cosine "
@@ -93,19 +104,15 @@ STITCHING = (
 )
 CHANGE = (
     "Similarity with the teacher before and after the run, on prompts that were not trained on, and the difference with a paired "
-    "interval; framed cells moved at p < 0.05 corrected over the grid. Layers below the trained one (dotted) cannot move and show "
-    "what nothing looks like. On the right, how far the student's layers moved from what they were (the diagonal is 1 where "
+    "interval; framed cells moved at p < 0.05 corrected over the grid. Layers left of the dotted line lie below the trained one, cannot "
+    "move, and show what nothing looks like. On the right, how far the student's layers moved from what they were (the diagonal is 1 where "
     "nothing changed). A student that moves from itself without nearing the teacher was changed, not taught."
 )
-TRAINING = (
-    "Left, the terms of the loss as they were added; right, the mean cosine between the trained student layer and the mapped "
-    "teacher in each batch. The cosine is what is being trained: it rises by design, so only behaviour on held-out tasks can "
-    "show that knowledge crossed."
-)
+TRAINING = "Left, the terms of the loss as they were added."
 BEHAVIOUR = (
     "Share of items whose whole answer comes out right; whiskers are 95 % intervals (Wilson), the grey tick is the prior, "
     "which needs no knowledge of the single fact. An `after` whose whisker covers `before`, or the same gain under the "
-    "shuffled-vocabulary control, would refute the transfer."
+    "permuted vocabulary, would refute the transfer."
 )
 COMPARISON = (
     "After minus before on the same items, in percentage points, whiskers are 95 % intervals of the paired difference. "
@@ -117,9 +124,40 @@ FAMILY = (
     "same items. A control on the line, or right of it, would refute that what it takes away did the work, and so would seeds that "
     "scatter wider than the distance between two rows. Orange dots: the student before; grey dashes: the prior."
 )
+FACTORS = (
+    "One row per factor, taken from the student as it was before, on prompts that nothing was trained on. Right of 0: the more alike two "
+    "layers were, the more was gained between them. Whiskers are 95 % intervals (bootstrap over pairs of layers), the grey bar is what "
+    "95 of 100 shuffles of whole layers reach: a mark inside it is chance. A measure that lies no further out than depth alone (grey "
+    "squares) would refute that likeness adds anything to knowing how deep the layers are."
+)
+FACTOR_POINTS = (
+    "A mark is a pair of layers, the mean over its seeds; small marks are single seeds. A cloud without slope, or a slope that one mark "
+    "makes, would refute the correlation. Click a mark for its run."
+)
+FACTOR_BESIDE = (
+    "Left, what a transfer between the two layers gained (empty: not tried); right, the factor there before. The two pictures would be "
+    "alike in shape if this factor eased the transfer; a left picture made of stripes says that one side's depth decides instead."
+)
+BENCHMARKS = (
+    "Share of items answered right by each task's first metric, as lm-evaluation-harness scores it; whiskers are 95 % intervals "
+    "(Wilson). Read green against orange in each row: the transfer helped where green is right of orange by more than the items "
+    "could show by luck (column p). A rival or control that stands where green stands would refute that this transfer did it, and "
+    "so would further seeds that scatter wider than the distance from orange to green."
+)
+BENCHMARK_TABLE = (
+    "Changes are on the same items, in points, with a paired bootstrap; p is McNemar's exact test, corrected by Holm's rule over all "
+    "changes shown. `Seen from` is the smallest change that this test finds four times in five on so many items: below it, no "
+    "finding is no evidence of no change. Gain over the student before and distance to the teacher are both shown, as coming "
+    "nearer to the teacher and getting better are two things."
+)
+BENCHMARK_PROTOCOL = (
+    "Two scores may be compared only where all of this is equal; digests name the template (prompt, filters, metrics) and the items. "
+    "The command gives the same counts. For code tasks the harness's own judge runs generated code without a sandbox; ours does not."
+)
 GENERAL = (
     "Bits per byte on general text that no model was trained on (lower is better), and how near the student's next-token "
-    "distribution is to the teacher's. Bits per byte that rise are the price of the transfer."
+    "distribution is to the teacher's: KL (lower is nearer), and the share of tokens (0..1) where both find the same one most "
+    "likely. In brackets, 95 % bootstrap intervals over texts. Bits per byte that rise are the price of the transfer."
 )
 ALIGNMENT_CHANGE = (
     "The trained layer on prompts outside the training data. The cosine is what the layer term raises; a rise that the permuted "

@@ -58,19 +58,30 @@ def recomposition_figure(recomposition: Json, crossing: Json | None = None) -> g
             figure.add_hline(
                 y=float(curves["closed_form"]),
                 line={"color": look.CONTROL, "width": 1},
-                annotation_position="top left",
-                annotation={
-                    "text": f"expected of random {look.number(float(curves['closed_form']))}",
-                    "font": {"size": 12},
-                },
                 row=1,
                 col=column,
+            )
+            figure.add_annotation(  # above every curve, where it lies on none
+                text=f"thin line: expected of random bases {look.number(float(curves['closed_form']))}",
+                font={"size": 12},
+                showarrow=False,
+                xref=f"x{column if column > 1 else ''} domain",
+                yref="y domain",
+                x=0,
+                y=1,
+                xanchor="left",
+                yanchor="top",
             )
     look.finish(figure, height=400, x="Layer (from 0)")
     figure.update_layout(legend={"y": 1.12}, margin={"t": 84})
     figure.update_xaxes(dtick=max(1, max(len(curves["real"]["mean"]) for curves in panels.values()) // 12))
     if crossing is not None:
         figure.update_xaxes(title={"text": "Student layer (from 0)"}, col=len(panels))
+    lowest = min(
+        0.0,
+        *(min(curves[name]["low"]) for curves in panels.values() for name in CURVES if curves.get(name) is not None),
+    )
+    figure.update_yaxes(range=[lowest - 0.05, 1.16])
     return figure.update_yaxes(title={"text": "Recomposition cosine (−1..1)"}, col=1)
 
 

@@ -23,6 +23,7 @@ from pkt_core.report.figures_latent import COLOURED_UP_TO, FEW, OVERLAP, rings
 Json = Mapping[str, Any]
 COLUMNS = 3
 WIDTH = 120  # letters a line
+BAR = 0.33  # where the colour bar begins, 0..1: right of its title, and left of the figure's buttons
 MODELS = {
     "teacher": (look.TEACHER, "circle"),
     "student": (look.BEFORE, "diamond"),
@@ -70,7 +71,7 @@ def chain_figure(
     if colour == OVERLAP:
         figure.update_layout(coloraxis=overlap_axis(chain["overlap_chance"], 1 - down / height))
         figure.add_annotation(
-            text="Neighbours shared in the full spaces (0..1)", xref="paper", yref="paper", x=0.58, y=1, xanchor="right",
+            text="Shared neighbours (0..1)", xref="paper", yref="paper", x=0, y=1, xanchor="left",
             yanchor="top", yshift=top - down, showarrow=False, font={"size": 13},
         )  # fmt: skip
     return figure
@@ -81,7 +82,7 @@ def panel_title(one: Json) -> str:
     said = f"keeps {look.percent(one['fidelity'])} of neighbours"
     if one.get("explained") is not None:
         said += f", {look.percent(one['explained'])} of variance"
-    return f"<b>{look.text(one['name'])}, layer {one['layer']}</b><br><span style='font-size:12px'>{said}</span>"
+    return f"<b>{look.text(one['name'])}, layer {one['layer']}</b><br><span style='font-size:11px'>{said}</span>"
 
 
 def printed(chain: Json) -> str:
@@ -110,8 +111,8 @@ def overlap_axis(chance: float, height: float) -> dict[str, Any]:
             "tickvals": [*ticks, chance],
             "ticktext": [*(look.number(t, 1) for t in ticks), "<b>chance</b>"],
             "orientation": "h",
-            "x": 1,
-            "xanchor": "right",
+            "x": BAR,
+            "xanchor": "left",
             "len": 0.4,
             "y": height,
             "yref": "container",
@@ -257,5 +258,6 @@ def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows
         x_range, y_range = ([middle[axis] - reach[axis], middle[axis] + reach[axis]] for axis in (0, 1))
         figure.update_xaxes(range=x_range, title={"text": names[0], "standoff": 10}, **plain, **place)
         figure.update_yaxes(range=y_range, title={"text": "" if column else names[1], "standoff": 10}, **plain, **place)
-        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
+        # In a narrow window a panel gets smaller than its place; it then stays under its title.
+        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", constraintoward="top", **place)
     return float(reach[1] / reach[0])

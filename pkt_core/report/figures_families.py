@@ -14,6 +14,7 @@ from plotly.subplots import make_subplots
 from pkt_core.report import look
 
 Json = Mapping[str, Any]
+WIDE = 30  # points: values further apart than this are shown on the whole scale of a share
 ACROSS = 3  # panels side by side; more go below
 KINDS = {  # kind -> legend, colour, marker
     "reference": ("what the others are compared with", look.TEACHER, "diamond"),
@@ -39,14 +40,13 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
         rows=down,
         cols=across,
         shared_yaxes=True,
-        horizontal_spacing=0.03,
+        horizontal_spacing=0.06,  # the last number of one panel and the first of the next
         vertical_spacing=min(0.2, 90 / (down * (height + 90))),
         subplot_titles=[look.text(look.task_name(task), 30) for task in names],
     )
     for i, task in enumerate(names):
         panel = {"row": i // across + 1, "col": i % across + 1}
         add_levels(figure, rows, task, tasks.get(task, {}), panel)
-        figure.update_xaxes(range=reach(rows, task, tasks.get(task, {})), **panel)
         for kind in KINDS:
             mine = [
                 (place, row)
@@ -57,7 +57,10 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     look.finish(figure, height=down * (height + 90) + 60)
     figure.update_layout(margin={"t": 100})
     figure.update_layout(legend={"y": 1 + 46 / (down * (height + 90))})
-    figure.update_xaxes(ticksuffix=" %", showgrid=True, nticks=5)
+    low, high = reach(rows, names, tasks)
+    figure.update_xaxes(range=[low, high], showgrid=True, ticksuffix=" %", nticks=4)  # the same in every panel
+    if high - low > WIDE:
+        figure.update_xaxes(range=[-3, 103], tickvals=[0, 25, 50, 75, 100], ticktext=["0 %", "", "50 %", "", "100 %"])
     figure.update_xaxes(title={"text": "Answered right (% of items)"}, row=down)
     return figure.update_yaxes(
         tickvals=list(range(len(rows))),
@@ -71,11 +74,15 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     )
 
 
-def reach(rows: Sequence[Json], task: str, known: Json) -> list[float]:
-    """From the lowest to the highest that a panel shows, in per cent, with some room."""
-    scores = [row["tasks"][task] for row in rows if task in row["tasks"]]
+def reach(rows: Sequence[Json], names: Sequence[str], tasks: Mapping[str, Json]) -> list[float]:
+    """From the lowest to the highest that any panel shows, in per cent, with some room."""
+    scores = [row["tasks"][task] for task in names for row in rows if task in row["tasks"]]
     shown = [value for score in scores for value in (score["low"], score["high"], *score["seeds"])]
-    shown += [value for key in ("before", "prior") if (value := known.get(key)) is not None]
+    shown += [
+        value for task in names for key in ("before", "prior") if (value := tasks.get(task, {}).get(key)) is not None
+    ]
+    if not shown:
+        return [0.0, 100.0]
     room = 0.06 * (max(shown) - min(shown)) + 0.005
     return [100 * (min(shown) - room), 100 * (max(shown) + room)]
 

@@ -24,6 +24,8 @@ SCORES = {  # field of a MapScore -> axis title
     "bits_per_byte": "Stitched loss (bits/byte)",
 }
 MOVED = 0.05  # corrected p below which a cell is marked
+FAINT = 0.1  # a change that never gets the full colour, so that one of noise looks like none
+LINE = 15  # pixels from one line of small text to the next
 
 
 def maps_figure(found: Json) -> go.Figure:
@@ -61,18 +63,18 @@ def maps_figure(found: Json) -> go.Figure:
                 1,
                 column,
             )
-    for column, value, words, dash in (
-        (1, 0.0, "", "solid"),
-        (2, 0.0, "", "solid"),
-        (3, 0.0, "", "solid"),
-        (3, found["bound"], "best possible", "dot"),
-        (4, found["own"]["value"], "student alone", "solid"),
-        (4, found["constant"]["value"], "nothing passes", "dot"),
+    for column, value, words, dash, line in (
+        (1, 0.0, "", "solid", 0),
+        (2, 0.0, "", "solid", 0),
+        (3, 0.0, "", "solid", 0),
+        (3, found["bound"], "best possible", "dot", 0),
+        (4, found["own"]["value"], "student alone", "solid", 1),  # the two may lie near each other
+        (4, found["constant"]["value"], "nothing passes", "dot", 0),
     ):
         figure.add_vline(
             x=value,
             line={"color": look.CONTROL, "width": 1.5, "dash": dash},
-            annotation={"text": words, "font": {"size": 12}, "yanchor": "bottom"},
+            annotation={"text": words, "font": {"size": 12}, "yanchor": "bottom", "yshift": LINE * line},
             annotation_position="top",
             row=1,  # type: ignore[arg-type]
             col=column,  # type: ignore[arg-type]
@@ -80,7 +82,7 @@ def maps_figure(found: Json) -> go.Figure:
     look.finish(figure, height=130 + 54 * len(kinds))
     for column, title in enumerate(SCORES.values(), 1):
         figure.update_xaxes(title={"text": title}, zeroline=False, col=column)
-    figure.update_layout(legend={"y": 1.14}, margin={"t": 84, "l": 120})
+    figure.update_layout(legend={"y": 1, "yref": "container", "yanchor": "top"}, margin={"t": 84, "l": 120})
     figure.update_yaxes(range=[-0.6, len(kinds) - 0.4])
     return figure.update_yaxes(title={"text": "Alignment map"}, col=1)
 
@@ -156,6 +158,9 @@ def stitched_cells(grid: Json) -> go.Scatter:
     )
 
 
+PANELS = (1, 2, 3, 5)  # columns of the picture of what moved
+
+
 def change_figure(change: Json, trained: int | None = None) -> go.Figure:
     """The grid before, after, and after minus before; then the student's layers after against its layers before."""
     before, after, difference, own = (
@@ -163,11 +168,17 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
     )
     moved = np.asarray(change["p_values"], float) < MOVED
     low, high = span(change, np.concatenate([before, after, own]))
-    reach = max(0.02, float(np.nanmax(np.abs(difference))))
+    reach = max(FAINT, float(np.nanmax(np.abs(difference))))
     titles = ["teacher, before", "teacher, after", "after − before", "student after, against before"]
-    figure = make_subplots(cols=4, horizontal_spacing=0.075, subplot_titles=titles)
+    figure = make_subplots(  # the empty fourth column is room for the last panel's own axis
+        cols=5,
+        specs=[[{}, {}, {}, None, {}]],
+        column_widths=[1, 1, 1, 0.3, 1],
+        horizontal_spacing=0.025,
+        subplot_titles=titles,
+    )
     written = before.size <= WRITTEN_UP_TO
-    for column, values in enumerate((before, after, difference, own), 1):
+    for column, values in zip(PANELS, (before, after, difference, own), strict=True):
         text = [[look.number(v) for v in row] for row in values]
         if column == 3:
             text = [
@@ -189,7 +200,7 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
                 hovertemplate="teacher layer %{y}, student layer %{x}<br>moved by %{z:.3f}, 95 % %{customdata[0]:.3f} to "
                 "%{customdata[1]:.3f}<br>p %{customdata[2]:.3f} (corrected over the grid)<extra></extra>"
                 if column == 3
-                else f"{titles[column - 1]}<br>row %{{y}}, student layer %{{x}}<br>%{{z:.3f}}<extra></extra>",
+                else f"{titles[PANELS.index(column)]}<br>row %{{y}}, student layer %{{x}}<br>%{{z:.3f}}<extra></extra>",
             ),
             1,
             column,
@@ -222,13 +233,15 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
             "colorbar": {**bar, "y": 0.22, "title": "difference"},
         },
     )
-    if trained is not None:
-        for column in range(1, 5):
-            figure.add_vline(x=trained, line={"color": look.BEFORE, "width": 1, "dash": "dot"}, row=1, col=column)  # type: ignore[arg-type]
+    if trained is not None:  # between the layers, where it crosses no number
+        for column in PANELS:
+            figure.add_vline(x=trained - 0.5, line={"color": look.BEFORE, "width": 3, "dash": "dot"}, row=1, col=column)  # type: ignore[arg-type]
     figure.update_xaxes(dtick=max(1, before.shape[1] // 6), showgrid=False, zeroline=False)
     figure.update_yaxes(dtick=max(1, len(before) // 8), showgrid=False, zeroline=False)
     figure.update_annotations(font_size=13)
     figure.update_yaxes(title={"text": "Teacher layer (from 0)"}, col=1)
+    for column in PANELS[1:3]:  # rows as in the first panel
+        figure.update_yaxes(showticklabels=False, col=column)
     return figure.update_yaxes(
-        title={"text": "Student layer after (from 0)", "standoff": 4}, dtick=max(1, len(own) // 8), col=4
+        title={"text": "Student layer after (from 0)", "standoff": 4}, dtick=max(1, len(own) // 8), col=PANELS[-1]
     )

@@ -19,7 +19,7 @@ from pkt_core.report.figures_similarity import best_cell, closer_up
 
 Json = Mapping[str, Any]
 COLUMNS = 4
-TITLE_WIDTH = 18  # letters: what a quarter of a narrow window holds
+TITLE_WIDTH = 20  # letters: what a quarter of a narrow window holds; no name then takes three lines
 
 
 def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figure:
@@ -63,7 +63,7 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
             col=column,
         )
     figure.update_annotations(font_size=12)
-    look.finish(figure, height=190 * rows + 120)
+    look.finish(figure, height=200 * rows + 120)
     figure.update_xaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[1] // 4))
     figure.update_yaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[0] // 3))
     return figure

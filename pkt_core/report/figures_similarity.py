@@ -16,6 +16,7 @@ from pkt_core.report import look
 
 Json = Mapping[str, Any]
 SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
+WIDEST = 800  # pixels, which a page has on a laptop
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "debiased_linear_cka": (-0.2, 1.0),  # a little below 0 is possible and must not look like agreement
     "procrustes": (0.0, float(np.pi / 2)),
@@ -59,6 +60,7 @@ def similarity_heatmap(
     label: str = "CKA (debiased, linear)",
     pairing: Sequence[int] | None = None,
     chosen: tuple[int, int] | None = None,
+    pinned: tuple[int, int] | None = None,
 ) -> go.Figure:
     """Similarity of every teacher layer with every student layer; each cell is a point one can click.
 
@@ -102,6 +104,8 @@ def similarity_heatmap(
     paired = {"color": look.ACCENT, "width": 2, "dash": "dot"}
     for student, teacher in enumerate(pairing or ()):
         outline(figure, teacher, student, paired, "paired by the paper's rule" if student == 0 else None)
+    if pinned is not None:
+        outline(figure, *pinned, {"color": look.AFTER, "width": 4, "dash": "dash"}, "pinned")
     if chosen is not None:
         outline(figure, *chosen, {"color": look.BEFORE, "width": 4}, "chosen")
     look.finish(
@@ -129,7 +133,7 @@ def similarity_heatmap(
 
 def heatmap_width(n_student: int) -> int | None:
     """Pixels that keep the cells near square; None where the grid is wide and takes what there is."""
-    return 110 * n_student + 260 if n_student <= SQUARE_UP_TO else None
+    return min(80 * n_student + 240, WIDEST) if n_student <= SQUARE_UP_TO else None
 
 
 def outline(figure: go.Figure, teacher: int, student: int, line: dict[str, Any], name: str | None) -> None:

@@ -6,6 +6,7 @@ Every function takes rows of a run's events.jsonl or parts of its results.json.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil, floor, inf, log10
 from typing import Any
 
 import plotly.graph_objects as go
@@ -25,18 +26,48 @@ WHO = {
     "after": ("student after", look.AFTER),
     "teacher": ("teacher", look.TEACHER),
 }
-LOG_TICKS = [digit * 10.0**power for power in range(-5, 4) for digit in (1, 2, 5)]
-SHOWN_STEPS = 600  # points a line; more are thinned evenly and the caption says so
+DECADES = 3  # shown of the loss terms below the largest; what starts near 0 would squeeze the rest
+MOST_TICKS = 7
+SHOWN_STEPS = 600  # points a line of what every step has; more are thinned evenly and the caption says so
+
+
+def every(steps: Sequence[Json]) -> int:
+    """One step in how many is drawn."""
+    return -(-len(steps) // SHOWN_STEPS) or 1
 
 
 def thinned(steps: Sequence[Json]) -> Sequence[Json]:
     """At most SHOWN_STEPS of the steps, the last one always among them."""
-    every = -(-len(steps) // SHOWN_STEPS) or 1
-    return [*steps[:-1:every], steps[-1]] if len(steps) > SHOWN_STEPS else steps
+    return [*steps[: -1 : every(steps)], steps[-1]] if len(steps) > SHOWN_STEPS else steps
+
+
+def losses(steps: Sequence[Json]) -> list[float]:
+    """Every finite loss above zero, which is what a log axis can show."""
+    values = [float(value) for step in steps for value in step["terms"].values() if value is not None]
+    return [value for value in values if 0 < value < inf]
+
+
+def span(values: Sequence[float]) -> tuple[float, float]:
+    """From where to where the axis of the loss goes, both above zero: at most DECADES below the largest value, with some room."""
+    if not values:
+        return 0.1, 1.0
+    low, high = max(min(values), max(values) / 10**DECADES), max(values)
+    room = (high / low) ** 0.04 * 1.02
+    return low / room, high * room
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """At most MOST_TICKS round values between two values above zero; the two themselves where they lie too near each other."""
+    powers = range(floor(log10(low)), ceil(log10(high)) + 1)
+    for digits in (range(1, 10), (1, 2, 5), (1,)):
+        ticks = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
+        if len(ticks) <= MOST_TICKS:
+            break
+    return ticks if len(ticks) > 1 else [low, high]
 
 
 def training_figure(steps: Sequence[Json]) -> go.Figure:
-    """Loss terms (left, log) and the cosine of the trained layer to the mapped teacher (right), by step."""
+    """Loss terms (left, log) and, where there are any, the cosine of the trained layer and shares right (right), by step."""
     figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
     shown = thinned(steps)
     names = list(dict.fromkeys(name for step in shown for name in step["terms"]))
@@ -69,19 +100,23 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
             row=1,
             col=2,
         )
-    add_recall(figure, shown)
+    add_recall(figure, steps)
     # In a narrow window the legend is a column above the plots; it must not eat them.
     look.finish(figure, height=400 + 12 * len(figure.data))
     figure.update_xaxes(title={"text": "Step"}, range=[0, shown[-1]["total"] if shown else 1])
+    low, high = span(losses(shown))
+    ticks = log_ticks(low, high)
     figure.update_yaxes(
         title={"text": "Loss term (log scale)"},
         type="log",
-        tickvals=LOG_TICKS,
-        ticktext=[f"{tick:g}" for tick in LOG_TICKS],
+        range=[log10(low), log10(high)],
+        tickvals=ticks,
+        ticktext=[f"{tick:.2g}" for tick in ticks],
         col=1,
     )
     lowest = min([0.0, *(step["alignment"] for step in near)])
-    return figure.update_yaxes(title={"text": "Cosine (−1..1), share right (0..1)"}, range=[lowest - 0.03, 1.03], col=2)
+    title = "Cosine (−1..1), share right (0..1)" if near else "Share right (0..1)"
+    return figure.update_yaxes(title={"text": title}, range=[lowest - 0.03, 1.03], col=2)
 
 
 def add_recall(figure: go.Figure, steps: Sequence[Json]) -> None:
@@ -106,7 +141,9 @@ def rate(value: Any) -> float:
     return float(value["rate"] if isinstance(value, Mapping) else value)
 
 
-def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
+def behaviour_figure(
+    behaviour: Json, changes: Json, prior: str = "prior: always the most frequent answer"
+) -> go.Figure:
     """Share of each task answered right: before, after, teacher, with 95 % intervals; the prior is a grey bar."""
     tasks = list(behaviour["after"]["tasks"])
     figure = go.Figure()
@@ -152,7 +189,7 @@ def behaviour_figure(behaviour: Json, changes: Json) -> go.Figure:
             x=[100 * prior for _, prior in priors],
             y=[i for i, _ in priors],
             mode="markers",
-            name="prior: always the most frequent answer",
+            name=prior,
             marker={"symbol": "line-ns-open", "size": 46, "color": look.CONTROL, "line": {"width": 3}},
             hovertemplate="prior %{x:.1f} %<extra></extra>",
         )

@@ -30,6 +30,7 @@ CATEGORIES = [
     "#8b8f98",
     "#3b3b3b",
 ]
+NO_BREAK = "\u00a0"
 GRID = "rgba(128,132,145,0.25)"
 SYMBOLS = {"teacher": "circle", "before": "diamond-open", "after": "square", "control": "x-thin-open"}
 
@@ -50,9 +51,14 @@ def around_zero(low: float, high: float) -> list[list[Any]]:
 
 def text(value: object, limit: int = 160) -> str:
     """Text of a model, prompt or file made safe for a figure, which would otherwise read tags in it."""
-    shown = " ".join(str(value).split())
+    shown = one_line(value)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
     return html.escape(shown)
+
+
+def one_line(value: object) -> str:
+    """Text without line ends and runs of spaces; what must not break stays together."""
+    return NO_BREAK.join(" ".join(part.split()) for part in str(value).split(NO_BREAK) if part.strip())
 
 
 def task_name(task: str) -> str:
@@ -80,8 +86,8 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    """A share 0..1 in per cent."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %".replace("-", "−")
+    """A share 0..1 in per cent, number and sign on one line."""
+    return "–" if value is None else f"{100 * value:.{digits}f}{NO_BREAK}%".replace("-", "−")
 
 
 def p_value(value: float | None) -> str:
@@ -114,6 +120,12 @@ def finish(figure: go.Figure, *, height: int, x: str | None = None, y: str | Non
     if y is not None:
         figure.update_yaxes(title={"text": y})
     return figure
+
+
+def on_paper(figure: go.Figure) -> go.Figure:
+    """The same figure as it looks outside of the page's theme, whatever template the process has set: black on white."""
+    shown = go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
+    return shown.update_xaxes(automargin=True).update_yaxes(automargin=True)
 
 
 def band(x: Sequence[float] | Sequence[int], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:

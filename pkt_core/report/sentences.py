@@ -53,6 +53,19 @@ def where(comparison: Json) -> str:
     return spread(comparison["grid"])
 
 
+def by_chance(grid: Json, said: str) -> str:
+    """What a measure gives where nothing corresponds, from the words of its record: pieces of one prompt resemble each other, which
+    those do not know and the permutation null does."""
+    if grid["recipe"]["pooling"] != "tokens":
+        return f"By chance: {said}."
+    means = [mean for row in grid["null_mean"] for mean in row if mean is not None]
+    level = f": {number(sum(means) / len(means))} on average over all cells" if means else ""
+    return (
+        f"By chance: {said}; but that is for independent samples, which the pieces of one prompt are not. "
+        f"Here it is what the permutation null gives{level}."
+    )
+
+
 def spread(grid: Json) -> str:
     """The same of a grid alone."""
     level = noise_level(grid)
@@ -80,6 +93,36 @@ def cell(grid: Json, teacher: int, student: int) -> str:
             f". {'Closer than' if beyond(grid, value, level) else 'No closer than'} the noise level {number(level, 3)}"
         )
     return said + "."
+
+
+def reached(curve: Json) -> str:
+    """From the lowest to the highest of a curve over layers."""
+    low, high = number(min(curve["mean"])), number(max(curve["mean"]))
+    return low if low == high else f"{low} to {high}"
+
+
+def recomposition(curves: Mapping[str, Json]) -> str:
+    """For each model, whether its own bases recompose its states better than as many random ones, and what follows."""
+    said = []
+    for side, found in curves.items():
+        own, random = found["real"], found["gaussian"]
+        n = len(own["mean"])
+        above = [layer for layer in range(n) if own["low"][layer] > random["high"][layer]]
+        numbers = f"{reached(own)} against {reached(random)}"
+        if not above:
+            verdict = (
+                f"recompose its states no better than random ones at any of {n} layers ({numbers}), which refutes that its "
+                "vocabulary is a special frame for them"
+            )
+        elif len(above) == n:
+            verdict = f"recompose its states better than random ones at all {n} layers ({numbers}), so its vocabulary is a special frame for them"
+        else:
+            verdict = (
+                f"recompose its states better than random ones at {len(above)} of {n} layers ({', '.join(map(str, above))}; {numbers}), "
+                "so its vocabulary is a special frame there only"
+            )
+        said.append(f"The {side}'s own bases {verdict}.")
+    return " ".join(said)
 
 
 MUCH = 0.3  # of a layer's variance in one dimension

@@ -67,4 +67,8 @@ def explained(rows: Sequence[Json], controls: Collection[str], task: str) -> str
 
 
 def listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    """Names in a row; joined by semicolons where one of them holds a comma."""
+    if len(names) == 1:
+        return names[0]
+    comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
+    return f"{comma.join(names[:-1])}{last}{names[-1]}"

@@ -17,6 +17,7 @@ from torch import Tensor
 
 STRIP = 128  # rows of a Gram at a time
 LAYERS = 4  # whose Grams are made together
+ROUNDING = 1e-6  # of two samples' lengths: a U-centred entry no larger is what float32 products leave of zero
 PIECE = 2**13  # entries of a triangle at a time: what is made of them stays near the processor
 
 
@@ -27,10 +28,13 @@ class BlockSums:
     cross: Float[Tensor, "L_T L_S"]
     of_teacher: Float[Tensor, L_T]
     of_student: Float[Tensor, L_S]
+    rounding_of_teacher: Float[Tensor, L_T]
+    """What the two above may be for a layer that does not vary, by rounding alone."""
+    rounding_of_student: Float[Tensor, L_S]
     null: Float[Tensor, "P L_T L_S"]
     """Cross terms with the samples of the smaller stack permuted."""
     drawn_cross: Float[Tensor, "D L_T L_S"]
-    """Bootstrap draws of the three above."""
+    """Bootstrap draws of cross and own terms."""
     drawn_teacher: Float[Tensor, "D L_T"]
     drawn_student: Float[Tensor, "D L_S"]
 
@@ -51,8 +55,9 @@ def entry_order(n: int) -> tuple[Int[Tensor, m], Int[Tensor, m]]:
     return torch.cat(rows), torch.cat(columns)
 
 
-def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
-    """The n (n - 1) / 2 entries above the diagonal of each layer's U-centred Gram in the order of `entry_order`, float64.
+def upper_triangles(side: Float[Tensor, "L n d"]) -> tuple[Float[Tensor, "L m"], Float[Tensor, "L n"]]:
+    """The n (n - 1) / 2 entries above the diagonal of each layer's U-centred Gram in the order of `entry_order`, and the squared
+    lengths of its centred samples, float64.
 
     A few layers at a time, so that they share the processor's cores and what is made of them stays near. Products of centred
     activations are summed in float32: an entry's error is 1e-7 of the two samples' lengths, which U-centring, in float64, does
@@ -60,17 +65,20 @@ def upper_triangles(side: Float[Tensor, "L n d"]) -> Float[Tensor, "L m"]:
     """
     n_layers, n, d = side.shape
     found = torch.empty(n_layers, n * (n - 1) // 2, dtype=torch.float64)
+    squares = torch.empty(n_layers, n, dtype=torch.float64)
     pieces = -(-n_layers // LAYERS)
     # One memory for all: fresh memory costs more than the subtraction.
     centred = torch.empty(-(-n_layers // pieces), n, d, device=side.device)
-    for some, into in zip(side.detach().tensor_split(pieces), found.tensor_split(pieces), strict=True):
+    parts = (whole.tensor_split(pieces) for whole in (side.detach(), found, squares))
+    for some, into, lengths in zip(*parts, strict=True):
         x = some.float()
-        fill_triangles(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), into)
-    return found
+        fill_triangles(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), into, lengths)
+    return found, squares
 
 
-def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"]) -> None:
-    """Write the U-centred triangles of centred activations; no entry below the diagonal is computed but in a strip's square."""
+def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"], squares: Float[Tensor, "L n"]) -> None:
+    """Write the U-centred triangles and the squared lengths of centred activations; no entry below the diagonal is computed but in
+    a strip's square."""
     n, place = x.shape[1], 0
     sums = torch.zeros(len(x), n, dtype=torch.float64)
     parts = []
@@ -78,6 +86,7 @@ def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"]) -> No
         end = min(start + STRIP, n)
         h = end - start
         strip = (x[:, start:end] @ x[:, start:].mT).cpu()
+        squares[:, start:end] = strip[:, :, :h].diagonal(dim1=1, dim2=2)
         square = strip[:, :, :h].triu(1).double()
         rows, columns = torch.triu_indices(h, h, 1)
         triangle, place = found[:, place : place + len(rows)], place + len(rows)
@@ -105,7 +114,7 @@ def block_sums(
     """All HSICs of one block of samples; orders permute them, weights say how often each was drawn."""
     n = teacher.shape[1]
     scale = 2 / (n * (n - 3))
-    k, other = upper_triangles(teacher), upper_triangles(student)
+    (k, lengths), (other, other_lengths) = upper_triangles(teacher), upper_triangles(student)
     few_are_teachers = len(k) <= len(other)  # the smaller stack is the one that is permuted
     null = permuted_products(*((k, other) if few_are_teachers else (other, k)), orders)
     drawn = reweighted_products(k, other, weights)
@@ -113,11 +122,19 @@ def block_sums(
         cross=k @ other.T * scale,
         of_teacher=own_products(k) * scale,
         of_student=own_products(other) * scale,
+        rounding_of_teacher=rounding(lengths),
+        rounding_of_student=rounding(other_lengths),
         null=(null if few_are_teachers else null.mT) * scale,
         drawn_cross=drawn[0] * scale,
         drawn_teacher=drawn[1] * scale,
         drawn_student=drawn[2] * scale,
     )
+
+
+def rounding(squares: Float[Tensor, "L n"]) -> Float[Tensor, " L"]:
+    """The unbiased HSIC of entries that are `ROUNDING` times both samples' lengths, from squared lengths."""
+    n = squares.shape[1]
+    return ROUNDING**2 * (squares.sum(1).square() - squares.square().sum(1)).clamp_min(0) / (n * (n - 3))
 
 
 def own_products(triangles: Float[Tensor, "L m"]) -> Float[Tensor, " L"]:

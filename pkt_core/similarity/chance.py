@@ -1,7 +1,7 @@
 """What independent Gaussian noise gives, where a closed form exists: numbers of n samples and the two widths.
 
-Real activations do not fill their dimensions evenly, so the permutation null on the data at hand is what decides; these
-say what to expect before any data are there.
+Real activations do not fill their dimensions evenly, and pieces of one prompt are not independent of each other, so the
+permutation null on the data at hand is what decides; these say what to expect before any data are there.
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from torch import Tensor
 from pkt_core.similarity.kernels import Kernel, against, kernel, stack
 
 ROUNDING = 1e-12  # of the largest squared distance: samples nearer than that are the same
+NOTHING = 1e-12  # of a Gram's entries: U-centred ones below it are rounding
+CLEAR = 1e-6  # of what an HSIC is the difference of: a smaller one has lost too many digits
 BANDWIDTH = 0.5  # of the median distance, as in Google's notebook
 
 
@@ -63,7 +65,10 @@ def prepare_linear(x: Float[Tensor, "n d"]) -> Kernel:
 
 
 def prepare_debiased(x: Float[Tensor, "n d"]) -> Kernel:
-    return kernel(u_centred(gram(x)))
+    """Not a number where the U-centred Gram is zero: but for one sample all are the same, or every two are as far apart."""
+    k = gram(x)
+    u = u_centred(k)
+    return kernel(u if float(u.norm()) > NOTHING * float(k.norm()) else u * torch.nan)
 
 
 def prepare_rbf(x: Float[Tensor, "n d"]) -> Kernel:
@@ -71,22 +76,25 @@ def prepare_rbf(x: Float[Tensor, "n d"]) -> Kernel:
 
 
 def debiased_linear_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> float:
-    """Unitless, at most 1, larger is closer, 0 by chance whatever the width.
+    """Unitless, at most 1, larger is closer, 0 by chance for independent samples, whatever the width.
 
     Where samples outnumber dimensions, eq. 5 of Song et al. is written with features: Gram rows of centred data sum to 0, so a Gram
-    without its diagonal `a` has row sums `-a`, and no `n x n` matrix is needed.
+    without its diagonal `a` has row sums `-a`, and no `n x n` matrix is needed. That is a difference of large sums: where little of them is
+    left, because one sample is much longer than the others or because nothing varies but by chance, the Grams themselves are taken.
     """
     n = len(x)
-    if n <= max(x.shape[1], y.shape[1]):
-        return float(against([prepare_debiased(x)], stack([prepare_debiased(y)])))
 
-    def hsic(one: Tensor, other: Tensor) -> Tensor:
+    def hsic(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         a, b = one.square().sum(1), other.square().sum(1)
         products = (one.T @ other).square().sum()
-        return products - a @ b * (1 + 2 / (n - 2)) + a.sum() * b.sum() / ((n - 1) * (n - 2))
+        return products - a @ b * (1 + 2 / (n - 2)) + a.sum() * b.sum() / ((n - 1) * (n - 2)), products
 
-    x, y = x - x.mean(0), y - y.mean(0)
-    return float(hsic(x, y) / (hsic(x, x) * hsic(y, y)).sqrt())
+    if n > max(x.shape[1], y.shape[1]):
+        one, other = x - x.mean(0), y - y.mean(0)
+        of_x, of_y = hsic(one, one), hsic(other, other)
+        if all(bool(own > CLEAR * whole) for own, whole in (of_x, of_y)):
+            return float(hsic(one, other)[0] / (of_x[0] * of_y[0]).sqrt())
+    return float(against([prepare_debiased(x)], stack([prepare_debiased(y)])))
 
 
 def rbf_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> float:

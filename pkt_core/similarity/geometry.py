@@ -14,7 +14,9 @@ from torch import Tensor
 
 from pkt_core.similarity.kernels import Kernel, kernel
 
-SMALLEST = 1e-14  # of the largest eigenvalue: directions below it hold rounding only
+SMALLEST = 1e-14  # of the largest singular value: directions below it hold rounding only
+SAME = 1e-12  # of the two samples' lengths: distances that differ by less differ by rounding
+CLEAR = 1e-8  # of the largest eigenvalue: where one lies below it, squaring has cost too many digits
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,17 @@ def prepare_aligned(x: Float[Tensor, "n d"]) -> Shape:
 def best_rotation(cross: Float[Tensor, "a b"]) -> Float[Tensor, "a b"]:
     """The (part of an) orthogonal matrix nearest to X^T Y: its polar factor, C (C^T C)^(-1/2).
 
-    By one symmetric eigenproblem on the narrower side, which costs half of an SVD. Directions in which the two sides
-    share nothing but rounding are left out; they add nothing to an inner product.
+    By one symmetric eigenproblem on the narrower side, which costs half of an SVD; but that squares the singular values, and one
+    sample much longer than the others hides their directions. Then by an SVD. Directions in which the two sides share nothing but
+    rounding are left out; they add nothing to an inner product.
     """
     if cross.shape[0] < cross.shape[1]:
         return best_rotation(cross.T).T
     values, vectors = torch.linalg.eigh(cross.T @ cross)
-    inverse = torch.where(values > SMALLEST * values[-1], values.clamp_min(1e-300).rsqrt(), 0)
-    return cross @ (vectors * inverse) @ vectors.T
+    if float(values[0]) > CLEAR * float(values[-1]):
+        return cross @ (vectors * values.rsqrt()) @ vectors.T
+    u, s, vh = torch.linalg.svd(cross, full_matrices=False)
+    return (u * (s > SMALLEST * s[0])) @ vh
 
 
 def aligned_cosine(of_teacher: Shape, of_student: Shape) -> float:
@@ -82,26 +87,40 @@ def permute(prepared: Shape, order: Int[Tensor, n]) -> Shape:
     return Shape(prepared.rows[order])
 
 
-def ranked(distances: Float[Tensor, "n n"]) -> Kernel:
-    """Ranks of the distances between two different samples, ties sharing their mean rank, centred."""
+def ranked(distances: Float[Tensor, "n n"], rounding: Float[Tensor, "n n"] | float = SAME) -> Kernel:
+    """Ranks of the distances between two different samples, ties sharing their mean rank, centred.
+
+    Distances that differ by no more than their rounding are ties: neighbours in the sorted list are taken together. Not a number
+    where all of them are.
+    """
     n = len(distances)
     rows, columns = torch.tril_indices(n, n, offset=-1)
-    _, which, counts = torch.unique(distances[rows, columns], return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum(0) - (counts - 1) / 2)[which].double()
+    ordered, order = distances[rows, columns].sort()
+    if isinstance(rounding, Tensor):
+        rounding = rounding[rows, columns][order]
+        rounding = torch.maximum(rounding[1:], rounding[:-1])
+    which = torch.zeros_like(order)
+    which[1:] = (ordered.diff() > rounding).cumsum(0)
+    counts = which.bincount()
+    ranks = torch.empty_like(ordered, dtype=torch.float64)
+    ranks[order] = (counts.cumsum(0) - (counts - 1) / 2).double()[which]
     matrix = torch.zeros(n, n, dtype=torch.float64)
-    matrix[rows, columns] = ranks - ranks.mean()
+    matrix[rows, columns] = ranks - (len(ranks) + 1) / 2
     return kernel(matrix + matrix.T)
 
 
 def prepare_rsa(x: Float[Tensor, "n d"]) -> Kernel:
-    """Distances 1 - Pearson's r between samples, over the dimensions."""
+    """Distances 1 - Pearson's r between samples, over the dimensions; r is 0 with a sample that is the same in all of them."""
     unit = x - x.mean(1, keepdim=True)
-    unit = unit / unit.norm(dim=1, keepdim=True).clamp_min(1e-300)
+    lengths = unit.norm(dim=1, keepdim=True)
+    flat = lengths <= SAME * x.norm(dim=1, keepdim=True)
+    unit = unit / torch.where(flat, torch.inf, lengths)
     return ranked(1 - unit @ unit.T)
 
 
 def prepare_rsa_euclidean(x: Float[Tensor, "n d"]) -> Kernel:
-    """Euclidean distances between samples."""
+    """Squared Euclidean distances between samples, which have the same ranks as the distances."""
     x = x - x.mean(0)
     squares = x.square().sum(1)
-    return ranked((squares[:, None] + squares - 2 * x @ x.T).clamp_min(0))
+    both = squares[:, None] + squares
+    return ranked((both - 2 * x @ x.T).clamp_min(0), rounding=SAME * both)

@@ -24,7 +24,7 @@ from pkt_core.similarity.outliers import Rule, Treatment, learn
 
 BLOCK = 256
 MINIMUM_REST = 16  # samples that make a last, smaller block worth its noise
-CALIBRATED = ("null_max", "noise_rows", "noise_cells", "p_values", "p_rows", "p_cells")
+CALIBRATED = ("null_max", "null_mean", "noise_rows", "noise_cells", "p_values", "p_rows", "p_cells")
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,11 @@ def numbers(lists: Any) -> Tensor:
     return torch.tensor(each(lists), dtype=torch.float64)
 
 
-def ratio(cross: Tensor, of_teacher: Tensor, of_student: Tensor) -> Tensor:
-    """CKA from HSICs; a layer whose own HSIC is not positive gives NaN: not computable, and never an exception."""
-    below = of_teacher.clamp_min(0).sqrt()[..., :, None] * of_student.clamp_min(0).sqrt()[..., None, :]
-    return torch.where(below > 0, cross / below, torch.nan)
+def ratio(sums: BlockSums, cross: Tensor, of_teacher: Tensor, of_student: Tensor) -> Tensor:
+    """CKA from HSICs; a layer whose own HSIC is no more than rounding gives NaN: not computable, and never an exception."""
+    teacher = torch.where(of_teacher > sums.rounding_of_teacher, of_teacher, torch.nan).sqrt()
+    student = torch.where(of_student > sums.rounding_of_student, of_student, torch.nan).sqrt()
+    return cross / (teacher[..., :, None] * student[..., None, :])
 
 
 def finite(side: Tensor) -> bool:
@@ -187,8 +188,8 @@ class GridFitter:
         if self.sums is None:
             raise MeasureError(f"Got {self.n_waiting} samples; expected at least {MINIMUM_REST}. Add prompts.")
         sums = self.sums
-        values = ratio(sums.cross, sums.of_teacher, sums.of_student)
-        null = ratio(sums.null.double(), sums.of_teacher, sums.of_student)
+        values = ratio(sums, sums.cross, sums.of_teacher, sums.of_student)
+        null = ratio(sums, sums.null.double(), sums.of_teacher, sums.of_student)
         low, high = percentile_interval(self.drawn())
         return SimilarityGrid(
             measure="debiased_linear_cka",
@@ -217,4 +218,5 @@ class GridFitter:
     def drawn(self) -> Float[Tensor, "D L_T L_S"]:
         """Bootstrap draws of the grid."""
         assert self.sums is not None
-        return ratio(self.sums.drawn_cross.double(), self.sums.drawn_teacher.double(), self.sums.drawn_student.double())
+        drawn = (self.sums.drawn_cross, self.sums.drawn_teacher, self.sums.drawn_student)
+        return ratio(self.sums, *(each.double() for each in drawn))

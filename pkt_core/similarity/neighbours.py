@@ -17,11 +17,12 @@ from functools import cached_property
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from pkt_core.similarity.record import Tick, silent
+from pkt_core.similarity.scale import unit_rows
 
 K = 10
+SAME = 1e-12  # a cosine distance below it is rounding of 0
 EPSILON = 1e-6  # platonic-rep adds it to CKNNA's denominator; published values contain it
 
 
@@ -76,7 +77,7 @@ def prepare(x: Float[Tensor, "n d"]) -> Neighbours:
 
 
 def prepare_with_cosines(x: Float[Tensor, "n d"]) -> Neighbours:
-    unit = normalize(x, dim=1)
+    unit = unit_rows(x)
     cosines = unit @ unit.T
     near, ids = cosines.clone().fill_diagonal_(-torch.inf).topk(K, dim=1)
     return Neighbours(ids, near, cosines)
@@ -162,7 +163,8 @@ def second_order_cosine(of_teacher: Neighbours, table: Table) -> Float[Tensor, L
     """Cosine between each sample's distances to the neighbours it has on either side, averaged over samples.
 
     Hamilton et al. 2016, eq. 2, as in resi: distances are 1 - cosine, over the union of both sides' neighbours. 0..1, larger is
-    closer; near 1 for anything in high dimensions, because there all distances are alike.
+    closer; near 1 for anything in high dimensions, because there all distances are alike. A sample whose neighbours all lie where it
+    lies has no direction: 1 where that is so on both sides, 0 where it is so on one.
     """
     assert of_teacher.cosines is not None
     n, values = len(of_teacher.ids), []
@@ -174,7 +176,9 @@ def second_order_cosine(of_teacher: Neighbours, table: Table) -> Float[Tensor, L
         a = 1 - torch.cat([of_teacher.cosines.gather(1, layer.ids), of_teacher.near], dim=1)
         b = 1 - torch.cat([layer.near, layer.cosines.gather(1, of_teacher.ids)], dim=1)
         kept = torch.cat([torch.ones(n, K, dtype=torch.bool), only_teacher], dim=1)
-        values.append(torch.cosine_similarity(a * kept, b * kept, dim=1, eps=1e-300).mean())
+        a, b = ((side * (kept & (side > SAME))) for side in (a, b))
+        alike = torch.cosine_similarity(a, b, dim=1, eps=1e-300)
+        values.append(torch.where((a == 0).all(1) & (b == 0).all(1), 1.0, alike).mean())
     return torch.stack(values)
 
 
@@ -208,10 +212,11 @@ def prepare_with_own_hsic(x: Float[Tensor, "n d"]) -> Neighbours:
 
 @by_teacher
 def cknna(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
-    """CKA of cosines, restricted to common neighbours. Up to 1, larger is closer. Huh et al. 2024, appendix A.
+    """CKA of cosines, restricted to common neighbours. Larger is closer; not bounded by 1. Huh et al. 2024, appendix A.
 
     As platonic-rep computes it: unbiased HSIC, and 1e-6 in the denominator, so that X with itself is a little below 1. Its
-    masks are not symmetric, so swapping the sides changes the fourth decimal. NaN where an own HSIC is not positive.
+    masks are not symmetric, so swapping the sides changes the fourth decimal. The cross term is masked by the neighbours that both sides
+    have, each own term by its side's, so Cauchy and Schwarz give no bound: few samples may pass 1. NaN where an own HSIC is not positive.
     """
     own, others = (
         of_teacher.own_hsic,

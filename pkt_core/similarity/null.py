@@ -31,6 +31,8 @@ class Calibration:
 
     null_max: Float[Tensor, P]
     """The closest cell of the whole grid in each permutation."""
+    null_mean: Float[Tensor, "L_T L_S"]
+    """Per cell, its mean over the permutations: its chance level on these very data, samples of one prompt held together."""
     noise_rows: Float[Tensor, L_T]
     """Per teacher layer, what the closest cell of its row reaches in 5 % of permutations."""
     noise_cells: Float[Tensor, "L_T L_S"]
@@ -48,6 +50,7 @@ def calibrate(
 ) -> Calibration:
     """p = (1 + permutations at least as close) / (P + 1), in (0, 1], never 0; cells that are not computable count as far."""
     sign = 1.0 if larger_is_closer else -1.0
+    mean = null.mean(0, dtype=values.dtype)
     null = (sign * null).nan_to_num(-torch.inf).to(values.dtype)
     closeness = (sign * values).nan_to_num(-torch.inf)
     rows, whole = null.amax(2), null.flatten(1).amax(1)
@@ -62,6 +65,7 @@ def calibrate(
 
     return Calibration(
         null_max=sign * whole,
+        null_mean=mean,
         noise_rows=level(rows),
         noise_cells=level(null),
         p_values=p(whole[:, None, None]),

@@ -3,7 +3,7 @@
 Each layer's own work (Grams, ranks, neighbours, bases) is done once. A null moves the prepared layers instead of preparing them
 again. Held in memory: about 4 to 8 n^2 bytes a layer for most measures, a quarter of a GiB for 62 layers at n = 1024.
 
-25 x 37 layers, n = 512, one core: 2 s for most measures, svcca 27 s, procrustes 30 s, aligned_cosine 50 s, pwcca 15 to 45 s. 200
+25 x 37 layers, n = 512, one core: 2 s for most measures, svcca 27 s, procrustes 30 s, aligned_cosine 50 to 100 s, pwcca 15 to 45 s. 200
 permutations: 2 s for CKA, RSA, CCA and most neighbours, up to 35 s for the others; those four take a whole grid each time.
 
 Not covered: streams that do not fit in memory (grid.py); which order of samples may be drawn (null.py).
@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity.measures import checked, named, paired, varies
+from pkt_core.similarity.measures import checked, named, paired, scaled, varies
 from pkt_core.similarity.reading import Reading
 from pkt_core.similarity.record import Measure, Prepare, silent
 
@@ -60,13 +61,22 @@ class Prepared:
         return full
 
 
-def prepared_side(side: str, layers: Sequence[object], prepare: Prepare, tick: Callable[[], None]) -> dict[int, Any]:
+def rows(side: str, layer: object) -> int:
+    """How many samples a layer has. Raises MeasureError where it is no matrix of numbers."""
+    if isinstance(layer, Tensor | np.ndarray) and layer.ndim == 2:
+        return len(layer)
+    return len(checked(side, layer))
+
+
+def prepared_side(
+    record: Measure, side: str, layers: Sequence[object], prepare: Prepare, tick: Callable[[], None]
+) -> dict[int, Any]:
     """Prepared layers by number, without those that do not vary."""
     found: dict[int, Any] = {}
     for i, layer in enumerate(layers):
         matrix = checked(side, layer)
         if varies(matrix):
-            found[i] = prepare(matrix)
+            found[i] = prepare(scaled(record, matrix))
         tick()
     return found
 
@@ -78,9 +88,9 @@ def prepare_layers(
     record = named(name, reading)
     if not len(teacher) or not len(student):
         raise MeasureError(f"Got {len(teacher)} teacher and {len(student)} student layers; expected at least one each.")
-    n = len(checked("teacher's", teacher[0]))
-    for layer in (*teacher, *student):
-        paired(record, n, len(layer))  # type: ignore[arg-type]
+    counts = [rows("teacher's", layer) for layer in teacher] + [rows("student's", layer) for layer in student]
+    for count in counts:
+        paired(record, counts[0], count)
     done = 0
 
     def tick() -> None:
@@ -88,8 +98,8 @@ def prepare_layers(
         done += 1
         progress("Preparing layers", PREPARING * done / (len(teacher) + len(student)))
 
-    teachers = prepared_side("teacher's", teacher, record.prepare, tick)
-    students = prepared_side("student's", student, record.prepare_student or record.prepare, tick)
+    teachers = prepared_side(record, "teacher's", teacher, record.prepare, tick)
+    students = prepared_side(record, "student's", student, record.prepare_student or record.prepare, tick)
     return Prepared(
         record,
         list(teachers.values()),

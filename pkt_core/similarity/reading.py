@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from pkt_core.errors import MeasureError
 from pkt_core.similarity.record import Prepare, Tick, silent
+from pkt_core.similarity.scale import unit_rows
 
 AT_A_TIME = 2**24  # probabilities held at once, float32: 64 MiB, whatever the number of samples
 
@@ -74,8 +74,8 @@ def semantic_sides(reading: Reading) -> tuple[Prepare, Prepare]:
         )
     matrix = matrix.detach().cpu().double()
     return (
-        lambda x: normalize(of_width("teacher's", x, matrix.shape[1]) @ matrix.T, dim=1),
-        lambda y: normalize(of_width("student's", y, matrix.shape[0]), dim=1),
+        lambda x: unit_rows(of_width("teacher's", x, matrix.shape[1]) @ matrix.T),
+        lambda y: unit_rows(of_width("student's", y, matrix.shape[0])),
     )
 
 

@@ -58,8 +58,10 @@ class Measure:
     """Largest value."""
     larger_is_closer: bool
     """Direction."""
+    itself: float | None = None
+    """The value of X with itself, where the range does not end there."""
     chance: str
-    """What independent data give, in words."""
+    """What independent data give, in words. Samples are independent too: pieces of one prompt are not, and only the null can say."""
     chance_level: Callable[[int, int, int], float] | None = None
     """The same as a number of n, d1, d2 for Gaussian noise with unit covariance; None where there is no closed form."""
     invariant_to: frozenset[Invariance]
@@ -119,6 +121,8 @@ class Measure:
     @property
     def best(self) -> float:
         """The value of X with itself."""
+        if self.itself is not None:
+            return self.itself
         return self.high if self.larger_is_closer else self.low
 
     def compare(self, of_teacher: Any, of_student: Any) -> float:

@@ -4,7 +4,7 @@ calls; here is only which modules it joins."""
 from pkt_core.models.loading import release
 from pkt_core.stages.carries import carries
 from pkt_core.stages.change import alignment_change, behaviour_change, require_measurable, three_models
-from pkt_core.stages.comparison import attribution, pair_facts, pairing, recomposition
+from pkt_core.stages.comparison import attribution, pair_facts, pairing, readable_attribution, recomposition
 from pkt_core.stages.grids import measured_grid, needs_models, reading, require_measure
 from pkt_core.stages.inspection import Side, Vocabulary, crossing, crossing_maps, follow, reader, see
 from pkt_core.stages.moved import grid_change
@@ -14,7 +14,7 @@ from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.room import needs
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
-from pkt_core.stages.targets import as_planned, chosen_pairs, record, targets
+from pkt_core.stages.targets import as_planned, record, targets
 from pkt_core.stages.teaching import Probe, event, missing, student_that_trains, taught, trainable_ref
 from pkt_core.stages.tracking import Tracker
 from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
@@ -34,7 +34,6 @@ __all__ = [
     "behaviour_change",
     "block_sites",
     "carries",
-    "chosen_pairs",
     "crossing",
     "crossing_maps",
     "event",
@@ -55,6 +54,7 @@ __all__ = [
     "pairing",
     "prompt_set",
     "read_both",
+    "readable_attribution",
     "reader",
     "reading",
     "recomposition",

@@ -6,23 +6,21 @@ import torch
 from torch import Tensor
 
 from pkt_core.activations.paired import paired_states
-from pkt_core.alignment.basis import semantic_basis
 from pkt_core.alignment.maps import (
     RIDGE,
     AlignmentMap,
     logit_preserving_map,
-    permuted_vocabulary_map,
     procrustes_map,
     ridge_map,
-    semantic_map,
 )
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.norms import final_norm
 from pkt_core.models.sites import Site
+from pkt_core.models.vocabulary import VocabularyMatch
 from pkt_core.prompts import load_prompts
-from pkt_core.stages.shared import alignment_map, head_of, match
+from pkt_core.stages.shared import alignment_map, head_of
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.targets import Carry
 
@@ -47,25 +45,17 @@ def carries(
     plan: TransferPlan,
     teacher: LoadedModel,
     student: LoadedModel,
+    found: VocabularyMatch,
     pairs: tuple[LayerPair, ...],
     texts: tuple[str, ...],
 ) -> dict[int, Carry]:
     """From teacher to student states by student layer: the plan's map, with the teacher's norm before it where asked for."""
-    found = match(teacher, student)
     if plan.map in ("ridge", "procrustes"):
         return fitted(plan, teacher, student, pairs, texts)
     if plan.map == "logit-preserving":
         one = logit_preserving_map(head_of(teacher), head_of(student), found.teacher_ids, found.student_ids)
-    elif plan.basis == "gain-folded" and plan.map in ("semantic", "permuted"):
-        bases = [semantic_basis(head_of(m), gain=final_norm(m).gain) for m in (teacher, student)]
-        ids = found.teacher_ids, found.student_ids
-        one = (
-            semantic_map(bases[0], bases[1], *ids)
-            if plan.map == "semantic"
-            else permuted_vocabulary_map(bases[0], bases[1], *ids, torch.Generator().manual_seed(plan.seed))
-        )
     else:
-        one = alignment_map(plan.map, teacher, student, found, plan.seed)
+        one = alignment_map(plan.map, teacher, student, found, plan.seed, folded=plan.basis == "gain-folded")
     carry: Carry = one
     if plan.basis == "normed":
         norm = final_norm(teacher)

@@ -27,6 +27,7 @@ from pkt_core.transfer.plan import TransferPlan
 Progress = Callable[[str, float], None]
 GENERATIONS = 12
 FEWEST_PROMPTS = 4  # that a debiased CKA can be had from
+FEWEST_GENERAL = 2  # that a bootstrap can draw from
 
 
 def three_models(plan: TransferPlan, folder: Any) -> dict[str, LoadedModel]:
@@ -45,7 +46,12 @@ def require_measurable(plan: TransferPlan, *models: LoadedModel) -> None:
         raise PromptError(
             f"{plan.prompts} holds {len(texts)} prompts; alignment before and after needs at least {FEWEST_PROMPTS}. Add prompts."
         )
-    texts += load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
+    general = load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
+    if len(general) < FEWEST_GENERAL:
+        raise PromptError(
+            f"{plan.general} holds {len(general)} texts; an interval of bits per byte needs at least {FEWEST_GENERAL}. Add texts."
+        )
+    texts += general
     tasks = [load_examples(name).sample(plan.n_task_items, plan.seed) for name in plan.tasks]
     for loaded in models:
         require_fit(loaded, texts)
@@ -113,4 +119,11 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
         {"prompt": e.prompt, "expected": e.answer, **{who: written[who][i] for who in models}}
         for i, e in enumerate(asked)
     ]
-    return {"behaviour": behaviour, "changes": changes, "right": answers, "generations": generations}
+    repeats = {name: task.repeats for name, task in tasks.items() if task.repeats}
+    return {
+        "behaviour": behaviour,
+        "changes": changes,
+        "right": answers,
+        "repeats": repeats,
+        "generations": generations,
+    }

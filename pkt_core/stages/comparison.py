@@ -18,6 +18,7 @@ from pkt_core.alignment.recomposition import (
     crossing_curves,
     recomposition_curves,
 )
+from pkt_core.errors import ExampleTooLong
 from pkt_core.examples import ExampleSet, encode, load_examples
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import MINIMUM_SHARE, vocabulary_side
@@ -57,6 +58,14 @@ def attribution(teacher: LoadedModel, examples: str | ExampleSet, seed: int) -> 
     chosen = (load_examples(examples) if isinstance(examples, str) else examples).sample(ATTRIBUTED_EXAMPLES, seed)
     encoded = encode(teacher.tokenizer, chosen.items, teacher.context)
     return layer_attribution(teacher, encoded, batch_size=16)
+
+
+def readable_attribution(teacher: LoadedModel, examples: str, seed: int) -> LayerAttribution | None:
+    """The same; None where the teacher reads fewer tokens at once than an example has: a comparison does not rest on it."""
+    try:
+        return attribution(teacher, examples, seed)
+    except ExampleTooLong:
+        return None
 
 
 def pairing(n_teacher: int, n_student: int, found: LayerAttribution | None) -> tuple[list[int], tuple[int, int]]:

@@ -19,6 +19,7 @@ from pkt_core.alignment.maps import (
 )
 from pkt_core.catalog import Pair
 from pkt_core.models.loading import LoadedModel, model_digest
+from pkt_core.models.norms import final_norm
 from pkt_core.models.vocabulary import VocabularyMatch, match_vocabularies
 from pkt_core.prompts import PromptSet, load_prompts
 from pkt_core.store import fingerprint
@@ -52,16 +53,21 @@ def head_of(loaded: LoadedModel) -> Tensor:
 
 
 def alignment_map(
-    kind: str, teacher: LoadedModel, student: LoadedModel, found: VocabularyMatch, seed: int
+    kind: str, teacher: LoadedModel, student: LoadedModel, found: VocabularyMatch, seed: int, *, folded: bool = False
 ) -> AlignmentMap:
-    """The training-free map from teacher to student space, or one of its two controls."""
+    """The training-free map from teacher to student space, or one of its two controls.
+
+    `folded` makes the bases of each head with its final norm's gain in it.
+    """
     generator = torch.Generator().manual_seed(seed)
     if kind == "random":
         return random_basis_map(teacher.d_model, student.d_model, found.n, generator)
-    bases = semantic_basis(head_of(teacher)), semantic_basis(head_of(student))
+    teachers, students = (
+        semantic_basis(head_of(side), gain=final_norm(side).gain if folded else None) for side in (teacher, student)
+    )
     if kind == "permuted":
-        return permuted_vocabulary_map(*bases, found.teacher_ids, found.student_ids, generator)
-    return semantic_map(*bases, found.teacher_ids, found.student_ids)
+        return permuted_vocabulary_map(teachers, students, found.teacher_ids, found.student_ids, generator)
+    return semantic_map(teachers, students, found.teacher_ids, found.student_ids)
 
 
 def versions() -> dict[str, str]:

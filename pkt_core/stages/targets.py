@@ -7,18 +7,17 @@ does not have the teacher.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pkt_core.alignment.attribution import LayerAttribution
-from pkt_core.alignment.pairing import LayerPair, interpolation, pair_for, pair_layers, windowed
 from pkt_core.errors import ModelError, StoreError
 from pkt_core.examples import Encoded, ExampleSet, encode
-from pkt_core.models.loading import LoadedModel, ModelRef, load, model_digest, release
+from pkt_core.models.loading import LoadedModel, load, model_digest, release
+from pkt_core.models.ref import ModelRef
 from pkt_core.prompts import load_prompts
 from pkt_core.stages.carries import carries, fitting_texts
 from pkt_core.stages.change import require_measurable
@@ -26,16 +25,18 @@ from pkt_core.stages.comparison import attribution
 from pkt_core.stages.room import require_device
 from pkt_core.stages.shared import match
 from pkt_core.store import artefact_folder, fingerprint
+from pkt_core.transfer.check import check
 from pkt_core.transfer.devices import Processes
+from pkt_core.transfer.layers import chosen_pairs
 from pkt_core.transfer.methods import METHOD, Extraction
-from pkt_core.transfer.plan import FRONTIER, MAPPED, OUTPUT_KL, TransferPlan
+from pkt_core.transfer.plan import MAPPED, OUTPUT_KL, TransferPlan
 from pkt_core.transfer.readings import read_alike, read_apart, require_rows, usable
 from pkt_core.transfer.targets import TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
 
 Progress = Callable[[str, float], None]
 TEACHER_FIELDS = (
     "data", "n_examples", "method", "map", "basis", "teacher_weights", "teacher_layer", "student_layer",
-    "output_weight", "n_pairs", "pairing", "interpolate", "part", "positions", "temperature", "strength", "lora_rank", "scope", "seed",
+    "output_weight", "n_pairs", "layer_pairs", "pairing", "interpolate", "part", "positions", "temperature", "divergence", "strength", "steer", "lora_rank", "scope", "seed",
     "general", "n_general",
 )  # fmt: skip
 """What of a plan could change its targets."""
@@ -78,13 +79,17 @@ def record(
     folder: Path,
     progress: Progress,
 ) -> Targets:
-    """Choose the layers, fit the maps, run the teacher over the data once, and keep all of it in `folder`."""
+    """Choose the layers, fit the maps, run the teacher over the data once, and keep all of it in `folder`.
+
+    Raises what `check` does where the plan does not fit the models.
+    """
     progress("Choosing the layers", 0.05)
     context, found_match = min(teacher.context, student.context), match(teacher, student)
+    check(plan, teacher, student, found_match)
     encoded = encode(student.tokenizer, examples.items, context)
-    open_choice = plan.teacher_layer is None and plan.student_layer is None
-    found = attribution(teacher, examples, plan.seed) if open_choice else None
-    pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, found)
+    found = attribution(teacher, examples, plan.seed) if plan.leaves_layers_open else None
+    scores = found.scores.tolist() if found is not None else None
+    pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, scores)
     if plan.teacher_weights == "untrained":
         redraw(teacher, plan.seed)
 
@@ -98,11 +103,13 @@ def record(
     if not found_match.same_tokenizer and plan.uses_teacher:
         readings = read_apart(teacher, student, examples.items, encoded)
         shared = found_match.teacher_ids, found_match.student_ids
-        rows = [usable(r, e, plan.positions, logits=logits) for r, e in zip(readings, encoded, strict=True)]
+    wanted = Wanted(method.states, logits, plan.by_rank, {}, shared)
+    if shared is not None:
+        rows = [usable(r, e, plan.positions, wanted.needs) for r, e in zip(readings, encoded, strict=True)]
         require_rows(rows, found_match)
     reads = plan.method in MAPPED and (plan.map in ("ridge", "procrustes") or method.extract is not None)
     texts = fitting_texts(plan) if reads else ()
-    maps = carries(plan, teacher, student, pairs, texts) if plan.method in MAPPED else {}
+    maps = carries(plan, teacher, student, found_match, pairs, texts) if plan.method in MAPPED else {}
     extract: dict[str, Tensor] = {}
     if method.extract is not None:
         extract = method.extract(Extraction(plan, teacher, student, pairs, examples, encoded, readings, texts, maps))
@@ -114,7 +121,7 @@ def record(
         "d_teacher": teacher.d_model,
         "context": context,
     }
-    wanted = Wanted(method.states, logits, maps, shared)
+    wanted = replace(wanted, maps=maps)
     return record_targets(
         folder, teacher, encoded, readings, plan, pairs, wanted, extract=extract, facts=facts, progress=said
     )
@@ -125,14 +132,13 @@ def targets(
 ) -> tuple[Targets, list[Encoded]]:
     """What the teacher says about the examples, stored or recorded now, and the examples as the student reads them.
 
-    Of several processes the first records, the others wait. Raises what TransferPlan.check does.
+    Of several processes the first records, the others wait. Raises what `transfer.check.check` does.
     """
     folder = targets_folder(plan, student.ref, examples)
     if processes.first and stored_targets(folder, plan.teacher) is None:
         require_device(plan)
         progress("Loading the teacher", 0.02)
         teacher = load(plan.teacher)
-        plan.check(teacher, student, match(teacher, student))
         require_measurable(plan, teacher, student)
         record(plan, teacher, student, examples, folder, progress)
         del teacher  # its targets are all that training needs: the memory is the student's now
@@ -147,33 +153,6 @@ def targets(
 def as_planned(targets: Targets, plan: TransferPlan) -> Targets:
     """The targets as training uses them: with rows shuffled where that control is asked for."""
     return shuffled(targets, plan.seed) if plan.rows == "shuffled" else targets
-
-
-def chosen_pairs(
-    plan: TransferPlan, n_teacher: int, n_student: int, found: LayerAttribution | None
-) -> tuple[tuple[LayerPair, ...], LayerPair]:
-    """The pairs of layers from shallow to deep, and the one that stands for all of them."""
-    rule = pair_layers(n_teacher, n_student, plan.pairing, plan.seed)
-    if plan.teacher_layer is not None and plan.student_layer is not None:
-        chosen = [LayerPair(plan.student_layer, plan.teacher_layer)]
-    elif plan.student_layer is not None:
-        chosen = [LayerPair(plan.student_layer, rule[plan.student_layer])]
-    elif plan.n_pairs == 0 and plan.teacher_layer is None:
-        if plan.method in FRONTIER and found is not None and plan.pairing == "floor":
-            rule = windowed(found.scores.tolist(), n_student)
-        chosen = [LayerPair(k, teacher) for k, teacher in enumerate(rule)]
-    else:
-        order = found.scores.argsort(descending=True).tolist() if found is not None else [n_teacher - 1]
-        wanted = [plan.teacher_layer] if plan.teacher_layer is not None else order
-        students = list(dict.fromkeys(pair_for(layer, n_teacher, n_student)[1] for layer in wanted))
-        chosen = [LayerPair(k, rule[k]) for k in students[: max(1, plan.n_pairs)]]
-        if plan.teacher_layer is not None:
-            chosen = [LayerPair(chosen[0].student, plan.teacher_layer)]
-    if plan.interpolate:
-        mixed = [interpolation(pair.student, n_teacher, n_student) for pair in chosen]
-        chosen = [LayerPair(p.student, a, b, weight) for p, (a, b, weight) in zip(chosen, mixed, strict=True)]
-    pairs = tuple(sorted(chosen))
-    return pairs, pairs[-1] if plan.n_pairs == 0 and len(pairs) > 1 else chosen[0]
 
 
 @torch.no_grad()

@@ -8,7 +8,8 @@ from typing import Any
 from pkt_core.errors import ModelError
 from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.examples import ExampleSet, load_examples
-from pkt_core.models.loading import LoadedModel, ModelRef, model_digest
+from pkt_core.models.loading import LoadedModel, model_digest
+from pkt_core.models.ref import ModelRef
 from pkt_core.stages.room import needs, peak_memory
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.plan import TransferPlan

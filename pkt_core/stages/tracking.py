@@ -13,7 +13,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 class Tracker:
-    """Tells one tracker, or none. Raises PlanError where it is not known or not installed."""
+    """Tells one tracker, or none. Raises PlanError where it is not known, not installed, or does not start."""
 
     def __init__(self, name: str | None, folder: Path, run: str, plan: TransferPlan):
         self.accelerator: Any = None
@@ -29,7 +29,14 @@ class Tracker:
                 f"Install it with pip, or choose one of those."
             )
         self.accelerator = Accelerator(log_with=name, project_dir=str(folder))
-        self.accelerator.init_trackers("pkt", config={"run": run, "plan": json.dumps(plan.model_dump(mode="json"))})
+        config = {"run": run, "plan": json.dumps(plan.model_dump(mode="json"))}
+        try:
+            self.accelerator.init_trackers("pkt", config=config)
+        except Exception as error:  # each has its own kinds: no server, no login, a store it no longer writes to
+            said = " ".join(str(error).split())[:300]
+            raise PlanError(
+                f"The tracker {name} could not be started ({said}). Set it up, or run without it."
+            ) from error
 
     def tell(self, event: dict[str, Any]) -> None:
         """One step: each term of the loss, the alignment, recall where it was asked."""

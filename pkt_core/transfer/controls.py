@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pkt_core.transfer.plan import ANCHORED, USERS, TransferPlan
+from pkt_core.alignment.pairing import pair_for, require_layer
+from pkt_core.transfer.layers import chosen_pairs
+from pkt_core.transfer.plan import ANCHORED, USERS, TransferPlan, held_by
 
 Control = Literal[
     "permuted vocabulary",
@@ -54,19 +56,23 @@ class Saved:
     """For writing the anchor's texts and learning from them."""
 
 
-def control(plan: TransferPlan, name: Control, *, saved: Saved = Saved()) -> TransferPlan | None:
-    """The plan of a control, None where it means nothing to the plan's method."""
-    changes = changes_of(plan, name, saved)
+def control(
+    plan: TransferPlan, name: Control, *, saved: Saved = Saved(), student_layer: int | None = None
+) -> TransferPlan | None:
+    """The plan of a control, None where it means nothing to the plan's method.
+
+    `student_layer` is the one that a plan works on which names a teacher layer alone (`layer_that_stays`).
+    """
+    changes = changes_of(plan, name, saved, student_layer)
     if changes is None:
         return None
     given = {key: value for key, value in plan.model_dump().items() if key not in changes}
     if "method" in changes:  # the rest is what that method uses
-        unused = [key for key, users in USERS.items() if changes["method"] not in users]
-        given = {key: value for key, value in given.items() if key not in unused}
+        given = held_by(changes["method"], given)
     return TransferPlan.model_validate(given | changes)
 
 
-def changes_of(plan: TransferPlan, name: Control, saved: Saved) -> dict[str, Any] | None:
+def changes_of(plan: TransferPlan, name: Control, saved: Saved, student_layer: int | None) -> dict[str, Any] | None:
     """What a control sets otherwise."""
     uses = {key for key, users in USERS.items() if plan.method in users}
     semantic = "map" in uses and plan.map == "semantic"
@@ -76,10 +82,12 @@ def changes_of(plan: TransferPlan, name: Control, saved: Saved) -> dict[str, Any
     options: dict[Control, dict[str, Any] | None] = {
         "permuted vocabulary": {"map": "permuted"} if semantic else None,
         "random bases": {"map": "random", "basis": "raw"} if semantic else None,
-        "shuffled teacher rows": {"rows": "shuffled"} if "rows" in uses else None,
+        "shuffled teacher rows": {"rows": "shuffled"} if "rows" in uses and not plan.steer else None,
         "untrained teacher": {"teacher_weights": "untrained"} if "teacher_weights" in uses else None,
-        "random pair of layers": repaired("random") if layered or plan.method == "stitch" else None,
-        "reversed pairing": repaired("reversed") if layered or plan.method == "stitch" else None,
+        "random pair of layers": repaired(plan, "random", student_layer)
+        if layered or plan.method == "stitch"
+        else None,
+        "reversed pairing": repaired(plan, "reversed", student_layer) if layered or plan.method == "stitch" else None,
         "layer term only": {"output_weight": 0.0} if layered and whole else None,
         "output term only": {"layer_weight": 0.0} if layered and whole else None,
         "no anchor": free if plan.anchor != "none" else None,
@@ -91,9 +99,38 @@ def changes_of(plan: TransferPlan, name: Control, saved: Saved) -> dict[str, Any
     return options[name]
 
 
-def repaired(rule: str) -> dict[str, Any]:
+def repaired(plan: TransferPlan, rule: str, student_layer: int | None) -> dict[str, Any]:
     """The teacher layer left to another rule; the student layer stays where it was chosen."""
-    return {"teacher_layer": None, "pairing": rule, "interpolate": False}
+    changes: dict[str, Any] = {"teacher_layer": None, "pairing": rule, "interpolate": False}
+    if plan.teacher_layer is not None and plan.student_layer is None:
+        changes["student_layer"] = student_layer
+    return changes
+
+
+def follows_from_models(plan: TransferPlan, name: Control) -> bool:
+    """Whether a control's plan needs both models' shapes: for the steps that it saves, the student layer that stays, or to tell
+    whether another pairing is another."""
+    found = control(plan, name)
+    return found is not None and (found.pairing != plan.pairing or found != control(plan, name, saved=Saved(1, 1)))
+
+
+def layer_that_stays(plan: TransferPlan, n_teacher: int, n_student: int) -> int | None:
+    """The student layer of a plan, None where it is left to attribution or drawn. Raises LayerNotFound for one that is not there."""
+    for side, layer, n in (("teacher", plan.teacher_layer, n_teacher), ("student", plan.student_layer, n_student)):
+        if layer is not None:
+            require_layer(side, layer, n)
+    if plan.teacher_layer is None or plan.student_layer is not None:
+        return plan.student_layer
+    return pair_for(plan.teacher_layer, n_teacher, n_student)[1]
+
+
+def same_layers(plan: TransferPlan, other: TransferPlan, n_teacher: int, n_student: int) -> bool:
+    """Whether two plans pair the same layers, wherever attribution may lead them."""
+    anywhere = [[float(i == layer) for i in range(n_teacher)] for layer in range(n_teacher)]
+    return all(
+        chosen_pairs(plan, n_teacher, n_student, scores) == chosen_pairs(other, n_teacher, n_student, scores)
+        for scores in anywhere
+    )
 
 
 def steps_for_teacher(

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import psutil
 import torch
 
+from pkt_core.alignment.pairing import read_pairs
 from pkt_core.errors import PlanError
-from pkt_core.models.loading import ModelRef, choose_device, choose_dtype
+from pkt_core.models.loading import choose_device, choose_dtype
+from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import ModelShape
 from pkt_core.transfer.plan import FRONTIER, MAPPED, TransferPlan
 from pkt_core.transfer.targets import TOP_K
@@ -86,12 +88,17 @@ class Estimate:
 def trained_parameters(plan: TransferPlan, shape: ModelShape) -> int:
     """How many parameters of the student train at once, LoRA's from the width alone."""
     every = plan.scope == "all" and plan.method not in FRONTIER
-    n_blocks = shape.n_layers if every else 1 if plan.method in FRONTIER else max(1, plan.n_pairs or shape.n_layers)
+    n_blocks = shape.n_layers if every else 1 if plan.method in FRONTIER else n_pairs(plan, shape)
     per_block = max(shape.block_parameters)
     if plan.adapter == "lora" or plan.method == "seeking":
         # Four projections a block; in and out widths of the MLP ones are about one and four times the model's.
         per_block = min(per_block, plan.lora_rank * shape.d_model * 14)
     return n_blocks * per_block
+
+
+def n_pairs(plan: TransferPlan, student: ModelShape) -> int:
+    """How many student layers are paired."""
+    return len(read_pairs(plan.layer_pairs)) or max(1, plan.n_pairs or student.n_layers)
 
 
 def estimate(
@@ -113,7 +120,7 @@ def estimate(
     reading = RECORDED_AT_ONCE * n_tokens * teacher.vocabulary * FLOAT * RECORDED_COPIES * plan.uses_teacher
     if plan.method in MAPPED and plan.map not in ("ridge", "procrustes"):
         reading += sum(shape.vocabulary * shape.d_model for shape in (teacher, student)) * BASIS_BYTES
-    per_row = (TOP_K * (FLOAT + 8)) + max(1, plan.n_pairs or student.n_layers) * student.d_model * FLOAT
+    per_row = (TOP_K * (FLOAT + 8)) + n_pairs(plan, student) * student.d_model * FLOAT
     return Estimate(
         teacher=teacher.n_parameters * held["teacher"] * plan.uses_teacher,
         student=student.n_parameters * held["student"],

@@ -14,8 +14,9 @@ from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
 from pkt_core.examples import ExampleSet
 from pkt_core.files import write_text
-from pkt_core.models.loading import LoadedModel, ModelRef, load, load_with_adapter
-from pkt_core.transfer.plan import METHODS, TransferPlan
+from pkt_core.models.loading import LoadedModel, load, load_with_adapter
+from pkt_core.models.ref import ModelRef
+from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
 
 SPARE_BYTES = 2**25  # for what lies beside the weights: tokenizer (33 MB in Gemma), card, events, results
@@ -23,7 +24,7 @@ SPARE_BYTES = 2**25  # for what lies beside the weights: tokenizer (33 MB in Gem
 CARD = Template(
     """---
 library_name: {{ "peft" if plan.adapter == "lora" else "transformers" }}
-base_model: {{ student }}
+base_model: {{ base }}
 tags: [knowledge-transfer, {{ plan.method }}]
 ---
 # {{ student }} after {{ plan.method }} from {{ teacher }}
@@ -35,10 +36,10 @@ tags: [knowledge-transfer, {{ plan.method }}]
 | teacher | `{{ plan.teacher.name }}` |
 | student | `{{ plan.student.name }}` |
 | {{ "layers, from 0" if plan.pairs_layers else "alignment is measured at (layers from 0)" }} | {% for p in pairs %}teacher {{ p.teacher }} to student {{ p.student }}{{ ", " if not loop.last }}{% endfor %} |
-| what trained | {{ "the paired blocks" if plan.scope == "layer" else "all blocks" }}, {{ plan.adapter }}, {{ n_trained }} parameters |
-| site, map, positions | {{ plan.part }}, {{ plan.map }}, {{ plan.positions }} |
+| what {{ "trained" if plan.trains else "changed" }} | {{ trained }} |
+| {{ matched.keys() | join(", ") }} | {{ matched.values() | join(", ") }} |
 | data | `{{ plan.data }}`, {{ n_examples }} examples, digest {{ digest }} |
-| steps, batch, learning rate, seed | {{ plan.steps }}, {{ plan.batch_size }}, {{ plan.learning_rate }}, {{ plan.seed }} |
+| {{ made.keys() | join(", ") }} | {{ made.values() | join(", ") }} |
 
 {% if behaviour %}
 ## What changed
@@ -110,14 +111,44 @@ def write_card(folder: Path, plan: TransferPlan, results: dict[str, Any]) -> Non
     card = CARD.render(
         **{**dict.fromkeys(("behaviour", "command", "changed")), **results},
         **names,
+        base=names["student"] if plan.student.folder else plan.student.name,  # a hub id links the card to its base
         plan=plan,
+        trained=trained(plan, results["trained_parameters"]),
+        matched=matched(plan),
+        made=made(plan),
         method=METHODS[plan.method],
         pairs=results["layers"]["pairs"],
-        n_trained=f"{results['trained_parameters']:,}",
         n_examples=results["examples"]["n"],
         digest=results["examples"]["digest"],
     )
     write_text(folder / "README.md", card)
+
+
+def trained(plan: TransferPlan, n: int) -> str:
+    """What of the student changed, and through how many parameters."""
+    blocks = "the paired blocks" if plan.scope == "layer" or plan.method in FRONTIER else "all blocks"
+    where = f"the MLPs of {blocks}" if plan.modules == "mlp" else blocks
+    ways = {
+        "stitch": f"the last MLP matrix of {blocks}, in closed form",
+        "laten": f"the most attributed neurons of {blocks}, through a network of {n:,} parameters",
+        "seeking": f"{where}, through LoRA of rank {plan.lora_rank} that was merged, {n:,} parameters",
+    }
+    adapter = f"LoRA of rank {plan.lora_rank}" if plan.adapter == "lora" else plan.adapter
+    return ways.get(plan.method, f"{where}, {adapter}, {n:,} parameters")
+
+
+def matched(plan: TransferPlan) -> dict[str, str]:
+    """Site and map where the method has them, and the positions it looks at."""
+    found: dict[str, str] = {"site": plan.part} if plan.method in MAPPED or plan.method == "feature-kd" else {}
+    found |= {"map": plan.map} if plan.method in MAPPED else {}
+    return found | {"positions": plan.positions}
+
+
+def made(plan: TransferPlan) -> dict[str, Any]:
+    """How long and how fast; for a method without steps how far."""
+    if not plan.trains:
+        return {"strength": plan.strength, "seed": plan.seed}
+    return {"steps": plan.steps, "batch": plan.batch_size, "learning rate": plan.learning_rate, "seed": plan.seed}
 
 
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:

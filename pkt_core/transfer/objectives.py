@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors; every one is a mean over supervised positions, lower is closer.
+"""Losses as pure functions of tensors; lower is closer. A mean over supervised positions unless it says that it is one per row.
 
 Sources: SemAlign v1 = arXiv 2510.24208v1, section 4 (layer and output terms, unweighted sum in the paper).
 """
@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, normalize
+
+from pkt_core.transfer.chains import rest
 
 TINY = 1e-12
 
@@ -35,50 +37,52 @@ def label_cross_entropy(logits: Float[Tensor, "n V"], labels: Int[Tensor, n]) ->
     return cross_entropy(logits, labels)
 
 
+def kl(student: Float[Tensor, "n c"], teacher: Float[Tensor, "n c"]) -> Float[Tensor, n]:
+    """`KL(teacher || student)` in nats of each row, both as log-probabilities of the same c events."""
+    return (teacher.exp() * (teacher - student)).sum(-1)
+
+
+def reverse_kl(student: Float[Tensor, "n c"], teacher: Float[Tensor, "n c"]) -> Float[Tensor, n]:
+    """`KL(student || teacher)` in nats of each row."""
+    return (student.exp() * (student - teacher)).sum(-1)
+
+
+def jensen_shannon(student: Float[Tensor, "n c"], teacher: Float[Tensor, "n c"]) -> Float[Tensor, n]:
+    """Jensen-Shannon divergence in nats of each row, 0..ln 2."""
+    middle = torch.logaddexp(student, teacher) - math.log(2)
+    return (kl(middle, teacher) + kl(middle, student)) / 2
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"kl": kl, "reverse-kl": reverse_kl, "jsd": jensen_shannon}
+
+
+def sorted_distance(
+    logits: Float[Tensor, "n V"], teacher: Float[Tensor, "n k"], temperature: float
+) -> Float[Tensor, n]:
+    """ULD's loss of each row: the L1 distance of both distributions sorted from the likeliest down, 0..2.
+
+    Which token is which plays no part, so the vocabularies may have nothing in common (arXiv 2402.12030). teacher: log-probabilities of its k likeliest tokens, sorted; all beyond k are one last event, which can only
+    lower the distance.
+    """
+    own = log_softmax(logits / temperature, dim=-1).exp()
+    k = min(teacher.shape[-1], own.shape[-1])
+    pair = own.topk(k, dim=-1).values, teacher.exp()[:, :k]
+    beyond = [(1 - side.sum(-1)).clamp_min(0) for side in pair]
+    return (pair[0] - pair[1]).abs().sum(-1) + (beyond[0] - beyond[1]).abs()
+
+
 def distillation_kl(
     logits: Float[Tensor, "n V"],
     teacher_log_probs: Float[Tensor, "n k"],
     teacher_ids: Int[Tensor, "n k"],
     temperature: float,
 ) -> Float[Tensor, ""]:
-    """`tau^2 KL(teacher || student)` in nats over the teacher's k most likely tokens and one bucket for all others.
+    """`tau^2 KL(teacher || student)` in nats over the teacher's k most likely tokens and one bucket for all others, a mean over rows.
 
     Merging tokens can only lower a divergence, so this is a lower bound that is exact at k = V (data-processing
     inequality). teacher_log_probs: at the same temperature.
     """
-    student, teacher = bucketed(logits, teacher_log_probs, teacher_ids, temperature)
-    return temperature**2 * (teacher.exp() * (teacher - student)).sum(-1).mean()
-
-
-def reverse_kl(
-    logits: Float[Tensor, "n V"],
-    teacher_log_probs: Float[Tensor, "n k"],
-    teacher_ids: Int[Tensor, "n k"],
-    temperature: float,
-) -> Float[Tensor, ""]:
-    """`tau^2 KL(student || teacher)` in nats, over the same tokens and bucket."""
-    student, teacher = bucketed(logits, teacher_log_probs, teacher_ids, temperature)
-    return temperature**2 * (student.exp() * (student - teacher)).sum(-1).mean()
-
-
-def jensen_shannon(
-    logits: Float[Tensor, "n V"],
-    teacher_log_probs: Float[Tensor, "n k"],
-    teacher_ids: Int[Tensor, "n k"],
-    temperature: float,
-) -> Float[Tensor, ""]:
-    """`tau^2` times the Jensen-Shannon divergence in nats, 0..ln 2 at tau = 1, over the same tokens and bucket."""
-    student, teacher = bucketed(logits, teacher_log_probs, teacher_ids, temperature)
-    middle = torch.logaddexp(student, teacher) - math.log(2)
-    both = (teacher.exp() * (teacher - middle)).sum(-1) + (student.exp() * (student - middle)).sum(-1)
-    return temperature**2 * both.mean() / 2
-
-
-DIVERGENCES: dict[str, Callable[[Tensor, Tensor, Tensor, float], Tensor]] = {
-    "kl": distillation_kl,
-    "reverse-kl": reverse_kl,
-    "jsd": jensen_shannon,
-}
+    return temperature**2 * kl(*bucketed(logits, teacher_log_probs, teacher_ids, temperature)).mean()
 
 
 def bucketed(logits: Tensor, teacher: Tensor, ids: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -86,9 +90,7 @@ def bucketed(logits: Tensor, teacher: Tensor, ids: Tensor, temperature: float) -
     student = log_softmax(logits / temperature, dim=-1).gather(-1, ids)
     if ids.shape[-1] == logits.shape[-1]:
         return student, teacher
-    # Floating point may push the sum of the kept probabilities above one.
-    rest = [(1 - kept.exp().sum(-1, keepdim=True)).clamp_min(1e-9).log() for kept in (student, teacher)]
-    return torch.cat([student, rest[0]], -1), torch.cat([teacher, rest[1]], -1)
+    return torch.cat([student, rest(student)], -1), torch.cat([teacher, rest(teacher)], -1)
 
 
 def fisher_quadratic(logits: Float[Tensor, "n V"], target: Float[Tensor, "n V"]) -> Float[Tensor, ""]:

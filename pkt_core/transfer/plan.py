@@ -1,6 +1,6 @@
 """A transfer as an intention: what trains, towards what, on which data, for how long, with which seed.
 
-A plan checks itself against both models before anything heavy starts. Defaults follow SemAlign v1 (arXiv 2510.24208v1,
+A plan is checked against both models before anything heavy starts (`check.py`). Defaults follow SemAlign v1 (arXiv 2510.24208v1,
 section 4.3 and appendix A.2) where the paper says, and `shared defaults` of ours where it does not: it never says which
 sublayer is matched (we take the block's contribution) or which positions (we take those that predict the answer).
 Where a method needs another default, `OWN` has it and the plan states it, so that a plan read from a file is complete.
@@ -11,14 +11,14 @@ Not covered: what each method does (`methods/`), the controls of a plan (`contro
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pkt_core.alignment.pairing import read_pairs, write_pairs
+from pkt_core.catalog import Pair
 from pkt_core.errors import PlanError, StoreError
-from pkt_core.models.loading import LoadedModel, ModelRef
-from pkt_core.models.sites import Site
-from pkt_core.models.vocabulary import VocabularyMatch
+from pkt_core.models.ref import ModelRef
 
 Method = Literal[
     "semalign-v1",
@@ -61,6 +61,10 @@ OWN: dict[Method, dict[str, Any]] = {
 }
 """Defaults of a method where they differ from those below."""
 ANCHORED = ("anchor_weight", "anchor_batch", "n_anchor")
+INSTALLED: tuple[Method, ...] = ("seeking", "laten", "stitch")
+"""Methods that bring their own way of changing the student."""
+STEPPING: tuple[Method, ...] = tuple(method for method in METHODS if method != "stitch")
+"""Methods that take steps at all."""
 USERS: dict[str, tuple[Method, ...]] = {
     "map": MAPPED,
     "basis": MAPPED,
@@ -72,19 +76,25 @@ USERS: dict[str, tuple[Method, ...]] = {
     "divergence": ("logit-kd", "ours"),
     "feature_loss": ("feature-kd",),
     "strength": ("stitch",),
-    "teacher_weights": (
-        "semalign-v1",
-        "semalign-v2r",
-        "semalign-aclr",
-        "logit-kd",
-        "feature-kd",
-        "seeking",
-        "laten",
-        "stitch",
-        "ours",
+    "steer": ("stitch",),
+    "teacher_weights": tuple(method for method in METHODS if method != "sft"),
+    "scope": tuple(method for method in STEPPING if method not in FRONTIER),
+    "modules": tuple(method for method in METHODS if method not in INSTALLED),
+    "adapter": tuple(method for method in METHODS if method not in INSTALLED),
+    "lora_rank": tuple(method for method in STEPPING if method != "laten"),
+    **dict.fromkeys(
+        ("steps", "batch_size", "micro_batch", "learning_rate", "decay", "precision", "recompute"), STEPPING
     ),
 }
 """Which methods a setting means something to; elsewhere it is refused rather than ignored."""
+
+
+def held_by(method: Method, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of a plan's settings that a plan of another method can hold."""
+    kept = {name: value for name, value in settings.items() if method in USERS.get(name, (method,))}
+    if method != "seeking" and kept.get("adapter") != "lora":
+        kept.pop("lora_rank", None)
+    return kept
 
 
 class TransferPlan(BaseModel):
@@ -111,10 +121,12 @@ class TransferPlan(BaseModel):
     """From 0; None takes the layer of highest attribution and the paper's pairing."""
     student_layer: int | None = Field(None, ge=0)
     """From 0; None takes the layer that the pairing gives to the teacher layer."""
+    layer_pairs: str = ""
+    """Pairs drawn by hand, `teacher:student, ...` from 0, as in `5:2, 3:1`; they take the place of the settings around this one."""
     n_pairs: int = Field(1, ge=0)
     """Where layers are open: as many pairs as this, by attribution; 0 pairs every student layer."""
     pairing: Literal["floor", "last-to-last", "reversed", "random"] = "floor"
-    """Which teacher layer a student layer learns from; the paper's rule is `floor`, the last two are controls."""
+    """Which teacher layer a student layer learns from where none is named; the paper's rule is `floor`, the last two are controls."""
     interpolate: bool = False
     """Mix the two teacher layers around the exact proportional depth, instead of taking the lower one."""
     part: Literal["block_delta", "block_out", "attn_out", "mlp_out"] = "block_delta"
@@ -134,12 +146,14 @@ class TransferPlan(BaseModel):
     """Weight of the output term; 0 is the control `layer term only`, which uses no label at all."""
     temperature: float = Field(1.0, gt=0)
     """Of distributions that are matched."""
-    divergence: Literal["kl", "reverse-kl", "jsd"] = "kl"
-    """Of logit-kd, from teacher to student."""
+    divergence: Literal["kl", "reverse-kl", "jsd", "uld"] = "kl"
+    """Of logit-kd, from teacher to student; `uld` compares sorted probabilities and needs no shared token."""
     feature_loss: Literal["mse", "cosine", "procrustes", "cka"] = "cosine"
     """Of feature-kd; the first two go through a learned projector, the last two compare geometries."""
     strength: float = Field(1.0, ge=0, le=10)
     """Of stitch: the share of the way to the mapped teacher; 1 is all of it."""
+    steer: bool = False
+    """Of stitch: move every row by one steering vector (the teacher's mean on the data less its mean on general text), not each to its own mapped state."""
     anchor: Literal["none", "output", "states"] = "none"
     """Hold the student, on text it wrote itself, to what it said there before (`output`) or to its block outputs (`states`)."""
     anchor_weight: float = Field(1.0, ge=0)
@@ -180,10 +194,40 @@ class TransferPlan(BaseModel):
         own = OWN.get(given.get("method", ""), {})
         return {**given, **{name: value for name, value in own.items() if given.get(name) is None}}
 
+    @field_validator("layer_pairs")
+    @classmethod
+    def in_order(cls, given: str) -> str:
+        """Written in one way, so that the same pairs are the same plan; what cannot be read is said by `check_settings`."""
+        try:
+            return write_pairs(read_pairs(given))
+        except PlanError:
+            return given
+
     @classmethod
     def said(cls, given: dict[str, Any]) -> TransferPlan:
         """A plan of what somebody said; None leaves a setting to its default. Raises ValidationError."""
         return cls.model_validate({name: value for name, value in given.items() if value is not None})
+
+    @classmethod
+    def of_pair(cls, pair: Pair, settings: dict[str, Any]) -> TransferPlan:
+        """A plan for a pair, on the pair's own examples and prompts where the settings name no others.
+
+        Where they name examples and no tasks, behaviour is measured on those examples. Raises PlanError in one sentence where a
+        setting has a value that cannot be.
+        """
+        given = {name: value for name, value in settings.items() if value is not None and value != ()}
+        data = given.get("data") or pair.examples
+        own = {
+            "teacher": pair.teacher,
+            "student": pair.student,
+            "tasks": pair.tasks if data == pair.examples else (data,),
+            "prompts": pair.prompts,
+        }
+        try:
+            return cls.model_validate({**own, **given, "data": data})
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
 
     @classmethod
     def read(cls, stored: dict[str, Any], path: Path) -> TransferPlan:
@@ -207,6 +251,11 @@ class TransferPlan(BaseModel):
         return self.method != "sft"
 
     @property
+    def leaves_layers_open(self) -> bool:
+        """Whether no layer of either side is named or drawn, so that attribution has a say."""
+        return not self.layer_pairs and self.teacher_layer is None and self.student_layer is None
+
+    @property
     def pairs_layers(self) -> bool:
         """Whether the paired layers play a part in the training, and not only in what is measured."""
         return self.method in MAPPED or self.method == "feature-kd" or self.scope == "layer"
@@ -215,8 +264,15 @@ class TransferPlan(BaseModel):
     def compares_tokens(self) -> bool:
         """Whether tokens of one vocabulary are compared with the other's: through a map made of both, or distributions."""
         through_vocabulary = self.method in MAPPED and self.map not in ("ridge", "procrustes", "random")
-        distributions = self.method in ("logit-kd", "ours") or (self.method in OUTPUT_KL and self.output_weight > 0)
+        distributions = (self.method in ("logit-kd", "ours") and not self.by_rank) or (
+            self.method in OUTPUT_KL and self.output_weight > 0
+        )
         return through_vocabulary or distributions
+
+    @property
+    def by_rank(self) -> bool:
+        """Whether distributions are compared by rank, whatever their tokens are."""
+        return self.divergence == "uld"
 
     @property
     def trains(self) -> bool:
@@ -226,14 +282,6 @@ class TransferPlan(BaseModel):
     @property
     def total_steps(self) -> int:
         return self.steps if self.trains else 0
-
-    def check(self, teacher: LoadedModel, student: LoadedModel, match: VocabularyMatch) -> None:
-        """Raises LayerNotFound, PlanError or VocabularyMismatch in one sentence, in a second rather than after an hour."""
-        self.check_settings()
-        teacher.require(Site(self.part, self.teacher_layer or 0))
-        student.require(Site(self.part, self.student_layer or 0))
-        if self.compares_tokens:
-            match.require(f"{self.method} on shared tokens")
 
     def check_settings(self) -> None:
         """Raises PlanError where a setting means nothing to the method, or nothing is left to train towards."""
@@ -250,9 +298,14 @@ class TransferPlan(BaseModel):
             )
         if self.basis != "raw" and self.map not in ("semantic", "permuted"):
             raise PlanError(f"Got basis {self.basis} with map {self.map}, which has no bases. Drop it or use semantic.")
-        if self.method in ("seeking", "laten", "stitch") and self.adapter == "lora":
+        rank = type(self).model_fields["lora_rank"].default
+        if self.lora_rank != rank and self.adapter != "lora" and self.method != "seeking":
             raise PlanError(
-                f"Got adapter lora with {self.method}, which brings its own way of changing the student. Use full."
+                f"Got lora rank {self.lora_rank} with adapter full, where nothing is LoRA. Drop it or use adapter lora."
+            )
+        if self.steer and self.rows == "shuffled":
+            raise PlanError(
+                "Got rows shuffled with a steering vector, which is a mean over rows and the same in any order. Use paired."
             )
         if self.anchor == "none" and any(getattr(self, name) != self.default(name, self.method) for name in ANCHORED):
             raise PlanError(
@@ -260,10 +313,30 @@ class TransferPlan(BaseModel):
             )
         if self.anchor != "none" and not self.trains:
             raise PlanError(f"Got anchor {self.anchor} with {self.method}, which takes no steps. Use anchor none.")
+        if self.layer_pairs:
+            read_pairs(self.layer_pairs)
+            layers = (self.teacher_layer, self.student_layer, self.n_pairs) != (
+                None,
+                None,
+                self.default("n_pairs", self.method),
+            )
+            if layers or self.interpolate or self.pairing == "last-to-last":
+                raise PlanError(
+                    f"Got layer pairs {self.layer_pairs} and another choice of layers (a layer, a number of pairs, interpolation or "
+                    "last-to-last). Drop one of the two."
+                )
+        named = [layer for layer in (self.teacher_layer, self.student_layer) if layer is not None]
+        if named and self.n_pairs != self.default("n_pairs", self.method):
+            raise PlanError(
+                f"Got {self.n_pairs} pairs of layers and a layer by name (layer {named[0]}), which is one pair. Drop one of the two."
+            )
+        if self.teacher_layer is not None and (self.interpolate or self.pairing != "floor"):
+            other = "interpolation" if self.interpolate else f"pairing {self.pairing}"
+            raise PlanError(
+                f"Got teacher layer {self.teacher_layer} and {other}, which would take other teacher layers. Drop one of the two; the "
+                "student layer may stay."
+            )
         if self.interpolate and self.pairing != "floor":
             raise PlanError(
                 f"Got interpolation with pairing {self.pairing}; it is defined for floor. Drop one of them."
             )
-
-
-ALL_METHODS: tuple[Method, ...] = get_args(Method)

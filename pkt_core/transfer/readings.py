@@ -2,15 +2,16 @@
 
 With one tokenizer that is the same token. With two, tokens are matched by characters (`activations.paired`): a row has a
 teacher state where the teacher has read some of the text before, and a teacher distribution only where both have read
-exactly the same characters, because only there do both predict what follows. Distributions are compared on the tokens that
-both vocabularies share by their text, all others merged into one: what a token cut in two by one side would have said is
-lost, which is the known limit of such matching (anchors: GOLD, ULD, X-Token).
+exactly the same characters, because only there do both predict what follows. From one such cut to the next is a span, in
+which each model takes as many tokens as it needs (`chains.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
 
 from pkt_core.activations.paired import ALONE, partners
 from pkt_core.errors import PlanError
@@ -32,6 +33,33 @@ class Reading:
     """For each student token the teacher's position; ALONE where it has read nothing yet."""
     exact: list[bool]
     """For each student token whether both have read the same characters."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of text between two cuts that both tokenizers make, after which both predict the same characters."""
+
+    start: int
+    """The student's position before it, which predicts its first token."""
+    n: int
+    """Tokens the student takes for it."""
+    partner: int
+    """The teacher's position before it."""
+    m: int
+    """Tokens the teacher takes for it."""
+
+
+def spans(reading: Reading) -> list[Span]:
+    """All stretches between two cuts, in order; a cut without text before it, as a special token makes, begins none."""
+    cuts = [t for t, exact in enumerate(reading.exact) if exact]
+    found = [Span(t, u - t, reading.partner[t], reading.partner[u] - reading.partner[t]) for t, u in pairwise(cuts)]
+    return [span for span in found if span.m > 0]
+
+
+def whole_spans(reading: Reading, at: Sequence[int]) -> dict[int, Span]:
+    """Spans by their first position, those alone of which every token is supervised."""
+    there = set(at)
+    return {span.start: span for span in spans(reading) if there.issuperset(range(span.start, span.start + span.n))}
 
 
 def supervised(example: Encoded, positions: str) -> list[int]:
@@ -62,10 +90,17 @@ def read_apart(
     return found
 
 
-def usable(reading: Reading, example: Encoded, positions: str, *, logits: bool) -> list[bool]:
+Needs = Literal["state", "cut", "span"]
+"""What a row must have: some teacher state, a place both tokenizers cut at, or a whole span that it is in."""
+
+
+def usable(reading: Reading, example: Encoded, positions: str, needs: Needs) -> list[bool]:
     """Which supervised positions have a target."""
     at = supervised(example, positions)
-    return [reading.exact[t] if logits else reading.partner[t] != ALONE for t in at]
+    if needs == "span":
+        inside = {t for s in whole_spans(reading, at).values() for t in range(s.start, s.start + s.n)}
+        return [t in inside for t in at]
+    return [reading.exact[t] if needs == "cut" else reading.partner[t] != ALONE for t in at]
 
 
 def require_rows(rows: Sequence[Sequence[bool]], match: VocabularyMatch) -> None:

@@ -29,14 +29,15 @@ from pkt_core.examples import Encoded
 from pkt_core.files import read_json, told_clearly, write_json
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
+from pkt_core.transfer.chains import teacher_chains
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.readings import Reading, supervised, usable
+from pkt_core.transfer.readings import Needs, Reading, supervised, usable
 
 Carry = Callable[[Tensor], Tensor]
 """From teacher states to what the student is pulled towards: an alignment map, with or without the teacher's norm before it."""
 TOP_K = 256
 SHARD_BYTES = 256 * 2**20
-TARGETS_VERSION = 2
+TARGETS_VERSION = 4
 MANIFEST = "manifest.json"
 EXTRACT = "extract.safetensors"
 
@@ -56,7 +57,8 @@ class Targets:
     starts: list[int]
     """First row of each example, and the number of rows at the end."""
     shards: list[dict[str, Tensor]]
-    """`states.K [rows, d]` for student layer K, `log_probs [rows, k]`, `ids [rows, k]`, `used [rows]`; empty where no teacher is needed."""
+    """`states.K [rows, d]` for student layer K, `log_probs [rows, k]`, `ids [rows, k]`; with two tokenizers `used [rows]` and what
+    `chains.teacher_chains` says of spans. Empty where no teacher is needed."""
     first_rows: list[int]
     """Number of the first row in each shard."""
     extract: dict[str, Tensor]
@@ -100,10 +102,17 @@ class Wanted:
 
     states: bool
     logits: bool
+    by_rank: bool
+    """Whether distributions are compared by rank, whatever the tokens are."""
     maps: dict[int, Carry]
     """From teacher to student states by student layer; empty where raw states are wanted."""
     shared: tuple[Int[Tensor, m], Int[Tensor, m]] | None
     """Ids of the shared tokens in both vocabularies; None with one tokenizer."""
+
+    @property
+    def needs(self) -> Needs:
+        """What a row must have to be a target."""
+        return "state" if not self.logits else "cut" if self.by_rank else "span"
 
 
 @torch.no_grad()
@@ -220,27 +229,47 @@ def teacher_rows(
                 if pair.deeper is not None:
                     state = torch.lerp(state, seen[sites[pair.deeper]][i, at].float().cpu(), pair.weight)
                 rows[f"states.{pair.student}"] = wanted.maps[pair.student](state) if wanted.maps else state
-            if wanted.logits:
-                rows |= likeliest(said[i, at].float().cpu() / plan.temperature, wanted.shared)
+            if wanted.logits and (wanted.by_rank or wanted.shared is None):
+                rows |= likeliest(said[i, at].float().cpu() / plan.temperature)
+            elif wanted.logits and wanted.shared is not None:
+                rows |= teacher_chains(
+                    said[i, : len(reading.ids)].cpu(), reading, example.ids, supervised(example, plan.positions),
+                    wanted.shared, temperature=plan.temperature, top_k=TOP_K,
+                )  # fmt: skip
             if wanted.shared is not None:
-                rows["used"] = torch.tensor(usable(reading, example, plan.positions, logits=wanted.logits))
+                rows["used"] = torch.tensor(usable(reading, example, plan.positions, wanted.needs))
             found.append(rows)
     return found
 
 
-def likeliest(logits: Float[Tensor, "n V"], shared: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
-    """The teacher's most likely tokens, with the student's ids where vocabularies differ."""
+def likeliest(logits: Float[Tensor, "n V"]) -> dict[str, Tensor]:
+    """The teacher's most likely tokens, likeliest first."""
     log_probs = torch.log_softmax(logits, dim=-1)
-    if shared is not None:
-        log_probs = log_probs[:, shared[0]]
     top = log_probs.topk(min(TOP_K, log_probs.shape[-1]), dim=-1)
-    return {"log_probs": top.values, "ids": top.indices if shared is None else shared[1][top.indices]}
+    return {"log_probs": top.values, "ids": top.indices}
 
 
 def shuffled(targets: Targets, seed: int) -> Targets:
-    """The control: every row of targets at some other position. Distributions and lengths stay, their meaning is gone."""
+    """The control: every row of targets at some other position. Distributions and lengths stay, their meaning is gone.
+
+    With two tokenizers, which rows make a span is the text's and stays; rows change places with rows of their kind.
+    """
     if not targets.shards:
         return targets
     whole = {name: torch.cat([shard[name] for shard in targets.shards]) for name in targets.shards[0]}
-    order = torch.randperm(targets.starts[-1], generator=torch.Generator().manual_seed(seed))
-    return Targets(targets.starts, [{name: t[order] for name, t in whole.items()}], [0], targets.extract, targets.facts)
+    generator = torch.Generator().manual_seed(seed)
+    kind, order = kinds(whole, targets.starts[-1]), torch.arange(targets.starts[-1])
+    for one in kind.unique():
+        rows = (kind == one).nonzero()[:, 0]
+        order[rows] = rows[torch.randperm(len(rows), generator=generator)]
+    moved = {name: rows if name in ("used", "length") else rows[order] for name, rows in whole.items()}
+    return Targets(targets.starts, [moved], [0], targets.extract, targets.facts)
+
+
+def kinds(rows: dict[str, Tensor], n: int) -> Int[Tensor, n]:
+    """Rows of one kind can stand for each other: all with one tokenizer; else by whether they are used, begin a span, have a chain."""
+    kind = torch.zeros(n, dtype=torch.long)
+    for i, flags in enumerate((rows.get("used"), rows.get("length"), rows.get("chain"))):
+        if flags is not None:
+            kind += 2**i * (flags.isfinite() if flags.is_floating_point() else flags > 0).long()
+    return kind

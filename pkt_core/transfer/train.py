@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+from torch.utils.checkpoint import checkpoint
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
 from pkt_core.errors import PlanError
-from pkt_core.examples import IGNORE, Encoded
+from pkt_core.examples import Encoded
 from pkt_core.models.loading import LoadedModel, release
 from pkt_core.models.sites import Site
 from pkt_core.transfer.anchor import Anchor, anchor_term
@@ -92,8 +94,12 @@ class Trainer:
     def steps(self) -> Iterator[StepReport]:
         """The steps still to do. Raises PlanError when the loss is no longer a number."""
         # The student stays in eval mode: dropout would make targets and states differ by chance.
-        if self.plan.recompute:
-            recompute_blocks(self.student)
+        first = first_trained(self.student, self.trainable)
+        with recomputed(self.student, first) if self.plan.recompute else nullcontext():
+            yield from self.each()
+
+    def each(self) -> Iterator[StepReport]:
+        """The same, however blocks keep their activations."""
         began = time.monotonic() - self.spent
         plan, held = self.plan, self.anchor.texts if self.anchor else []
         drawn = batches(len(self.encoded), plan.batch_size, plan.total_steps, plan.seed)
@@ -207,7 +213,6 @@ class Trainer:
         batch = [self.encoded[i] for i in chosen]
         ids = pad([e.ids for e in batch], self.student.tokenizer.pad_token_id)
         mask = pad([[1] * len(e.ids) for e in batch], 0)
-        counts = pad([e.labels for e in batch], IGNORE) != IGNORE
         layers = [pair.student for pair in self.phase.pairs] if self.method.states else []
         sites = {layer: Site(self.plan.part, layer) for layer in layers}
         begins = self.below.skipped(chosen) if self.below else nullcontext()  # first: captures read what it gives
@@ -225,7 +230,6 @@ class Trainer:
             logits=logits[prompt, position].float(),
             states={layer: seen[site][prompt, position].float() for layer, site in sites.items()},
             labels=ids.to(logits.device)[prompt, position + 1],
-            answers=counts.to(logits.device)[prompt, position + 1].long(),
             sequence=prompt,
             targets={name: t[used].to(logits.device) for name, t in wanted.items()},
             foreign=self.trainable.foreign,
@@ -283,12 +287,21 @@ def first_trained(student: LoadedModel, trainable: Trainable) -> int:
     return min((inside.get(id(p), 0) for p in trainable.parameters), default=0)
 
 
-def recompute_blocks(student: LoadedModel) -> None:
-    """Gradient checkpointing of every block, without the dropout that training mode would bring."""
-    model, kwargs = student.model, {"use_reentrant": False}
-    if hasattr(model, "activation_checkpointing_enable"):  # the new name; the old one warns
-        model.activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
-    else:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
-    for block in student.layout.blocks:
-        block.training = True  # the block alone, not what is in it: that flag is all that checkpointing asks for
+@contextmanager
+def recomputed(student: LoadedModel, first: int) -> Iterator[None]:
+    """Inside, blocks from `first` on keep their input alone and run again in the backward pass.
+
+    Not through transformers' own switch, which asks for training mode, in which some families draw dropout by it.
+    """
+    blocks = list(student.layout.blocks[first:])
+    own = [block.__dict__.get("forward") for block in blocks]  # None: the class's
+    for block in blocks:
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+    try:
+        yield
+    finally:
+        for block, forward in zip(blocks, own, strict=True):
+            if forward is None:
+                del block.forward
+            else:
+                block.forward = forward

@@ -46,8 +46,6 @@ class Trainable:
     """Weights beside the student that train too; kept in a file of their own."""
     bake: Callable[[], None] = nothing
     """Called once after the last step: put what trained into the student's own weights, where it is elsewhere."""
-    changes: list[nn.Parameter] | None = None
-    """The student's weights that may change by it; None where those are `parameters`."""
 
     @property
     def n(self) -> int:
@@ -70,9 +68,7 @@ def make_trainable(
     student: LoadedModel, plan: TransferPlan, pairs: Sequence[LayerPair], foreign: nn.Module | None = None
 ) -> Trainable:
     """Unfreeze what the plan names in the (exclusively owned) student. Raises PlanError where LoRA finds no module."""
-    every = plan.scope == "all" and plan.method not in FRONTIER
-    numbers = list(range(student.n_layers)) if every else [pair.student for pair in pairs]
-    blocks = {number: student.layout.blocks[number] for number in numbers}
+    blocks = {number: student.layout.blocks[number] for number in numbers(student, plan, pairs)}
     torch.manual_seed(plan.seed)  # LoRA draws its first weights
     if foreign is not None:
         foreign.to(student.device)
@@ -88,6 +84,12 @@ def make_trainable(
     if plan.method in FRONTIER:
         layers = {k: [p for p in block.parameters() if p.requires_grad] for k, block in blocks.items()}
     return Trainable(model, parameters, layers, foreign)
+
+
+def numbers(student: LoadedModel, plan: TransferPlan, pairs: Sequence[LayerPair]) -> list[int]:
+    """The student layers that a plan trains."""
+    every = plan.scope == "all" and plan.method not in FRONTIER
+    return list(range(student.n_layers)) if every else [pair.student for pair in pairs]
 
 
 def part(student: LoadedModel, plan: TransferPlan, layer: int) -> nn.Module:
@@ -132,11 +134,13 @@ def fingerprints(model: nn.Module) -> dict[str, str]:
     }
 
 
-def changed(before: dict[str, str], model: nn.Module, trainable: Trainable) -> dict[str, int]:
-    """How many tensors changed, of how many, and how many of those the plan did not name (always 0, else a bug)."""
-    after = fingerprints(model)
-    allowed = trainable.parameters if trainable.changes is None else trainable.changes
+def changed(
+    before: dict[str, str], student: LoadedModel, plan: TransferPlan, pairs: Sequence[LayerPair]
+) -> dict[str, int]:
+    """How many tensors changed, of how many, and how many of those the plan's words do not name (always 0, else a bug)."""
+    after = fingerprints(student.model)
+    allowed = [p for number in numbers(student, plan, pairs) for p in part(student, plan, number).parameters()]
     by_address = {p.data_ptr() for p in allowed}
-    named = {name for name, tensor in model.state_dict().items() if tensor.data_ptr() in by_address}
+    named = {name for name, tensor in student.model.state_dict().items() if tensor.data_ptr() in by_address}
     different = {name for name in after if before.get(name) != after[name]}
     return {"tensors": len(different), "of": len(after), "outside_plan": len(different - named)}

@@ -11,7 +11,7 @@ from pkt_core import stages
 from pkt_core.activations.collect import stream
 from pkt_core.alignment.basis import semantic_basis
 from pkt_core.catalog import demo_pair
-from pkt_core.models import LoadedModel, load
+from pkt_core.models.loading import LoadedModel, load
 from pkt_core.pipeline import silent
 from pkt_core.prompts import load_prompts
 from tests.benchmarks import grids, transfers

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from pkt_core import stages
 from pkt_core.examples import ExampleSet, encode, load_examples
-from pkt_core.models import LoadedModel
+from pkt_core.models.loading import LoadedModel
 from pkt_core.pipeline import silent
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.targets import Targets

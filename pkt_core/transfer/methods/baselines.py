@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from pkt_core.transfer.methods.method import Batch, Method
-from pkt_core.transfer.objectives import DIVERGENCES, label_cross_entropy
+from pkt_core.transfer.objectives import label_cross_entropy
 
 
 def sft_terms(batch: Batch) -> dict[str, Tensor]:
@@ -15,9 +15,7 @@ def sft_terms(batch: Batch) -> dict[str, Tensor]:
 
 def logit_kd_terms(batch: Batch) -> dict[str, Tensor]:
     """The chosen divergence from the teacher's next-token distribution; the labels play no part."""
-    plan, said = batch.plan, batch.targets
-    divergence = DIVERGENCES[plan.divergence]
-    return {plan.divergence: divergence(batch.logits, said["log_probs"], said["ids"], plan.temperature)}
+    return {batch.plan.divergence: batch.divergence(batch.plan.divergence)}
 
 
 SFT = Method(sft_terms)

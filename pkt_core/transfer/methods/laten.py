@@ -163,8 +163,7 @@ def graft(
             else:
                 module.weight.index_add_(1, at, change.T)
 
-    weights: list[nn.Parameter] = [module.weight for module, *_ in grafts]  # type: ignore[misc]
-    return Trainable(student.model, [], foreign=translator, bake=bake, changes=weights)
+    return Trainable(student.model, [], foreign=translator, bake=bake)
 
 
 def writes_rows(kind: str) -> bool:

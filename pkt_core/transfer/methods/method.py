@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.examples import Encoded, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
+from pkt_core.transfer.chains import chained
+from pkt_core.transfer.objectives import DIVERGENCES, bucketed, sorted_distance
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import Reading
 from pkt_core.transfer.targets import Carry
@@ -33,18 +35,30 @@ class Batch:
     """The student's at the matched site, by student layer; empty for methods without states."""
     labels: Int[Tensor, n]
     """The token that follows."""
-    answers: Int[Tensor, n]
-    """1 where that token belongs to an answer."""
     sequence: Int[Tensor, n]
     """Which example of the batch a row is from."""
     targets: dict[str, Tensor]
-    """The teacher's rows: `states.K` for student layer K, `log_probs` and `ids`."""
+    """The teacher's rows, as `Targets` has them."""
     foreign: nn.Module | None
     """Weights that train with the student and are not part of it, such as projectors."""
 
     def target(self, pair: LayerPair) -> Tensor:
         """What the pair's student layer is pulled towards."""
         return self.targets[f"states.{pair.student}"]
+
+    def divergence(self, kind: str) -> Tensor:
+        """How far the student's predictions are from the teacher's, times the temperature squared; a mean over rows.
+
+        With two tokenizers a span of text counts once, wherever a model needs several tokens for it (chains.py).
+        """
+        said, temperature = self.targets, self.plan.temperature
+        if kind == "uld":
+            rows = sorted_distance(self.logits, said["log_probs"], temperature)
+        elif "length" in said:
+            rows = DIVERGENCES[kind](*chained(self.logits, self.labels, said, temperature))
+        else:
+            rows = DIVERGENCES[kind](*bucketed(self.logits, said["log_probs"], said["ids"], temperature))
+        return temperature**2 * rows.sum() / len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -57,9 +71,9 @@ class Extraction:
     pairs: tuple[LayerPair, ...]
     examples: ExampleSet
     encoded: Sequence[Encoded]
-    readings: Sequence[Reading]
-    """The examples as the teacher reads them."""
     """The same as the student's tokens."""
+    readings: Sequence[Reading]
+    """The same as the teacher reads them."""
     texts: tuple[str, ...]
     """General text that is not evaluated on."""
     maps: dict[int, Carry] = field(default_factory=dict)

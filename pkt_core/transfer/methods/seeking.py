@@ -171,7 +171,6 @@ def plant(
         target_modules=[full[id(module)] for module in found.values()],
         fan_in_fan_out=any(map(turned, found.values())),
     )
-    weights: list[nn.Parameter] = [module.weight for module in found.values()]  # type: ignore[misc]
     peft = get_peft_model(student.model, config)
     with torch.no_grad():
         for key, base in found.items():
@@ -185,7 +184,7 @@ def plant(
         peft.merge_and_unload()
 
     parameters = [p for p in student.model.parameters() if p.requires_grad]
-    return Trainable(student.model, parameters, bake=bake, changes=weights)
+    return Trainable(student.model, parameters, bake=bake)
 
 
 SEEKING = Method(sft_terms, extract=seek, install=plant)

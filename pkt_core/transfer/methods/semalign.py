@@ -16,7 +16,6 @@ from torch import Tensor
 
 from pkt_core.transfer.methods.method import Batch, Method
 from pkt_core.transfer.objectives import (
-    distillation_kl,
     fisher_quadratic,
     layer_cosine,
     output_cosine,
@@ -53,10 +52,9 @@ def semalign_aclr_terms(batch: Batch) -> dict[str, Tensor]:
 
 def output_kl(batch: Batch) -> Tensor:
     """KL to the teacher's next-token distribution, times the plan's output weight."""
-    plan, said = batch.plan, batch.targets
-    if plan.output_weight == 0:
+    if batch.plan.output_weight == 0:
         return batch.logits.new_zeros(())
-    return plan.output_weight * distillation_kl(batch.logits, said["log_probs"], said["ids"], plan.temperature)
+    return batch.plan.output_weight * batch.divergence("kl")
 
 
 def read(batch: Batch, layer: int) -> Tensor:

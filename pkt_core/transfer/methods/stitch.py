@@ -9,14 +9,14 @@ which is the least-squares answer to `dW k = r` among changes that leave the mat
 The form is that of MEMIT (Meng et al. 2023, arXiv 2210.07229, equation 14), who take r from an optimisation per edited fact,
 k from the subject's last token and sums instead of means. Ours: r from the mapped teacher, all positions of the data, means on
 both sides so that GUARD does not depend on how much text there is, and pairs one after the other from shallow to deep, each
-seeing what those before it changed.
+seeing what those before it changed. With `steer`, r is the same for every row: the teacher's steering vector (steering.py).
 
-Not covered: families whose MLP output is normalised before it is added (Gemma); steering by a constant shift.
+Not covered: families whose MLP output is normalised before it is added (Gemma).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -31,6 +31,7 @@ from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.transfer.methods.matrices import matrices, oriented
 from pkt_core.transfer.methods.method import Batch, Extraction, Method
+from pkt_core.transfer.methods.steering import steering_vector
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import supervised, usable
 from pkt_core.transfer.targets import Wanted, teacher_rows
@@ -90,15 +91,13 @@ def solve(
 def moments(extraction: Extraction, pair: LayerPair) -> tuple[Tensor, Tensor, Tensor]:
     """`E[r k^T]` and `E[k k^T]` over the data, `E[k k^T]` over general text; float64 on the CPU."""
     plan, student = extraction.plan, extraction.student
-    wanted = carried(extraction, pair)
-    if plan.rows == "shuffled":
-        wanted = wanted[torch.randperm(len(wanted), generator=torch.Generator().manual_seed(plan.seed))]
+    towards = shifts(extraction, pair)
     width = oriented(last_matrix(student, pair.student)).numel() // student.d_model
     residual, inner, guard = (torch.zeros(n, width, dtype=torch.float64) for n in (student.d_model, width, width))
     used, done = has_target(extraction), 0
     for keys, states in own_rows(student, extraction.encoded, plan, pair.student):
         part = slice(done, done + len(states))
-        rest = (wanted[part].double() - states)[used[part]]
+        rest = towards(part, states)[used[part]]
         residual += rest.T @ keys[used[part]]
         inner += keys[used[part]].T @ keys[used[part]]
         done += len(states)
@@ -110,13 +109,25 @@ def moments(extraction: Extraction, pair: LayerPair) -> tuple[Tensor, Tensor, Te
     return residual / done, inner / done, guard / n
 
 
+def shifts(extraction: Extraction, pair: LayerPair) -> Callable[[slice, Tensor], Tensor]:
+    """How far the states of a stretch of rows are to move: each to its mapped state, or all by one steering vector."""
+    plan = extraction.plan
+    if plan.steer:
+        vector = steering_vector(extraction, pair)
+        return lambda _part, states: vector.expand_as(states)
+    wanted = carried(extraction, pair)
+    if plan.rows == "shuffled":
+        wanted = wanted[torch.randperm(len(wanted), generator=torch.Generator().manual_seed(plan.seed))]
+    return lambda part, states: wanted[part].double() - states
+
+
 def carried(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_S"]:
     """The mapped teacher states at every supervised position of the data."""
     rows = []
     for start in range(0, len(extraction.encoded), BATCH):
         batch = extraction.encoded[start : start + BATCH]
         readings = extraction.readings[start : start + BATCH]
-        wanted = Wanted(states=True, logits=False, maps=extraction.maps, shared=None)
+        wanted = Wanted(states=True, logits=False, by_rank=False, maps=extraction.maps, shared=None)
         said = teacher_rows(extraction.teacher, batch, readings, extraction.plan, [pair], wanted)
         rows += [row[f"states.{pair.student}"] for row in said]
     return torch.cat(rows)
@@ -125,7 +136,7 @@ def carried(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_S"]:
 def has_target(extraction: Extraction) -> Bool[Tensor, n]:
     """Which supervised positions the teacher has a state for: all of them with one tokenizer."""
     both, at = zip(extraction.readings, extraction.encoded, strict=True), extraction.plan.positions
-    return torch.tensor([used for reading, e in both for used in usable(reading, e, at, logits=False)])
+    return torch.tensor([used for reading, e in both for used in usable(reading, e, at, "state")])
 
 
 def general(extraction: Extraction) -> list[Encoded]:
@@ -176,10 +187,9 @@ def install(
     student: LoadedModel, plan: TransferPlan, pairs: tuple[LayerPair, ...], extract: dict[str, Tensor]
 ) -> Trainable:
     """Change the matrices once; nothing trains."""
-    modules = [last_matrix(student, pair.student) for pair in pairs]
-    for pair, module in zip(pairs, modules, strict=True):
-        add(module, extract[f"change.{pair.student}"], plan.strength)
-    return Trainable(student.model, [], changes=[module.weight for module in modules])  # type: ignore[misc]
+    for pair in pairs:
+        add(last_matrix(student, pair.student), extract[f"change.{pair.student}"], plan.strength)
+    return Trainable(student.model, [])
 
 
 def no_terms(_batch: Batch) -> dict[str, Tensor]:

@@ -1,0 +1,126 @@
+"""The first minute: seven steps through the recorded demo run, each on the page that shows it, with next, back and skip.
+
+Who comes for the first time wants to know what this is and whether to believe it; every number said here is read from what ships
+with the project and can be made again by the command beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, state, widgets
+from pkt_core.errors import PktError
+from pkt_core.report import figures, sentences, sentences_families
+from pkt_core.report.look import number
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stop."""
+
+    page: str
+    """The page it is on, as the link names it."""
+    title: str
+    words: str
+    """What to look at."""
+    fact: Callable[[], str]
+    """What the recording says there; empty where it is missing."""
+
+
+def compatible() -> str:
+    found = loaders.recorded_comparison()
+    return sentences.compatible(found) if found else ""
+
+
+def best_cell() -> str:
+    found = loaders.recorded_comparison()
+    if not found:
+        return ""
+    teacher, student, value = figures.best_cell(found["grid"])
+    return f"Most alike are teacher layer {teacher} and student layer {student}, at {number(value)}."
+
+
+def of_run(told: Callable[[dict[str, Any]], str]) -> Callable[[], str]:
+    """Something said of the recorded run that is opened first; empty where it is not there."""
+
+    def said() -> str:
+        shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
+        try:
+            results = loaders.run(shipped.id).results() if shipped else None
+        except PktError:
+            return ""
+        return told(results) if results and "changes" in results else ""
+
+    return said
+
+
+def effort(results: dict[str, Any]) -> str:
+    spent = widgets.spent(sum(results["seconds"].values()))
+    return f"The recorded run took {results['steps']} steps and {spent} on the CPU it was made on."
+
+
+def against_controls() -> str:
+    table = loaders.recorded_family()
+    if not table:
+        return ""
+    return sentences_families.explained(table["rows"], table["controls"], next(iter(table["rows"][0]["tasks"])))
+
+
+STEPS = (
+    Step("pair", "Two models", "A large model, the teacher, knows facts that a small one, the student, does not. The question is whether knowledge can flow from one to the other although no parameter of theirs fits the other.", compatible),
+    Step("alignment", "Where they agree", "Each cell holds one teacher layer against one student layer, on the same prompts. Click a cell: every page then looks at those two layers.", best_cell),
+    Step("latent_map", "What it looks like", "Each prompt is a point in both models, drawn in one picture. Circle some with the lasso: they stay chosen on every page.", lambda: ""),
+    Step("transfer", "Make it flow", "Here a student is taught, by the teacher's activations or by a rival method. Nothing leaves this machine.", of_run(effort)),
+    Step("behaviour", "What changed", "What the student answers before and after, beside the teacher, and what the transfer cost elsewhere.", of_run(sentences.behaviour)),
+    Step("families", "Is it real?", "The same transfer with its meaning taken away, and rival methods on the same data. Where a control does as well, what it lacks did nothing.", against_controls),
+    Step("transfer", "Your turn", "Press Start the transfer: it takes about a minute for the demo pair. For models of your own, choose custom under Pair in the bar at the left and name two Hugging Face ids or folders.", lambda: ""),
+)  # fmt: skip
+
+
+def move(here: str) -> None:
+    """Go to the page of a step that was just asked for."""
+    at = state.tour_step()
+    if state.tour_moves() and at is not None and STEPS[at].page != here:
+        state.go(STEPS[at].page)
+
+
+def draw(here: str) -> None:
+    """The card of the present step, on its page or with the way there; `here` is the page one is on. An offer on a first visit."""
+    at = state.tour_step()
+    if at is None:
+        if not state.came_by_link():
+            offer()
+        return
+    step = STEPS[at]
+    with st.container(border=True, key="tour"):
+        fact = step.fact()
+        said = f"**{at + 1} of {len(STEPS)}: {step.title}{'' if step.title.endswith('?') else '.'}** {widgets.plain(step.words)} {widgets.plain(fact)}"
+        st.markdown(said)
+        with st.container(horizontal=True, gap="small"):
+            if step.page != here:
+                st.button("Go there", key="tour-there", on_click=state.tour_to, args=(at,), icon=":material/near_me:")
+            st.button("Back", key="tour-back", disabled=at == 0, on_click=state.tour_to, args=(at - 1,))
+            if at + 1 < len(STEPS):
+                st.button("Next", key="tour-next", type="primary", on_click=state.tour_to, args=(at + 1,))
+            st.button(
+                "Skip" if at + 1 < len(STEPS) else "Close", key="tour-skip", type="tertiary", on_click=state.tour_end
+            )
+
+
+def offer() -> None:
+    """What a first visitor may do."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-offer"):
+        st.markdown("New here?", width="content")
+        st.button(
+            "Take the tour, one minute",
+            key="tour-start",
+            type="primary",
+            icon=":material/explore:",
+            on_click=state.tour_to,
+            args=(0,),
+        )
+        st.button("Skip", key="tour-no", type="tertiary", on_click=state.tour_end)

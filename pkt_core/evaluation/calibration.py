@@ -1,0 +1,95 @@
+"""Whether a model knows what it knows: how often it is right where it says it is right with probability p.
+
+Confidence is the probability a model gives to what it would say; right is whether that is what came. A bin holds the
+predictions of similar confidence, either of equal width in confidence or of equal number.
+
+Not covered: recalibrating a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pkt_core.evaluation.statistics import proportion
+
+Bins = Literal["width", "mass"]
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Predictions of similar confidence."""
+
+    confidence: float
+    """Their mean confidence, 0..1."""
+    rate: float
+    """Share of them that were right, 0..1; the diagonal is `rate = confidence`."""
+    low: float
+    """Lower end of the rate's 95 % interval (Wilson)."""
+    high: float
+    """Upper end."""
+    n: int
+    """How many they are."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well confidence says what is right."""
+
+    ece_width: float
+    """Expected calibration error over ten bins of equal width, 0..1, 0 is best (Naeini et al. 2015)."""
+    ece_mass: float
+    """The same over ten bins of equal number, which empties no bin of a confident model."""
+    brier: float
+    """Mean squared difference of confidence and right, 0..1, 0 is best: also low where confidence sorts right from wrong."""
+    confidence: float
+    """Mean confidence."""
+    rate: float
+    """Share right. Above the mean confidence: modest; below it: overconfident."""
+    n: int
+    """Predictions."""
+    curve: list[Bin]
+    """The bins of equal number, lowest confidence first."""
+
+
+def calibration(confidence: ArrayLike, right: ArrayLike, n_bins: int = BINS) -> Calibration:
+    """Error, Brier score and reliability curve of predictions; at least one."""
+    said, came = np.asarray(confidence, float), np.asarray(right, bool)
+    assert len(said) == len(came) > 0, "expected one confidence per prediction, and at least one"
+    curve = bins(said, came, "mass", n_bins)
+    return Calibration(
+        ece_width=ece(bins(said, came, "width", n_bins)),
+        ece_mass=ece(curve),
+        brier=float(((said - came) ** 2).mean()),
+        confidence=float(said.mean()),
+        rate=float(came.mean()),
+        n=len(said),
+        curve=curve,
+    )
+
+
+def bins(confidence: ArrayLike, right: ArrayLike, kind: Bins, n_bins: int = BINS) -> list[Bin]:
+    """The bins that hold a prediction, lowest confidence first; on an edge of equal width, the bin above."""
+    said, came = np.asarray(confidence, float), np.asarray(right, bool)
+    if kind == "width":
+        place = np.minimum((said * n_bins).astype(int), n_bins - 1)
+        groups = [np.flatnonzero(place == i) for i in range(n_bins)]
+    else:
+        groups = np.array_split(np.argsort(said, kind="stable"), n_bins)
+    found = []
+    for group in groups:
+        if len(group):
+            share = proportion(int(came[group].sum()), len(group))
+            found.append(Bin(float(said[group].mean()), share.value, share.low, share.high, len(group)))
+    return found
+
+
+def ece(found: Sequence[Bin]) -> float:
+    """Mean distance of right from confidence over bins, weighted by their number, 0..1."""
+    total = sum(one.n for one in found)
+    return sum(one.n * abs(one.rate - one.confidence) for one in found) / total

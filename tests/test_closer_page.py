@@ -1,0 +1,202 @@
+"""The closer look on Alignment and what is pinned, in Streamlit's test harness, and its figure, tables and sentences.
+
+Not covered: clicks in the figure and what a browser draws (test_browser_closer.py).
+"""
+
+import json
+
+import numpy as np
+import pytest
+import reference_agreement as twin
+import report_samples as samples
+from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
+
+from dashboard import loaders
+from dashboard.engine import Engine
+from pkt_core.report import sentences_closer as sentences
+from pkt_core.report import tables_closer as tables
+from pkt_core.report.figures_closer import closer_figure
+from pkt_core.report.figures_similarity import similarity_heatmap
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def asked(answers, function="closer_look"):  # noqa: F811
+    return [(a["teacher_layer"], a["student_layer"]) for name, a in answers.asked if name == function]
+
+
+def heads(app):
+    return [one.value for one in app.subheader]
+
+
+def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(Engine, "known", lambda *_: None)
+    app = page("alignment")
+    assert not app.exception
+    teacher, student = samples.comparison()["chosen"]
+    assert f"A closer look at teacher layer {teacher} and student layer {student}" in heads(app)
+    assert not asked(answers)
+    app.button(key="look-closer").click().run()
+    assert not app.exception
+    assert set(asked(answers)) == {(teacher, student)}
+    assert (app.selectbox(key="tl").value, app.selectbox(key="sl").value) == (str(teacher), str(student))
+    assert "rank correlation 0." in words(app).replace("\\", "")
+
+
+def test_a_pair_that_does_not_ship_is_not_looked_at_before_it_is_compared(answers, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(Engine, "known", lambda *_: None)
+    page("alignment", pair="pythia", tl="1", sl="0", pin="0.0", picked="3")
+    assert not answers.asked
+
+
+def test_layers_in_the_link_are_looked_at_with_the_settings_of_the_comparison(answers):  # noqa: F811
+    app = page("alignment", tl="4", sl="1", pooling="tokens", outliers="clamp")
+    assert not app.exception
+    request = [a for name, a in answers.asked if name == "closer_look"][-1]
+    compared = [a for name, a in answers.asked if name == "compare"][-1]
+    assert request == {**compared, "teacher_layer": 4, "student_layer": 1}
+    assert not any(one.value.startswith("Pinned") for one in app.caption)
+
+
+def test_a_pin_is_set_beside_the_selection_swapped_and_taken_off(answers, monkeypatch):  # noqa: F811
+    app = page("alignment", tl="4", sl="1")
+    app.button(key="pin-layers").click().run()
+    assert app.text_input(key="pin").value == "4.1"
+    assert "Click another cell to compare" in words(app)
+    app.selectbox(key="tl").set_value("2").run()
+    assert set(asked(answers)) >= {(2, 1), (4, 1)}
+    said = words(app).replace("\\", "")
+    assert "Chosen − pinned: by all pairs of prompts" in said
+    assert any("Chosen − pinned" in one.value for one in app.dataframe)
+    app.button(key="swap-layers").click().run()
+    assert not app.exception
+    assert (app.selectbox(key="tl").value, app.text_input(key="pin").value) == ("4", "2.1")
+    app.switch_page("views/latent_map.py").run()
+    app.switch_page("views/alignment.py").run()
+    assert app.text_input(key="pin").value == "2.1"  # kept from page to page
+    answers.asked.clear()
+    monkeypatch.setattr(Engine, "known", lambda *_: None)
+    app.button(key="unpin-layers").click().run()
+    assert app.text_input(key="pin").value == ""
+    assert set(asked(answers)) == {(4, 1)}
+
+
+@pytest.mark.parametrize("bad", ["99.0", "0.9", "x.y", "5", "5.2.1", "-1.0", "<script>"])
+def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noqa: F811
+    app = page("pair", tl="4", sl="1", pin=bad)
+    assert not app.exception
+    assert any("is no pair of layers here" in one.value.replace("\\", "") for one in app.info)
+    assert app.text_input(key="pin").value == ""
+    app.switch_page("views/alignment.py").run()
+    assert not app.exception
+    assert not any("is no pair of layers" in one.value for one in app.info)  # said once
+    assert set(asked(answers)) == {(4, 1)}
+    good = page("pair", tl="4", sl="1", pin="5.2")
+    assert good.text_input(key="pin").value == "5.2"
+    assert not any("is no pair of layers" in one.value for one in good.info)
+
+
+def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(loaders, "soon", lambda task, *_: task)
+    answers.status = "working"
+    app = page("alignment", tl="4", sl="1")
+    assert not app.exception
+    assert any("The closer look" in one.proto.text for one in app.main.get("progress"))
+    answers.status, answers.error = "failed", "The student's layer does not vary over these prompts."
+    app = page("alignment", tl="4", sl="1", pin="2.0")
+    assert not app.exception
+    assert any("does not vary" in one.value for one in app.error)
+
+
+@pytest.mark.parametrize("picture", ["chain of spaces", "joined by a map"])
+def test_the_map_of_the_pinned_layers_stands_below_the_chosen(answers, picture):  # noqa: F811
+    function = "chain_map" if picture.startswith("chain") else "latent_map"
+    app = page("latent_map", tl="4", sl="1", pin="2.0", picture=picture)
+    assert not app.exception
+    assert "Pinned: teacher layer 2 and student layer 0" in heads(app)
+    assert set(asked(answers, function)) == {(4, 1), (2, 0)}
+    answers.asked.clear()
+    app = page("latent_map", tl="4", sl="1", pin="4.1", picture=picture)  # the same pair: nothing to set beside it
+    assert set(asked(answers, function)) == {(4, 1)}
+    assert not any(head.startswith("Pinned") for head in heads(app))
+
+
+def test_what_picked_prompts_are_followed_by_is_asked_of_a_small_pair_at_once():
+    assert "What would they say next?" in heads(page("alignment", picked="100"))
+    assert "What would they say next?" not in heads(page("alignment"))
+
+
+def test_the_figure_escapes_text_names_its_axes_and_carries_both_prompts():
+    figure = closer_figure([samples.closer_look(), samples.closer_look(1, 0)], names=("Chosen", "Pinned"), picked=[103])
+    told = figure.to_json()
+    assert "<script" not in json.dumps(json.loads(told)).replace("\\u003c", "<")
+    layout = json.loads(told)["layout"]
+    assert layout["xaxis"]["title"]["text"] == "Cosine in student layer 2 (−1 to 1)"
+    assert layout["yaxis2"]["title"]["text"] == "Cosine in teacher layer 1 (−1 to 1)"
+    assert (layout["xaxis"]["range"], layout["yaxis"]["range"]) == (
+        layout["xaxis2"]["range"],
+        layout["yaxis2"]["range"],
+    )
+    marked = [trace for trace in figure.data if trace.name == "one of them picked"]
+    assert len(marked) == 2
+    assert all(103 in row[:2] for row in marked[0].customdata)
+    others = next(trace for trace in figure.data if trace.name == "two prompts")
+    assert not any(103 in row[:2] for row in others.customdata)
+    assert len(marked[0].x) + len(others.x) == 40 * 39 // 2
+
+
+def test_a_pinned_cell_has_another_frame_than_the_chosen():
+    figure = similarity_heatmap(samples.grid(), chosen=(5, 2), pinned=(1, 0))
+    frames = {shape.name: shape for shape in figure.layout.shapes}
+    assert (frames["pinned"].y0, frames["pinned"].x0) == (1 - 0.45, -0.47)
+    assert frames["pinned"].line.color != frames["chosen"].line.color
+    assert frames["pinned"].line.dash != frames["chosen"].line.dash
+    assert "pinned" not in {shape.name for shape in similarity_heatmap(samples.grid(), chosen=(5, 2)).layout.shapes}
+
+
+def test_tables_rank_the_worst_first_and_the_largest_difference_first():
+    one, other = samples.closer_look(), samples.closer_look(1, 0)
+    table = tables.overlap_table(one)
+    assert table["shared"].is_monotonic_increasing
+    assert table["shared"][0] == min(one["overlap"]["values"])
+    both = tables.beside_table(one, other)
+    assert both["difference"].abs().is_monotonic_decreasing
+    row = both.iloc[0]
+    place = one["ids"].index(row["prompt"])
+    assert row["difference"] == pytest.approx(one["overlap"]["values"][place] - other["overlap"]["values"][place])
+    pairs = tables.pairs_table([one, other])
+    assert len(pairs) == 2 * one["n_pairs"]
+    assert set(pairs["teacher_layer"]) == {5, 1}
+
+
+def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
+    one, other = samples.closer_look(), samples.closer_look(1, 0)
+    found = tables.paired_difference(one["correlation"], other["correlation"])
+    without = np.array(one["correlation"]["left_out"]) - np.array(other["correlation"]["left_out"])
+    assert (found["low"], found["high"]) == pytest.approx(twin.interval(found["value"], without))
+    same = tables.paired_difference(one["overlap"], one["overlap"])
+    assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
+    assert sentences.beside(one, one).count("neither agrees better") == 2
+    clear = {**other, "correlation": {**other["correlation"], "value": 0.1}}
+    assert "by all pairs of prompts (rank correlation) the chosen layers agree better" in sentences.beside(one, clear)
+    assert "by all pairs of prompts (rank correlation) the pinned layers agree better" in sentences.beside(clear, one)
+    table = tables.summary_table(one, other, samples.grid(), "CKA")
+    assert table["What"].tolist()[0] == "CKA"
+    bare = tables.summary_table(one, other, samples.grid() | {"low": None, "high": None}, "CKA")
+    assert "[" in table["Chosen"][0]
+    assert "[" not in bare["Chosen"][0]
+
+
+def test_sentences_say_chance_where_it_is_chance_and_what_is_drawn():
+    one = samples.closer_look()
+    assert sentences.correlation(one).startswith("Prompts that are alike for the student tend to be alike")
+    chance = {**one, "correlation": {**one["correlation"], "value": 0.01, "p_value": 0.4}}
+    assert "no more than chance" in sentences.correlation(chance)
+    few = sum(share < 0.5 for share in one["overlap"]["values"])
+    assert f"{few} of 40 prompts share less than 50\u00a0%" in sentences.overlap(one)
+    assert sentences.sample(one) == ""
+    assert sentences.sample({**one, "n_pairs": 5000, "n_all": 900}) == (
+        "780 of 5,000 pairs of prompts are drawn, at random; the comparison keeps the states of its first 40 prompts of 900."
+    )

@@ -1,0 +1,135 @@
+"""All pages in all states: nothing there at all, the demo as it ships, and everything broken that can break.
+
+Each cell of the table says what the page has to show or to tell; what it shows of its own subject is in that page's tests.
+"""
+
+from __future__ import annotations
+
+import pytest
+from test_dashboard import PAGES, Answers, answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
+
+from dashboard import loaders
+from dashboard.params import Param
+from pkt_core import runs
+from pkt_core.prompts import assets_folder
+
+pytestmark = pytest.mark.filterwarnings("default")
+RECORDED = ("comparison", "grids", "maps", "family", "factors")
+NO_WEIGHTS = "demo:teacher holds no weights. Build the demo pair again."
+WAITS, ON_TRANSFER = "Waiting for the engine", "on the page Transfer"
+TABLE = {  # page: what is told where nothing is there; the demo's first words; what is told where all is broken
+    "pair": (WAITS, "Yes: they share all 4,093 tokens", NO_WEIGHTS),
+    "alignment": (WAITS, "18 of 18 pairs of layers agree", NO_WEIGHTS),
+    "latent_map": (WAITS, "nearest neighbours (chance", NO_WEIGHTS),
+    "maps": (WAITS, "Best carried by the", NO_WEIGHTS),
+    "inspector": (WAITS, "teacher layer 5 reads", NO_WEIGHTS),
+    "transfer": ("SemAlign v1", "What is matched", "broken-results"),
+    "families": (ON_TRANSFER, "ours wins with", ON_TRANSFER),
+    "factors": ("Try every pair of layers below", "A sweep of the demo pair", NO_WEIGHTS),
+    "behaviour": (ON_TRANSFER, "The student gained on", "damaged: expected JSON"),
+    "tokens": (ON_TRANSFER, "the student would say something else", "keeps no trained student"),
+    "benchmarks": (ON_TRANSFER, "Nothing was asked of these models yet", "keeps no trained student"),
+    "runs": (ON_TRANSFER, "5 came recorded with the project", "2 damaged"),
+}
+DRAWN = dict.fromkeys(PAGES, 1) | {"transfer": 0, "benchmarks": 0, "runs": 0}
+"""Figures that the demo has at least."""
+
+
+def told(app) -> str:
+    """All that a page says, progress and options among it, without the marks that keep Markdown away."""
+    at_work = " ".join(one.proto.text for one in app.main.get("progress"))
+    named = " ".join(str(one.value) for one in app.selectbox)
+    return f"{words(app)} {at_work} {named}".replace("\\", "")
+
+
+def without_recordings(monkeypatch) -> None:
+    for name in RECORDED:
+        monkeypatch.setattr(loaders, f"recorded_{name}", lambda none={} if name in ("grids", "maps") else None: none)
+
+
+def test_the_table_has_every_page():
+    assert set(TABLE) == set(PAGES)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_where_nothing_is_there_a_page_says_what_to_do(answers, monkeypatch, name):  # noqa: F811
+    without_recordings(monkeypatch)
+    answers.status = "working"
+    app = page(name)
+    assert not app.exception
+    assert not app.error
+    assert len(app.title) == 1
+    assert TABLE[name][0] in told(app)
+    assert not app.get("plotly_chart")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):  # noqa: F811
+    find, recorded = answers.find, assets_folder() / "recorded"
+    board = {"benchmark_board": {"lines": [], "asked": []}, "benchmark_sandbox": {"unavailable": None, "missing": None}}
+    monkeypatch.setattr(answers, "find", lambda asked, given: board.get(asked) or find(asked, given))
+    monkeypatch.setattr(runs, "recorded_root", lambda: recorded)
+    monkeypatch.setattr(loaders, "recorded_comparison", lambda: loaders.read_json(recorded / "comparison.json"))
+    app = page(name)
+    assert not app.exception
+    assert not app.error
+    assert not app.warning
+    assert TABLE[name][1] in told(app)
+    assert len(app.get("plotly_chart")) >= DRAWN[name]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_where_all_is_broken_a_page_says_so_in_a_sentence(answers, monkeypatch, name):  # noqa: F811
+    without_recordings(monkeypatch)
+    answers.status, answers.error = "failed", NO_WEIGHTS
+    for file in ("plan.json", "status.json", "results.json", "events.jsonl"):
+        made = finished_run(f"broken-{file.split('.')[0]}")
+        (made.folder / file).write_text('{"half')
+    app = page(name, run="broken-status" if name == "behaviour" else "broken-results")
+    assert not app.exception
+    assert len(app.title) == 1
+    assert TABLE[name][2] in told(app)
+    assert "Traceback" not in told(app)
+
+
+def test_a_notice_of_the_link_stays_until_something_else_is_chosen_or_another_page():
+    app = page("pair", measure="telepathy", tl="99")
+    for _ in range(2):  # a page is drawn again whenever something is ready
+        assert sum("tl=99" in one.value for one in app.info) == 1
+        app.run()
+    app.switch_page("views/alignment.py").run()
+    for _ in range(2):
+        assert ["telepathy" in one.value for one in app.info] == [True]  # that of the page before has been read
+        app.run()
+    app.selectbox(key=Param.MEASURE.value).set_value("linear_cka").run()
+    assert not app.info
+
+
+def test_a_run_that_is_not_there_is_told_until_one_is_chosen():
+    finished_run("one")
+    finished_run("two")
+    app = page("behaviour", run="nobody")
+    for _ in range(2):
+        assert any("The run nobody cannot be shown here" in one.value.replace("\\", "") for one in app.info)
+        app.run()
+    app.selectbox(key=Param.RUN.value).set_value("one").run()
+    assert not app.info
+
+
+@pytest.mark.parametrize(
+    ("name", "link", "said"),
+    [
+        ("inspector", {"at": "many"}, "at=many"),
+        ("pair", {"picked": "all"}, "none is picked"),
+        ("pair", {"pair": "custom", "teacher": "<img src=x onerror=alert(1)>", "student": "b"}, "cannot be the name"),
+        ("pair", {"pair": "custom", "teacher": "/a\0b", "student": "b"}, "cannot be a path"),
+    ],
+)
+def test_what_a_link_cannot_mean_is_told(monkeypatch, request, name, link, said):
+    if "teacher" in link:
+        monkeypatch.undo()  # the true check of names
+        monkeypatch.setenv("PKT_CACHE", str(request.getfixturevalue("tmp_path") / "cache"))
+        loaders.unavailable.clear()
+    app = page(name, **link)
+    assert not app.exception
+    assert said in told(app)

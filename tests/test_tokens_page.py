@@ -1,0 +1,176 @@
+"""The page Tokens in Streamlit's own test harness, and its figures: what is asked, what is shown, and hostile text shown literally."""
+
+import json
+import re
+
+import pytest
+import report_samples as samples
+from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
+
+from dashboard import widgets
+from pkt_core.report import figures, figures_tokens, sentences_tokens, tables_tokens
+
+pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
+MODELS = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
+
+
+@pytest.fixture(autouse=True)
+def found(answers, monkeypatch):  # noqa: F811
+    """An engine with readings of tokens, and a run that keeps its student."""
+    made = finished_run("one", **MODELS)
+    (made.folder / "student").mkdir()
+    (made.folder / "student" / "model.safetensors").write_bytes(b"")
+    known = answers.find
+
+    def find(function, arguments):
+        if function == "token_change":
+            return samples.token_change()
+        return samples.inspection(after=True) if function == "inspect_token" else known(function, arguments)
+
+    monkeypatch.setattr(answers, "find", find)
+    return answers
+
+
+def asked(answers, function):  # noqa: F811
+    return [arguments for name, arguments in answers.asked if name == function][-1]
+
+
+def test_the_page_says_where_and_whether_for_the_better(found):
+    app = page("tokens", run="one")
+    assert not app.exception
+    assert asked(found, "token_change") == {"run": "one", "texts": "tasks", "seed": 0, "n": 120}
+    said = words(app).replace("\\", "")
+    assert "say something else than before at 50 % of 11 tokens" in said
+    assert "that changed most" in said
+    assert "It predicts better" in said
+    assert "came nearer the teacher" in said
+    table = app.dataframe[0].value
+    assert table["sentence"].tolist() == [0, 1]
+    assert table["verdict"].tolist() == ["newly right", "wrong before and after"]
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_only_what_changed_leaves_the_unchanged_out():
+    app = page("tokens", run="one", differ="true")
+    assert app.dataframe[0].value["sentence"].tolist() == [0]
+
+
+def test_the_link_names_sentence_token_texts_and_colour(found):
+    app = page(
+        "tokens",
+        run="one",
+        sentence="1",
+        token="2",
+        read="my prompts",
+        shade="Nearer the teacher",
+        picked="7, 3",
+        texts="40",
+    )
+    assert not app.exception
+    request = asked(found, "token_change")
+    assert (request["texts"], request["ids"], request["n"], request["prompts"]) == ("prompts", [7, 3], 40, "facts")
+    assert "instead of “ is”" in words_of_headers(app)
+    assert "at" in asked(found, "inspect_token")
+    assert asked(found, "inspect_token")["text"] == "Paris is here"
+    assert asked(found, "inspect_token")["at"] == len("Paris") - 1  # the token before decides
+
+
+def words_of_headers(app):
+    return " ".join(one.value for one in app.subheader).replace("\\", "").replace("·", " ")
+
+
+def test_the_layers_that_changed_come_first_and_the_inspector_opens_there(found):
+    app = page("tokens", run="one", sentence="0", token="7")
+    assert not app.exception
+    table = next(one.value for one in app.dataframe if "Layer (from 0)" in one.value)
+    assert len(table) == 3
+    assert "layers changed their top semantic token" in words(app)
+    app.button(key="inspect").click().run()
+    assert not app.exception
+    assert app.title[0].value == "What does a state mean?"
+    request = asked(found, "inspect_token")
+    assert request["text"].startswith("<script>")
+    assert (request["run"], request["pair"], request["at"]) == ("one", "demo", 74)
+
+
+def test_a_first_token_has_no_layers_to_read():
+    app = page("tokens", run="one", sentence="1", token="1")
+    assert not app.exception
+    assert "no place in the Inspector" in words(app)
+
+
+def test_a_run_without_weights_and_a_bad_link_say_so():
+    finished_run("bare", **MODELS)
+    assert "keeps no trained student" in words(page("tokens", run="bare"))
+    app = page("tokens", run="one", read="tea leaves", shade="beige", sentence="99", token="99")
+    assert not app.exception
+    assert any("tea leaves" in one.value for one in app.info)
+
+
+def test_a_reading_under_way_shows_progress(found):
+    found.status = "working"
+    app = page("tokens", run="one")
+    assert not app.exception
+    assert "Reading token by token" in app.get("progress")[0].proto.text
+
+
+def test_hostile_text_is_shown_literally():
+    app = page("tokens", run="one", sentence="0", token="2")
+    assert not app.exception
+    for one in [*app.markdown, *app.caption, *app.subheader, *app.info]:
+        assert not re.search(r"(?<!\\)(\]\(|:red\[|\$latex|<script|\*\*b)", str(one.value))
+        assert not getattr(one, "allow_html", False)
+    assert re.search(r"(?<!\\)<script", "a <script> that is not escaped would be found")
+    assert widgets.plain(":red[y] $latex$") == "\\:red\\[y\\] \\$latex\\$"
+    for figure in (
+        *(figures.sentence_figure(samples.token_change()["sentences"][0], key, 2) for key in figures.COLOURINGS),
+        figures.next_figure(samples.token_change()["sentences"][0], 2),
+    ):
+        drawn = figure.to_json().replace("\\u003c", "<").replace("\\u0026", "&")
+        assert "<script" not in drawn
+        assert "&lt;script" in drawn
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_every_colouring_has_a_number_per_predicted_token_or_says_it_has_none(alike):
+    one = samples.token_change(alike=alike)["sentences"][0]
+    n = len(one["tokens"]) - 1
+    for key, by in figures.COLOURINGS.items():
+        values = by.of(one)
+        assert (values is None) == (key == "teacher" and not alike)
+        assert values is None or len(values) == n
+        figure = figures.sentence_figure(one, key, 1)
+        boxes = [box for trace in figure.data if trace.type == "bar" for box in trace.customdata]
+        assert sorted(box[0] for box in boxes) == list(range(n + 1))
+    assert figures.COLOURINGS["bits"].of(one) == [-2.0] * n  # 3 bits before, 1 after: better is below zero
+
+
+def test_unchanged_tokens_stay_grey_and_changed_ones_do_not():
+    by = figures.COLOURINGS["bits"]
+    assert figures_tokens.colour(0.0, by) is None
+    better, worse = figures_tokens.colour(-6.0, by), figures_tokens.colour(6.0, by)
+    assert better != worse
+    assert figures_tokens.colour(-60.0, by) == better  # beyond the scale the colour stays
+    assert figures_tokens.ink("rgb(250, 250, 250)") == "#000000"
+    assert figures_tokens.ink("rgb(8, 48, 107)") == "#ffffff"
+
+
+def test_long_texts_break_between_tokens():
+    found = figures_tokens.places(["x" * 30] * 5)
+    assert [line for line, _, _ in found] == [0, 0, 1, 1, 2]
+    assert figures_tokens.wide("東京") == 4
+
+
+def test_sentences_tables_and_other_tokenizers():
+    alike, other, plain = samples.token_change(), samples.token_change(alike=False), samples.token_change(plain=True)
+    assert "nearer the teacher" in sentences_tokens.tokens(alike)
+    assert "bits per token" not in sentences_tokens.tokens(other)
+    assert "answers" not in sentences_tokens.tokens(plain)
+    assert "Nothing changed" in sentences_tokens.tokens(alike | {"half": 0})
+    assert sentences_tokens.direction({"low": -1, "high": 1}, ("a", "b", "c")) == "c"
+    assert list(tables_tokens.spans_table(other["sentences"][0])["change"]) == [-1.0]
+    assert tables_tokens.ranked(other)["teacher_bits"].notna().all()
+    assert len(tables_tokens.tokens_table(alike["sentences"][0])) == 8
+    assert "overconfident" in sentences_tokens.calibration(alike["calibration"])
+    assert len(tables_tokens.calibration_table(alike["calibration"])) == 30
+    assert json.loads(figures.reliability_figure(alike["calibration"]).to_json())["data"]
