@@ -35,6 +35,15 @@ CAPITALS_FORMS = (
     "The capital of {subject} is {answer}.",
     "Question: Which city is the capital of {subject}? Answer: {answer}.",
 )
+TITLES = {
+    "demo/unknown-seen": "new facts",
+    "demo/unknown-unseen": "reworded new facts",
+    "demo/known-seen": "known facts",
+    "demo/known-unseen": "reworded known facts",
+    "capitals/seen": "capitals",
+    "capitals/unseen": "reworded capitals",
+}
+"""Bundled set -> what readers are told it asks: facts the student lacks or has, in training's wording or in another."""
 WORKED = {"Italy": "Rome", "Japan": "Tokyo"}  # a pretrained model is shown two answers before it is asked
 
 

@@ -40,9 +40,9 @@ def test_costs_are_ranked_and_named():
     measured()
     app = page("behaviour", run="one")
     assert not app.exception
-    assert "Worse beyond chance: Answers to demo/known-seen by 50.0 % of what it was" in words(app).replace("\\", "")
+    assert "Worse beyond chance: Answers to known facts by 50.0 % of what it was" in words(app).replace("\\", "")
     worse = table_with(app, "What got worse")
-    assert worse["What got worse"].iloc[0] == "Answers to demo/known-seen"
+    assert worse["What got worse"].iloc[0] == "Answers to known facts"
     assert worse["Beyond chance"].tolist() == sorted(worse["Beyond chance"], reverse=True)
 
 
@@ -213,7 +213,7 @@ def test_a_gain_stands_beside_its_controls_and_missing_ones_are_named():
     assert "None of this run's 9 controls was carried out" in words(app).replace("\\", "")
     measured("two", after="1" * 8 + "0" * 12, **plan, map="permuted")
     app = page("behaviour", run="one")
-    assert "1 of 9 controls was carried out; the run is better than it on demo/known-seen" in words(app).replace(
+    assert "1 of 9 controls was carried out; the run is better than it on known facts" in words(app).replace(
         "\\", ""
     )
     table = table_with(app, "takes away")

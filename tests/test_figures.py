@@ -199,8 +199,8 @@ def test_sentences_say_yes_only_above_noise():
 
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     found = samples.results()
-    assert "gained on demo/unknown" in sentences.behaviour(found)
-    assert "lost on demo/known-seen (50\u00a0% to 33\u00a0%" in sentences.behaviour(found)
+    assert "gained on new facts" in sentences.behaviour(found)
+    assert "lost on known facts (50\u00a0% to 33\u00a0%" in sentences.behaviour(found)
     flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
     assert "No task changed beyond chance" in sentences.behaviour(found | {"changes": flat})
     assert "Alike in part" in sentences.latent(samples.latent())
@@ -348,7 +348,7 @@ def test_without_attribution_the_pairing_has_the_whole_width():
 
 def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
     long = "/home/somebody/a/long/way/down/to/the/capitals.jsonl"
-    assert [look.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "demo/unknown-seen"]
+    assert [look.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "new facts"]
     results = samples.results()
     results["changes"] = {long: {**next(iter(results["changes"].values())), "difference": 0.5, "p_value": 0.001}}
     assert "gained on capitals.jsonl" in sentences.behaviour(results)

@@ -93,7 +93,7 @@ def show() -> None:
     widgets.head(
         "What changed?",
         "The student before and after a transfer, beside the teacher: what it learnt, and what that cost elsewhere.",
-        words=("recall", "95 % interval", "McNemar", "Holm", "bits per byte", "KL"),
+        words=("recall", "reworded", "95 % interval", "McNemar", "Holm", "bits per byte", "KL"),
     )
     with widgets.errors():
         run = run_parts.finished_run()

@@ -167,7 +167,7 @@ def show() -> None:
     widgets.head(
         "Which method wins, and against which control?",
         "One transfer beside its rivals and its controls on the same data, several seeds each.",
-        words=("control", "95 % interval", "Holm", "bits per byte", "LoRA", "Seeking", "LaTen"),
+        words=("control", "reworded", "95 % interval", "Holm", "bits per byte", "LoRA", "Seeking", "LaTen"),
     )
     with widgets.errors():
         families = transfers.families()

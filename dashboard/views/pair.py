@@ -63,7 +63,7 @@ def show() -> None:
     widgets.head(
         "Can these two talk?",
         "Choose a large model (teacher) and a small one (student), and see whether their latent spaces have something in common.",
-        words=("teacher and student", "latent space", "CKA", "noise"),
+        words=("teacher and student", "latent space", "CKA", "noise", "reworded"),
     )
     about()
     with widgets.errors():

@@ -162,7 +162,7 @@ def show() -> None:
     widgets.head(
         "What have we done?",
         "Every run with its state and the command that made it. Open one, compare two, take the student with you.",
-        words=("recall", "95 % interval", "control"),
+        words=("recall", "reworded", "95 % interval", "control"),
     )
     with widgets.errors():
         listed = loaders.runs()

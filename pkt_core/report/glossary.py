@@ -97,6 +97,10 @@ GLOSSARY: dict[str, Entry] = {
         "The share of questions that greedy decoding answers with the whole right answer, 0 to 100 %.",
         "ours; exact match, as in Petroni et al. 2019, arXiv 1909.01066",
     ),
+    "reworded": Entry(
+        "Asked in a sentence form that training never uses: an answer right here is more than a sentence learnt by heart.",
+        "ours; paraphrases of one relation, as in Elazar et al. 2021, arXiv 2102.01017",
+    ),
     "bits per byte": Entry(
         "How many bits a model needs for a byte of general text; lower is better, and comparable between tokenizers.",
         "Gao et al. 2020, The Pile, arXiv 2101.00027, section 3.1",

@@ -17,6 +17,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from pkt_core.examples import TITLES
+
 TEACHER, BEFORE, AFTER, CONTROL, ACCENT = "#2f7fc1", "#d9730d", "#0f9d76", "#8b8f98", "#c2569b"
 CATEGORIES = [
     "#2f7fc1",
@@ -62,8 +64,8 @@ def one_line(value: object) -> str:
 
 
 def task_name(task: str) -> str:
-    """A task as people know it: a file without its folders, which a figure would show the wrong end of."""
-    return PurePath(task).name if PurePath(task).suffix else task
+    """A task as people know it: a bundled one by its title, a file without its folders, which a figure would show the wrong end of."""
+    return TITLES.get(task) or (PurePath(task).name if PurePath(task).suffix else task)
 
 
 def visible(token: object, limit: int = 14) -> str:
