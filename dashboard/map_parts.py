@@ -39,6 +39,7 @@ def colour_choice(labels: Mapping[str, Any]) -> str:
         "Colour",
         [OVERLAP, MODEL, *labels],
         Param.MAP_COLOUR,
+        default=next(iter(labels), OVERLAP),
         help="neighbour overlap is counted in the full spaces, so it does not depend on the picture.",
     )
 

@@ -125,5 +125,7 @@ class Param(StrEnum):
     WRITE_TOKENS = "more"
     WRITE_CHANGED = "changed"
     OWN_TASK = "mytask"
+    ALIGNMENT_TAB = "about"
+    BEHAVIOUR_TAB = "proof"
     TURNED = "turned"
     TURNED_TASK = "oftask"

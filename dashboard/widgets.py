@@ -113,6 +113,13 @@ def switch(
     return str(picked or default)
 
 
+def tabs(labels: Sequence[str], param: Param) -> Sequence[Any]:
+    """Parts of a page of which one is drawn at a time, bound to the link; whoever fills one asks whether it is open."""
+    found = st.tabs(labels, key=param.value, bind=BIND, on_change="rerun")
+    told(param, next(label for label, tab in zip(labels, found, strict=True) if tab.open))
+    return found
+
+
 def amount(
     label: str, param: Param, *, low: int, high: int, default: int, step: int = 1, help: str | None = None
 ) -> int:

@@ -38,7 +38,7 @@ def table_with(app, column):
 
 def test_costs_are_ranked_and_named():
     measured()
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="Costs", run="one")
     assert not app.exception
     assert "Worse beyond chance: Answers to known facts by 50.0 % of what it was" in words(app).replace("\\", "")
     worse = table_with(app, "What got worse")
@@ -48,12 +48,12 @@ def test_costs_are_ranked_and_named():
 
 def test_forgotten_items_are_listed_by_prompt_and_can_be_turned_round():
     measured(after="1" * 18 + "00")
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="Costs", run="one")
     said = words(app).replace("\\", "")
     assert "Of 20 items that were right before, 2 were forgotten (10.0 % of them); 0 are newly right." in said
     asked = demo_facts()[TASK].sample(20, 0).items
     assert table_with(app, "Turned")["Prompt"].tolist() == [item.prompt for item in asked[18:]]
-    app = page("behaviour", run="one", turned="newly right", oftask=TASK)
+    app = page("behaviour", proof="Costs", run="one", turned="newly right", oftask=TASK)
     assert not app.exception
     assert not any("Turned" in one.value for one in app.dataframe)
 
@@ -87,14 +87,14 @@ def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
 def test_a_run_with_other_items_or_without_single_answers_says_so():
     short = measured("short")
     short.write_results(short.results() | {"right": {TASK: {"before": "11111", "after": "11110", "teacher": "11111"}}})
-    app = page("behaviour", run="short")  # five answers kept, twenty asked
+    app = page("behaviour", proof="Costs", run="short")  # five answers kept, twenty asked
     assert not app.exception
     assert "are not those that were asked" in words(app)
     results = samples.results()
     assert "right" not in results
     made = measured("bare")
     made.write_results(results)
-    assert "did not keep its single answers" in words(page("behaviour", run="bare"))
+    assert "did not keep its single answers" in words(page("behaviour", proof="Costs", run="bare"))
 
 
 def test_nothing_worse_is_said_so():
@@ -115,18 +115,28 @@ def with_student(made):
 
 def test_the_link_says_after_what_and_how_is_written(answers):  # noqa: F811
     with_student(measured())
-    app = page("behaviour", run="one", picked="4", decoding="sampled", heat="0.5", topp="0.9", wseed="3", more="40")
+    app = page(
+        "behaviour",
+        proof="Answers",
+        run="one",
+        picked="4",
+        decoding="sampled",
+        heat="0.5",
+        topp="0.9",
+        wseed="3",
+        more="40",
+    )
     assert not app.exception
     request = [arguments for name, arguments in answers.asked if name == "writing"][-1]
     assert request == {"run": "one", "new_tokens": 40, "prompts": "facts", "ids": [4], "temperature": 0.5, "top_p": 0.9, "seed": 3}  # fmt: skip
-    app = page("behaviour", run="one", after="Paris is\nRome is")
+    app = page("behaviour", proof="Answers", run="one", after="Paris is\nRome is")
     request = [arguments for name, arguments in answers.asked if name == "writing"][-1]
     assert request == {"run": "one", "new_tokens": 24, "lines": "Paris is\nRome is"}
 
 
 def test_changed_words_are_marked_and_hostile_ones_shown_literally(answers):  # noqa: F811
     with_student(measured())
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="Answers", run="one")
     assert not app.exception
     said = [str(one.value) for one in app.markdown if str(one.value).endswith("same")]
     assert len(said) == 6  # before and after of three rows, the unchanged one last
@@ -134,10 +144,10 @@ def test_changed_words_are_marked_and_hostile_ones_shown_literally(answers):  # 
     assert "background" not in said[4] + said[5]
     for one in app.markdown:
         assert not re.search(r"(?<!\\)(\]\(http|:red\[|<script)", str(one.value))
-    app = page("behaviour", run="one", changed="true")
+    app = page("behaviour", proof="Answers", run="one", changed="true")
     assert len([one for one in app.markdown if str(one.value).endswith("same")]) == 4
     answers.status = "working"
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="Answers", run="one")
     assert not app.exception
     assert app.button(key="stop-writing").label == "Stop"
 
@@ -145,7 +155,7 @@ def test_changed_words_are_marked_and_hostile_ones_shown_literally(answers):  # 
 def test_picked_prompts_are_written_on_in_one_section_at_once_and_all_of_them_when_asked(answers, monkeypatch):  # noqa: F811
     with_student(measured())
     monkeypatch.setattr(Engine, "known", lambda *_: None)
-    app = page("behaviour", run="one", picked="4, 7")
+    app = page("behaviour", proof="Answers", run="one", picked="4, 7")
     assert not app.exception
     assert [arguments["ids"] for name, arguments in answers.asked if name == "picked_continuations"] == [[4, 7]]
     assert len([one for one in app.subheader if "picked prompts" in one.value]) == 1
@@ -155,21 +165,21 @@ def test_picked_prompts_are_written_on_in_one_section_at_once_and_all_of_them_wh
     app.button(key="write").click().run()
     assert dict(answers.asked)["writing"]["ids"] == [4, 7]
     answers.asked.clear()
-    page("behaviour", run="one", picked="4, 7", after="Paris is")  # what was typed comes first
-    page("behaviour", run="one")
+    page("behaviour", proof="Answers", run="one", picked="4, 7", after="Paris is")  # what was typed comes first
+    page("behaviour", proof="Answers", run="one")
     assert "picked_continuations" not in dict(answers.asked)
 
 
 def test_a_run_without_weights_writes_nothing_new():
     measured()
-    assert "nothing new can be written" in words(page("behaviour", run="one"))
+    assert "nothing new can be written" in words(page("behaviour", proof="Answers", run="one"))
 
 
 def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_path):  # noqa: F811
     with_student(measured())
     path = tmp_path / "mine.jsonl"
     path.write_text('{"prompt": "Paris is in", "answer": " France.", "choices": [" France.", " Peru."]}\n')
-    app = page("behaviour", run="one", mytask=str(path))
+    app = page("behaviour", proof="Your own task", run="one", mytask=str(path))
     assert not app.exception
     first = [arguments["task"] for name, arguments in answers.asked if name == "user_task"][-1]
     assert first.startswith("kept:mine-")
@@ -179,7 +189,7 @@ def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_pat
     ]
     assert "nothing" in table_with(app, "Scoring")["n can show"].tolist()
     path.write_text('{"prompt": "Rome is in", "answer": " Italy."}\n')
-    page("behaviour", run="one", mytask=str(path))
+    page("behaviour", proof="Your own task", run="one", mytask=str(path))
     assert [arguments["task"] for name, arguments in answers.asked if name == "user_task"][-1] != first
 
 
@@ -187,16 +197,16 @@ def test_a_task_that_is_malformed_is_one_sentence_with_its_line(answers, tmp_pat
     with_student(measured())
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": "Paris is in", "answer": " France."}\n{"prompt": "x"}\n')
-    app = page("behaviour", run="one", mytask=str(path))
+    app = page("behaviour", proof="Your own task", run="one", mytask=str(path))
     assert not app.exception
     assert "line 2, lacks a prompt or an answer" in words(app).replace("\\", "")
     assert "user_task" not in dict(answers.asked)
-    assert "could not be read" in words(page("behaviour", run="one", mytask="/nowhere.jsonl"))
+    assert "could not be read" in words(page("behaviour", proof="Your own task", run="one", mytask="/nowhere.jsonl"))
 
 
 def test_an_uploaded_task_fills_in_its_name(answers):  # noqa: F811
     with_student(measured())
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="Your own task", run="one")
     app.file_uploader(key="uploaded-task").upload(
         "mine.csv", b"prompt,answer\nParis is in, France.\n", "text/csv"
     ).run()
@@ -213,9 +223,7 @@ def test_a_gain_stands_beside_its_controls_and_missing_ones_are_named():
     assert "None of this run's 9 controls was carried out" in words(app).replace("\\", "")
     measured("two", after="1" * 8 + "0" * 12, **plan, map="permuted")
     app = page("behaviour", run="one")
-    assert "1 of 9 controls was carried out; the run is better than it on known facts" in words(app).replace(
-        "\\", ""
-    )
+    assert "1 of 9 controls was carried out; the run is better than it on known facts" in words(app).replace("\\", "")
     table = table_with(app, "takes away")
     assert table.set_index("control")["run"]["permuted vocabulary"] == "two"
     assert table.set_index("control")["left of it (points)"]["permuted vocabulary"].startswith("60.0 [")

@@ -320,8 +320,8 @@ def test_a_stopped_run_says_how_to_measure_it():
 
 def test_generations_can_be_narrowed_to_those_that_differ():
     finished_run()
-    assert page("behaviour").dataframe[-1].value["expected"].tolist() == ["x."]
-    app = page("behaviour")
+    assert page("behaviour", proof="Answers").dataframe[-1].value["expected"].tolist() == ["x."]
+    app = page("behaviour", proof="Answers")
     app.toggle(key="differ").set_value(True).run()
     assert app.dataframe[-1].value["after"].str.startswith("<script>").all()
 
@@ -360,11 +360,11 @@ def test_maps_are_asked_for_at_the_chosen_layers_and_large_pairs_are_not_stitche
 
 def test_a_run_with_weights_shows_what_it_moved_and_one_without_says_so(answers):
     run = finished_run()
-    app = page("behaviour", run="one", measure="rsa")
+    app = page("behaviour", proof="Layers", run="one", measure="rsa")
     assert not app.exception
     assert "keeps no trained student" in words(app)
     (run.folder / "student").mkdir()
-    app = page("behaviour", run="one", measure="rsa", n="128")
+    app = page("behaviour", proof="Layers", run="one", measure="rsa", n="128")
     assert not app.exception
     asked = dict(answers.asked)["similarity_change"]
     assert (asked["run"], asked["measure"], asked["n_prompts"]) == ("one", "rsa", 128)

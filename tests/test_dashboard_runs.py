@@ -25,7 +25,7 @@ def test_what_was_measured_stays_on_the_page_when_measuring_again_fails():
     made = finished_run("one")
     made.write_status("running", message="Loading")
     made.write_status("failed", message="The disk is full.")
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="Costs", run="one")
     assert "cannot be shown" not in words(app)
     assert "What did it cost elsewhere?" in [h.value for h in app.subheader]
 

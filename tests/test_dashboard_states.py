@@ -133,3 +133,27 @@ def test_what_a_link_cannot_mean_is_told(monkeypatch, request, name, link, said)
     app = page(name, **link)
     assert not app.exception
     assert said in told(app)
+
+
+TABS = {
+    "alignment": ("about", ["This pair of layers", "Other measures", "Which should teach", "Outliers", "Vocabulary"]),
+    "behaviour": ("proof", ["Controls", "Costs", "Layers", "Answers", "Your own task", "How it was made"]),
+}
+
+
+@pytest.mark.parametrize(("name", "tab"), [(name, tab) for name, (_, tabs) in TABS.items() for tab in tabs])
+@pytest.mark.usefixtures("answers")
+def test_a_link_opens_a_part_of_a_page_and_draws_no_other(name, tab):
+    param, tabs = TABS[name]
+    finished_run()
+    app = page(name, **{param: tab})
+    assert not app.exception
+    assert not app.error
+    filled = [one.label for one in app.main.get("tab") if one.label in tabs and one.children]
+    assert filled == [tab]
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_part_that_no_page_has_is_told():
+    finished_run()
+    assert "The link asks for proof=Secrets" in words(page("behaviour", proof="Secrets")).replace("\\", "")

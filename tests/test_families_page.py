@@ -214,7 +214,7 @@ def rewritten(results) -> None:
 def test_runs_of_several_pairs_and_of_no_steps_are_shown():
     pairs = [{"teacher": 1, "student": 0}, {"teacher": 5, "student": 2}]
     rewritten(results_of(layers={"pairs": pairs}, memory={"peak": 2**30, "estimated": 1}))
-    app = page("behaviour", run="one")
+    app = page("behaviour", proof="How it was made", run="one")
     assert not app.exception
     assert "1 to 0, 5 to 2" in plain(app)
     assert "at most 1.00 GiB of memory" in plain(app)
@@ -223,7 +223,7 @@ def test_runs_of_several_pairs_and_of_no_steps_are_shown():
     made.write_results(results_of(steps=0, trained_parameters=0, seconds={"targets": 1.0, "training": 0.0}))
     made.write_status("done")
     for name in ("behaviour", "runs", "transfer"):
-        app = page(name, run="still")
+        app = page(name, proof="How it was made", run="still")
         assert not app.exception
         assert not app.error
         assert "no training" in plain(app)

@@ -199,7 +199,7 @@ def test_sentences_say_yes_only_above_noise():
 
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     found = samples.results()
-    assert "gained on new facts" in sentences.behaviour(found)
+    assert "gained on reworded new facts" in sentences.behaviour(found)
     assert "lost on known facts (50\u00a0% to 33\u00a0%" in sentences.behaviour(found)
     flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
     assert "No task changed beyond chance" in sentences.behaviour(found | {"changes": flat})
@@ -429,9 +429,9 @@ def test_own_bases_are_said_to_lie_above_or_below_random_ones():
     assert "at 1 of 3 layers (0; " in sentences.recomposition({"teacher": mixed})
 
 
-def test_the_panels_of_a_chain_stay_under_their_titles_and_the_scale_leaves_room_for_buttons():
+def test_the_panels_of_a_chain_fill_their_places_and_the_scale_leaves_room_for_buttons():
     figure = figures.chain_figure(samples.chain())
-    assert figure.layout.yaxis.constraintoward == "top"
+    assert {axis.constrain for axis in (*figure.select_xaxes(), *figure.select_yaxes())} == {"range"}
     bar = figure.layout.coloraxis.colorbar
     assert bar.xanchor == "left"
     assert bar.x + bar.len < 0.75

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -61,9 +62,10 @@ def disagreement(found: dict[str, Any], recorded: bool) -> None:
             task = loaders.known("similarity", {**selection.comparison_request(), "measure": name})
             if task is not None and task.status == "done":
                 grids[name] = task.result
-    if len(grids) < 2:
-        return
     st.subheader("Do other measures say the same?", anchor=False)
+    if len(grids) < 2:
+        st.caption("Only one measure was computed so far. Choose others above; each then stands here beside it.")
+        return
     table = tables.measures_table(grids, {name: record["label"] for name, record in loaders.measures().items()})
     widgets.figure(
         figures.small_grids(grids, {name: record["label"] for name, record in loaders.measures().items()}),
@@ -74,6 +76,47 @@ def disagreement(found: dict[str, Any], recorded: bool) -> None:
     )
     with st.expander("As a table", icon=":material/table:"):
         st.dataframe(table, hide_index=True)
+
+
+def this_pair(found: dict[str, Any], grid: dict[str, Any] | None, measure: str) -> None:
+    """The chosen pair of layers closer, and what the picked prompts say of it."""
+    chosen, label = selection.layers(found), loaders.measures()[measure]["label"]
+    closer_parts.show(found, grid, label, chosen)
+    picked_parts.cell(*chosen, measure, label)
+    picked_parts.tokens_if_picked()
+
+
+def who_teaches(found: dict[str, Any]) -> None:
+    """Attribution of the teacher's layers and the pairing that follows from it."""
+    st.subheader("Which layer should teach which?", anchor=False)
+    if found["attribution"] is None:
+        st.caption(
+            "The teacher reads too few tokens at once for the examples, so there is no attribution; only the pairing by depth is drawn."
+        )
+    widgets.figure(
+        figures.attribution_figure(found["attribution"], found["pairing"], found["teacher"]["n_layers"], selection.layers(found)),
+        captions.ATTRIBUTION, tables.attribution_table(found["attribution"], found["pairing"]), "attribution",
+        alt="Bars of attribution by teacher layer, joined by lines to the student layers they teach",
+    )  # fmt: skip
+
+
+def outliers(found: dict[str, Any]) -> None:
+    """What may fake likeness: single dimensions, and the first token."""
+    st.subheader("Does one dimension, or the first token, own the picture?", anchor=False)
+    widgets.figure(
+        figures.outlier_figure(found["outliers"]), captions.OUTLIERS, tables.outlier_table(found["outliers"]), "outliers",
+        alt="Per layer, the variance share of the largest dimensions, and the length of the first position",
+    )  # fmt: skip
+
+
+def vocabulary(found: dict[str, Any]) -> None:
+    """Whether the vocabulary's bases are a special frame for the layers."""
+    st.subheader("Do the layers speak the vocabulary's language?", anchor=False)
+    st.markdown(widgets.plain(sentences.recomposition(found["recomposition"])))
+    widgets.figure(
+        figures.recomposition_figure(found["recomposition"], found.get("crossing")), captions.RECOMPOSITION,
+        tables.recomposition_table(found["recomposition"], found.get("crossing")), "recomposition", alt="Recomposition cosine by layer for teacher and student, with controls",
+    )  # fmt: skip
 
 
 def show() -> None:
@@ -127,33 +170,17 @@ def show() -> None:
                     on_select=picked,
                     alt=f"Heatmap of similarity by teacher and student layer; closest at {figures.best_cell(grid)[:2]}",
                 )
-        chosen = selection.layers(found)
-        label = loaders.measures()[measure]["label"]
-        closer_parts.show(found, grid, label, chosen)
-        picked_parts.cell(*chosen, measure, label)
-        picked_parts.tokens_if_picked()
-        disagreement(found, recorded)
-        st.subheader("Which layer should teach which?", anchor=False)
-        if found["attribution"] is None:
-            st.caption(
-                "The teacher reads too few tokens at once for the examples, so there is no attribution; only the pairing by depth is drawn."
-            )
-        widgets.figure(
-            figures.attribution_figure(found["attribution"], found["pairing"], found["teacher"]["n_layers"], chosen),
-            captions.ATTRIBUTION, tables.attribution_table(found["attribution"], found["pairing"]), "attribution",
-            alt="Bars of attribution by teacher layer, joined by lines to the student layers they teach",
-        )  # fmt: skip
-        st.subheader("Does one dimension, or the first token, own the picture?", anchor=False)
-        widgets.figure(
-            figures.outlier_figure(found["outliers"]), captions.OUTLIERS, tables.outlier_table(found["outliers"]), "outliers",
-            alt="Per layer, the variance share of the largest dimensions, and the length of the first position",
-        )  # fmt: skip
-        st.subheader("Do the layers speak the vocabulary's language?", anchor=False)
-        st.markdown(widgets.plain(sentences.recomposition(found["recomposition"])))
-        widgets.figure(
-            figures.recomposition_figure(found["recomposition"], found.get("crossing")), captions.RECOMPOSITION,
-            tables.recomposition_table(found["recomposition"], found.get("crossing")), "recomposition", alt="Recomposition cosine by layer for teacher and student, with controls",
-        )  # fmt: skip
+        parts: dict[str, Callable[[], None]] = {
+            "This pair of layers": lambda: this_pair(found, grid, measure),
+            "Other measures": lambda: disagreement(found, recorded),
+            "Which should teach": lambda: who_teaches(found),
+            "Outliers": lambda: outliers(found),
+            "Vocabulary": lambda: vocabulary(found),
+        }
+        for tab, draw in zip(widgets.tabs(list(parts), Param.ALIGNMENT_TAB), parts.values(), strict=True):
+            if tab.open:
+                with tab:
+                    draw()
     loaders.engine().warm()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -58,22 +59,53 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
         behaviour_parts.changes_table(changes, told)
         for name, repeats in results.get("repeats", {}).items():  # earlier versions did not count them
             st.caption(widgets.plain(sentences_behaviour.repeated(name, repeats, changes[name]["n"])))
-        behaviour_parts.seeds(run, changes, told)
+    parts: dict[str, Callable[[], None]] = {
+        "Controls": lambda: against(run, results, told),
+        "Costs": lambda: costs(run, results, told),
+        "Layers": lambda: layers(run, results),
+        "Answers": lambda: answers(run, results),
+        "Your own task": lambda: task_parts.show(run),
+        "How it was made": lambda: how_made(results),
+    }
+    for tab, draw in zip(widgets.tabs(list(parts), Param.BEHAVIOUR_TAB), parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
+
+
+def against(run: Any, results: dict[str, Any], told: dict[str, Any] | None) -> None:
+    """What would refute it: controls, and other seeds."""
     control_parts.draw(run, results)
+    if results["changes"]:
+        behaviour_parts.seeds(run, results["changes"], told)
+
+
+def costs(run: Any, results: dict[str, Any], told: dict[str, Any] | None) -> None:
+    """What got worse, and which items were forgotten."""
     behaviour_parts.side_effects(results, told)
     behaviour_parts.turned(run, results)
+
+
+def layers(run: Any, results: dict[str, Any]) -> None:
+    """Whether alignment moved, at the trained pair of layers and at all."""
     if words := alignment_words(results):
         st.markdown(widgets.plain(words))
     moved.show(run, results)
+
+
+def answers(run: Any, results: dict[str, Any]) -> None:
+    """What the three models write."""
     st.subheader("What do they write?", anchor=False)
     generations(results.get("generations") or [])
     writing_parts.show(run)
-    task_parts.show(run)
-    with st.expander("How this was made"):
-        if results.get("command"):
-            widgets.command(results["command"], "The command that made it")
-        st.write(widgets.plain(made(results)))
-        st.json(results.get("versions") or {}, expanded=False)
+
+
+def how_made(results: dict[str, Any]) -> None:
+    """Command, cost and versions."""
+    if results.get("command"):
+        widgets.command(results["command"], "The command that made it")
+    st.write(widgets.plain(made(results)))
+    st.json(results.get("versions") or {}, expanded=False)
 
 
 def made(results: dict[str, Any]) -> str:

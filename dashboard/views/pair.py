@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, own_models, selection, vocabulary_part, widgets
+from dashboard import loaders, own_models, run_parts, selection, vocabulary_part, widgets
 from pkt_core.report import captions, look, sentences, tables
 
 
@@ -44,6 +44,15 @@ def memory() -> None:
     st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")
 
 
+def beside_its_control(shipped: Any, results: dict[str, Any]) -> None:
+    """What the recorded control of the same plan gained: the story does not end with the gain."""
+    plan = {**(shipped.plan or {}), "map": "permuted"}
+    for other in loaders.runs():
+        if other.recorded and other.plan == plan and (control := loaders.run(other.id).results()):
+            named = ", ".join(run_parts.taken_away(plan))
+            st.markdown(widgets.plain(sentences.beside_control(results, control, named)))
+
+
 def recorded_run() -> None:
     """What a finished transfer looks like, for who comes for the first time."""
     shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
@@ -52,6 +61,7 @@ def recorded_run() -> None:
         return
     st.subheader("And can it flow? A recorded transfer between the demo pair", anchor=False)
     widgets.answer(sentences.behaviour(results), recorded=True)
+    beside_its_control(shipped, results)
     widgets.figure(
         figures.behaviour_figure(results["behaviour"], results["changes"]), captions.BEHAVIOUR, tables.behaviour_table(results["behaviour"]),
         "recorded-behaviour", alt="Share of answers right before and after the recorded transfer and for the teacher",
@@ -74,7 +84,7 @@ def show() -> None:
         picture, facts = widgets.beside(figures.heatmap_width(found["student"]["n_layers"]))
         with picture:
             widgets.figure(
-                figures.similarity_heatmap(found["grid"], pairing=found["pairing"], chosen=tuple(found["chosen"])),
+                figures.similarity_heatmap(found["grid"], pairing=found["pairing"], chosen=selection.layers(found)),
                 captions.HEATMAP, tables.grid_table(found["grid"]), "similarity",
                 alt=f"Heatmap of similarity between {found['teacher']['n_layers']} teacher and {found['student']['n_layers']} student layers",
             )  # fmt: skip

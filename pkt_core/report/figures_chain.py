@@ -56,7 +56,7 @@ def chain_figure(
             figure.add_trace(trace, row, column)
         figure.add_trace(rings(chain["ids"], xy, picked, show=i == 0), row, column)
     shape = same_axes(figure, chain, places, rows, columns)
-    height = round(840 * shape if overlay else 900 / columns * shape * rows) + 60 * rows + 190
+    height = round(840 * shape if overlay else 860 / columns * shape * rows + 80 * (rows - 1)) + 190
     look.finish(figure, height=height)
     figure.add_annotation(
         text=printed(chain), xref="paper", yref="paper", x=0, y=0, yshift=-42, xanchor="left", yanchor="top",
@@ -145,7 +145,7 @@ def slice_traces(
     own, symbol = MODELS.get(one["model"], (look.CONTROL, "circle"))
     several = sum(other["model"] == one["model"] for other in chain["slices"]) > 1
     shades = layer_opacity(i, len(chain["slices"])) if overlay and several else 0.85
-    base = {"size": 5 if len(xy) > 400 else 6, "symbol": symbol, "opacity": shades}
+    base = {"size": 6 if len(xy) > 400 else 8, "symbol": symbol, "opacity": shades}
     everyone = list(range(len(xy)))
     if colour == OVERLAP:
         marker = base | {"color": chain["overlap"][i], "coloraxis": "coloraxis"}
@@ -251,13 +251,13 @@ def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows
         "mirror": True,
         "showline": True,
     }
-    plain |= {"linecolor": look.GRID, "constrain": "domain"}
+    plain |= {"linecolor": look.GRID, "constrain": "range"}
     for row, column in np.ndindex(rows, columns):
         number = row * columns + column + 1
         place = {"row": row + 1, "col": column + 1}
         x_range, y_range = ([middle[axis] - reach[axis], middle[axis] + reach[axis]] for axis in (0, 1))
         figure.update_xaxes(range=x_range, title={"text": names[0], "standoff": 10}, **plain, **place)
         figure.update_yaxes(range=y_range, title={"text": "" if column else names[1], "standoff": 10}, **plain, **place)
-        # In a narrow window a panel gets smaller than its place; it then stays under its title.
-        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", constraintoward="top", **place)
+        # Panels are of one size, so where the window's shape asks for more of the plane, all of them show the same more.
+        figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
     return float(reach[1] / reach[0])

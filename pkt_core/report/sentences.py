@@ -181,6 +181,19 @@ def behaviour(results: Json) -> str:
     return said + "."
 
 
+def beside_control(results: Json, control: Json, name: str) -> str:
+    """What a control gained where the run gained most."""
+    changes = results["changes"]
+    task = max(changes, key=lambda task: changes[task]["difference"])
+    if task not in control["changes"]:
+        return f"The control ({name}) was not asked {task_name(task)}."
+    own, theirs = (f"{100 * one[task]['difference']:+.1f}" for one in (changes, control["changes"]))
+    return (
+        f"The control ({name}, all else the same) moved {task_name(task)} by {theirs} points, the transfer by {own}; "
+        "the page Behaviour tells whether that is beyond chance."
+    )
+
+
 def chain(picture: Json) -> str:
     """How many neighbours each step of a chain keeps in the full spaces, beside chance."""
     names = [f"{one['name']}, layer {one['layer']}" for one in picture["slices"]]

@@ -63,7 +63,7 @@ def explained(rows: Sequence[Json], controls: Collection[str], task: str) -> str
     if not as_good:
         return f"{name} is better than each of its {len(found)} controls."
     verb, who = ("is", "it lacks") if len(as_good) == 1 else ("are", "they lack")
-    return f"{len(as_good)} of {len(found)} controls {verb} no worse than {name} beyond chance: {listed(as_good)}. Nothing here shows that what {who} matters."
+    return f"{len(as_good)} of {len(found)} controls {verb} no worse than {name} beyond chance: {listed(as_good)}. On this task, then, nothing shows that what {who} is needed."
 
 
 def listed(names: Sequence[str]) -> str:
