@@ -80,7 +80,8 @@ def turned(run: Any, results: dict[str, Any]) -> None:
     with left:
         way = widgets.switch("Show", [FORGOTTEN, NEW, BOTH], Param.TURNED, default=FORGOTTEN)
     with other:
-        task = widgets.choice("Of", [ALL_TASKS, *found], Param.TURNED_TASK)
+        labels = {ALL_TASKS: ALL_TASKS, **{look.task_name(name): name for name in found}}
+        task = labels[widgets.choice("Of", list(labels), Param.TURNED_TASK)]
     plan = run.plan()
     wanted = {name: ways for name, ways in found.items() if task in (ALL_TASKS, name)}
     items: dict[str, list[tuple[str, str]]] = {}

@@ -15,9 +15,12 @@ from pkt_core.report import against, captions
 
 def draw(run: Any, results: dict[str, Any]) -> None:
     """The run and its controls on one axis, what is left of its gain, and which controls are missing."""
-    if not results.get("right"):
-        return
     st.subheader("Would a control have gained as much?", anchor=False)
+    if not results.get("right"):
+        st.caption(
+            "This run did not keep its single answers; measure it again with `pkt evaluate` to set controls beside it."
+        )
+        return
     others = sum(one.state == "done" for one in loaders.runs())
     asked = {"run": run.id, "finished": run.status().finished, "others": others}
     task = loaders.soon(loaders.ask("run_controls", asked))

@@ -22,10 +22,11 @@ NAME = "your task"
 
 
 def show(run: Any) -> None:
-    """The section; a run without weights has none."""
-    if not run_parts.keeps_student(run.folder):
-        return
+    """The section; a run without weights has nobody to ask."""
     st.subheader("How do they do on a task of your own?", anchor=False)
+    if not run_parts.keeps_student(run.folder):
+        st.caption("This run keeps no trained student, so nobody is here to be asked. Runs made here keep theirs.")
+        return
     left, right = st.columns([3, 2], vertical_alignment="bottom")
     with left:
         st.file_uploader(

@@ -53,7 +53,7 @@ def test_forgotten_items_are_listed_by_prompt_and_can_be_turned_round():
     assert "Of 20 items that were right before, 2 were forgotten (10.0 % of them); 0 are newly right." in said
     asked = demo_facts()[TASK].sample(20, 0).items
     assert table_with(app, "Turned")["Prompt"].tolist() == [item.prompt for item in asked[18:]]
-    app = page("behaviour", proof="Costs", run="one", turned="newly right", oftask=TASK)
+    app = page("behaviour", proof="Costs", run="one", turned="newly right", oftask="known facts")
     assert not app.exception
     assert not any("Turned" in one.value for one in app.dataframe)
 
