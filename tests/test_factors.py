@@ -13,6 +13,7 @@ from pkt_core.errors import PlanError
 from pkt_core.evaluation import ease as easing
 from pkt_core.evaluation.ease import Block, ease
 from pkt_core.models.ref import ModelRef
+from pkt_core.report import sentences_factors
 from pkt_core.runs import create_run
 from pkt_core.transfer.plan import TransferPlan
 
@@ -189,3 +190,12 @@ def test_factors_of_real_grids_and_what_they_cannot_know():
     assert values.shape == (6, 3)
     assert values.max() <= 0  # a distance, turned so that larger is closer
     assert told["same relative depth"]["rho"] > 0.3
+
+
+def test_what_lies_further_out_than_the_sure_factor_is_named_with_its_p():
+    far = {"label": "Far", "kind": "likeness", "rho": 0.9, "low": 0.7, "high": 0.95, "n": 18, "p_value": 0.01, "p_corrected": 0.09, "visible": 0.8}  # fmt: skip
+    sure = {**far, "label": "Sure", "rho": 0.7, "p_corrected": 0.04}
+    said = sentences_factors.eases([far, sure], "demo/unknown-seen")
+    assert "alike by Sure" in said
+    assert said.endswith("Far lies further out (0.90), but so do shuffles of whole layers there (p = 0.090 corrected).")
+    assert "further out" not in sentences_factors.eases([{**far, "p_corrected": 0.01}, sure], "demo/unknown-seen")

@@ -31,7 +31,7 @@ def show() -> None:
         if shown:
             picked_parts.tokens()
             st.caption(
-                "Picked prompts are also shown on Alignment (at the chosen pair of layers) and on Behaviour (what a run's student writes after them)."
+                "Picked prompts are also shown on Alignment (at the chosen pair of layers) and on Behaviour, Answers (what a run's student writes after them)."
             )
             loaders.engine().warm_maps()
 

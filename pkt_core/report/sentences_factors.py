@@ -29,7 +29,17 @@ def eases(factors: Sequence[Json], task: str) -> str:
     first = sure[0]
     return (
         f"{name}{'the more' if way == 'More' else 'the less'} {in_words(first)}, the more was gained ({said if first is best else number(first['rho'])}, "
-        f"p {p_value(first['p_corrected'])} corrected)."
+        f"p {p_value(first['p_corrected'])} corrected){further(best, first)}."
+    )
+
+
+def further(best: Json, first: Json) -> str:
+    """What lies further out than the factor told from chance: where shuffles of layers reach far, that is no proof."""
+    if best is first:
+        return ""
+    return (
+        f"; {best['label']} lies further out ({number(best['rho'])}), but so do shuffles of whole layers there "
+        f"(p {p_value(best['p_corrected'])} corrected)"
     )
 
 
