@@ -1,4 +1,4 @@
-"""Pages against axe-core's accessibility rules in a real browser, all in light, three in dark: no serious finding.
+"""Pages against axe-core's accessibility rules in a real browser, all in light, four in dark: no serious finding.
 
 Needs Chromium, as test_browser.py does.
 """
@@ -56,7 +56,9 @@ def settled(tab, address: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "names"), [("light", PAGES), ("dark", ("pair", "transfer", "tokens"))], ids=["light", "dark"]
+    ("scheme", "names"),
+    [("light", PAGES), ("dark", ("pair", "transfer", "behaviour", "tokens"))],
+    ids=["light", "dark"],
 )
 def test_no_page_has_a_serious_finding(chromium, server, scheme, names):  # noqa: F811
     context = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 1000})
