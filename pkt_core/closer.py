@@ -20,7 +20,7 @@ from pkt_core.stages.picked import chosen
 from pkt_core.stages.states import States
 from pkt_core.store import fingerprint, load_artefact, save_artefact
 
-CLOSER_VERSION = 2
+CLOSER_VERSION = 3
 
 
 def closer_look(

@@ -18,7 +18,7 @@ from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.store import fingerprint, load_artefact, save_artefact
 from pkt_core.transfer.plan import TransferPlan
 
-GRID_VERSION = 2
+GRID_VERSION = 3
 CHANGE_VERSION = 2
 
 

@@ -11,15 +11,18 @@ import pandas as pd
 from pkt_core.report.look import number
 
 Json = Mapping[str, Any]
-Z = 1.959964
 
 
 def paired_difference(first: Json, second: Json) -> dict[str, float]:
-    """First minus second with a paired 95 % interval: the same groups of prompts were left out of both (jackknife)."""
+    """First minus second with a paired 95 % interval: the same groups of prompts were left out of both (jackknife, Student's t)."""
+    from scipy.stats import t as student_t  # takes half a second, which only two looks beside each other are worth
+
     without = np.asarray(first["left_out"], float) - np.asarray(second["left_out"], float)
     groups = len(without)
     value = first.get("value", first.get("mean")) - second.get("value", second.get("mean"))
-    margin = Z * float(np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum()))
+    margin = float(student_t.ppf(0.975, groups - 1)) * float(
+        np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
+    )
     return {"value": value, "low": value - margin, "high": value + margin}
 
 

@@ -21,6 +21,7 @@ from statsmodels.stats.multitest import multipletests
 from torch import Tensor
 
 from pkt_core.similarity.grid import numbers, plain
+from pkt_core.similarity.interval import jackknife_error, t_margin
 
 TENSORS = ("before", "after", "difference", "low", "high", "p_values", "own")
 
@@ -69,13 +70,12 @@ def paired_difference(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Difference, its 95 % interval, and p corrected over the grid by Holm's step-down procedure; NaN stays NaN.
 
-    The jackknife's variance is (G - 1) / G times the spread of the differences without each group (Efron 1982); the ratio to
-    its root is taken as Student's t with G - 1 degrees of freedom.
+    The ratio of a difference to its jackknife error is taken as Student's t with G - 1 degrees of freedom.
     """
     difference, left_out = after - before, after_left_out - before_left_out
     groups = len(left_out)
-    error = ((left_out - left_out.mean(0)).square().sum(0) * (groups - 1) / groups).sqrt()
-    margin = float(student_t.ppf(0.975, groups - 1)) * error
+    error = jackknife_error(left_out)
+    margin = t_margin(groups) * error
     ratios = torch.where(difference == 0, 0.0, difference.abs() / error).numpy()  # a cell that cannot move did not move
     p = 2 * student_t.sf(ratios, groups - 1)
     known = np.isfinite(p)

@@ -3,7 +3,7 @@
 Drawing prompts with replacement puts copies into a Gram matrix, and a copy is its own neighbour: a plain bootstrap of CKA
 is pushed upward. As the diagonal of a U-centred Gram is zero, weighting its entries by how often both prompts were drawn
 leaves copies out (the weighted bootstrap of a U-statistic). Measures without such a form take a delete-one-group
-jackknife with normal intervals.
+jackknife, whose few groups ask for Student's t: a normal interval of ten groups covers 92 to 93 % where 95 is said.
 
 Not covered: the null (null.py).
 """
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from scipy.stats import t as student_t
 from torch import Tensor
 
-Z = 1.959964
 JACKKNIFE_GROUPS = 10
 
 
@@ -44,8 +44,17 @@ def jackknife_groups(n: int, group_size: int) -> list[Tensor]:
 def jackknife_interval(
     values: Float[Tensor, "L_T L_S"], left_out: Float[Tensor, "G L_T L_S"]
 ) -> tuple[Float[Tensor, "L_T L_S"], Float[Tensor, "L_T L_S"]]:
-    """value -+ 1.96 standard errors, (G - 1) / G times the spread of the values without each group (Efron 1982)."""
-    groups = len(left_out)
-    spread = (left_out - left_out.mean(0)).square().sum(0) * (groups - 1) / groups
-    margin = Z * spread.sqrt()
+    """The 95 % interval around each value by Student's t with G - 1 degrees of freedom."""
+    margin = t_margin(len(left_out)) * jackknife_error(left_out)
     return values - margin, values + margin
+
+
+def jackknife_error(left_out: Float[Tensor, "G L_T L_S"]) -> Float[Tensor, "L_T L_S"]:
+    """Standard error: its square is (G - 1) / G times the spread of the values without each group (Efron 1982)."""
+    groups = len(left_out)
+    return ((left_out - left_out.mean(0)).square().sum(0) * (groups - 1) / groups).sqrt()
+
+
+def t_margin(groups: int) -> float:
+    """How many standard errors a 95 % interval reaches to each side."""
+    return float(student_t.ppf(0.975, groups - 1))

@@ -11,7 +11,7 @@ from torch import Tensor
 from pkt_core.errors import MeasureError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.similarity.grid import SimilarityGrid
-from pkt_core.similarity.interval import jackknife_groups, jackknife_interval
+from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups, jackknife_interval
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.null import calibrate, permutations
 from pkt_core.similarity.outliers import learn
@@ -103,6 +103,6 @@ def measured_grid(
             "estimator": record.source,
             "n": n,
             "group_size": group,
-            "interval": "delete-one-group jackknife over 10 groups of prompts",
+            "interval": f"delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
         },
     )
