@@ -113,9 +113,9 @@ def switch(
     return str(picked or default)
 
 
-def tabs(labels: Sequence[str], param: Param) -> Sequence[Any]:
+def tabs(labels: Sequence[str], param: Param, *, default: str | None = None) -> Sequence[Any]:
     """Parts of a page of which one is drawn at a time, bound to the link; whoever fills one asks whether it is open."""
-    found = st.tabs(labels, key=param.value, bind=BIND, on_change="rerun")
+    found = st.tabs(labels, default=default, key=param.value, bind=BIND, on_change="rerun")
     told(param, next(label for label, tab in zip(labels, found, strict=True) if tab.open))
     return found
 

@@ -185,11 +185,16 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
 
 
 def named(kind: str, given: Any, known: Any) -> list[Any]:
-    """The names themselves. Raises PlanError for one that is not known."""
+    """The names themselves, which may be typed with hyphens for spaces. Raises PlanError for one that is not known."""
+    typed = {hyphened(name): name for name in known}
     for word in given:
-        if word not in known:
-            raise PlanError(f"There is no {kind} {word!r}; expected one of {', '.join(known)}.")
-    return list(given)
+        if hyphened(word) not in typed:
+            raise PlanError(f"There is no {kind} {word!r}; expected one of {'; '.join(typed.values())}.")
+    return [typed[hyphened(word)] for word in given]
+
+
+def hyphened(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")
 
 
 def families(

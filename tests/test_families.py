@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from pkt_core import families
+from pkt_core.cli_transfers import named
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import model_shape
@@ -273,3 +274,12 @@ def test_a_family_that_is_not_there_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PKT_CACHE", str(tmp_path))
     with pytest.raises(StoreError, match="There is no family 'x'"):
         families.runs_of("x")
+
+
+def test_a_control_may_be_typed_with_hyphens_and_an_unknown_one_lists_each_name_once():
+    assert named("control", ["permuted-vocabulary", "no-anchor-equal-compute", "random bases"], CONTROLS) == [
+        "permuted vocabulary", "no anchor, equal compute", "random bases"
+    ]  # fmt: skip
+    with pytest.raises(PlanError, match="There is no control 'hope'; expected one of permuted vocabulary; ") as error:
+        named("control", ["hope"], CONTROLS)
+    assert str(error.value).rstrip(".").removeprefix("There is no control 'hope'; expected one of ").split("; ") == [*CONTROLS]  # fmt: skip

@@ -107,7 +107,7 @@ def test_umap_is_warmed_after_the_picture_and_not_by_other_pages(answers):  # no
 
 def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  # noqa: F811
     kept_run()
-    app = page("latent_map", picked="100, 101", proof="Answers")
+    app = page("latent_map", picked="100, 101")
     assert not app.exception
     assert last(answers, "picked_tokens")["ids"] == [100, 101]
     assert "JS" in words(app)

@@ -8,7 +8,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import behaviour_parts, control_parts, moved, run_parts, task_parts, transfers, widgets, writing_parts
+from dashboard import (
+    behaviour_parts,
+    control_parts,
+    moved,
+    run_parts,
+    state,
+    task_parts,
+    transfers,
+    widgets,
+    writing_parts,
+)
 from dashboard import drawn as figures
 from dashboard.params import Param
 from pkt_core.report import captions, look, sentences, sentences_behaviour, tables
@@ -67,7 +77,8 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
         "Your own task": lambda: task_parts.show(run),
         "How it was made": lambda: how_made(results),
     }
-    for tab, draw in zip(widgets.tabs(list(parts), Param.BEHAVIOUR_TAB), parts.values(), strict=True):
+    first = "Answers" if state.picked() else "Controls"  # who picked prompts comes to see what is written after them
+    for tab, draw in zip(widgets.tabs(list(parts), Param.BEHAVIOUR_TAB, default=first), parts.values(), strict=True):
         if tab.open:
             with tab:
                 draw()
