@@ -101,14 +101,14 @@ def choose(page, label: str, option: str, *, wait: bool = True) -> None:
 
 LINKS = [
     ("", "tl=4&sl=1&pooling=last", ["Can these two talk?"]),
-    ("alignment", "measure=mutual_knn&tl=4&sl=1", ["Teacher layer 4 and student layer 1"]),
+    ("alignment", "measure=mutual_knn&tl=4&sl=1&about=Outliers", ["Teacher layer 4 and student layer 1", "own the picture?"]),
     ("latent_map", "picture=joined+by+a+map&map=ridge&colour=relation&points=100&tl=4&sl=1&links=true", []),
     ("maps", "tl=4&sl=1&stitch=ridge", []),
     ("inspector", "text=the+king+of+the+city&at=14&k=3&tl=5&sl=2", ["At “·the”, teacher layer 5"]),
     ("transfer", "method=logit-kd&steps=60&temp=3&tl=4&sl=1", ["Start the transfer"]),
     ("families", "ftask=known%20facts", ["known facts"]),
     ("factors", "gained=known%20facts", ["known facts"]),
-    ("behaviour", "run=demo-sft&differ=true", ["demo-sft: sft"]),
+    ("behaviour", "run=demo-sft&proof=Answers&differ=true", ["demo-sft: sft", "What do they write?"]),
     ("tokens", "run=demo-semalign-v1&read=general+text&texts=20&sentence=3&token=4&differ=true", []),
     ("benchmarks", "run=demo-semalign-v1&tasks=demo%2Fknown-unseen&items=40", []),
     ("runs", "run=demo-sft&with=demo-ours", ["The command that made it", "sft)"]),
