@@ -240,6 +240,28 @@ def runs() -> list[Any]:
     return list_runs(include_recorded=True)
 
 
+def outcome(run_id: str, folder: Path) -> dict[str, float]:
+    """What a run came to, in four numbers at most; empty where nothing was measured or its results cannot be read."""
+    try:
+        written = (folder / "results.json").stat().st_mtime_ns
+    except OSError:
+        return {}
+    return outcome_then(run_id, str(folder), written)
+
+
+@st.cache_data(max_entries=4096, show_spinner=False)
+def outcome_then(run_id: str, folder: str, written: int) -> dict[str, float]:  # noqa: ARG001 - part of the key
+    """The same as of when the results were written: a list of hundreds of runs reads each of them once."""
+    from pkt_core.errors import StoreError
+    from pkt_core.report.tables_behaviour import outcome
+    from pkt_core.runs import open_run
+
+    try:
+        return outcome(open_run(run_id).results() or {})
+    except StoreError:
+        return {}
+
+
 def run(run_id: str) -> Any:
     """An open run. Raises StoreError where there is none of that name."""
     from pkt_core.runs import open_run

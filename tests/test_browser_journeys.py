@@ -101,7 +101,11 @@ def choose(page, label: str, option: str, *, wait: bool = True) -> None:
 
 LINKS = [
     ("", "tl=4&sl=1&pooling=last", ["Can these two talk?"]),
-    ("alignment", "measure=mutual_knn&tl=4&sl=1&about=Outliers", ["Teacher layer 4 and student layer 1", "own the picture?"]),
+    (
+        "alignment",
+        "measure=mutual_knn&tl=4&sl=1&about=Outliers",
+        ["Teacher layer 4 and student layer 1", "own the picture?"],
+    ),
     ("latent_map", "picture=joined+by+a+map&map=ridge&colour=relation&points=100&tl=4&sl=1&links=true", []),
     ("maps", "tl=4&sl=1&stitch=ridge", []),
     ("inspector", "text=the+king+of+the+city&at=14&k=3&tl=5&sl=2", ["At “·the”, teacher layer 5"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
 
 from pkt_core import runs
@@ -48,3 +49,37 @@ def test_what_a_link_sets_under_advanced_is_in_sight():
     assert sorted(opened(page("transfer", pooling="last", lr="0.003"))) == [True, True]
     assert True in opened(page("latent_map", aligned="pca"))
     assert True not in opened(page("latent_map", view="umap"))
+
+
+def test_the_list_of_runs_says_what_each_came_to_and_two_rows_are_compared():
+    finished_run("one")
+    bare = runs.create_run({"method": "sft", "steps": 5, "seed": 0}, run_id="bare")
+    bare.write_status("running")
+    app = page("runs")
+    assert not app.exception
+    table = app.dataframe[0].value.set_index("run")
+    changes = [100 * change["difference"] for change in samples.results()["changes"].values()]
+    assert table.loc["one", "taught"] == pytest.approx(changes[0])
+    assert table.loc["one", "lost most"] == pytest.approx(min(changes))
+    assert table.loc["one", "bits per byte"] > 0
+    assert table.loc["bare", ["taught", "lost most", "bits per byte"]].isna().all()
+    assert set(table["state"]) == {"done", "running"}
+
+
+@pytest.mark.parametrize(("rows", "held"), [([], {}), ([1], {"run": "b"}), ([2, 0, 1, 9], {"run": "c", "with": "a"})])
+def test_a_ticked_row_opens_its_run_and_a_second_one_is_set_beside_it(monkeypatch, rows, held):
+    import dashboard.state as session
+    from dashboard import run_listing
+
+    found: dict[str, str] = {}
+    monkeypatch.setattr(session, "selected_rows", lambda _: rows)
+    monkeypatch.setattr(session, "open_run", lambda run, param="run": found.update({str(param): run}))
+    run_listing.opened_by_click(["a", "b", "c"])
+    assert found == held
+
+
+def test_a_result_that_cannot_be_read_leaves_its_numbers_empty():
+    made = finished_run("one")
+    (made.folder / "results.json").write_text("{")
+    table = page("runs").dataframe[0].value.set_index("run")
+    assert table.loc["one", ["taught", "lost most"]].isna().all()

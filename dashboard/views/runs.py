@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, run_parts, state, widgets
+from dashboard import loaders, run_listing, run_parts, state, widgets
 from dashboard.params import Param
 from pkt_core.errors import PktError, StoreError
 from pkt_core.report import captions, citing, tables
-
-TABLE = "runs-table"
 
 
 def command_of(run: Any) -> str:
@@ -27,28 +24,6 @@ def command_of(run: Any) -> str:
         return str(found) if found else loaders.command_of(TransferPlan.model_validate(run.plan()))
     except (PktError, ValueError):
         return "unreadable"
-
-
-def listing(listed: list[Any]) -> pd.DataFrame:
-    rows = []
-    for run in listed:
-        icon_word = run_parts.STATES[run.state][1]
-        rows.append(
-            {
-                "run": run.id,
-                "state": icon_word,
-                "recorded": run.recorded,
-                "when": datetime.fromtimestamp(run.created, UTC),
-                "plan": run_parts.describe(run.plan) if run.plan else run.message,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def opened_by_click(ids: list[str]) -> None:
-    """A selected row opens its run."""
-    if (row := state.clicked_row(TABLE)) is not None and row < len(ids):
-        state.open_run(ids[row])
 
 
 def opened(run_id: str) -> None:
@@ -177,21 +152,7 @@ def show() -> None:
         widgets.answer(
             f"{len(listed)} runs: {words}; {sum(run.recorded for run in listed)} came recorded with the project."
         )
-        config = {
-            "when": st.column_config.DatetimeColumn("when (UTC)", format="YYYY-MM-DD HH:mm"),
-            "recorded": st.column_config.CheckboxColumn("recorded"),
-        }
-        ids = [run.id for run in listed]
-        st.dataframe(
-            listing(listed),
-            hide_index=True,
-            column_config=config,
-            key=TABLE,
-            on_select=lambda: opened_by_click(ids),
-            selection_mode="single-row",
-            alt="All runs, newest first",
-        )
-        st.caption("Click the box at the left of a row to open that run.")
+        run_listing.show(listed)
         chosen = run_parts.run_choice("Open", Param.RUN)
         if chosen is None:
             return

@@ -90,6 +90,21 @@ def worsened(results: Json, tests: Json | None = None) -> pd.DataFrame:
     )
 
 
+def outcome(results: Json) -> dict[str, float]:
+    """What a run came to, as changes: `taught` and `lost most` in percentage points, `bits per byte`; only what was measured."""
+    found: dict[str, float] = {}
+    if changes := [100 * change["difference"] for change in (results.get("changes") or {}).values()]:
+        found["taught"] = changes[0]
+        if min(changes) < 0:
+            found["lost most"] = min(changes)
+    before, after = (
+        ((results.get("behaviour") or {}).get(who) or {}).get("bits_per_byte") for who in ("before", "after")
+    )
+    if before and after:
+        found["bits per byte"] = after["value"] - before["value"]
+    return found
+
+
 def worse_by(share: float) -> str:
     """A loss as a share of what was there, in words: as a factor from twice as much on."""
     return f"by {look.percent(share, 1)} of what it was" if share < 1 else f"rose to {times(1 + share)} what it was"
