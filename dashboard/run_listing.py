@@ -51,16 +51,16 @@ def show(listed: list[Any]) -> None:
         "run": st.column_config.TextColumn("run", width=190),
         "state": st.column_config.TextColumn("state", width=80),
         "taught": st.column_config.NumberColumn(
-            "taught (points)",
+            "taught",
             format="%+.1f",
             width=90,
-            help="Change of the share right on the first task, which is what was taught.",
+            help="Change of the share right on the first task, which is what was taught, in percentage points.",
         ),
         "lost most": st.column_config.NumberColumn(
-            "lost most (points)",
+            "lost most",
             format="%+.1f",
             width=90,
-            help="The largest loss on any task; empty where nothing was lost.",
+            help="The largest loss on any task, in percentage points; empty where nothing was lost.",
         ),
         "bits per byte": st.column_config.NumberColumn(
             "bits per byte", format="%+.3f", width=90, help="Change on general text; above 0 is worse."
@@ -77,4 +77,6 @@ def show(listed: list[Any]) -> None:
         selection_mode="multi-row",
         alt="All runs, newest first, with what each changed",
     )
-    st.caption("Tick a row to open that run, and a second one to compare the two. Numbers are changes, after − before.")
+    st.caption(
+        "Tick a row to open that run, and a second one to compare the two. Numbers are changes, after − before, of the share right (points) and on general text."
+    )
