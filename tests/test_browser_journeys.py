@@ -106,7 +106,7 @@ LINKS = [
         "measure=mutual_knn&tl=4&sl=1&about=Outliers",
         ["Teacher layer 4 and student layer 1", "own the picture?"],
     ),
-    ("latent_map", "picture=joined+by+a+map&map=ridge&colour=relation&points=100&tl=4&sl=1&links=true", []),
+    ("latent_map", "picture=joined+by+a+map&map=ridge&colour=neighbour+overlap&points=100&tl=4&sl=1&links=true", []),
     ("maps", "tl=4&sl=1&stitch=ridge", []),
     ("inspector", "text=the+king+of+the+city&at=14&k=3&tl=5&sl=2", ["At “·the”, teacher layer 5"]),
     ("transfer", "method=logit-kd&steps=60&temp=3&tl=4&sl=1", ["Start the transfer"]),
@@ -248,5 +248,5 @@ def test_two_visitors_at_once_keep_their_own_selection(chromium, server):  # noq
             who.page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
             for who in (one, other)
         ]
-        assert themes == ["rgb(255, 255, 255)", "rgb(18, 22, 29)"]
+        assert themes == ["rgb(255, 255, 255)", "rgb(3, 5, 9)"]
         other.page.screenshot(path=SHOTS / "two-visitors.png")
