@@ -20,10 +20,10 @@ def winner(rows: Sequence[Json], controls: Collection[str], task: str) -> str:
         if kind_of(place, row["label"], controls) != "control" and task in row["tasks"]
     ]
     if not methods:
-        return f"{task_name(task)}: nothing measured yet."
+        return f"On {task_name(task)}, nothing is measured yet."
     first, best = methods[0], max(methods, key=lambda row: row["tasks"][task]["value"])
     score = best["tasks"][task]
-    name = f"{task_name(task)}: "
+    name = f"On {task_name(task)}, "
     if len(methods) == 1:
         return f"{name}{best['label']} answers {percent(score['value'], 1)}, with no rival beside it yet."
     if best is not first:
