@@ -21,6 +21,7 @@ from pkt_core.errors import PktError
 from pkt_core.report import glossary, look
 
 BIND: Final = "query-params"
+WIDTH = 1100  # pixels of a figure that takes what there is, once it is taken away
 WORDS = 310  # pixels of words that stand beside a small picture on a laptop
 
 
@@ -212,7 +213,7 @@ def figure(
         drawn: list[tuple[str, Callable[[], Any], str, str, str]] = [
             (
                 end.upper(),
-                functools.partial(picture, shown, end),
+                functools.partial(picture, shown, end, alt, caption),
                 end,
                 mime,
                 f"This figure on white paper, as {end.upper()}.",
@@ -224,7 +225,7 @@ def figure(
             *drawn,
             (
                 "HTML",
-                lambda: offline(shown),
+                lambda: offline(shown, alt, caption),
                 "html",
                 "text/html",
                 "This figure as a page that opens without a network.",
@@ -244,9 +245,10 @@ def figure(
             )
 
 
-def offline(shown: go.Figure) -> str:
-    """A figure as one HTML page on white paper."""
-    return look.on_paper(shown).to_html(include_plotlyjs=True, full_html=True)
+def offline(shown: go.Figure, title: str, caption: str) -> str:
+    """A figure with its caption as one HTML page on white paper."""
+    width = shown.layout.width or WIDTH
+    return look.captioned(shown, title, caption, width=width).to_html(include_plotlyjs=True, full_html=True)
 
 
 @functools.cache
@@ -256,10 +258,11 @@ def can_draw() -> bool:
     return importlib.util.find_spec("kaleido") is not None and any(shutil.which(name) for name in browsers)
 
 
-def picture(shown: go.Figure, format: str) -> bytes:
-    """A figure as a picture file on white paper, at twice the size for print."""
-    width = shown.layout.width or 1100
-    return look.on_paper(shown).to_image(format=format, width=width, height=shown.layout.height or 500, scale=2)
+def picture(shown: go.Figure, format: str, title: str, caption: str) -> bytes:
+    """A figure with its caption as a picture file on white paper, at twice the size for print."""
+    width = shown.layout.width or WIDTH
+    made = look.captioned(shown, title, caption, width=width)
+    return made.to_image(format=format, width=width, height=made.layout.height, scale=2)
 
 
 def beside(width: int | None) -> tuple[Any, Any]:

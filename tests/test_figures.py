@@ -360,10 +360,12 @@ def test_figures_become_pictures_on_white_paper():
     if not widgets.can_draw():
         pytest.skip("no Chromium for Kaleido to draw with; install Debian's chromium")
     figure = heatmap()
-    png, svg = (widgets.picture(figure, kind) for kind in ("png", "svg"))
+    png, svg = (widgets.picture(figure, kind, "What it shows", "How to read it.") for kind in ("png", "svg"))
     assert png.startswith(b"\x89PNG")
     size = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
-    assert size == [2 * figure.layout.width, 2 * figure.layout.height]
+    assert size[0] == 2 * figure.layout.width
+    assert size[1] > 2 * figure.layout.height  # the caption is below
+    assert b"How to read it." in svg
     assert b"Student layer (from 0)" in svg
     assert "white" in look.on_paper(figure).layout.paper_bgcolor
 
@@ -452,3 +454,21 @@ def test_chance_is_the_nulls_where_samples_are_pieces_of_prompts():
     assert sentences.by_chance(grid, "0").endswith("permutation null gives: 0.32 on average over all cells.")
     grid["null_mean"] = [[None]]
     assert sentences.by_chance(grid, "0").endswith("Here it is what the permutation null gives.")
+
+
+def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plot():
+    from dashboard import widgets
+
+    plain = look.on_paper(figures.chain_figure(samples.chain()))
+    long = "How to read `it`, and what would refute it. " * 12
+    shown = look.captioned(plain, "<img src=x onerror=alert(1)> by layer", long, width=700)
+    note = next(one for one in shown.layout.annotations if one.name == "caption")
+    assert "<b>&lt;img src=x onerror=alert(1)&gt; by layer</b>" in note.text
+    assert "<img" not in note.text
+    assert "`" not in note.text
+    assert note.text.count("<br>") > 4
+    grown = shown.layout.height - plain.layout.height
+    assert grown == shown.layout.margin.b - plain.layout.margin.b  # the plot itself is as large as before
+    assert grown >= 17 * (note.text.count("<br>") + 1)
+    assert not any(one.name == "caption" for one in plain.layout.annotations)
+    assert "How to read it" in widgets.offline(plain, "Title", long)

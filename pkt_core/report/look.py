@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from pathlib import PurePath
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,22 @@ def on_paper(figure: go.Figure) -> go.Figure:
     """The same figure as it looks outside of the page's theme, whatever template the process has set: black on white."""
     shown = go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
     return shown.update_xaxes(automargin=True).update_yaxes(automargin=True)
+
+
+def captioned(figure: go.Figure, title: str, caption: str, *, width: int) -> go.Figure:
+    """The same figure on paper with its title and caption below it, as it goes into slides; `width` is what it is drawn at, pixels."""
+    shown = on_paper(figure)
+    letters = max(30, round(width / 6.6))  # of 12 pixels' type, on a line
+    lines = [f"<b>{text(part, 400)}</b>" for part in wrap(one_line(title), letters - 8)]
+    lines += [text(part, 400) for part in wrap(one_line(caption).replace("`", ""), letters)]
+    margin = shown.layout.margin.to_plotly_json()
+    below = margin.get("b") or 80
+    room = 17 * len(lines) + 16
+    shown.update_layout(height=(shown.layout.height or 500) + room, margin={**margin, "b": below + room})
+    return shown.add_annotation(
+        text="<br>".join(lines), xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top", align="left",
+        xshift=-(margin.get("l") or 80) + 12, yshift=-below - 4, showarrow=False, font={"size": 12}, name="caption",
+    )  # fmt: skip
 
 
 def band(x: Sequence[float] | Sequence[int], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:
