@@ -300,7 +300,8 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
         return page
 
     first, second = visitor(), visitor()
-    link = f"transfer?{few}&tl=5&sl=2&steps=20&seeds=1&rivals=sft&controls=permuted+vocabulary"
+    # Steps enough that the first run is not over before the second visitor has found it, beside other tests too.
+    link = f"transfer?{few}&tl=5&sl=2&steps=150&seeds=1&rivals=sft&controls=permuted+vocabulary"
     visit(first, f"{server}/{link}", "Make it flow")
     first.get_by_role("button", name="Run as a family (3 runs)").click(timeout=120_000)
     visit(second, f"{server}/transfer", "Make it flow")
