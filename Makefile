@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# A browser test whose wait ran out is tried once more, and the report says so: Streamlit can lose a control from the screen where a
+# redrawing overtakes another (streamlit issue 16708). An assertion that fails is never tried again.
+BROWSER := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20 -m "slow or browser" \
+	--reruns 1 --only-rerun "^TimeoutError: .*Timeout [0-9]+ms exceeded" -rR
 # Two processes of one thread each: small tests gain nothing from more threads.
 FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
 
@@ -14,7 +18,7 @@ app: $(READY)  ## set up and open the dashboard
 
 test: $(READY_DEV)  ## set up and run every test, the fast ones first
 	$(FAST)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20 -m "slow or browser"
+	$(BROWSER)
 
 test-fast: $(READY_DEV)  ## unit tests only
 	$(FAST)
