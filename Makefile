@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+# Two processes of one thread each: small tests gain nothing from more threads.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+FAST := $(PYTEST) -m "not slow and not browser"
 # A browser test whose wait ran out is tried once more, and the report says so: Streamlit can lose a control from the screen where a
 # redrawing overtakes another (streamlit issue 16708). An assertion that fails is never tried again.
-BROWSER := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=20 -m "slow or browser" \
-	--reruns 1 --only-rerun "^TimeoutError: .*Timeout [0-9]+ms exceeded" -rR
-# Two processes of one thread each: small tests gain nothing from more threads.
-FAST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not browser"
+ONCE_MORE := --reruns 1 --only-rerun "^TimeoutError: .*Timeout [0-9]+ms exceeded" -rR
 
 .PHONY: app test test-fast lint format bench demo clean
 
@@ -18,7 +18,7 @@ app: $(READY)  ## set up and open the dashboard
 
 test: $(READY_DEV)  ## set up and run every test, the fast ones first
 	$(FAST)
-	$(BROWSER)
+	$(PYTEST) --durations=20 $(ONCE_MORE) -m "slow or browser"
 
 test-fast: $(READY_DEV)  ## unit tests only
 	$(FAST)
