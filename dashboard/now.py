@@ -14,7 +14,7 @@ import streamlit as st
 from dashboard import loaders, run_parts, state, widgets
 from pkt_core import waiting
 
-EVERY = 3.0  # seconds between two looks
+EVERY = 4.0  # seconds between two looks
 
 
 def draw() -> None:

@@ -38,8 +38,8 @@ def fitting() -> pd.DataFrame:
                 "Pair": name,
                 "Models": facts["title"],
                 "Needs (GiB)": facts["needs_gib"],
-                "Fits now": facts["needs_gib"] <= there,
-                "Can be had": missing is None,
+                "Fits now": "yes" if facts["needs_gib"] <= there else "no",
+                "Can be had": "yes" if missing is None else "no",
                 "Why one would": facts["note"],
             }
         )
@@ -65,9 +65,7 @@ def invite() -> None:
         "Choose two models", key="own-models", icon=":material/add:", on_click=state.hold, args=(Param.PAIR, CUSTOM)
     )
     with st.expander("Pairs worth trying, and which fit here", icon=":material/table:"):
-        st.dataframe(
-            fitting(), hide_index=True, alt="Pairs of the catalogue: memory, whether they fit and can be had here"
-        )
+        widgets.small_table(fitting())
         st.caption(
             "Needs: both models in 16 bits and one student layer in training, about; the page Transfer works out a plan's needs before it "
             "starts. Can be had: it comes with the project, is in the Hugging Face cache, or the hub can be reached."

@@ -14,29 +14,26 @@ PLACE = "queue"
 TALL = 8  # waiting runs that are shown without scrolling
 
 
+def seen() -> tuple[bool, list[str]]:
+    """Whether there is a queue to show, and which runs are at work: the page is drawn anew when either changes."""
+    at_work = [run.id for run in running()]
+    return bool(at_work or waiting.waiting()), at_work
+
+
 def draw() -> None:
-    """Running and waiting runs, looked at every two seconds while there are any; nothing where there are none."""
-    drawn = [run.id for run in running()]
-    on = bool(waiting.waiting() or drawn)
-
-    @st.fragment(run_every=2.0 if on else None)
-    def live() -> None:
-        order, now = waiting.waiting(), running()
-        if bool(order or now) != on or [run.id for run in now] != drawn:  # the run that is watched follows
-            st.rerun()
-        if sentence := state.told(PLACE):
-            st.info(widgets.plain(sentence))
-        if not on:
-            return
-        st.subheader(f"Queue: {len(now)} running, {len(order)} waiting", anchor=False)
-        for run in now:
-            at_work(run)
-        if any(run_parts.label_of(run_id) for run_id in [*order, *(run.id for run in now)]):
-            st.page_link("views/families.py", label="See the table of the family grow", icon=":material/leaderboard:")
-        if order:
-            waits(order, bool(now))
-
-    live()
+    """Running and waiting runs, for a place that is drawn again and again; nothing where there are none."""
+    order, now = waiting.waiting(), running()
+    if sentence := state.told(PLACE):
+        st.info(widgets.plain(sentence))
+    if not order and not now:
+        return
+    st.subheader(f"Queue: {len(now)} running, {len(order)} waiting", anchor=False)
+    for run in now:
+        at_work(run)
+    if any(run_parts.label_of(run_id) for run_id in [*order, *(run.id for run in now)]):
+        st.page_link("views/families.py", label="See the table of the family grow", icon=":material/leaderboard:")
+    if order:
+        waits(order, bool(now))
 
 
 def running() -> list[Any]:

@@ -28,9 +28,15 @@ STATES = {
 
 
 def run_choice(
-    label: str, param: Param = Param.RUN, *, running_first: bool = False, finished: bool = False, weights: bool = False
+    label: str,
+    param: Param = Param.RUN,
+    *,
+    watched: tuple[str, str] | None = None,
+    finished: bool = False,
+    weights: bool = False,
 ) -> str | None:
-    """The id of a run; `auto` is the newest one (a running one, or one with weights, first where asked), else the recorded one."""
+    """The id of a run; `auto` is the newest one, else the recorded one. Where asked, one with weights goes first, or one at work
+    of the two `watched` models, then any of theirs."""
     listed = [
         run for run in loaders.runs() if not finished or run.state in ("done", "stopped") or has_results(run.folder)
     ]
@@ -38,7 +44,10 @@ def run_choice(
         return None
     order = waiting.waiting()
     able = [run for run in listed if not taken_out(run, order)] or listed
-    suggested = (at_work_or_next(listed) if running_first else None) or able[0].id
+    suggested = able[0].id
+    if watched is not None:
+        theirs = [run for run in able if models(run.plan) == watched] or able
+        suggested = at_work_or_next(theirs) or theirs[0].id
     if weights:
         suggested = next((run.id for run in listed if keeps_student(run.folder)), suggested)
     held = str(state.value(param, state.AUTO))
@@ -66,6 +75,12 @@ def finished_run(*, weights: bool = False) -> Any:
     run = loaders.run(chosen)
     st.caption(widgets.plain(f"{chosen}: {describe(run.plan())}"))
     return run
+
+
+def models(plan: dict[str, Any] | None) -> tuple[str, str]:
+    """Names of the teacher and the student of a plan."""
+    teacher, student = (str(((plan or {}).get(side) or {}).get("name", "")) for side in ("teacher", "student"))
+    return teacher, student
 
 
 def at_work_or_next(listed: Sequence[Any]) -> str | None:

@@ -13,10 +13,10 @@ from pkt_core.report import look, vocabularies
 
 def draw(words: dict[str, Any]) -> None:
     """The count, both sides of it, and examples of what has no partner."""
-    st.metric(
-        "Tokens both know", f"{words['n']:,}", f"{look.percent(words['share'], 1)} of the smaller vocabulary", delta_color="off", delta_arrow="off",
+    st.markdown(
+        f"**{words['n']:,} tokens** both know, {look.percent(words['share'], 1)} of the smaller vocabulary.",
         help="Tokens that stand for the same text in both vocabularies, whatever their ids. The semantic map is built from their bases.",
-    )  # fmt: skip
+    )
     if words["same_tokenizer"]:
         st.caption("Both cut text into the same tokens, so positions and predictions can be compared one by one.")
     else:
@@ -26,7 +26,7 @@ def draw(words: dict[str, Any]) -> None:
     st.caption(widgets.plain(vocabularies.sentence(words)))
     with st.expander("Which are matched, and which not"):
         table = pd.DataFrame(vocabularies.counts(words)).map("{:,}".format)
-        st.dataframe(table, alt="Tokens of both models: matched, without a partner, left out", height="content")
+        widgets.small_table(table)
         if same := vocabularies.same_names(words):
             names = ", ".join(same[:5]) + (" and others" if len(same) > 5 else "")
             st.caption(
@@ -37,4 +37,4 @@ def draw(words: dict[str, Any]) -> None:
             )
         for title, (n, some) in vocabularies.left_out(words).items():
             st.caption(f"{title}: {n:,}" + (f", {len(some)} of them" if n > len(some) else ""))
-            st.code(" ".join(repr(token) for token in some), language=None, wrap_lines=True)
+            st.text(" ".join(repr(token) for token in some))

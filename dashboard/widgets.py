@@ -60,6 +60,17 @@ def plain(text: object) -> str:
     return "".join(f"\\{c}" if c in marks else c for c in look.one_line(text))
 
 
+def small_table(frame: pd.DataFrame) -> None:
+    """A few facts as a table of text, with its index where that has names. Streamlit's own tables bring a megabyte of scripts each first visit."""
+    named = not isinstance(frame.index, pd.RangeIndex)
+    rows = [["", *frame.columns] if named else [*frame.columns]]
+    rows += [
+        [index, *row] if named else [*row] for index, row in zip(frame.index, frame.to_numpy().tolist(), strict=True)
+    ]
+    first, *others = (f"| {' | '.join(plain(cell) for cell in row)} |" for row in rows)
+    st.markdown("\n".join([first, "|---" * len(rows[0]) + "|", *others]))
+
+
 def told(param: Param, accepted: Any) -> None:
     """A notice when the link held a value that the control does not take."""
     given = state.rejected(param, accepted)

@@ -9,19 +9,23 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
     BertConfig,
+    CohereConfig,
     Gemma2Config,
     Gemma3TextConfig,
+    Glm4Config,
     GPT2Config,
     GPTNeoXConfig,
     GraniteConfig,
     LlamaConfig,
     MistralConfig,
+    MptConfig,
     OPTConfig,
     PhiConfig,
     PretrainedConfig,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3Config,
+    XGLMConfig,
 )
 
 from pkt_core.catalog import Pair, custom_pair
@@ -73,7 +77,21 @@ def config(
         "mistral": lambda: MistralConfig(**{**grouped, **more}),
         "gemma3": lambda: Gemma3TextConfig(**{**grouped, "head_dim": 8, **more}),
         "gemma2": lambda: Gemma2Config(**{**grouped, "head_dim": 8, **more}),
-        "granite": lambda: GraniteConfig(**{**grouped, "residual_multiplier": 0.5, **more}),
+        "granite": lambda: GraniteConfig(**{**grouped, "residual_multiplier": 0.5, "logits_scaling": 4.0, **more}),
+        "cohere": lambda: CohereConfig(**{**grouped, "logit_scale": 0.25, **more}),
+        "glm4": lambda: Glm4Config(**{**grouped, "head_dim": 8, **more}),
+        "mpt": lambda: MptConfig(
+            vocab_size=rows, d_model=width, n_layers=layers, n_heads=4, max_seq_len=64, **{"expansion_ratio": 2, **more}
+        ),
+        "xglm": lambda: XGLMConfig(
+            vocab_size=rows,
+            d_model=width,
+            num_layers=layers,
+            attention_heads=4,
+            ffn_dim=2 * width,
+            max_position_embeddings=64,
+            **{**ids, **more},
+        ),
         "gpt2": lambda: GPT2Config(
             vocab_size=rows, n_embd=width, n_layer=layers, n_head=4, n_positions=64, **ids, **more
         ),
@@ -85,7 +103,21 @@ def config(
     return makers[family]()
 
 
-FAMILIES = ["llama", "qwen2", "qwen3", "mistral", "gemma3", "gemma2", "gpt2", "gpt_neox", "opt", "phi"]
+FAMILIES = [
+    "llama",
+    "qwen2",
+    "qwen3",
+    "mistral",
+    "gemma3",
+    "gemma2",
+    "gpt2",
+    "gpt_neox",
+    "opt",
+    "phi",
+    "cohere",
+    "glm4",
+    "xglm",
+]
 
 
 def folder(path: Path, family: str = "llama", *, seed: int = 0, texts: list[str] | None = None, **more: object) -> Path:

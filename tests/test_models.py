@@ -13,6 +13,9 @@ from pkt_core.models.layout import find_layout, validate
 from pkt_core.models.loading import folder_digest, load
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.sites import Site, parse_site
+from pkt_core.stages.grids import reading
+from pkt_core.stages.shared import match
+from pkt_core.transfer.methods.neurons import Readout
 
 
 @pytest.mark.parametrize("family", fakes.FAMILIES)
@@ -51,6 +54,25 @@ def test_a_model_whose_blocks_do_not_add_up_offers_no_sublayers(tmp_path):
     with pytest.raises(LayerNotFound, match="Use block_out or block_delta"):
         model.require(Site("attn_out", 0))
     assert model.require(Site("block_out", 0))
+
+
+@pytest.mark.parametrize(("family", "scale"), [("granite", 0.25), ("cohere", 0.25), ("llama", 1.0), ("mpt", 1.0)])
+@torch.no_grad()
+def test_logits_are_scaled_as_the_model_scales_them(tmp_path, family, scale):
+    """Also where both models are read over shared tokens only, and where single neurons are."""
+    model = fakes.loaded(tmp_path, family)
+    assert model.layout.scale == pytest.approx(scale, rel=1e-4)
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    with Capture(model, [Site("block_out", 2)]) as seen:
+        logits = model.model(input_ids=ids).logits
+    state = seen[Site("block_out", 2)]
+    assert_close(model.layout.logits(state), logits, atol=1e-5, rtol=1e-4)
+    head = reading(model, model, 0).teacher
+    shared = match(model, model).teacher_ids
+    expected = logits[..., shared].log_softmax(-1)
+    assert_close(head.log_probabilities(head.norm(state)), expected, atol=1e-4, rtol=1e-4)
+    targets = torch.arange(5)
+    assert_close(Readout(model)(state[0], targets), logits[0].log_softmax(-1)[targets, targets], atol=1e-4, rtol=1e-4)
 
 
 def test_a_layer_that_does_not_exist_is_named_with_those_that_do(tmp_path):

@@ -66,11 +66,11 @@ def test_the_first_page_invites_and_says_what_fits(monkeypatch):
     assert not app.exception
     assert "NVIDIA X has 6.00 GiB free: room to compare two models of about 2.7 billion parameters" in shown(app)
     table = own_models.fitting().set_index("Pair")
-    assert table.loc["demo", "Fits now"]
-    assert not table.loc["llama2-chat", "Fits now"]
+    assert table.loc["demo", "Fits now"] == "yes"
+    assert table.loc["llama2-chat", "Fits now"] == "no"
     monkeypatch.setattr(loaders, "cards", list)
     monkeypatch.setattr(loaders, "memory_gib", lambda: (100.0, 128.0))
-    assert own_models.fitting()["Fits now"].all()
+    assert (own_models.fitting()["Fits now"] == "yes").all()
     app.button(key="own-models").click().run()
     assert app.selectbox(key="pair").value == "custom"
 

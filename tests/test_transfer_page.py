@@ -6,7 +6,7 @@ import pytest
 import report_samples as samples
 from test_dashboard import answers, page, words, worked  # noqa: F401 - answers replaces the engine
 
-from dashboard import engine_plans, loaders, plan_form, run_parts
+from dashboard import engine_plans, loaders, plan_form, queue_parts, run_parts
 from dashboard.params import Param
 from pkt_core import runs, waiting
 from pkt_core.errors import PlanError
@@ -323,3 +323,35 @@ def test_memory_is_freed_at_once_only_where_nothing_is_computed(monkeypatch):
     app = page("transfer")
     assert not any(one.label == "Free the engine's memory" for one in app.button)
     assert "2 computations go on or wait, perhaps for another visitor" in plain(app)
+
+
+def watch_first(app) -> bool:
+    """Whether the run is above the plan."""
+    drawn = [str(getattr(one, "key", None) or getattr(one, "value", "")) for one in app.main]
+    return drawn.index("Watch") < drawn.index("start")
+
+
+@pytest.mark.usefixtures("worked")
+def test_the_run_stands_first_for_who_came_for_it(monkeypatch):
+    queued("mine", "other")
+    models = run_parts.models(runs.open_run("mine").plan())
+    assert not watch_first(page("transfer"))
+    assert watch_first(page("transfer", run="mine"))
+    assert not watch_first(page("transfer", run="gone"))  # said, and not shown
+    (listed,) = (run for run in runs.list_runs() if run.id == "mine")
+    monkeypatch.setattr(queue_parts, "running", lambda: [listed])
+    assert watch_first(page("transfer"))
+    monkeypatch.setattr(run_parts, "models", lambda plan: models if plan != listed.plan else ("another", "pair"))
+    assert not watch_first(page("transfer"))
+
+
+def test_what_is_watched_unasked_belongs_to_the_chosen_models():
+    plan = plan_form.bare("sft").model_dump(mode="json")
+    runs.create_run(plan, run_id="ours")
+    runs.create_run(plan | {"teacher": plan["teacher"] | {"name": "another/teacher"}}, run_id="newer")
+    waiting.enqueue(["newer", "ours"])
+    run = page("transfer").selectbox(key="run")
+    assert run.label == "Run (auto is ours)"
+    assert "newer" in run.options
+    waiting.remove("ours")
+    assert page("transfer").selectbox(key="run").label == "Run (auto is newer)"

@@ -66,7 +66,7 @@ def recorded_run() -> None:
         figures.behaviour_figure(results["behaviour"], results["changes"]), captions.BEHAVIOUR, tables.behaviour_table(results["behaviour"]),
         "recorded-behaviour", alt="Share of answers right before and after the recorded transfer and for the teacher",
     )  # fmt: skip
-    widgets.command(results.get("command", ""), "The command that made it")
+    st.caption(f"Made by `{results.get('command', '')}`")
 
 
 def show() -> None:
@@ -89,7 +89,7 @@ def show() -> None:
                 alt=f"Heatmap of similarity between {found['teacher']['n_layers']} teacher and {found['student']['n_layers']} student layers",
             )  # fmt: skip
         with facts:
-            st.dataframe(facts_table(found), alt="Facts of both models")
+            widgets.small_table(facts_table(found))
             vocabulary_part.draw(found["vocabulary"])
             memory()
             recipe = found["grid"]["recipe"]

@@ -25,6 +25,7 @@ from pkt_core.errors import LayerNotFound
 from pkt_core.report import captions_training, figures, look, tables
 
 GIB = 2**30
+BEAT = 1.5  # seconds between two looks at what is at work
 SIDES = ("teacher", "student")
 
 
@@ -152,20 +153,36 @@ def go(chosen: Any, needs: Task, members: Task) -> None:
         st.error(widgets.plain(sentence), icon=":material/error:")
 
 
-def watch() -> None:
-    """The chosen run, drawn every second while it runs."""
+def watched() -> tuple[str, str] | None:
+    """Names of the two chosen models; None where they make no pair."""
+    try:
+        plan = loaders.plan_of(selection.pair_request())
+    except widgets.PktError:
+        return None
+    return plan.teacher.name, plan.student.name
+
+
+def comes_first(models: tuple[str, str] | None) -> bool:
+    """Whether a run is what one came for: the link names one that was made here, or one of these two models is at work."""
+    named = state.value(Param.RUN, state.AUTO)
+    at_work = any(run_parts.models(run.plan) == models for run in queue_parts.running())
+    return at_work or any(run.id == named and not run.recorded for run in loaders.runs())
+
+
+def watch(models: tuple[str, str] | None) -> None:
+    """The chosen run and the queue, looked at again while there is anything at work."""
     st.subheader("Watch", anchor=False)
-    chosen = run_parts.run_choice("Run", running_first=True)
+    chosen = run_parts.run_choice("Run", watched=models or ("", ""))
     if chosen is None:
         widgets.empty(
-            "No run yet", "Start a transfer above; it runs in a process of its own and stays when you close the page."
+            "No run yet", "Start a transfer here; it runs in a process of its own and stays when you close the page."
         )
         return
-    over = run_parts.is_over(chosen)
+    over, queue = run_parts.is_over(chosen), queue_parts.seen()
 
-    @st.fragment(run_every=None if over else 1.0)
+    @st.fragment(run_every=None if over and not queue[0] else BEAT)
     def live() -> None:
-        if run_parts.is_over(chosen) != over:
+        if (run_parts.is_over(chosen), queue_parts.seen()) != (over, queue):
             st.rerun()
         with widgets.errors():
             opened = loaders.run(chosen)
@@ -176,6 +193,7 @@ def watch() -> None:
                     figures.training_figure(steps), captions_training.training(steps), tables.steps_table(steps), "training",
                     alt="Loss terms and alignment by training step",
                 )  # fmt: skip
+        queue_parts.draw()
 
     live()
     if over and run_parts.is_measured(loaders.run(chosen)):
@@ -189,14 +207,18 @@ def show() -> None:
         words=("attribution", "pairing", "semantic basis", "95 % interval", "LoRA", "distillation", "control"),
     )
     with widgets.errors():
-        if problem := loaders.unavailable(
-            selection.pair_name(), *(str(state.value(p, "") or "") for p in (Param.TEACHER, Param.STUDENT))
-        ):
-            st.warning(widgets.plain(problem), icon=":material/cloud_off:")
-        else:
-            plan()
-        queue_parts.draw()
-        watch()
+        models = watched()
+        above, below = st.container(), st.container()
+        planned, followed = (below, above) if comes_first(models) else (above, below)
+        with planned:
+            if problem := loaders.unavailable(
+                selection.pair_name(), *(str(state.value(p, "") or "") for p in (Param.TEACHER, Param.STUDENT))
+            ):
+                st.warning(widgets.plain(problem), icon=":material/cloud_off:")
+            else:
+                plan()
+        with followed:
+            watch(models)
 
 
 show()

@@ -1,7 +1,7 @@
 """Where a decoder keeps its blocks, sublayers, final norm and unembedding; checked by running it, not by its name.
 
 What `validate` guarantees: the model is causal; the captured output of the last block, read through the final norm
-and the head, gives the model's own logits; and, where `sublayers` is true, a block's input plus its attention and MLP
+and the head, gives the model's own logits, scaled where the model scales them; and, where `sublayers` is true, a block's input plus its attention and MLP
 outputs is its output. It cannot guarantee that a sublayer means what its name says.
 
 Not covered: encoder-decoders, mixtures whose blocks are not one ModuleList, state-space models.
@@ -9,7 +9,7 @@ Not covered: encoder-decoders, mixtures whose blocks are not one ModuleList, sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,9 +18,23 @@ from torch import Tensor, nn
 
 from pkt_core.errors import ModelError
 
-FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm")
+FINAL_NORMS = (
+    "norm",
+    "ln_f",
+    "final_layer_norm",
+    "final_layernorm",
+    "final_norm",
+    "norm_f",
+    "layer_norm",
+    "embedding_norm",
+)
 ATTENTIONS = ("self_attn", "attn", "attention")
 MLPS = ("mlp", "feed_forward", "fc2")  # OPT has no MLP module: its last projection is what the block adds
+
+SANDWICHES = (
+    ("post_attention_layernorm", "post_feedforward_layernorm"),  # Gemma 2 and 3, OLMo 2
+    ("post_self_attn_layernorm", "post_mlp_layernorm"),  # GLM 4
+)
 
 
 @dataclass(frozen=True)
@@ -45,11 +59,13 @@ class Layout:
     """Whether head and token embedding are one tensor."""
     softcap: float | None
     """Gemma-style soft capping of the logits: `softcap * tanh(logits / softcap)`."""
+    scale: float = 1.0
+    """What the head's output is multiplied by, as in Granite and Cohere; found by `validate`."""
 
     def logits(self, state: Float[Tensor, "... d"]) -> Float[Tensor, "... V"]:
         """A residual-stream state read as the model itself reads its last one (logit lens)."""
         state = state.to(self.head.weight.dtype)
-        logits = self.head(self.final_norm(state) if self.final_norm is not None else state)
+        logits = self.scale * self.head(self.final_norm(state) if self.final_norm is not None else state)
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 
 
@@ -72,10 +88,12 @@ def find_layout(model: Any) -> Layout:
     parent = next(m for m in model.modules() if any(child is stacks[0] for child in m.children()))
     if getattr(parent, "project_out", None) is not None:
         raise ModelError(f"{name} projects its last state to another width before the head, which is not supported.")
-    # Gemma and OLMo 2 normalise a sublayer's output before adding it; in Llama a module of the same name comes after.
-    sandwich = all(hasattr(b, "post_feedforward_layernorm") for b in blocks)
-    attentions = [b.post_attention_layernorm if sandwich else first_named(b, ATTENTIONS) for b in blocks]
-    mlps = [b.post_feedforward_layernorm if sandwich else first_named(b, MLPS) for b in blocks]
+    # Some normalise a sublayer's output before adding it; in Llama a module of the same name comes after.
+    after_attention, after_mlp = next(
+        (names for names in SANDWICHES if all(hasattr(b, names[1]) for b in blocks)), (None, None)
+    )
+    attentions = [first_named(b, (after_attention,) if after_attention else ATTENTIONS) for b in blocks]
+    mlps = [first_named(b, (after_mlp,) if after_mlp else MLPS) for b in blocks]
     found = all(m is not None for m in attentions + mlps)
     return Layout(
         embed=embed,
@@ -97,7 +115,7 @@ def first_tensor(output: Any) -> Tensor:
 
 @torch.no_grad()
 def validate(model: Any, layout: Layout) -> Layout:
-    """Run the model on a few tokens and check the layout's promises; returns it with `sublayers` settled.
+    """Run the model on a few tokens and check the layout's promises; returns it with `sublayers` and `scale` settled.
 
     Raises ModelError when the model is not causal or its logits are not those of the captured final state.
     """
@@ -135,7 +153,11 @@ def validate(model: Any, layout: Layout) -> Layout:
             f"{name} looks ahead: changing the last token changed earlier logits. Expected a causal decoder; "
             "an encoder such as BERT cannot be teacher or student."
         )
-    if not close(layout.logits(seen["out"][-1]).float(), logits):
+    read = layout.logits(seen["out"][-1]).float()
+    if layout.softcap is None and not close(read, logits):
+        scale = float((read * logits).sum() / read.square().sum().clamp_min(1e-30))
+        layout, read = replace(layout, scale=scale), scale * read
+    if not close(read, logits):
         raise ModelError(
             f"{name}: the last block's output read through the final norm and head does not give the model's logits, "
             "so its layers cannot be trusted. Choose another model or report its architecture."
@@ -144,4 +166,4 @@ def validate(model: Any, layout: Layout) -> Layout:
         close(i + a.reshape(i.shape) + m.reshape(i.shape), o)
         for i, a, m, o in zip(seen["in"], seen["attn"], seen["mlp"], seen["out"], strict=True)
     )
-    return Layout(**{**layout.__dict__, "sublayers": adds_up})
+    return replace(layout, sublayers=adds_up)

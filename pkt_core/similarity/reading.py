@@ -27,11 +27,11 @@ class Head:
     """How one model turns an activation into a prediction over the tokens that both vocabularies have."""
 
     norm: Callable[[Tensor], Tensor]
-    """The final norm, on float32 `[n, d]`; where a model scales its logits, the scale belongs in here."""
+    """The final norm, on float32 `[n, d]`."""
     weight: Float[Tensor, "m d"]
-    """Rows of the unembedding, index-aligned with the other model's."""
+    """Rows of the unembedding, index-aligned with the other model's; where a model scales its logits, with the scale."""
     bias: Float[Tensor, m] | None = None
-    """Of the unembedding, the same rows."""
+    """Of the unembedding, the same rows and scale."""
     softcap: float | None = None
     """Logits become softcap * tanh(logits / softcap), as Gemma 2 does; None: they stay."""
 

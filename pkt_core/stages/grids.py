@@ -47,8 +47,8 @@ def reading(teacher: LoadedModel, student: LoadedModel, seed: int) -> Reading:
             states = states.to(layout.head.weight.dtype)
             return layout.final_norm(states) if layout.final_norm is not None else states
 
-        bias = None if layout.head.bias is None else layout.head.bias.detach()[ids]
-        return Head(norm, layout.head.weight.detach()[ids], bias, layout.softcap)
+        bias = None if layout.head.bias is None else layout.scale * layout.head.bias.detach()[ids]
+        return Head(norm, layout.scale * layout.head.weight.detach()[ids], bias, layout.softcap)
 
     semantic = alignment_map("semantic", teacher, student, found, seed)
     return Reading(semantic.matrix, head(teacher, found.teacher_ids), head(student, found.student_ids))

@@ -122,8 +122,8 @@ class Readout:
     def __init__(self, loaded: LoadedModel):
         layout = loaded.layout
         self.norm = None if layout.final_norm is None else copy.deepcopy(layout.final_norm).float()
-        self.weight = layout.head.weight.detach().float()
-        self.bias = None if layout.head.bias is None else layout.head.bias.detach().float()
+        self.weight = layout.scale * layout.head.weight.detach().float()
+        self.bias = None if layout.head.bias is None else layout.scale * layout.head.bias.detach().float()
         self.softcap = layout.softcap
 
     @torch.no_grad()
