@@ -6,6 +6,8 @@ that name; a file given by its path is read again when it changed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
@@ -34,7 +36,7 @@ def draw() -> None:
             placeholder="hf:OWNER/NAME,split=test",
             help="A dataset of the Hugging Face hub, or a folder as hf:./folder. Add config=, split=, text= (the column), rows= or cut= (characters a prompt) after commas. Its first 5,000 rows are read, once for each version.",
         )
-    found(chosen)
+    found()
 
 
 def file() -> None:
@@ -62,11 +64,15 @@ def keep() -> None:
     state.keep_upload(UPLOAD, Param.PROMPT_FILE, loaders.keep_prompts)
 
 
-def found(chosen: str) -> None:
-    """How many prompts there are and which labels they carry, where that is known without asking the hub."""
+def facts() -> dict[str, Any] | None:
+    """Size and labels of the chosen set; None where only the hub knows, or nobody."""
     name = selection.prompts_request().get("prompts", "")
-    facts = None if chosen == selection.DATASET else loaders.prompt_facts(name)
-    if facts:
-        labels = ", ".join(facts["labels"])
-        said = f"{facts['n']:,} prompts; {f'labels: {labels}' if labels else 'no labels'}."
+    return None if name.startswith("hf:") else loaders.prompt_facts(name)
+
+
+def found() -> None:
+    """How many prompts there are and which labels they carry, where that is known."""
+    if known := facts():
+        labels = ", ".join(known["labels"])
+        said = f"{known['n']:,} prompts; {f'labels: {labels}' if labels else 'no labels'}."
         st.caption(widgets.plain(said))

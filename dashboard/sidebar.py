@@ -84,8 +84,11 @@ def picked() -> None:
         help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
         max_chars=None,
     )
-    if state.value(Param.PICKED) and not state.picked():
-        st.info(widgets.plain("No number of a prompt stands there, so none is picked."))
+    known = prompt_choice.facts()
+    if vain := state.picked_in_vain(known["n"] if known else None):
+        named = ", ".join(word[:20] for word in vain[:5]) + (" and others" if len(vain) > 5 else "")
+        numbers = f"0 to {known['n'] - 1:,}" if known else "whole numbers from 0"
+        st.info(widgets.plain(f"Picked prompts are {numbers}; passed over: {named}."))
     if chosen := state.picked():
         st.button(f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick")
 

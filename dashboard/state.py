@@ -161,6 +161,12 @@ def picked() -> list[int]:
     return list(dict.fromkeys(int(word) for word in words if word.isdecimal()))
 
 
+def picked_in_vain(n: int | None) -> list[str]:
+    """What stands among the picked prompts and is none of a set of `n`, from 0; None: nobody knows how many there are."""
+    words = str(value(Param.PICKED, "") or "").replace(",", " ").split()
+    return [word for word in words if not word.isdecimal() or (n is not None and int(word) >= n)]
+
+
 def pick(ids: Iterable[int]) -> None:
     """Select prompts on every page; for callbacks, before the controls are drawn."""
     st.session_state[Param.PICKED.value] = ", ".join(map(str, ids))

@@ -81,7 +81,12 @@ def config(
         "cohere": lambda: CohereConfig(**{**grouped, "logit_scale": 0.25, **more}),
         "glm4": lambda: Glm4Config(**{**grouped, "head_dim": 8, **more}),
         "mpt": lambda: MptConfig(
-            vocab_size=rows, d_model=width, n_layers=layers, n_heads=4, max_seq_len=64, **{"expansion_ratio": 2, **more}
+            vocab_size=rows,
+            d_model=width,
+            n_layers=layers,
+            n_heads=4,
+            max_seq_len=512,
+            **{"expansion_ratio": 2, **more},
         ),
         "xglm": lambda: XGLMConfig(
             vocab_size=rows,

@@ -108,14 +108,13 @@ def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypat
     monkeypatch.setattr(answers, "find", lambda *_: samples.comparison(vocabulary=words_of))
     app = page("pair")
     assert not app.exception
-    table = next(frame.value for frame in app.dataframe if "Matched by their text" in frame.value.index)
-    assert table.loc["Matched by their text"].tolist() == ["3,000", "3,000"]
-    assert table.loc["Padding rows, left out"].tolist() == ["64", "0"]
-    assert "Second token for a text, left out" not in table.index
     said = words(app).replace("\\", "")
+    assert "| Matched by their text | 3,000 | 3,000 |" in said
+    assert "| Padding rows, left out | 64 | 0 |" in said
+    assert "Second token for a text, left out" not in said
     assert "Only the teacher has: 1,093, 1 of them" in said
     assert "also where both have one of the same name (<pad>, <bos>, <eos>)" in said
-    assert any(repr("\n<b>") in block.value for block in app.code)
+    assert any(repr("\n<b>") in block.value for block in app.text)
 
 
 def test_facts_of_a_match_survive_json():
