@@ -1,4 +1,4 @@
-"""What pages show, fetched once: the catalogue, prompts, recorded results, runs, and computations asked of the engine.
+"""What pages show, fetched once: the catalogue, prompts, runs, and computations asked of the engine.
 
 Arguments are plain names and numbers, so that Streamlit's caches key on all that matters. Caches are for speed only:
 the truth is in the project's store and run folders.
@@ -6,7 +6,6 @@ the truth is in the project's store and run folders.
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,6 @@ import streamlit as st
 
 from dashboard import limits
 from dashboard.engine import Engine, Task
-
-RECORDED_COMPARISON = "comparison.json"
-RECORDED_GRIDS = "grids.json"
-RECORDED_MAPS = "maps.json"
-RECORDED_FAMILY = "family.json"
-RECORDED_FACTORS = "factors.json"
-RECORDED_CLAIMS = "measures.json"
 
 
 @st.cache_resource(on_release=Engine.release, show_spinner=False)
@@ -114,99 +106,6 @@ def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[l
     limits.require_allowed({"prompts": prompts})
     found = pasted(lines or "") if prompts is None else load_prompts(prompts)
     return list(found.texts), {name: list(values) for name, values in found.labels.items()}
-
-
-@st.cache_data(ttl=10, show_spinner=False)
-def memory_gib() -> tuple[float, float]:
-    """Memory of this machine: free, and all of it, in GiB."""
-    import psutil
-
-    found = psutil.virtual_memory()
-    return found.available / 2**30, found.total / 2**30
-
-
-@st.cache_data(ttl=5, show_spinner=False)
-def cards() -> list[tuple[str, float, float]]:
-    """Each NVIDIA graphics card: name, memory used and all of it, in GiB; empty where there is none. Asks the driver, not torch."""
-    import shutil
-    import subprocess
-
-    if shutil.which("nvidia-smi") is None:
-        return []
-    asked = ["nvidia-smi", "--query-gpu=name,memory.used,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        told = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout
-        rows = [line.rsplit(",", 2) for line in told.splitlines() if line.strip()]
-        return [(name.strip(), float(used) / 1024, float(total) / 1024) for name, used, total in rows]
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
-
-
-@st.cache_data(show_spinner=False)
-def recorded_comparison() -> dict[str, Any] | None:
-    """The comparison of the demo pair that ships with the project, in its JSON form; None where it is missing or broken."""
-    from pkt_core.prompts import assets_folder
-
-    return read_json(assets_folder() / "recorded" / RECORDED_COMPARISON)
-
-
-@st.cache_data(show_spinner=False)
-def recorded_grids() -> dict[str, dict[str, Any]]:
-    """The same comparison by every other measure, by its name; empty where it is missing or broken."""
-    from pkt_core.prompts import assets_folder
-
-    return read_json(assets_folder() / "recorded" / RECORDED_GRIDS) or {}
-
-
-@st.cache_data(show_spinner=False)
-def recorded_maps() -> dict[str, Any]:
-    """All alignment maps at the recorded pair of layers, and stitching by kind; empty where they are missing or broken."""
-    from pkt_core.prompts import assets_folder
-
-    return read_json(assets_folder() / "recorded" / RECORDED_MAPS) or {}
-
-
-@st.cache_data(show_spinner=False)
-def recorded_family() -> dict[str, Any] | None:
-    """The family of the demo pair that ships with the project as its table; None where it is missing or broken."""
-    from pkt_core.prompts import assets_folder
-
-    return read_json(assets_folder() / "recorded" / RECORDED_FAMILY)
-
-
-@st.cache_data(show_spinner=False)
-def recorded_factors() -> dict[str, Any] | None:
-    """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
-    from pkt_core.prompts import assets_folder
-
-    return read_json(assets_folder() / "recorded" / RECORDED_FACTORS)
-
-
-@st.cache_data(show_spinner=False)
-def measures() -> dict[str, dict[str, Any]]:
-    """What each measure of similarity claims of itself, by name, as it ships: the records themselves bring torch along."""
-    from pkt_core.prompts import assets_folder
-
-    return read_json(assets_folder() / "recorded" / RECORDED_CLAIMS) or claims()
-
-
-def claims() -> dict[str, dict[str, Any]]:
-    """The same from the records: label, range, direction, chance, source, what leaves it unchanged."""
-    from pkt_core.similarity import MEASURES
-
-    said = ("label", "low", "high", "larger_is_closer", "chance", "source", "note", "symmetric")
-    return {
-        name: {**{key: getattr(record, key) for key in said}, "invariant_to": sorted(record.invariant_to)}
-        for name, record in MEASURES.items()
-    }
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def ask(function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:

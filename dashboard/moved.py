@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, selection, widgets
+from dashboard import loaders, recordings, selection, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, sentences_maps, tables_maps
 
@@ -29,7 +29,7 @@ def show(run: Any, results: dict[str, Any]) -> None:
     left, _ = st.columns([1, 2])
     with left:
         measure = widgets.choice(
-            "Measure", list(loaders.measures()), Param.MEASURE, default=selection.MEASURE,
+            "Measure", list(recordings.measures()), Param.MEASURE, default=selection.MEASURE,
             help="CKA was not trained by any method here; the cosine to the mapped teacher is what semalign-v1 trains.",
         )  # fmt: skip
     asked = request(run.id, measure)

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, run_parts, state, widgets
+from dashboard import device, loaders, run_parts, state, widgets
 from pkt_core import waiting
 
 EVERY = 4.0  # seconds between two looks
@@ -31,11 +31,11 @@ def draw() -> None:
 
 def memory() -> None:
     """Used and free memory of the graphics cards, else of the machine."""
-    cards = loaders.cards()
+    cards = device.cards()
     for name, used, total in cards:
         st.progress(min(1.0, used / total), text=widgets.plain(f"{name}: {used:.1f} of {total:.0f} GiB used"))
     if not cards:
-        free, total = loaders.memory_gib()
+        free, total = device.memory_gib()
         st.progress(1 - free / total, text=widgets.plain(f"CPU memory: {total - free:.1f} of {total:.0f} GiB used"))
 
 

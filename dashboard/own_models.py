@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import limits, loaders, state, widgets
+from dashboard import device, limits, loaders, state, widgets
 from dashboard.params import Param
 from pkt_core.report import look
 
@@ -21,10 +21,10 @@ CUSTOM = "custom"
 
 def free() -> tuple[str, float]:
     """The device that a computation would take, and its free memory in GiB: the first card, else the CPU."""
-    if cards := loaders.cards():
+    if cards := device.cards():
         name, used, total = cards[0]
         return name, total - used
-    return "CPU", loaders.memory_gib()[0]
+    return "CPU", device.memory_gib()[0]
 
 
 def fitting() -> pd.DataFrame:
@@ -52,7 +52,7 @@ def invite() -> None:
         return
     st.subheader("Bring your own models", anchor=False)
     name, there = free()
-    each = 2 if loaders.cards() else 4
+    each = 2 if device.cards() else 4
     most = there * GIB / BESIDE / each / 1e9
     st.markdown(
         widgets.plain(

@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, state, widgets
+from dashboard import loaders, recordings, state, widgets
 from pkt_core.errors import PktError
 from pkt_core.report import figures, sentences, sentences_families
 from pkt_core.report.look import number
@@ -32,12 +32,12 @@ class Step:
 
 
 def compatible() -> str:
-    found = loaders.recorded_comparison()
+    found = recordings.comparison()
     return sentences.compatible(found) if found else ""
 
 
 def best_cell() -> str:
-    found = loaders.recorded_comparison()
+    found = recordings.comparison()
     if not found:
         return ""
     teacher, student, value = figures.best_cell(found["grid"])
@@ -64,7 +64,7 @@ def effort(results: dict[str, Any]) -> str:
 
 
 def against_controls() -> str:
-    table = loaders.recorded_family()
+    table = recordings.family()
     if not table:
         return ""
     return sentences_families.explained(table["rows"], table["controls"], next(iter(table["rows"][0]["tasks"])))

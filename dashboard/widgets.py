@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,14 +12,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import state
+from dashboard import exports, state
 from dashboard.engine import Task
 from dashboard.params import Param
 from pkt_core.errors import PktError
 from pkt_core.report import glossary, look
 
 BIND: Final = "query-params"
-WIDTH = 1100  # pixels of a figure that takes what there is, once it is taken away
 WORDS = 310  # pixels of words that stand beside a small picture on a laptop
 
 
@@ -224,19 +221,19 @@ def figure(
         drawn: list[tuple[str, Callable[[], Any], str, str, str]] = [
             (
                 end.upper(),
-                functools.partial(picture, shown, end, alt, caption),
+                functools.partial(exports.picture, shown, end, alt, caption),
                 end,
                 mime,
                 f"This figure on white paper, as {end.upper()}.",
             )
             for end, mime in (("png", "image/png"), ("svg", "image/svg+xml"))
-            if can_draw()
+            if exports.can_draw()
         ]
         for label, make, end, mime, help in (
             *drawn,
             (
                 "HTML",
-                lambda: offline(shown, alt, caption),
+                lambda: exports.offline(shown, alt, caption),
                 "html",
                 "text/html",
                 "This figure as a page that opens without a network.",
@@ -254,26 +251,6 @@ def figure(
                 icon=":material/download:",
                 help=help,
             )
-
-
-def offline(shown: go.Figure, title: str, caption: str) -> str:
-    """A figure with its caption as one HTML page on white paper."""
-    width = shown.layout.width or WIDTH
-    return look.captioned(shown, title, caption, width=width).to_html(include_plotlyjs=True, full_html=True)
-
-
-@functools.cache
-def can_draw() -> bool:
-    """Whether pictures can be drawn here: that takes Kaleido (`pip install "pkt[pictures]"`) and a Chromium that it finds."""
-    browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return importlib.util.find_spec("kaleido") is not None and any(shutil.which(name) for name in browsers)
-
-
-def picture(shown: go.Figure, format: str, title: str, caption: str) -> bytes:
-    """A figure with its caption as a picture file on white paper, at twice the size for print."""
-    width = shown.layout.width or WIDTH
-    made = look.captioned(shown, title, caption, width=width)
-    return made.to_image(format=format, width=width, height=made.layout.height, scale=2)
 
 
 def beside(width: int | None) -> tuple[Any, Any]:

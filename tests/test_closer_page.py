@@ -11,7 +11,7 @@ import reference_agreement as twin
 import report_samples as samples
 from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import loaders
+from dashboard import loaders, recordings
 from dashboard.engine import Engine
 from pkt_core.report import sentences_closer as sentences
 from pkt_core.report import tables_closer as tables
@@ -30,7 +30,7 @@ def heads(app):
 
 
 def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(recordings, "comparison", samples.comparison)
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("alignment")
     assert not app.exception
@@ -98,7 +98,7 @@ def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noq
 
 
 def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(recordings, "comparison", samples.comparison)
     monkeypatch.setattr(loaders, "soon", lambda task, *_: task)
     answers.status = "working"
     app = page("alignment", tl="4", sl="1")

@@ -13,7 +13,7 @@ import pytest
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
-from dashboard import loaders, widgets
+from dashboard import loaders, recordings, widgets
 from dashboard.engine import Engine, Task
 from dashboard.engine_plans import PLANS
 from dashboard.params import Param
@@ -92,7 +92,7 @@ def answers(monkeypatch, tmp_path) -> Answers:
     monkeypatch.setattr(Engine, "ask", lambda *a, **k: found.ask(*a, **k))
     monkeypatch.setattr(Engine, "known", lambda *a: found.ask(*a))
     monkeypatch.setattr(Engine, "warm", lambda _self: None)
-    monkeypatch.setattr(loaders, "recorded_comparison", lambda: None)
+    monkeypatch.setattr(recordings, "comparison", lambda: None)
     monkeypatch.setattr(runs, "recorded_root", lambda: tmp_path / "recorded")
     monkeypatch.setattr(loaders, "unavailable", lambda *_: None)
     return found
@@ -189,7 +189,7 @@ def test_a_comparison_under_way_shows_progress_and_no_result(answers):
 
 
 def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypatch):
-    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(recordings, "comparison", samples.comparison)
     app = page("pair")
     assert not answers.asked
     assert "recorded" in words(app)
@@ -199,7 +199,7 @@ def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypa
 
 
 def test_other_settings_than_the_recorded_ones_are_computed(answers, monkeypatch):
-    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(recordings, "comparison", samples.comparison)
     page("alignment", pooling="last")
     assert answers.asked[0][1]["pooling"] == "last"
 
@@ -293,8 +293,8 @@ def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     stopped: list[str] = []
     monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
     app = page("transfer", run="going")
-    assert "1 running, 0 waiting" in app.subheader[0].value
-    assert "step 5 of 20" in app.main.get("progress")[-1].proto.text
+    assert [one.value for one in app.subheader] == ["Watch", "Queue: 1 running, 0 waiting"]
+    assert "step 5 of 20" in app.main.get("progress")[0].proto.text
     app.button(key="stop").click().run()
     assert stopped == ["going"]
 
@@ -333,13 +333,16 @@ def test_every_parameter_name_is_used_once_and_escapes_are_complete():
     assert widgets.left(None) == ""
 
 
-def test_the_recorded_comparison_that_is_broken_counts_as_missing(tmp_path):
-    path = tmp_path / "comparison.json"
-    assert loaders.read_json(path) is None
-    path.write_text("{")
-    assert loaders.read_json(path) is None
+def test_a_recording_that_is_broken_counts_as_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("pkt_core.prompts.assets_folder", lambda: tmp_path)
+    path = tmp_path / "recorded" / "comparison.json"
+    path.parent.mkdir()
+    assert recordings.read("comparison.json") is None
+    for broken in ("{", "[]"):
+        path.write_text(broken)
+        assert recordings.read("comparison.json") is None
     path.write_text(json.dumps({"a": 1}))
-    assert loaders.read_json(path) == {"a": 1}
+    assert recordings.read("comparison.json") == {"a": 1}
 
 
 def test_maps_are_asked_for_at_the_chosen_layers_and_large_pairs_are_not_stitched_unasked(answers, monkeypatch):

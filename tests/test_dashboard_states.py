@@ -5,10 +5,12 @@ Each cell of the table says what the page has to show or to tell; what it shows 
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from test_dashboard import PAGES, Answers, answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import loaders
+from dashboard import loaders, recordings
 from dashboard.params import Param
 from pkt_core import runs
 from pkt_core.prompts import assets_folder
@@ -44,7 +46,7 @@ def told(app) -> str:
 
 def without_recordings(monkeypatch) -> None:
     for name in RECORDED:
-        monkeypatch.setattr(loaders, f"recorded_{name}", lambda none={} if name in ("grids", "maps") else None: none)
+        monkeypatch.setattr(recordings, name, lambda none={} if name in ("grids", "maps") else None: none)
 
 
 def test_the_table_has_every_page():
@@ -69,7 +71,7 @@ def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):  # noqa:
     board = {"benchmark_board": {"lines": [], "asked": []}, "benchmark_sandbox": {"unavailable": None, "missing": None}}
     monkeypatch.setattr(answers, "find", lambda asked, given: board.get(asked) or find(asked, given))
     monkeypatch.setattr(runs, "recorded_root", lambda: recorded)
-    monkeypatch.setattr(loaders, "recorded_comparison", lambda: loaders.read_json(recorded / "comparison.json"))
+    monkeypatch.setattr(recordings, "comparison", lambda: json.loads((recorded / "comparison.json").read_text()))
     app = page(name)
     assert not app.exception
     assert not app.error

@@ -12,9 +12,8 @@ import pytest
 import report_samples as samples
 from scipy.stats import spearmanr
 
-from dashboard import drawn, loaders
+from dashboard import drawn, recordings
 from pkt_core import runs
-from pkt_core.prompts import assets_folder
 from pkt_core.report import figures, tables
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +61,7 @@ def test_a_run_that_is_over_is_read_once_and_again_when_it_changed(monkeypatch):
 
 
 def test_the_claims_that_ship_are_those_of_the_records():
-    assert loaders.read_json(assets_folder() / "recorded" / loaders.RECORDED_CLAIMS) == loaders.claims()
+    assert recordings.read("measures.json") == recordings.claims()
 
 
 @pytest.mark.parametrize("seed", range(3))

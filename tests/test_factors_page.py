@@ -93,7 +93,7 @@ def test_a_first_visit_sees_the_recording_and_can_try_every_pair():
 
 
 def test_without_a_recording_the_page_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("dashboard.loaders.recorded_factors", lambda: None)
+    monkeypatch.setattr("dashboard.recordings.factors", lambda: None)
     app = page("factors")
     assert not app.exception
     assert "No factor can be compared yet" in plain(app)

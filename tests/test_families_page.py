@@ -53,7 +53,7 @@ def test_a_first_visit_sees_the_recorded_family_and_where_to_make_one():
 
 
 def test_without_a_recording_the_page_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("dashboard.loaders.recorded_family", lambda: None)
+    monkeypatch.setattr("dashboard.recordings.family", lambda: None)
     app = page("families")
     assert "No family yet" in plain(app)
     assert len(app.get("page_link")) == 1

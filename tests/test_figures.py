@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import pytest
 import report_samples as samples
 
+from dashboard import exports
 from pkt_core.report import captions_training, figures, look, sentences, sentences_maps, tables, tables_maps
 from pkt_core.report.figures_transfer import log_ticks
 from pkt_core.similarity import MEASURES
@@ -355,12 +356,11 @@ def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
 
 
 def test_figures_become_pictures_on_white_paper():
-    from dashboard import widgets
 
-    if not widgets.can_draw():
+    if not exports.can_draw():
         pytest.skip("no Chromium for Kaleido to draw with; install Debian's chromium")
     figure = heatmap()
-    png, svg = (widgets.picture(figure, kind, "What it shows", "How to read it.") for kind in ("png", "svg"))
+    png, svg = (exports.picture(figure, kind, "What it shows", "How to read it.") for kind in ("png", "svg"))
     assert png.startswith(b"\x89PNG")
     size = [int.from_bytes(png[at : at + 4], "big") for at in (16, 20)]
     assert size[0] == 2 * figure.layout.width
@@ -457,7 +457,6 @@ def test_chance_is_the_nulls_where_samples_are_pieces_of_prompts():
 
 
 def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plot():
-    from dashboard import widgets
 
     plain = look.on_paper(figures.chain_figure(samples.chain()))
     long = "How to read `it`, and what would refute it. " * 12
@@ -471,4 +470,4 @@ def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plo
     assert grown == shown.layout.margin.b - plain.layout.margin.b  # the plot itself is as large as before
     assert grown >= 17 * (note.text.count("<br>") + 1)
     assert not any(one.name == "caption" for one in plain.layout.annotations)
-    assert "How to read it" in widgets.offline(plain, "Title", long)
+    assert "How to read it" in exports.offline(plain, "Title", long)

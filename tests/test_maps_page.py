@@ -13,7 +13,7 @@ import pytest
 import report_samples as samples
 from test_dashboard import Answers, answers, finished_run, page, words  # noqa: F401 - `answers` is a fixture used by name
 
-from dashboard import loaders
+from dashboard import recordings
 from dashboard.engine import Engine
 from pkt_core import runs
 
@@ -77,7 +77,7 @@ def test_layers_make_a_chain_and_chosen_layers_do_not_matter(answers, chain):  #
 
 
 def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(loaders, "recorded_comparison", samples.comparison)
+    monkeypatch.setattr(recordings, "comparison", samples.comparison)
     answers.status = "umap works"
     app = page("latent_map")
     assert not app.exception

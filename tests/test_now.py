@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import loaders
+from dashboard import device, loaders
 from dashboard.engine import Engine, Task
 from pkt_core import runs, waiting
 
@@ -64,12 +64,12 @@ def test_graphics_cards_are_asked_of_the_driver(monkeypatch, tmp_path):
         tool = tmp_path / "nvidia-smi"
         tool.write_text(f"#!/bin/sh\nprintf '{text}'\nexit {status}\n")
         tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
-        loaders.cards.clear()
+        device.cards.clear()
 
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     driver("NVIDIA H100, 80GB, 2048, 81920\\n")
-    assert loaders.cards() == [("NVIDIA H100, 80GB", 2.0, 80.0)]
+    assert device.cards() == [("NVIDIA H100, 80GB", 2.0, 80.0)]
     driver("no driver", 9)
-    assert loaders.cards() == []
+    assert device.cards() == []
     driver("garbled\\n")
-    assert loaders.cards() == []
+    assert device.cards() == []

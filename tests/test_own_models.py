@@ -6,7 +6,7 @@ import fakes
 import pytest
 from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
 
-from dashboard import loaders, own_models
+from dashboard import device, loaders, own_models
 from dashboard.engine import Engine
 from dashboard.engine_plans import pair_room
 
@@ -61,15 +61,15 @@ def test_a_pair_of_the_catalogue_says_what_it_wants_and_asks_no_hub(monkeypatch,
 
 
 def test_the_first_page_invites_and_says_what_fits(monkeypatch):
-    monkeypatch.setattr(loaders, "cards", lambda: [("NVIDIA X", 2.0, 8.0)])
+    monkeypatch.setattr(device, "cards", lambda: [("NVIDIA X", 2.0, 8.0)])
     app = page("pair")
     assert not app.exception
     assert "NVIDIA X has 6.00 GiB free: room to compare two models of about 2.7 billion parameters" in shown(app)
     table = own_models.fitting().set_index("Pair")
     assert table.loc["demo", "Fits now"] == "yes"
     assert table.loc["llama2-chat", "Fits now"] == "no"
-    monkeypatch.setattr(loaders, "cards", list)
-    monkeypatch.setattr(loaders, "memory_gib", lambda: (100.0, 128.0))
+    monkeypatch.setattr(device, "cards", list)
+    monkeypatch.setattr(device, "memory_gib", lambda: (100.0, 128.0))
     assert (own_models.fitting()["Fits now"] == "yes").all()
     app.button(key="own-models").click().run()
     assert app.selectbox(key="pair").value == "custom"

@@ -7,17 +7,17 @@ import pytest
 from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
 from test_transfer_page import plain
 
-from dashboard import loaders, tour
+from dashboard import recordings, tour
 from pkt_core import runs
 
 pytestmark = pytest.mark.filterwarnings("default")
-COMPARISON, ROOT = loaders.recorded_comparison, runs.recorded_root
+COMPARISON, ROOT = recordings.comparison, runs.recorded_root
 
 
 @pytest.fixture
 def recorded(monkeypatch):
     """What ships with the project, which other page tests leave out."""
-    monkeypatch.setattr(loaders, "recorded_comparison", COMPARISON)
+    monkeypatch.setattr(recordings, "comparison", COMPARISON)
     monkeypatch.setattr(runs, "recorded_root", ROOT)
 
 
@@ -51,7 +51,7 @@ def test_each_step_is_on_its_page_and_says_what_was_recorded():
         said.append(text)
         if "tour-next" in buttons(app):
             buttons(app)["tour-next"].click().run()
-    values = np.array(loaders.recorded_comparison()["grid"]["values"])
+    values = np.array(recordings.comparison()["grid"]["values"])
     teacher, student = np.unravel_index(values.argmax(), values.shape)
     assert f"teacher layer {teacher} and student layer {student}, at {values.max():.2f}" in said[1]
     assert "took 300 steps" in said[3]

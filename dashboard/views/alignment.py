@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import closer_parts, loaders, picked_parts, selection, state, widgets
+from dashboard import closer_parts, loaders, picked_parts, recordings, selection, state, widgets
 from dashboard import drawn as figures
 from dashboard.params import Param
 from pkt_core.report import captions, captions_closer, sentences, tables
@@ -24,7 +24,7 @@ def picked() -> None:
 
 def measure_choice() -> str:
     """The measure of the grid; its record is the help."""
-    known = loaders.measures()
+    known = recordings.measures()
     return widgets.choice(
         "Measure",
         list(known),
@@ -56,8 +56,8 @@ def how_measured(grid: dict[str, Any], record: dict[str, Any]) -> str:
 
 def disagreement(found: dict[str, Any], recorded: bool) -> None:
     """All measures that are there already, beside each other."""
-    grids = {DEFAULT: found["grid"], **(loaders.recorded_grids() if recorded else {})}
-    for name in loaders.measures():
+    grids = {DEFAULT: found["grid"], **(recordings.grids() if recorded else {})}
+    for name in recordings.measures():
         if name not in grids:
             task = loaders.known("similarity", {**selection.comparison_request(), "measure": name})
             if task is not None and task.status == "done":
@@ -66,9 +66,9 @@ def disagreement(found: dict[str, Any], recorded: bool) -> None:
     if len(grids) < 2:
         st.caption("Only one measure was computed so far. Choose others above; each then stands here beside it.")
         return
-    table = tables.measures_table(grids, {name: record["label"] for name, record in loaders.measures().items()})
+    table = tables.measures_table(grids, {name: record["label"] for name, record in recordings.measures().items()})
     widgets.figure(
-        figures.small_grids(grids, {name: record["label"] for name, record in loaders.measures().items()}),
+        figures.small_grids(grids, {name: record["label"] for name, record in recordings.measures().items()}),
         captions.MEASURES,
         table,
         "measures",
@@ -80,7 +80,7 @@ def disagreement(found: dict[str, Any], recorded: bool) -> None:
 
 def this_pair(found: dict[str, Any], grid: dict[str, Any] | None, measure: str) -> None:
     """The chosen pair of layers closer, and what the picked prompts say of it."""
-    chosen, label = selection.layers(found), loaders.measures()[measure]["label"]
+    chosen, label = selection.layers(found), recordings.measures()[measure]["label"]
     closer_parts.show(found, grid, label, chosen)
     picked_parts.cell(*chosen, measure, label)
     picked_parts.tokens_if_picked()
@@ -148,7 +148,7 @@ def show() -> None:
             grid = selection.grid(found, recorded, measure)
         pinned = closer_parts.pinned(found)
         if grid is not None:
-            record = loaders.measures()[measure]
+            record = recordings.measures()[measure]
             with holder:
                 widgets.answer(f"{sentences.spread(grid)}", recorded=recorded)
             with words:

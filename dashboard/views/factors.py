@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, run_parts, state, sweep_form, widgets
+from dashboard import loaders, recordings, run_parts, state, sweep_form, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, sentences_factors, tables_factors
 from pkt_core.report.look import task_name
@@ -104,7 +104,7 @@ def of_the_store() -> dict[str, Any] | None:
     if not over:
         return None
     every = widgets.toggle("All measures", Param.FACTOR_ALL, help="All eighteen; takes minutes for large models.")
-    request = {"finished": over, "measures": list(loaders.measures()) if every else None}
+    request = {"finished": over, "measures": list(recordings.measures()) if every else None}
     task = loaders.soon(loaders.ask("factors", request))
     if task.status == "failed" and not task.fault:  # too few runs: a sentence, and no failure
         return {"too few": str(task.error)}
@@ -122,7 +122,7 @@ def show() -> None:
         if found is None and any(run.state == "done" and not run.recorded for run in loaders.runs()):
             return
         if found is None or "too few" in found:
-            kept = loaders.recorded_factors()
+            kept = recordings.factors()
             if kept is None:
                 widgets.empty(
                     "No factor can be compared yet", (found or {}).get("too few", "Try every pair of layers below.")

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, run_parts, state, transfers, widgets
+from dashboard import loaders, recordings, run_parts, state, transfers, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, sentences_families, tables_families
 from pkt_core.report.look import task_name
@@ -150,7 +150,7 @@ def opens(label: str, run_id: str) -> None:
 
 def recorded() -> None:
     """What a first visit sees: the family that ships with the project, and how to make one's own."""
-    table = loaders.recorded_family()
+    table = recordings.family()
     if table is None:
         widgets.empty(
             "No family yet",

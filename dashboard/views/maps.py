@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, selection, state, widgets
+from dashboard import loaders, recordings, selection, state, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, sentences_maps, tables_maps
 
@@ -96,7 +96,7 @@ def show() -> None:
             "seed": selection.comparison_request()["seed"],
         }
         chosen = selection.layers(found)
-        kept = loaders.recorded_maps() if recorded else {}
+        kept = recordings.maps() if recorded else {}
         side_by_side(request, *chosen, kept.get("maps"))
         stitched(request, chosen, kept.get("stitching", {}))
 

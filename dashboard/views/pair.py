@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard import device, loaders, own_models, run_parts, selection, vocabulary_part, widgets
 from dashboard import drawn as figures
-from dashboard import loaders, own_models, run_parts, selection, vocabulary_part, widgets
 from pkt_core.report import captions, look, sentences, tables
 
 
@@ -38,7 +38,7 @@ def facts_table(found: dict[str, Any]) -> pd.DataFrame:
 
 
 def memory() -> None:
-    free, total = loaders.memory_gib()
+    free, total = device.memory_gib()
     needs = loaders.pair_names().get(selection.pair_name(), {}).get("needs_gib")
     wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
     st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")

@@ -1,0 +1,31 @@
+"""What this machine has: memory, and graphics cards by asking their driver, so that a page never waits for torch."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+
+@st.cache_data(ttl=10, show_spinner=False)
+def memory_gib() -> tuple[float, float]:
+    """Memory of this machine: free, and all of it, in GiB."""
+    import psutil
+
+    found = psutil.virtual_memory()
+    return found.available / 2**30, found.total / 2**30
+
+
+@st.cache_data(ttl=5, show_spinner=False)
+def cards() -> list[tuple[str, float, float]]:
+    """Each NVIDIA graphics card: name, memory used and all of it, in GiB; empty where there is none. Asks the driver, not torch."""
+    import shutil
+    import subprocess
+
+    if shutil.which("nvidia-smi") is None:
+        return []
+    asked = ["nvidia-smi", "--query-gpu=name,memory.used,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True).stdout
+        rows = [line.rsplit(",", 2) for line in told.splitlines() if line.strip()]
+        return [(name.strip(), float(used) / 1024, float(total) / 1024) for name, used, total in rows]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
