@@ -8,6 +8,7 @@ Not covered: what a run does (`pkt_core.cli`), comparisons and pictures, which e
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -17,6 +18,7 @@ import psutil
 
 from pkt_core import runs, waiting
 
+_workers: list[subprocess.Popen[bytes]] = []  # that this server started; those that find another at work end at once
 TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
 
 
@@ -40,7 +42,13 @@ def work() -> None:
     """
     if waiting.worker() is None:
         process = waiting.start(["work"], runs.runs_root() / "worker.log", detached=True)
+        _workers[:] = [*(one for one in _workers if one.poll() is None), process]
         threading.Thread(target=process.wait, name="reaps the worker", daemon=True).start()
+
+
+def worker_lives() -> bool:
+    """Whether somebody works on the queue, or was started for it and has not signed on yet, which takes some seconds."""
+    return waiting.worker() is not None or any(process.poll() is None for process in _workers)
 
 
 def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:

@@ -48,7 +48,7 @@ def at_work(run: Any) -> None:
 
 def waits(order: list[str], busy: bool) -> None:
     """The waiting runs with buttons; a queue that nobody works on offers to."""
-    if not busy and waiting.worker() is None:
+    if not busy and not jobs.worker_lives():
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(":material/warning: Nobody works on this queue; its worker was ended.", width="content")
             st.button("Work on it", key="work", icon=":material/play_arrow:", on_click=jobs.work)

@@ -293,7 +293,11 @@ def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     stopped: list[str] = []
     monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
     app = page("transfer", run="going")
-    assert [one.value for one in app.subheader] == ["Watch", "Queue: 1 running, 0 waiting"]
+    assert [one.value for one in app.subheader] == [
+        "Watch",
+        "Queue: 1 running, 0 waiting",
+        "Plan another",
+    ]
     assert "step 5 of 20" in app.main.get("progress")[0].proto.text
     app.button(key="stop").click().run()
     assert stopped == ["going"]

@@ -145,11 +145,13 @@ def test_a_worker_carries_out_what_waits_and_there_are_never_two(cache, tmp_path
     for _ in range(3):  # three clicks at once
         jobs.work()
     assert time.monotonic() - began < 2, "no click waits for it"
+    assert jobs.worker_lives()  # at once, before it has signed on
     for name in names:
         wait_for(runs.open_run(name), lambda run: run.status().state == "done")
     wait_for(runs.open_run(names[0]), lambda _: waiting.worker() is None)
     told = [line for line in (cache / "runs" / "worker.log").read_text().splitlines() if line.startswith("did")]
     assert sorted(told) == sorted(f"did {name}" for name in names), "each once"
+    wait_for(runs.open_run(names[0]), lambda _: not jobs.worker_lives())
     late = runs.create_run({}).id
     waiting.enqueue([late])
     jobs.work()

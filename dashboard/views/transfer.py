@@ -209,8 +209,11 @@ def show() -> None:
     with widgets.errors():
         models = watched()
         above, below = st.container(), st.container()
-        planned, followed = (below, above) if comes_first(models) else (above, below)
+        first = comes_first(models)
+        planned, followed = (below, above) if first else (above, below)
         with planned:
+            if first:
+                st.subheader("Plan another", anchor=False)
             if problem := loaders.unavailable(
                 selection.pair_name(), *(str(state.value(p, "") or "") for p in (Param.TEACHER, Param.STUDENT))
             ):
