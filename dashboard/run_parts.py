@@ -164,6 +164,8 @@ def status_line(run: Any, status: Any) -> None:
     icon, word = STATES[status.state]
     if status.state == "queued" and run.process() is None and run.id not in waiting.waiting():
         word = "taken out of the queue"
+    elif status.state == "queued" and run.process() is not None:
+        word = "starting"
     left, right = st.columns([4, 1], vertical_alignment="center")
     with left:
         if run.recorded:
@@ -199,7 +201,8 @@ def at_work(run: Any, status: Any, place: Any) -> None:
     behind = time.time() - status.updated
     rest = widgets.left(max(0.0, status.eta_seconds - behind)) if status.eta_seconds is not None else ""
     counted = f"step {status.step} of {status.total_steps}" if status.total_steps else ""
-    words = [status.message or STATES[status.state][1], "" if counted in status.message else counted, rest]
+    said = status.message or ("Loading" if status.state == "queued" else STATES[status.state][1])
+    words = [said, "" if counted in status.message else counted, rest]
     st.progress(status.fraction, text=widgets.plain(" · ".join(w for w in words if w)))
     with place:
         if run.stop_requested():

@@ -130,6 +130,8 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
     with places.stacks:
         stacks.draw(*depths, pairs, attribution)
     with places.layers:
+        if pairs and chosen.method in plan_form.OUTPUT_ONLY:
+            st.caption("The line shows the teacher layer that alignment is measured against.")
         stacks.beside()
 
 

@@ -103,7 +103,8 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
     add_recall(figure, steps)
     # In a narrow window the legend is a column above the plots; it must not eat them.
     look.finish(figure, height=400 + 12 * len(figure.data))
-    figure.update_xaxes(title={"text": "Step"}, range=[0, shown[-1]["total"] if shown else 1])
+    total = shown[-1]["total"] if shown else 1
+    figure.update_xaxes(title={"text": "Step"}, range=[0, total * 1.02])  # the last mark is drawn whole
     low, high = span(losses(shown))
     ticks = log_ticks(low, high)
     figure.update_yaxes(
