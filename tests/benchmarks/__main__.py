@@ -14,7 +14,7 @@ from pkt_core.catalog import demo_pair
 from pkt_core.models.loading import LoadedModel, load
 from pkt_core.pipeline import silent
 from pkt_core.prompts import load_prompts
-from tests.benchmarks import grids, transfers
+from tests.benchmarks import grids, pages, transfers
 from tests.benchmarks.timing import ratio
 
 
@@ -60,6 +60,7 @@ def main() -> None:
         aim="(aim: at least 3)",
     )
     transfers.against_plain_fine_tuning(teacher, student)
+    pages.against_a_bare_page()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-ROUNDS = 4
+ROUNDS = 5
 BARE = """
 import plotly.graph_objects as go
 import streamlit as st
