@@ -75,6 +75,17 @@ def test_logits_are_scaled_as_the_model_scales_them(tmp_path, family, scale):
     assert_close(Readout(model)(state[0], targets), logits[0].log_softmax(-1)[targets, targets], atol=1e-4, rtol=1e-4)
 
 
+def test_a_model_that_cannot_be_run_is_one_sentence(tmp_path, monkeypatch):
+    model = fakes.loaded(tmp_path).model
+
+    def broken(**_: object) -> None:
+        raise ValueError("no cache\nof that kind")
+
+    monkeypatch.setattr(model, "forward", broken)
+    with pytest.raises(ModelError, match=r"could not read a few tokens \(no cache of that kind\)"):
+        validate(model, find_layout(model))
+
+
 def test_a_layer_that_does_not_exist_is_named_with_those_that_do(tmp_path):
     with pytest.raises(LayerNotFound, match=r"has layers 0 to 2, got 7"):
         fakes.loaded(tmp_path).require(Site("block_out", 7))

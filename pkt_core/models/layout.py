@@ -109,15 +109,15 @@ def find_layout(model: Any) -> Layout:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """Blocks and attentions return a tensor or a tuple that starts with one."""
-    return output[0] if isinstance(output, tuple) else output
+    """Blocks and attentions return a tensor or a tuple or list that starts with one."""
+    return output[0] if isinstance(output, tuple | list) else output
 
 
 @torch.no_grad()
 def validate(model: Any, layout: Layout) -> Layout:
     """Run the model on a few tokens and check the layout's promises; returns it with `sublayers` and `scale` settled.
 
-    Raises ModelError when the model is not causal or its logits are not those of the captured final state.
+    Raises ModelError when the model cannot be run, is not causal or its logits are not those of the captured final state.
     """
     name, vocabulary = type(model).__name__, layout.head.weight.shape[0]
     device = layout.head.weight.device
@@ -137,6 +137,10 @@ def validate(model: Any, layout: Layout) -> Layout:
     hooks += [m.register_forward_hook(keep("mlp")) for m in layout.mlps]
     try:
         logits = model(input_ids=ids).logits.float()
+    except Exception as error:
+        raise ModelError(
+            f"{name} could not read a few tokens ({' '.join(str(error).split())[:120]}). Choose another model or report its architecture."
+        ) from error
     finally:
         for hook in hooks:
             hook.remove()
