@@ -43,7 +43,7 @@ def run_choice(
     if not listed:
         return None
     order = waiting.waiting()
-    able = [run for run in listed if not taken_out(run, order)] or listed
+    able = [run for run in listed if not taken_out(run, run.state, order)] or listed
     suggested = able[0].id
     if watched is not None:
         theirs = [run for run in able if models(run.plan) == watched] or able
@@ -89,9 +89,14 @@ def at_work_or_next(listed: Sequence[Any]) -> str | None:
     return next((run_id for run_id in ids if any(run.id == run_id for run in listed)), None)
 
 
-def taken_out(run: Any, order: Sequence[str]) -> bool:
-    """Whether a run was queued and does not wait any more, so that nobody will start it; `run` is a line of the list."""
-    return run.state == "queued" and run.id not in order and not (run.folder / "process.json").is_file()
+def has_begun(run: Any) -> bool:
+    """Whether a process was ever started for a run, or a line of the list of runs."""
+    return (run.folder / "process.json").is_file()
+
+
+def taken_out(run: Any, state_of_it: str, order: Sequence[str]) -> bool:
+    """Whether a run, or a line of the list of runs, was queued and does not wait any more, so that nobody will start it."""
+    return state_of_it == "queued" and run.id not in order and not has_begun(run)
 
 
 def has_results(folder: Path) -> bool:
@@ -162,9 +167,10 @@ def label_of(run_id: str) -> str:
 def status_line(run: Any, status: Any) -> None:
     """State, progress with time left, and the button that stops, starts or resumes it."""
     icon, word = STATES[status.state]
-    if status.state == "queued" and run.process() is None and run.id not in waiting.waiting():
+    order = waiting.waiting()
+    if taken_out(run, status.state, order):
         word = "taken out of the queue"
-    elif status.state == "queued" and run.process() is not None:
+    elif status.state == "queued" and has_begun(run):
         word = "starting"
     left, right = st.columns([4, 1], vertical_alignment="center")
     with left:
@@ -173,8 +179,8 @@ def status_line(run: Any, status: Any) -> None:
         st.markdown(f"{icon} **{word}** · {widgets.plain(describe(run.plan()))}")
     if sentence := state.told(PLACE):
         st.error(widgets.plain(sentence), icon=":material/error:")
-    if status.state == "queued" and run.process() is None:
-        waits(run, right)
+    if status.state == "queued" and not has_begun(run):
+        waits(run, order, right)
     elif status.state in ("queued", "running"):
         at_work(run, status, right)
     elif transfers.starting(run, status):
@@ -183,9 +189,8 @@ def status_line(run: Any, status: Any) -> None:
         ended(run, status)
 
 
-def waits(run: Any, place: Any) -> None:
+def waits(run: Any, order: Sequence[str], place: Any) -> None:
     """A run that has not begun: where it stands in the queue, or how to put it there."""
-    order = waiting.waiting()
     if run.id in order:
         at = order.index(run.id)
         st.caption(f"Number {at + 1} of {len(order)} in the queue." if at else "Next in the queue.")

@@ -311,7 +311,9 @@ def test_a_run_taken_out_of_the_queue_says_so_and_is_not_what_a_page_opens_on():
     app = page("transfer", run=run.id)
     assert "taken out of the queue" in plain(app)
     assert first["method"] == "semalign-v1"
-    listed = {one.id: run_parts.taken_out(one, waiting.waiting()) for one in runs.list_runs(include_recorded=True)}
+    listed = {
+        one.id: run_parts.taken_out(one, one.state, waiting.waiting()) for one in runs.list_runs(include_recorded=True)
+    }
     assert [name for name, gone in listed.items() if gone] == [run.id]
 
 
