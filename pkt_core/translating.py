@@ -17,7 +17,7 @@ from pkt_core.pipeline import Progress, silent
 from pkt_core.prompts import PromptSet
 from pkt_core.store import load_artefact, save_artefact
 
-TRANSLATION_VERSION = 1
+TRANSLATION_VERSION = 2
 N_PROMPTS = 256
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from pkt_core.activations.capture import forward_ids
-from pkt_core.activations.paired import ALONE, added_bytes, paired_batches, partners
+from pkt_core.activations.paired import ALONE, added_bytes, paired_batches, partners, without_massive
 from pkt_core.activations.resume import Resume
 from pkt_core.alignment.maps import affine_map, held_out_error, ridge_map, scaled, split
 from pkt_core.catalog import custom_pair, demo_pair
@@ -15,6 +15,7 @@ from pkt_core.errors import LayerNotFound, PlanError, PromptError
 from pkt_core.evaluation.stitching import own_bits, scored, stitched_bits
 from pkt_core.map_results import MapComparison, StitchedGrid
 from pkt_core.prompts import pasted
+from pkt_core.stages import translation
 from pkt_core.stages.translation import KINDS, Halves, explained, per_text, round_trip_bound
 from pkt_core.translating import alignment_maps, stitching
 
@@ -176,6 +177,40 @@ def test_two_tokenizers_are_stitched_through_characters(models):
     found = alignment_maps(pair, teacher_layer=1, student_layer=0, prompts=LINES, n_prompts=40)
     assert "ridge" in found.maps
     assert found.n_fitted > 20
+
+
+def test_one_massive_token_bends_no_fit_and_is_told(models, monkeypatch):
+    """Negative control: left in, the same token ruins the map."""
+    teacher, student = models
+    plain = Halves.read(teacher, student, LINES.texts, lambda *_: None)
+    assert plain.massive == 0
+    assert plain.said() == {}
+    read = paired_batches
+
+    def with_one(*args):
+        for k, batch in enumerate(read(*args)):
+            if k == 0:
+                batch.resume.outputs[-1][0, 2] = 1e4 * torch.randn(
+                    student.d_model, generator=torch.Generator().manual_seed(0)
+                )
+            yield batch
+
+    def error(halves) -> float:
+        there = ridge_map(halves.fitted.teacher[-1], halves.fitted.student[-1], 0.01)
+        return 1 - held_out_error(there, plain.held_out.teacher[-1], plain.held_out.student[-1]).r2
+
+    monkeypatch.setattr(translation, "paired_batches", with_one)
+    found = Halves.read(teacher, student, LINES.texts, lambda *_: None)
+    assert found.massive == 2  # one in each half
+    assert found.said() == {"massive": 2}
+    assert len(found.fitted.text) == len(plain.fitted.text) - 1
+    assert error(found) == pytest.approx(error(plain), rel=0.1)
+    monkeypatch.setattr(translation, "without_massive", lambda batches: (batches, 0))
+    assert error(Halves.read(teacher, student, LINES.texts, lambda *_: None)) > 2 * error(plain)
+
+
+def test_a_text_without_pairs_has_no_massive_token():
+    assert without_massive([]) == ([], 0)
 
 
 def test_wrong_asks_are_one_sentence():

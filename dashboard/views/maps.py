@@ -40,6 +40,7 @@ def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: dict
     st.caption(
         f"Teacher layer {teacher}, student layer {student}; fitted on {found['n_fitted']:,} tokens of one half of "
         f"{found['recipe']['texts']} prompts, scored on {found['n_held_out']:,} tokens of the other."
+        f"{sentences_maps.massive(found['recipe'])}"
     )
     missing = [kind for kind in KINDS if kind not in found["maps"]]
     if missing:

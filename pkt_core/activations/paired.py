@@ -2,7 +2,8 @@
 
 Tokens are matched by characters. A student token that ends at character e is given the last teacher token that ends at or
 before e: the teacher never looks ahead of the student, so a stitched prediction cannot be told its answer. With one
-tokenizer that is the same token. Position 0 is left out: it holds no text to speak of, and often a massive activation.
+tokenizer that is the same token. Position 0 is left out: it holds no text to speak of, and often
+a massive activation; maps and stitching leave out every other massive token too.
 
 Not covered: pooling over words (spans.py), which similarity uses and which may look ahead.
 """
@@ -10,7 +11,7 @@ Not covered: pooling over words (spans.py), which similarity uses and which may 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -25,6 +26,8 @@ from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 
 ALONE = -1
+MASSIVE = 20.0
+"""A token is massive where, in any layer of either model, its state is so many times as long as the layer's median one."""
 
 
 def partners(teacher: Sequence[Span], student: Sequence[Span]) -> list[int]:
@@ -98,6 +101,24 @@ def paired_batches(
             states = torch.stack([seen[site].float().cpu()[rows, partner.clamp_min(0)] for site in sites])
         n_bytes = [added_bytes(text, o) for text, o in zip(batch, encoded[1]["offset_mapping"], strict=True)]
         yield PairedBatch(states, Resume(student, ids[1], masks[1]), ids[1], paired, pad(n_bytes, 0))
+
+
+def without_massive(batches: Sequence[PairedBatch]) -> tuple[list[PairedBatch], int]:
+    """The same with massive tokens unpaired, and how many those were.
+
+    One such token bends every least-squares fit to itself. Between Gemma 3 270M and SmolLM2 135M a single one of 1,375 made
+    the student stitched after layer 11 cost 2.86 bits per byte instead of 1.90 (Sun et al. 2024 tell what such tokens are for).
+    """
+    if not any(bool(batch.paired.any()) for batch in batches):
+        return list(batches), 0
+    massive = [torch.zeros_like(batch.paired) for batch in batches]
+    for states in ([batch.teacher for batch in batches], [batch.student for batch in batches]):
+        lengths = [state.norm(dim=-1) for state in states]
+        paired = torch.cat([length[:, batch.paired] for length, batch in zip(lengths, batches, strict=True)], dim=1)
+        usual = paired.median(dim=1).values[:, None, None]
+        massive = [old | (length > MASSIVE * usual).any(0) for old, length in zip(massive, lengths, strict=True)]
+    kept = [replace(batch, paired=batch.paired & ~mask) for batch, mask in zip(batches, massive, strict=True)]
+    return kept, sum(int((batch.paired & mask).sum()) for batch, mask in zip(batches, massive, strict=True))
 
 
 @torch.no_grad()

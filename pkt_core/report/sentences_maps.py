@@ -36,8 +36,15 @@ def stitching(grid: Json) -> str:
     return (
         f"Teacher layer {i} into student layer {j} costs least: {number(values[i, j])} bits per byte, 95 % interval "
         f"{number(grid['low'][i][j])} to {number(grid['high'][i][j])} (student alone {number(grid['own']['value'])}, "
-        f"control {number(grid['control'][i][j])})."
+        f"control {number(grid['control'][i][j])}).{massive(grid['recipe'])}"
     )
+
+
+def massive(recipe: Json) -> str:
+    """What was left out because one such token would bend every fit to itself; empty where there was none."""
+    n = recipe.get("massive", 0)
+    words = "token is" if n == 1 else "tokens are"
+    return f" {n} {words} left out for a massive activation, 20 times as long as usual." if n else ""
 
 
 def change(found: Json) -> str:

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from pkt_core.activations.paired import PairedBatch, paired_batches
+from pkt_core.activations.paired import PairedBatch, paired_batches, without_massive
 from pkt_core.alignment.basis import semantic_basis
 from pkt_core.alignment.maps import (
     RIDGE,
@@ -80,6 +80,8 @@ class Halves:
     held_out: TokenStates
     batches: list[PairedBatch]
     """Of the held-out half, for stitching."""
+    massive: int
+    """Tokens of both halves that were left out because they are massive."""
 
     @classmethod
     def read(cls, teacher: LoadedModel, student: LoadedModel, texts: tuple[str, ...], progress: Progress) -> Halves:
@@ -89,15 +91,21 @@ class Halves:
                 f"Got {len(texts)} prompts; comparing alignment maps needs at least {MINIMUM_TEXTS}, half to fit and half to "
                 "score. Add prompts or choose another set."
             )
-        half, sides = len(texts) // 2, []
+        half, sides, massive = len(texts) // 2, [], 0
         for begin, part in ((0, texts[:half]), (half, texts[half:])):
             found = []
             for batch in paired_batches(teacher, student, part):
                 found.append(batch)
                 done = (begin + sum(len(b.ids) for b in found)) / len(texts)
                 progress("Reading prompts with both models", 0.1 + 0.15 * done)
-            sides.append(found)
-        return cls(TokenStates.of(sides[0]), TokenStates.of(sides[1]), sides[1])
+            kept, n = without_massive(found)
+            sides.append(kept)
+            massive += n
+        return cls(TokenStates.of(sides[0]), TokenStates.of(sides[1]), sides[1], massive)
+
+    def said(self) -> dict[str, int]:
+        """What the recipe tells of tokens left out; nothing where there were none."""
+        return {"massive": self.massive} if self.massive else {}
 
 
 class Maker:
@@ -217,7 +225,7 @@ def maps_side_by_side(
         bound=round_trip_bound(x, y.shape[1]),
         n_fitted=len(fitted.text),
         n_held_out=len(halves.held_out.text),
-        recipe={**recipe, "ridge": RIDGE, "texts": len(texts)},
+        recipe={**recipe, "ridge": RIDGE, "texts": len(texts), **halves.said()},
     )
 
 
@@ -260,5 +268,5 @@ def stitched_grid(
         round_trip=trips,
         own=per_byte(halves, own_bits),
         n=len(texts) - len(texts) // 2,
-        recipe={**recipe, "ridge": RIDGE, "texts": len(texts)},
+        recipe={**recipe, "ridge": RIDGE, "texts": len(texts), **halves.said()},
     )
