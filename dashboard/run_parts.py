@@ -31,12 +31,13 @@ def run_choice(
     label: str,
     param: Param = Param.RUN,
     *,
-    watched: tuple[str, str] | None = None,
+    running_first: bool = False,
+    of: tuple[str, str] | None = None,
     finished: bool = False,
     weights: bool = False,
 ) -> str | None:
-    """The id of a run; `auto` is the newest one, else the recorded one. Where asked, one with weights goes first, or one at work
-    of the two `watched` models, then any of theirs."""
+    """The id of a run; `auto` is the newest one, else the recorded one. Where asked, one with weights goes first, or one at work,
+    of these two models where there is any."""
     listed = [
         run for run in loaders.runs() if not finished or run.state in ("done", "stopped") or has_results(run.folder)
     ]
@@ -45,8 +46,8 @@ def run_choice(
     order = waiting.waiting()
     able = [run for run in listed if not taken_out(run, run.state, order)] or listed
     suggested = able[0].id
-    if watched is not None:
-        theirs = [run for run in able if models(run.plan) == watched] or able
+    if running_first:
+        theirs = [run for run in able if models(run.plan) == of] or able
         suggested = at_work_or_next(theirs) or theirs[0].id
     if weights:
         suggested = next((run.id for run in listed if keeps_student(run.folder)), suggested)
@@ -283,9 +284,7 @@ def paces(plans: Sequence[Any]) -> dict[str, Pace]:
     wanted = {plan.method for plan in plans}
     for summary in loaders.runs():
         other = summary.plan or {}
-        same = all(
-            (other.get(side) or {}).get("name") == getattr(plans[0], side).name for side in ("teacher", "student")
-        )
+        same = models(other) == (plans[0].teacher.name, plans[0].student.name)
         if summary.state != "done" or not same or other.get("method") in found:
             continue
         if (known := pace_of(summary.id, summary.finished)) is not None:

@@ -157,14 +157,17 @@ def choose_layers(teacher: int, student: int) -> None:
 
 def picked() -> list[int]:
     """Ids of the prompts that are selected on every page, in order; what is not a number is passed over."""
-    words = str(value(Param.PICKED, "") or "").replace(",", " ").split()
-    return list(dict.fromkeys(int(word) for word in words if word.isdecimal()))
+    return list(dict.fromkeys(int(word) for word in picked_words() if word.isdecimal()))
+
+
+def picked_words() -> list[str]:
+    """What stands among the picked prompts, numbers or not."""
+    return str(value(Param.PICKED, "") or "").replace(",", " ").split()
 
 
 def picked_in_vain(n: int | None) -> list[str]:
     """What stands among the picked prompts and is none of a set of `n`, from 0; None: nobody knows how many there are."""
-    words = str(value(Param.PICKED, "") or "").replace(",", " ").split()
-    return [word for word in words if not word.isdecimal() or (n is not None and int(word) >= n)]
+    return [word for word in picked_words() if not word.isdecimal() or (n is not None and int(word) >= n)]
 
 
 def pick(ids: Iterable[int]) -> None:

@@ -9,36 +9,16 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from serving import CHROMIUM, FLAGS, ROOT, served
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-ROOT = Path(__file__).parents[1]
 SHOTS = ROOT / "tests" / "screenshots"
-CHROMIUM = (
-    os.environ.get("PKT_CHROMIUM")
-    or shutil.which("chromium")
-    or shutil.which("chromium-browser")
-    or shutil.which("google-chrome")
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WAIT = 60_000  # milliseconds; generous, because a shared machine may be slow
 
 
@@ -51,38 +31,10 @@ def server_cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(server_cache):
     """The app as the README starts it."""
-    cache = server_cache
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (cache / "server.log").open("w")
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "dashboard/app.py",
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PKT_CACHE": str(cache)}, stdout=log, stderr=log)
-    address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        else:
-            pytest.fail(f"the app did not start: {(cache / 'server.log').read_text()[-500:]}")
-        yield address
+        with served("dashboard/app.py", ROOT, server_cache) as address:
+            yield address
     finally:
-        process.terminate()
-        process.wait(20)
-        log.close()
         for path in (server_cache / "runs").glob("worker.json"):  # a failed test must not leave its runs behind
             with contextlib.suppress(ProcessLookupError):
                 os.kill(json.loads(path.read_text())["pid"], signal.SIGKILL)

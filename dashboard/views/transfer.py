@@ -174,7 +174,7 @@ def comes_first(models: tuple[str, str] | None) -> bool:
 def watch(models: tuple[str, str] | None) -> None:
     """The chosen run and the queue, looked at again while there is anything at work."""
     st.subheader("Watch", anchor=False)
-    chosen = run_parts.run_choice("Run", watched=models or ("", ""))
+    chosen = run_parts.run_choice("Run", running_first=True, of=models)
     if chosen is None:
         widgets.empty(
             "No run yet", "Start a transfer here; it runs in a process of its own and stays when you close the page."

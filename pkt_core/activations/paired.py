@@ -112,8 +112,10 @@ def without_massive(batches: Sequence[PairedBatch]) -> tuple[list[PairedBatch], 
     if not any(bool(batch.paired.any()) for batch in batches):
         return list(batches), 0
     massive = [torch.zeros_like(batch.paired) for batch in batches]
-    for states in ([batch.teacher for batch in batches], [batch.student for batch in batches]):
-        lengths = [state.norm(dim=-1) for state in states]
+    for side in ("teacher", "student"):
+        lengths = [
+            getattr(batch, side).norm(dim=-1) for batch in batches
+        ]  # the student's states are stacked anew each time
         paired = torch.cat([length[:, batch.paired] for length, batch in zip(lengths, batches, strict=True)], dim=1)
         usual = paired.median(dim=1).values[:, None, None]
         massive = [old | (length > MASSIVE * usual).any(0) for old, length in zip(massive, lengths, strict=True)]

@@ -1,8 +1,8 @@
 """Where a decoder keeps its blocks, sublayers, final norm and unembedding; checked by running it, not by its name.
 
 What `validate` guarantees: the model is causal; the captured output of the last block, read through the final norm
-and the head, gives the model's own logits, scaled where the model scales them; and, where `sublayers` is true, a block's input plus its attention and MLP
-outputs is its output. It cannot guarantee that a sublayer means what its name says.
+and the head, gives the model's own logits, scaled where the model scales them; and, where `sublayers` is true, a block's
+input plus its attention and MLP outputs is its output. It cannot guarantee that a sublayer means what its name says.
 
 Not covered: encoder-decoders, mixtures whose blocks are not one ModuleList, state-space models.
 """
@@ -65,7 +65,9 @@ class Layout:
     def logits(self, state: Float[Tensor, "... d"]) -> Float[Tensor, "... V"]:
         """A residual-stream state read as the model itself reads its last one (logit lens)."""
         state = state.to(self.head.weight.dtype)
-        logits = self.scale * self.head(self.final_norm(state) if self.final_norm is not None else state)
+        logits = self.head(self.final_norm(state) if self.final_norm is not None else state)
+        if self.scale != 1:  # else one more copy of `[..., V]` for nothing
+            logits = self.scale * logits
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
 
 
@@ -89,11 +91,11 @@ def find_layout(model: Any) -> Layout:
     if getattr(parent, "project_out", None) is not None:
         raise ModelError(f"{name} projects its last state to another width before the head, which is not supported.")
     # Some normalise a sublayer's output before adding it; in Llama a module of the same name comes after.
-    after_attention, after_mlp = next(
-        (names for names in SANDWICHES if all(hasattr(b, names[1]) for b in blocks)), (None, None)
+    attention_names, mlp_names = next(
+        (((attn,), (mlp,)) for attn, mlp in SANDWICHES if all(hasattr(b, mlp) for b in blocks)), (ATTENTIONS, MLPS)
     )
-    attentions = [first_named(b, (after_attention,) if after_attention else ATTENTIONS) for b in blocks]
-    mlps = [first_named(b, (after_mlp,) if after_mlp else MLPS) for b in blocks]
+    attentions = [first_named(b, attention_names) for b in blocks]
+    mlps = [first_named(b, mlp_names) for b in blocks]
     found = all(m is not None for m in attentions + mlps)
     return Layout(
         embed=embed,

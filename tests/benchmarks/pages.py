@@ -5,21 +5,16 @@ browser take alone. Seconds to the title, to the first picture, and from a choic
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).parents[2]
+from tests.serving import CHROMIUM, FLAGS, ROOT, served
+
 ROUNDS = 5
 BARE = """
 import plotly.graph_objects as go
@@ -40,27 +35,6 @@ SINCE_CLICK = """words => new Promise(done => {
   const look = () => document.body.innerText.includes(words) ? done((performance.now() - window.began) / 1000) : requestAnimationFrame(look)
   look()
 })"""
-
-
-@contextlib.contextmanager
-def served(script: Path, cwd: Path) -> Iterator[str]:
-    """A Streamlit server with an empty cache of its own; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]  # fmt: skip
-    with tempfile.TemporaryDirectory() as cache:
-        process = subprocess.Popen(command, cwd=cwd, env={**os.environ, "PKT_CACHE": cache}, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)  # fmt: skip
-        try:
-            for _ in range(300):
-                with contextlib.suppress(OSError):
-                    urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
-                    break
-                time.sleep(0.2)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(20)
 
 
 @contextlib.contextmanager
@@ -89,19 +63,17 @@ def choice(page: Page, control: str, option: str, words: str) -> float:
 
 
 def against_a_bare_page() -> None:
-    chromium = os.environ.get("PKT_CHROMIUM") or shutil.which("chromium")
-    if chromium is None:
+    if CHROMIUM is None:
         print("Pages: no Chromium found, not measured")
         return
     seen: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         script = Path(folder) / "bare.py"
         script.write_text(BARE)
-        bare = stack.enter_context(served(script, Path(folder)))
-        ours = stack.enter_context(served(ROOT / "dashboard" / "app.py", ROOT))
-        browser = stack.enter_context(sync_playwright()).chromium.launch(
-            executable_path=chromium, args=["--no-sandbox"]
-        )
+        caches = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        bare = stack.enter_context(served(script, Path(folder), caches[0]))
+        ours = stack.enter_context(served("dashboard/app.py", ROOT, caches[1]))
+        browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         pages = {
             "bare page": (bare, "Bare"),
             "Pair": (ours, "Can these two talk?"),
