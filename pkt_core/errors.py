@@ -33,6 +33,10 @@ class MeasureError(PktError):
     """A similarity that cannot be computed from what was given."""
 
 
+class PathError(PktError):
+    """A path that is missing, is no regular file, is too large, or lies outside the folders that may be read."""
+
+
 class StoreError(PktError):
     """A cached file or run folder that is missing, damaged or cannot be written."""
 
