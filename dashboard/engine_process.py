@@ -8,10 +8,11 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import Any
+from typing import Any, TextIO
 
 from dashboard import limits
 from pkt_core.errors import PktError
@@ -97,8 +98,21 @@ def answer(
     return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
 
 
+def requests() -> TextIO:
+    """Where requests come from, out of reach: standard input is empty from now on, also for libraries and children.
+
+    A library that asks a question must not take the next request for its answer.
+    """
+    private = os.fdopen(os.dup(0), encoding="utf-8")  # not inherited by children
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return private
+
+
 def main() -> None:
     """Serve requests until the input ends."""
+    given = requests()
     out = sys.stdout
 
     def send(message: dict[str, Any]) -> None:
@@ -108,7 +122,7 @@ def main() -> None:
     if "--warm" in sys.argv:
         with redirect_stdout(sys.stderr):
             import pkt_core.pipeline  # noqa: F401 - the imports are the point
-    for line in sys.stdin:
+    for line in given:
         request = json.loads(line)
         try:
             with redirect_stdout(sys.stderr):  # whatever a library prints must not mix with our lines

@@ -11,7 +11,7 @@ from torch import Tensor
 from pkt_core.activations.capture import Capture, forward_states, pad
 from pkt_core.activations.pooling import PER_PROMPT, Pooling, pool, token_groups
 from pkt_core.activations.spans import Span, shared_pieces, spread
-from pkt_core.errors import PromptError
+from pkt_core.errors import ModelError, PromptError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 
@@ -65,7 +65,7 @@ def stream(
 
     Batches hold `batch_size` prompts; with `tokens` pooling each prompt gives a row for each of its `spans`, which two models
     must share (see `pieces`); without them they are the model's own. Raises PromptError for prompts that are too long,
-    empty or without a span, LayerNotFound for a site the model lacks.
+    empty or without a span, LayerNotFound for a site the model lacks, ModelError for states that are not numbers.
     """
     tokenizer = loaded.tokenizer
     if pooling == "tokens":
@@ -90,7 +90,15 @@ def stream(
                     zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
                 )
             ]
-            yield torch.stack([torch.cat([pool(seen[s][i], g) for i, g in enumerate(groups)]) for s in sites])
+            found = torch.stack([torch.cat([pool(seen[s][i], g) for i, g in enumerate(groups)]) for s in sites])
+            if (
+                not found.isfinite().all()
+            ):  # a longer text may pass what a half-width number holds where a short one does not
+                raise ModelError(
+                    f"{loaded.name} gives states that are not numbers in {str(loaded.dtype).removeprefix('torch.')} on some of "
+                    f"these prompts: {batch[0][:40]!r} and the {len(batch) - 1} after it. Hold it in bfloat16 or float32."
+                )
+            yield found
 
 
 def collect(

@@ -44,7 +44,7 @@ def continuations(loaded: LoadedModel, prompts: Sequence[str], *, new_tokens: in
     config = GenerationConfig(
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        eos_token_id=list(loaded.ends) or None,
         bos_token_id=tokenizer.bos_token_id,
     )
     found = []
@@ -53,8 +53,15 @@ def continuations(loaded: LoadedModel, prompts: Sequence[str], *, new_tokens: in
         ids, mask = encoded["input_ids"], encoded["attention_mask"]
         config.max_new_tokens = max(1, min(new_tokens, loaded.context - ids.shape[1]))
         out = loaded.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-        found.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+        found.append(said(loaded, out[0, ids.shape[1] :]))
     return found
+
+
+def said(loaded: LoadedModel, row: Int[Tensor, token]) -> str:
+    """Tokens as text, up to the first that ends a text, whether or not that is a special one."""
+    ids = row.tolist()
+    end = next((i for i, token in enumerate(ids) if token in loaded.ends), len(ids))
+    return loaded.tokenizer.decode(ids[:end], skip_special_tokens=True)
 
 
 def drawn(logits: Float[Tensor, "prompt V"], chance: Float[Tensor, prompt], how: Sampling) -> Int[Tensor, prompt]:
@@ -121,12 +128,12 @@ def written(
             do_sample=False,
             max_new_tokens=steps,
             pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=list(loaded.ends) or None,
             bos_token_id=tokenizer.bos_token_id,
         )
         out = loaded.model.generate(
             input_ids=padded.to(loaded.device), attention_mask=mask.to(loaded.device), generation_config=config, **more
         )
         for (i, _), row in zip(group, out[:, width:], strict=True):
-            found[i] = tokenizer.decode(row, skip_special_tokens=True)
+            found[i] = said(loaded, row)
     return found

@@ -119,7 +119,7 @@ def first_tensor(output: Any) -> Tensor:
 def validate(model: Any, layout: Layout) -> Layout:
     """Run the model on a few tokens and check the layout's promises; returns it with `sublayers` and `scale` settled.
 
-    Raises ModelError when the model cannot be run, is not causal or its logits are not those of the captured final state.
+    Raises ModelError when the model cannot be run, gives no numbers, is not causal or its logits are not those of the captured final state.
     """
     name, vocabulary = type(model).__name__, layout.head.weight.shape[0]
     device = layout.head.weight.device
@@ -154,6 +154,16 @@ def validate(model: Any, layout: Layout) -> Layout:
         scale = float(b.abs().max()) + 1e-6
         return float((a - b).abs().max()) <= (0.05 if loose else 1e-3) * scale
 
+    if any(not state.isfinite().all() for state in seen["out"]) or logits.isnan().any() or logits.isposinf().any():
+        half = layout.head.weight.dtype == torch.float16
+        raise ModelError(
+            f"{name} gives states or logits that are not numbers (NaN or infinite) "
+            + (
+                "because float16 is too narrow for them. Hold it in bfloat16 or float32."
+                if half
+                else "though its weights are: they are far too large. Use another checkpoint."
+            )
+        )
     if not close(logits[0, :-1], logits[1, :-1]):
         raise ModelError(
             f"{name} looks ahead: changing the last token changed earlier logits. Expected a causal decoder; "

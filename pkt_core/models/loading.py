@@ -1,6 +1,7 @@
 """From a name to a model that is known to behave: loaded, put on a device, its layout found and validated.
 
-Weights are read from safetensors only and no code from a model repository is run.
+Weights are read from safetensors only and no code from a model repository is run: `asked` is the one place that hands
+anything to `from_pretrained` or `from_config`.
 
 Not covered: quantised checkpoints, encoder-decoders, models split over several machines.
 """
@@ -11,6 +12,10 @@ import functools
 import gc
 import hashlib
 import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +23,12 @@ from typing import Any
 import torch
 
 from pkt_core.errors import LayerNotFound, ModelError
+from pkt_core.models.config import read_config
 from pkt_core.models.layout import Layout, find_layout, validate
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
 from pkt_core.models.sites import Site
+from pkt_core.models.tokenizer import is_panic, made_fit, pad_within, refuse_foreign_tokens
+from pkt_core.models.weights import INDEX, header_size, require_weights, shards
 
 HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are told apart by header, size and time of change
 
@@ -39,6 +47,8 @@ class LoadedModel:
     """Where its parts are."""
     digest: str
     """Names the weights: equal digests are equal weights (see `model_digest`)."""
+    ends: tuple[int, ...] = ()
+    """Tokens each of which ends a text."""
 
     @property
     def name(self) -> str:
@@ -103,29 +113,91 @@ def choose_dtype(dtype: DType, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def require_folder(folder: Path) -> None:
-    """Raises ModelError where there is no Hugging Face model folder."""
+@contextmanager
+def nothing_to_read() -> Iterator[None]:
+    """Standard input is empty inside: no library gets an answer to a question that nobody saw."""
+    kept = sys.stdin
+    with open(os.devnull, encoding="utf-8") as sys.stdin:
+        try:
+            yield
+        finally:
+            sys.stdin = kept
+
+
+def asked(ref: ModelRef, ask: Callable[..., Any], *given: Any, **how: Any) -> Any:
+    """What a `from_pretrained` or `from_config` gives, told not to run code of a repository.
+
+    Raises ModelError in one sentence for whatever is wrong.
+    """
+    try:
+        with nothing_to_read():
+            return ask(*given, trust_remote_code=False, **how)
+    except BaseException as error:
+        if isinstance(error, Exception) or is_panic(error):
+            raise ModelError(explain(ref, error)) from error
+        raise
+
+
+def require_folder(folder: Path) -> dict[str, Any]:
+    """The config.json of a Hugging Face model folder. Raises ModelError where there is no model, or one that `read_config` refuses."""
     if not folder.is_dir():
         raise ModelError(f"There is no folder {folder}. Give an existing Hugging Face model folder or a hub id.")
-    if not (folder / "config.json").is_file():
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(adapter_sentence(str(folder), folder / "adapter_config.json"))
+    if not (folder / "config.json").exists():
         raise ModelError(
             f"{folder} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
         )
+    return read_config(folder / "config.json")
+
+
+def adapter_sentence(name: str, path: Path) -> str:
+    """That something is an adapter and no model, with its base where it can be told."""
+    try:
+        base = read_config(path).get("base_model_name_or_path")
+    except ModelError:
+        base = None
+    of = f" of {str(base)[:120]}" if base else ""
+    return (
+        f"{name} is an adapter{of}, not a model. Merge it into its base (PEFT's merge_and_unload, then save_pretrained) and give "
+        "that folder."
+    )
+
+
+def fetched(ref: ModelRef, name: str) -> Path | None:
+    """A small file of a hub model, from the local cache or the hub; None where it has none or neither can be reached."""
+    from transformers.utils import cached_file
+
+    try:
+        found = cached_file(ref.name, name, revision=ref.revision)
+    except Exception:  # whatever it was, whoever asks for the model itself will say it
+        return None
+    return None if found is None else Path(found)
 
 
 def load_config(ref: ModelRef) -> Any:
     """The model's configuration, without its weights. Raises ModelError in one sentence for whatever is wrong."""
-    from transformers import AutoConfig
-
     if ref.folder is not None:
         require_folder(ref.folder)
-    try:
-        config = AutoConfig.from_pretrained(str(ref.folder or ref.name), revision=ref.revision)
-    except Exception as error:
-        raise ModelError(explain(ref, error)) from error
+    else:
+        config_file = fetched(ref, "config.json")
+        if (adapter := fetched(ref, "adapter_config.json")) is not None:
+            raise ModelError(adapter_sentence(ref.name, adapter))
+        if config_file is not None:
+            read_config(config_file)
+    from transformers import AutoConfig
+
+    config = asked(ref, AutoConfig.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(f"{ref.name} is an encoder-decoder ({config.model_type}); expected a decoder-only model.")
     return config
+
+
+def from_numbers(ref: ModelRef, config: Any) -> Any:
+    """A model as its configuration describes it, on the device of the context, weights drawn anew. Raises ModelError where there is none."""
+    from transformers import AutoModelForCausalLM
+
+    return asked(ref, AutoModelForCausalLM.from_config, config)
 
 
 def load(ref: ModelRef) -> LoadedModel:
@@ -134,54 +206,136 @@ def load(ref: ModelRef) -> LoadedModel:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours says what is loading; transformers' own would write over it
-    load_config(ref)
+    config = load_config(ref)
+    require_files(ref, config)
     device = choose_device(ref.device)
-    source = str(ref.folder or ref.name)
     tokenizer = load_tokenizer(ref)
+    loaded = asked(
+        ref,
+        AutoModelForCausalLM.from_pretrained,
+        str(ref.folder or ref.name),
+        revision=ref.revision,
+        dtype=choose_dtype(ref.dtype, device),
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # they are told below, by name and size
+        output_loading_info=True,
+        device_map="auto" if ref.device == "spread" else None,
+    )
+    model, report = loaded[0], loaded[1]
+    require_sizes(ref, report)
+    if ref.device != "spread":
+        model = on_device(ref, model, device)
+    model.eval().requires_grad_(False)
+    require_finite(ref, model)
+    layout = validate(model, find_layout(model))  # first, so that an encoder without a head is called an encoder
+    require_all_used(ref, report)
+    pad_within(tokenizer, layout.embed)
+    refuse_foreign_tokens(layout.embed, tokenizer, ref.name)
+    return LoadedModel(ref, model, tokenizer, layout, model_digest(ref), ends(ref, model, tokenizer))
+
+
+def on_device(ref: ModelRef, model: Any, device: torch.device) -> Any:
+    """Raises ModelError where it does not fit there."""
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=ref.revision,
-            dtype=choose_dtype(ref.dtype, device),
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            device_map="auto" if ref.device == "spread" else None,
-        )
-        placed = loaded[0] if ref.device == "spread" else loaded[0].to(device)
-        model, report = placed.eval().requires_grad_(False), loaded[1]
+        return model.to(device)
     except Exception as error:
         raise ModelError(explain(ref, error)) from error
-    layout = validate(model, find_layout(model))  # first, so that an encoder without a head is called an encoder
-    # transformers fills missing weights with random numbers and only logs it; every figure would then be nonsense.
-    if missing := sorted(report["missing_keys"]):
+
+
+def require_files(ref: ModelRef, config: Any) -> None:
+    """Raises ModelError for weight files that are not all there and safetensors, or hold far less than the configuration says."""
+    if ref.folder is None:
+        if (index := fetched(ref, INDEX)) is not None:
+            shards(index)
+        return
+    n = require_weights(ref.folder, read_config(ref.folder / "config.json"))
+    with torch.device("meta"):
+        described = sum(p.numel() for p in from_numbers(ref, config).parameters())
+    if described > 1.5 * n:  # else what is missing would be drawn at random first, in memory that may not be there
         raise ModelError(
-            f"{ref.name} lacks weights for {missing[0]} and {len(missing) - 1} more; the folder is incomplete."
+            f"{ref.name} lacks weights for most of what config.json describes: {described:,} parameters, of which the files hold {n:,}. "
+            "Download the folder again, or mend the sizes in config.json."
         )
-    return LoadedModel(ref, model, tokenizer, layout, model_digest(ref))
+
+
+def require_sizes(ref: ModelRef, report: dict[str, Any]) -> None:
+    """Raises ModelError where a weight has another size than the configuration says."""
+    if wrong := sorted(report["mismatched_keys"], key=lambda one: one[0]):
+        name, held, described = wrong[0]
+        told, sizes = (" x ".join(map(str, shape)) for shape in (held, described))
+        more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
+        raise ModelError(
+            f"{ref.name} holds {name} of {told} where config.json says {sizes}{more}; its weights were resized, or are another model's. "
+            "Mend config.json (vocab_size, hidden_size and the like), or download the folder again."
+        )
+
+
+def require_all_used(ref: ModelRef, report: dict[str, Any]) -> None:
+    """Raises ModelError where weights are missing, or left over.
+
+    transformers fills missing weights with random numbers, leaves out those it has no place for, and only logs both: every
+    figure would be another model's.
+    """
+    for keys, what, why in (
+        (report["missing_keys"], "lacks weights for", "the folder is incomplete. Download it again."),
+        (
+            {key for key in report["unexpected_keys"] if not key.endswith(MASKS)},
+            "holds weights that config.json has no place for:",
+            "they would be left out of the model. Mend config.json (num_hidden_layers and the like), or download the folder again.",
+        ),
+    ):
+        if keys:
+            more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+            raise ModelError(f"{ref.name} {what} {min(keys)}{more}; {why}")
+
+
+MASKS = (".attn.bias", ".masked_bias", ".attention.bias", "rotary_emb.inv_freq", "position_ids")
+"""Constants that older files hold beside their weights."""
+
+
+def require_finite(ref: ModelRef, model: Any) -> None:
+    """Raises ModelError where a weight is not a number, or more than its precision can hold."""
+    for name, weight in model.named_parameters():
+        if weight.is_meta or torch.isfinite(weight.sum(dtype=torch.float32)) or weight.isfinite().all():
+            continue
+        if weight.dtype == torch.float16 and not weight.isnan().any():
+            raise ModelError(
+                f"{ref.name} has weights that float16 is too narrow for: {name} passes 65,504. Hold it in bfloat16 or float32."
+            )
+        raise ModelError(
+            f"{ref.name} has weights that are not numbers (NaN or infinite), first in {name}: the training diverged or the file is "
+            "damaged. Use another checkpoint."
+        )
+
+
+def ends(ref: ModelRef, model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Tokens each of which ends a text: the tokenizer's own, and what a generation_config.json names beside it."""
+    found = {tokenizer.eos_token_id}
+    there = (ref.folder / "generation_config.json").is_file() if ref.folder else fetched(ref, "generation_config.json")
+    if there:  # else transformers makes one up from the configuration, whose default may be any token
+        named = model.generation_config.eos_token_id
+        found |= set(named) if isinstance(named, list | tuple) else {named}
+    return tuple(sorted(found - {None}))
 
 
 def load_tokenizer(ref: ModelRef) -> Any:
-    """A model's fast tokenizer, padding on the right. Raises ModelError where there is none."""
+    """A model's fast tokenizer, padding on the right, that ends no text. Raises ModelError where there is none."""
     from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            str(ref.folder or ref.name), revision=ref.revision, trust_remote_code=False
-        )
-    except Exception as error:
-        raise ModelError(explain(ref, error)) from error
-    if not tokenizer.is_fast:
-        raise ModelError(f"{ref.name} has no fast tokenizer (tokenizer.json), which is needed for character offsets.")
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.bos_token or tokenizer.convert_ids_to_tokens(0)
-    tokenizer.padding_side = "right"
-    return tokenizer
+    if ref.folder is not None:
+        require_folder(ref.folder)
+    found = asked(ref, AutoTokenizer.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
+    return made_fit(found, ref.name)
 
 
-def explain(ref: ModelRef, error: Exception) -> str:
+def explain(ref: ModelRef, error: BaseException) -> str:
     """One sentence for the many ways a model fails to load."""
     text = " ".join(str(error).split())
+    if "trust_remote_code" in text or "custom code" in text:
+        return (
+            f"{ref.name} needs code of its own, which is not run here. Choose a model whose architecture transformers knows "
+            "(Llama, Qwen, Mistral, Gemma, GPT-2 or alike)."
+        )
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in text.lower():
         return (
             f"{ref.name} does not fit in this device's memory. Choose a smaller model, dtype bfloat16, or device cpu."
@@ -202,15 +356,20 @@ def load_with_adapter(ref: ModelRef, folder: Path) -> LoadedModel:
     """A model with a PEFT adapter merged into it. Raises ModelError where the adapter is missing or does not fit."""
     from peft import PeftModel
 
+    weights = folder / "adapter_model.safetensors"
+    if not weights.is_file():  # else PEFT would look for a pickle, there or on the hub
+        raise ModelError(f"{folder} holds no adapter that fits {ref.name} (there is no {weights.name}).")
+    header_size(weights)
     base = load(ref)
     try:
-        merged = PeftModel.from_pretrained(base.model, str(folder)).merge_and_unload().eval().requires_grad_(False)
+        merged = asked(ref, PeftModel.from_pretrained, base.model, str(folder)).merge_and_unload()
     except Exception as error:
-        raise ModelError(
-            f"{folder} holds no adapter that fits {ref.name} ({' '.join(str(error).split())[:120]})."
-        ) from error
-    digest = f"{base.digest}+{file_digest(folder / 'adapter_model.safetensors')}"
-    return LoadedModel(ref, merged, base.tokenizer, validate(merged, find_layout(merged)), digest)
+        why = " ".join(str(error.__cause__ or error).split())[:120]
+        raise ModelError(f"{folder} holds no adapter that fits {ref.name} ({why}).") from error
+    merged.eval().requires_grad_(False)
+    require_finite(ref, merged)
+    digest = f"{base.digest}+{file_digest(weights)}"
+    return LoadedModel(ref, merged, base.tokenizer, validate(merged, find_layout(merged)), digest, base.ends)
 
 
 def release() -> None:
@@ -232,7 +391,12 @@ def model_digest(ref: ModelRef) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Whole when small, else by start, size and time of change: reading gigabytes would cost more than it saves."""
+    """Whole when small, else by start, size and time of change: reading gigabytes would cost more than it saves.
+
+    Raises ModelError where it is no regular file.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} is missing or no regular file. Download the model again.")
     stat = path.stat()
     return digest_as_of(path, stat.st_size, stat.st_mtime_ns)
 
@@ -246,11 +410,28 @@ def digest_as_of(path: Path, size: int, changed: int) -> str:
         return hashlib.sha256(file.read(2**20) + f"{size} {changed}".encode()).hexdigest()[:16]
 
 
+CUTTING = (
+    "vocab*", "merges*", "*.model", "*.spm", "*.tiktoken", "tekken.json", "special_tokens_map.json", "added_tokens.json",
+    "chat_template*", "additional_chat_templates/*",
+)  # fmt: skip
+"""Files beside tokenizer*.json that say how text is cut or a chat is written."""
+
+
 def folder_digest(folder: Path) -> str:
-    """The digest of a local model folder, from its configuration, weight files and tokenizer."""
-    config = json.dumps(json.loads((folder / "config.json").read_text()), sort_keys=True)
+    """The digest of a local model folder, from its configuration, weight files and all that says how text is cut and ended."""
+    config = json.dumps(require_folder(folder), sort_keys=True)
     tokenizer = digest_of(sorted(folder.glob("tokenizer*.json")))
-    return hashlib.sha256(f"{config} {weights_digest(folder)} {tokenizer}".encode()).hexdigest()[:16]
+    cutting = sorted(path for pattern in CUTTING for path in folder.glob(pattern))
+    more = f" {digest_of(cutting)}" if cutting else ""  # without them the digest is what it was before they counted
+    more += f" ends {ending}" if (ending := several_ends(folder)) else ""
+    return hashlib.sha256(f"{config} {weights_digest(folder)} {tokenizer}{more}".encode()).hexdigest()[:16]
+
+
+def several_ends(folder: Path) -> list[Any] | None:
+    """The tokens that a generation_config.json lets end a text, where they are several."""
+    path = folder / "generation_config.json"
+    named = read_config(path).get("eos_token_id") if path.exists() else None
+    return named if isinstance(named, list) else None
 
 
 def weights_digest(folder: Path) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from pkt_core.models.layout import find_layout
-from pkt_core.models.loading import load_config
+from pkt_core.models.loading import from_numbers, load_config
 from pkt_core.models.ref import ModelRef
 
 
@@ -32,11 +31,9 @@ class ModelShape:
 
 def model_shape(ref: ModelRef) -> ModelShape:
     """The shape of a model. Raises ModelError where its configuration cannot be had."""
-    from transformers import AutoModelForCausalLM
-
     config = load_config(ref)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config)
+        model = from_numbers(ref, config)
     layout = find_layout(model)
     return ModelShape(
         n_parameters=sum(p.numel() for p in model.parameters()),

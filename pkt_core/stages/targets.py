@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pkt_core.errors import ModelError, StoreError
 from pkt_core.examples import Encoded, ExampleSet, encode
-from pkt_core.models.loading import LoadedModel, load, model_digest, release
+from pkt_core.models.loading import LoadedModel, from_numbers, load, model_digest, release
 from pkt_core.models.ref import ModelRef
 from pkt_core.prompts import load_prompts
 from pkt_core.stages.carries import carries, fitting_texts
@@ -158,9 +158,7 @@ def as_planned(targets: Targets, plan: TransferPlan) -> Targets:
 @torch.no_grad()
 def redraw(teacher: LoadedModel, seed: int) -> None:
     """The control `untrained teacher`: every weight drawn anew, embeddings and head too, as a fresh model of its shape has them."""
-    from transformers import AutoModelForCausalLM
-
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        fresh: Any = AutoModelForCausalLM.from_config(teacher.model.config)
+        fresh = from_numbers(teacher.ref, teacher.model.config)
     teacher.model.load_state_dict({k: v.to(teacher.dtype) for k, v in fresh.state_dict().items()})

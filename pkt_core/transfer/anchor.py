@@ -58,7 +58,7 @@ def written(student: LoadedModel, n: int, seed: int) -> list[list[int]]:
     """
     tokenizer = student.tokenizer
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id} - {None}
+    ends = {*student.ends, tokenizer.pad_token_id}
     found: dict[tuple[int, ...], None] = {}
     with torch.random.fork_rng(devices=[student.device] if student.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -66,7 +66,7 @@ def written(student: LoadedModel, n: int, seed: int) -> list[list[int]]:
             ids = torch.full((min(BATCH, n - start), 1), 0 if first is None else first, device=student.device)
             written = student.model.generate(
                 ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=1.0, top_k=0, top_p=1.0,
-                max_new_tokens=TOKENS - 1, pad_token_id=tokenizer.pad_token_id,
+                max_new_tokens=TOKENS - 1, pad_token_id=tokenizer.pad_token_id, eos_token_id=list(student.ends) or None,
             )  # fmt: skip
             for row in written.tolist():
                 end = next((i + 1 for i, token in enumerate(row) if i and token in ends), len(row))

@@ -16,6 +16,7 @@ from pkt_core.examples import ExampleSet
 from pkt_core.files import write_text
 from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
+from pkt_core.models.tokenizer import save_tokenizer
 from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
 
@@ -93,7 +94,7 @@ def export_student(
 ) -> None:
     """Write the trained weights (safetensors), the tokenizer and a model card; foreign weights into a file of their own."""
     trainable.model.save_pretrained(folder, safe_serialization=True)
-    student.tokenizer.save_pretrained(folder)
+    save_tokenizer(student.tokenizer, folder)
     if trainable.foreign is not None:  # beside the folder: whoever opens the student must not take them for its weights
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
         save_file(weights, folder.with_name("foreign.safetensors"))

@@ -1,0 +1,82 @@
+"""A model's config.json read as plain JSON and judged by its numbers, before anything is built from it.
+
+transformers makes lists as long as a configuration says there are layers, and asks no questions: a file with 10^9 of them
+would take the machine's memory. Imports neither torch nor transformers, so that a refusal costs no time.
+
+Not covered: whether the numbers fit each other or the weights (`weights.py`, `loading.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pkt_core.errors import ModelError, PathError
+from pkt_core.files import read_regular
+
+MOST_BYTES = 16 * 2**20
+MOST: tuple[tuple[str, int], ...] = (
+    (r"(^|_)layers?$|^depth$", 1000),
+    (r"(^|_)(heads?|experts?|groups|blocks|labels)($|_)", 2**16),
+    (r"(^|_)(positions?|position_embeddings|seq_len|seq_length|ctx|context_length|window|window_size)$", 2**27),
+    (r"(^|_)vocab_size$", 2**24),
+    (r"(_size|_dim|_rank|^d_\w+|^n_embd|^n_inner)$", 2**20),
+)
+"""By the end of its name, the most that a number may be; each is several times what any published decoder has."""
+NEEDED = ("num_hidden_layers", "num_layers", "n_layers", "n_layer", "hidden_size", "n_embd", "d_model", "vocab_size")
+"""Numbers that must be whole and at least 1, where a configuration has them."""
+BUILTIN = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A config.json as JSON. Raises ModelError where it is none, or where `require_config` does."""
+    try:
+        config = json.loads(read_regular(path, MOST_BYTES))
+    except PathError as error:
+        raise ModelError(str(error)) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(
+            f"{path} is no JSON that can be read ({str(error)[:80]}). Download it again, or mend it by hand."
+        ) from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{path} holds a {type(config).__name__}; expected a JSON object. Download it again.")
+    require_config(str(path.parent), config)
+    return config
+
+
+def require_config(name: str, config: dict[str, Any]) -> None:
+    """Raises ModelError for numbers that no decoder has, for a quantised model, and for one that names code of a hub."""
+    for key, value in settings(config):
+        if key in NEEDED and value is not None and (type(value) is not int or value < 1):
+            raise ModelError(
+                f"{name} has {key} {value!r} in config.json; expected a whole number from 1. Mend the file."
+            )
+        most = next((most for ending, most in MOST if re.search(ending, key)), None)
+        if most is not None and isinstance(value, int | float) and not value <= most:
+            raise ModelError(
+                f"{name} has {key} {value:,} in config.json; no model has more than {most:,}. Mend or download the file again."
+            )
+        if key.lstrip("_").startswith("attn_implementation") and isinstance(value, str) and value not in BUILTIN:
+            raise ModelError(
+                f"{name} needs code of its own ({key} {value[:60]!r}), which is not run. Take {key} out of its config.json."
+            )
+    if quantised := config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config"):
+        how = quantised.get("quant_method") if isinstance(quantised, dict) else None
+        raise ModelError(
+            f"{name} is quantised ({how or 'quantization_config in config.json'}); expected whole weights in float32, bfloat16 "
+            "or float16. Choose the model it was made from."
+        )
+
+
+def settings(config: Any, depth: int = 8) -> Iterator[tuple[str, Any]]:
+    """Every single value of a configuration with its own name, those of nested configurations too."""
+    if not isinstance(config, dict) or depth == 0:
+        return
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from settings(value, depth - 1)
+        elif not isinstance(value, list):
+            yield key, value
