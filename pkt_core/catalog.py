@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pkt_core.errors import ModelError
 from pkt_core.examples import CAPITALS
 from pkt_core.hub import hub_reachable
+from pkt_core.models.config import require_folder
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
 
 
@@ -135,13 +136,14 @@ def availability(chosen: Pair) -> str | None:
     for ref in (chosen.teacher, chosen.student):
         try:
             if ref.folder is not None:
-                if not (ref.folder / "config.json").is_file():
-                    return f"{ref.name} is no Hugging Face model folder: it has no config.json."
+                require_folder(ref.folder)
             elif not isinstance(try_to_load_from_cache(ref.name, "config.json"), str) and not hub_reachable():
                 return (
                     f"{ref.name} is not in the local Hugging Face cache and the hub cannot be reached. Download it where there "
                     "is a connection, or give the path of a local folder."
                 )
+        except ModelError as error:
+            return str(error)
         except (ValueError, OSError, RuntimeError):  # the hub's rules for names, the file system's, an unknown ~user
             return (
                 f"{ref.name[:100]!r} cannot be the name of a model; expected a hub id such as Qwen/Qwen2.5-0.5B, or a local "

@@ -76,9 +76,11 @@ def compare(
     as_json: Json = None,
 ) -> None:
     """Similarity of every teacher layer with every student layer, with its null; recomposition; attribution."""
+    chosen = find_pair(
+        pair, teacher, student, device, dtype
+    )  # first: what cannot be had is refused before torch is there
     from pkt_core.looking import compare, similarity
 
-    chosen = find_pair(pair, teacher, student, device, dtype)
     settings: dict[str, Any] = {"n_prompts": n_prompts, "pooling": pooling, "part": part, "outliers": outliers}
     settings |= {"skip_first": skip_first, "permutations": permutations, "seed": seed}
     with progress_bar() as progress:

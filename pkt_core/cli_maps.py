@@ -46,10 +46,12 @@ def maps(
     as_json: Json = None,
 ) -> None:
     """Every kind of alignment map at one pair of layers, beside its control, on prompts it was not fitted on."""
+    chosen = find_pair(
+        pair, teacher, student, device, dtype
+    )  # first: what cannot be had is refused before torch is there
     from pkt_core.report import sentences_maps
     from pkt_core.translating import alignment_maps
 
-    chosen = find_pair(pair, teacher, student, device, dtype)
     with progress_bar() as progress:
         found = alignment_maps(
             chosen, teacher_layer=teacher_layer, student_layer=student_layer, prompts=prompts, n_prompts=n_prompts, seed=seed,
@@ -84,10 +86,12 @@ def stitch(
     as_json: Json = None,
 ) -> None:
     """Next-token loss of the student stitched onto the teacher at every pair of layers, beside its control."""
+    chosen = find_pair(
+        pair, teacher, student, device, dtype
+    )  # first: what cannot be had is refused before torch is there
     from pkt_core.report import sentences_maps
     from pkt_core.translating import stitching
 
-    chosen = find_pair(pair, teacher, student, device, dtype)
     with progress_bar() as progress:
         found = stitching(chosen, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
     data = found.to_json()

@@ -47,6 +47,32 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
+def require_folder(folder: Path) -> dict[str, Any]:
+    """The config.json of a Hugging Face model folder. Raises ModelError where there is no model, or one that `read_config` refuses."""
+    if not folder.is_dir():
+        raise ModelError(f"There is no folder {folder}. Give an existing Hugging Face model folder or a hub id.")
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(adapter_sentence(str(folder), folder / "adapter_config.json"))
+    if not (folder / "config.json").exists():
+        raise ModelError(
+            f"{folder} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
+        )
+    return read_config(folder / "config.json")
+
+
+def adapter_sentence(name: str, path: Path) -> str:
+    """That something is an adapter and no model, with its base where it can be told."""
+    try:
+        base = read_config(path).get("base_model_name_or_path")
+    except ModelError:
+        base = None
+    of = f" of {str(base)[:120]}" if base else ""
+    return (
+        f"{name} is an adapter{of}, not a model. Merge it into its base (PEFT's merge_and_unload, then save_pretrained) and give "
+        "that folder."
+    )
+
+
 def require_config(name: str, config: dict[str, Any]) -> None:
     """Raises ModelError for numbers that no decoder has, for a quantised model, and for one that names code of a hub."""
     for key, value in settings(config):

@@ -1,6 +1,6 @@
 """From a name to a model that is known to behave: loaded, put on a device, its layout found and validated.
 
-Weights are read from safetensors only and no code from a model repository is run: `asked` is the one place that hands
+Weights are read from safetensors only and no code from a model repository is run: `without_code` is the one place that hands
 anything to `from_pretrained` or `from_config`.
 
 Not covered: quantised checkpoints, encoder-decoders, models split over several machines.
@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from pkt_core.errors import LayerNotFound, ModelError
-from pkt_core.models.config import read_config
+from pkt_core.models.config import adapter_sentence, read_config, require_folder
 from pkt_core.models.layout import Layout, find_layout, validate
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
 from pkt_core.models.sites import Site
@@ -124,7 +124,7 @@ def nothing_to_read() -> Iterator[None]:
             sys.stdin = kept
 
 
-def asked(ref: ModelRef, ask: Callable[..., Any], *given: Any, **how: Any) -> Any:
+def without_code(ref: ModelRef, ask: Callable[..., Any], *given: Any, **how: Any) -> Any:
     """What a `from_pretrained` or `from_config` gives, told not to run code of a repository.
 
     Raises ModelError in one sentence for whatever is wrong.
@@ -136,32 +136,6 @@ def asked(ref: ModelRef, ask: Callable[..., Any], *given: Any, **how: Any) -> An
         if isinstance(error, Exception) or is_panic(error):
             raise ModelError(explain(ref, error)) from error
         raise
-
-
-def require_folder(folder: Path) -> dict[str, Any]:
-    """The config.json of a Hugging Face model folder. Raises ModelError where there is no model, or one that `read_config` refuses."""
-    if not folder.is_dir():
-        raise ModelError(f"There is no folder {folder}. Give an existing Hugging Face model folder or a hub id.")
-    if (folder / "adapter_config.json").exists():
-        raise ModelError(adapter_sentence(str(folder), folder / "adapter_config.json"))
-    if not (folder / "config.json").exists():
-        raise ModelError(
-            f"{folder} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
-        )
-    return read_config(folder / "config.json")
-
-
-def adapter_sentence(name: str, path: Path) -> str:
-    """That something is an adapter and no model, with its base where it can be told."""
-    try:
-        base = read_config(path).get("base_model_name_or_path")
-    except ModelError:
-        base = None
-    of = f" of {str(base)[:120]}" if base else ""
-    return (
-        f"{name} is an adapter{of}, not a model. Merge it into its base (PEFT's merge_and_unload, then save_pretrained) and give "
-        "that folder."
-    )
 
 
 def fetched(ref: ModelRef, name: str) -> Path | None:
@@ -187,7 +161,7 @@ def load_config(ref: ModelRef) -> Any:
             read_config(config_file)
     from transformers import AutoConfig
 
-    config = asked(ref, AutoConfig.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
+    config = without_code(ref, AutoConfig.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(f"{ref.name} is an encoder-decoder ({config.model_type}); expected a decoder-only model.")
     return config
@@ -197,7 +171,7 @@ def from_numbers(ref: ModelRef, config: Any) -> Any:
     """A model as its configuration describes it, on the device of the context, weights drawn anew. Raises ModelError where there is none."""
     from transformers import AutoModelForCausalLM
 
-    return asked(ref, AutoModelForCausalLM.from_config, config)
+    return without_code(ref, AutoModelForCausalLM.from_config, config)
 
 
 def load(ref: ModelRef) -> LoadedModel:
@@ -210,7 +184,7 @@ def load(ref: ModelRef) -> LoadedModel:
     require_files(ref, config)
     device = choose_device(ref.device)
     tokenizer = load_tokenizer(ref)
-    loaded = asked(
+    loaded = without_code(
         ref,
         AutoModelForCausalLM.from_pretrained,
         str(ref.folder or ref.name),
@@ -315,7 +289,7 @@ def ends(ref: ModelRef, model: Any, tokenizer: Any) -> tuple[int, ...]:
     if there:  # else transformers makes one up from the configuration, whose default may be any token
         named = model.generation_config.eos_token_id
         found |= set(named) if isinstance(named, list | tuple) else {named}
-    return tuple(sorted(found - {None}))
+    return tuple(sorted(token for token in found if isinstance(token, int)))
 
 
 def load_tokenizer(ref: ModelRef) -> Any:
@@ -324,7 +298,7 @@ def load_tokenizer(ref: ModelRef) -> Any:
 
     if ref.folder is not None:
         require_folder(ref.folder)
-    found = asked(ref, AutoTokenizer.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
+    found = without_code(ref, AutoTokenizer.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
     return made_fit(found, ref.name)
 
 
@@ -362,7 +336,7 @@ def load_with_adapter(ref: ModelRef, folder: Path) -> LoadedModel:
     header_size(weights)
     base = load(ref)
     try:
-        merged = asked(ref, PeftModel.from_pretrained, base.model, str(folder)).merge_and_unload()
+        merged = without_code(ref, PeftModel.from_pretrained, base.model, str(folder)).merge_and_unload()
     except Exception as error:
         why = " ".join(str(error.__cause__ or error).split())[:120]
         raise ModelError(f"{folder} holds no adapter that fits {ref.name} ({why}).") from error
@@ -387,7 +361,10 @@ def model_digest(ref: ModelRef) -> str:
     if ref.folder is not None:
         require_folder(ref.folder)
         return folder_digest(ref.folder)
-    return f"{ref.name}@{getattr(load_config(ref), '_commit_hash', None) or ref.revision or 'main'}"
+    load_config(ref)
+    path = fetched(ref, "config.json")  # in the cache it lies in a folder named by the commit
+    commit = path.parent.name if path is not None and path.parent.parent.name == "snapshots" else None
+    return f"{ref.name}@{commit or ref.revision or 'main'}"
 
 
 def file_digest(path: Path) -> str:
