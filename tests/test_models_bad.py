@@ -182,6 +182,7 @@ def test_a_configuration_cannot_name_weights_elsewhere(tmp_path):
     assert load(ref(folder)).n_layers == 3
 
 
+@pytest.mark.slow
 def test_the_hubs_cache_is_read_though_it_is_made_of_links(tmp_path):
     folder = in_shards(fakes.folder(tmp_path / "m"))
     home = tmp_path / "home" / "hub" / "models--some--body"
@@ -219,7 +220,7 @@ def test_weights_that_were_not_downloaded_are_told(tmp_path):
     folder = fakes.folder(tmp_path)
     whole = (folder / WEIGHTS).read_bytes()
     (folder / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12345678\n")
-    assert "is a Git LFS pointer: the weights were not downloaded" in told(folder)
+    assert "model.safetensors is a Git LFS pointer: the file was not downloaded" in told(folder)
     for size in (len(whole) - 1, len(whole) // 2, 2000):
         (folder / WEIGHTS).write_bytes(whole[:size])
         assert "is cut off: it has" in told(folder) or size == 2000
@@ -359,6 +360,26 @@ def test_a_configuration_that_cannot_be_read_is_told(tmp_path):
     assert "expected a regular file" in told(folder)
 
 
+def test_a_tokenizer_that_is_missing_or_cut_off_is_told(tmp_path):
+    folder = fakes.folder(tmp_path)
+    path = folder / "tokenizer.json"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    assert "has a JSON file that is damaged or cut off" in told(folder)
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12345678\n")
+    assert "tokenizer.json is a Git LFS pointer" in told(folder)
+    path.unlink()
+    assert "has no tokenizer that can be read" in told(folder)
+    path.write_text(whole)
+    assert load(ref(folder)).n_layers == 3
+
+
+def test_files_that_are_not_read_may_be_pointers(tmp_path):
+    folder = fakes.folder(tmp_path)
+    (folder / "pytorch_model.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:01\nsize 1\n")
+    assert load(ref(folder)).n_layers == 3
+
+
 def test_a_quantised_model_is_told(tmp_path):
     folder = fakes.folder(tmp_path)
     change_json(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
@@ -466,6 +487,7 @@ def split_by(folder, pattern):
     tokenizer.save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_regular_expressions_of_a_tokenizer_are_tried_with_a_time_limit(tmp_path):
     folder = fakes.folder(tmp_path)
     split_by(folder, r"'s|\p{L}+|\p{N}{1,3}|\s+(?!\S)|\s+|[^\s\p{L}\p{N}]+")

@@ -21,13 +21,16 @@ MOST_BYTES = 16 * 2**20
 MOST: tuple[tuple[str, int], ...] = (
     (r"(^|_)layers?$|^depth$", 1000),
     (r"(^|_)(heads?|experts?|groups|blocks|labels)($|_)", 2**16),
-    (r"(^|_)(positions?|position_embeddings|seq_len|seq_length|ctx|context_length|window|window_size)$", 2**27),
+    (r"(^|_)(positions?|position_embeddings|seq_len|seq_length|ctx|context_length|window|window_size)$", 2**25),
     (r"(^|_)vocab_size$", 2**24),
     (r"(_size|_dim|_rank|^d_\w+|^n_embd|^n_inner)$", 2**20),
 )
 """By the end of its name, the most that a number may be; each is several times what any published decoder has."""
 NEEDED = ("num_hidden_layers", "num_layers", "n_layers", "n_layer", "hidden_size", "n_embd", "d_model", "vocab_size")
 """Numbers that must be whole and at least 1, where a configuration has them."""
+POINTER = b"version https://git-lfs"
+WORDS = (".json", ".txt", ".model", ".jinja")
+"""Ends of the files beside the weights that are read."""
 BUILTIN = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 
 
@@ -53,11 +56,25 @@ def require_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(f"There is no folder {folder}. Give an existing Hugging Face model folder or a hub id.")
     if (folder / "adapter_config.json").exists():
         raise ModelError(adapter_sentence(str(folder), folder / "adapter_config.json"))
+    if pointers := [path for path in sorted(folder.iterdir()) if path.suffix in WORDS and is_pointer(path)]:
+        raise ModelError(pointer_sentence(pointers[0]))
     if not (folder / "config.json").exists():
         raise ModelError(
             f"{folder} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
         )
     return read_config(folder / "config.json")
+
+
+def is_pointer(path: Path) -> bool:
+    """Whether a file is what Git leaves where Git LFS has not fetched the file itself; those have some 130 bytes."""
+    if not path.is_file() or not len(POINTER) <= path.stat().st_size < 1024:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER
+
+
+def pointer_sentence(path: Path) -> str:
+    return f"{path} is a Git LFS pointer: the file was not downloaded. Fetch it with `git lfs pull`, or download it."
 
 
 def adapter_sentence(name: str, path: Path) -> str:
@@ -83,7 +100,7 @@ def require_config(name: str, config: dict[str, Any]) -> None:
         most = next((most for ending, most in MOST if re.search(ending, key)), None)
         if most is not None and isinstance(value, int | float) and not value <= most:
             raise ModelError(
-                f"{name} has {key} {value:,} in config.json; no model has more than {most:,}. Mend or download the file again."
+                f"{name} has {key} {f'{value:,}'[:40]} in config.json; no model has more than {most:,}. Mend or download the file again."
             )
         if key.lstrip("_").startswith("attn_implementation") and isinstance(value, str) and value not in BUILTIN:
             raise ModelError(

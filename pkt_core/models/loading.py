@@ -316,10 +316,14 @@ def explain(ref: ModelRef, error: BaseException) -> str:
         )
     if "Unrecognized configuration class" in text or "does not recognize this architecture" in text:
         return f"{ref.name} is no causal language model that transformers knows; expected a decoder such as Llama or GPT-2."
+    if "backend tokenizer" in text:
+        return f"{ref.name} has no tokenizer that can be read. Put the tokenizer.json that belongs to the weights beside them."
+    if isinstance(error, json.JSONDecodeError):
+        return f"{ref.name} has a JSON file that is damaged or cut off ({text[:80]}). Download it again."
     if ref.folder is not None:
         if "safetensors" in text:
             return f"{ref.name} holds no readable safetensors weights ({text[:120]}). Convert or download them again."
-        return f"{ref.name} could not be loaded: {text[:160]}"
+        return f"{ref.name} could not be loaded: {text[:160]} ({type(error).__name__}). Check its config.json and tokenizer, or download it again."
     return (
         f"{ref.name} is neither in the local Hugging Face cache nor could it be fetched from the hub. Check the id and the "
         "connection, or give the path of a local folder."

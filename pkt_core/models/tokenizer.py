@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import string
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from typing import Any
 
 from pkt_core.errors import ModelError
 
-SECONDS = 5.0
-"""For cutting the probes below, which takes a usual tokenizer a few milliseconds."""
+SECONDS = 5
+"""Of the processor, for cutting the probes below, which takes a usual tokenizer a few milliseconds."""
 RUN = 64
 PROBES = (
     *("".join([c * RUN, "a!"[c == "a"]]) for c in string.printable),
@@ -29,9 +30,11 @@ PROBES = (
     "The quick  brown fox jumps over 13 lazy dogs.\n\tIt's 2.5 times as fast; isn't it?\n",
 )  # fmt: skip
 CHILD = """
-import json, sys
-from tokenizers import Tokenizer
+import json, resource, sys
 told = json.load(sys.stdin)
+resource.setrlimit(resource.RLIMIT_CPU, (told["seconds"], told["seconds"] + 1))
+sys.path[:] = told["path"]
+from tokenizers import Tokenizer
 tokenizer = Tokenizer.from_str(told["tokenizer"])
 for probe in told["probes"]:
     tokenizer.encode(probe)
@@ -79,13 +82,12 @@ def too_slow(rules: str) -> str | None:
 
     Found out in a process of its own: a search that never ends holds everything else in ours up, and cannot be stopped.
     """
-    asked = json.dumps({"tokenizer": bare(**json.loads(rules)), "probes": PROBES})
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", CHILD], input=asked, capture_output=True, text=True, timeout=SECONDS, env={}, check=False
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"takes over {SECONDS:.0f} seconds for a few short texts, by its regular expressions"
+    asked = json.dumps({"tokenizer": bare(**json.loads(rules)), "probes": PROBES, "path": sys.path, "seconds": SECONDS})
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", CHILD], input=asked, capture_output=True, text=True, env={}, check=False
+    )
+    if done.returncode == -signal.SIGXCPU:
+        return f"takes over {SECONDS} seconds for a few short texts, by its regular expressions"
     if done.returncode == 0:
         return None
     last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it was killed")
@@ -93,14 +95,14 @@ def too_slow(rules: str) -> str | None:
 
 
 def told_clearly(encode: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The same function; where the tokenizer's own library panics, which is no Exception to Python, it raises ModelError."""
+    """The same function; where the tokenizer's own library fails or panics, it raises ModelError."""
 
     @functools.wraps(encode)
     def encoded(*given: Any, **how: Any) -> Any:
         try:
             return encode(*given, **how)
         except BaseException as error:
-            if not is_panic(error):
+            if not is_panic(error) and type(error) is not Exception:  # the library raises bare ones
                 raise
             raise ModelError(
                 f"The tokenizer of {name} failed on a text ({' '.join(str(error).split())[:100]}). Leave that text out, or use "

@@ -15,12 +15,12 @@ from typing import Any
 
 from pkt_core.errors import ModelError, PathError
 from pkt_core.files import read_regular
+from pkt_core.models.config import is_pointer, pointer_sentence
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MOST_INDEX = 64 * 2**20
 MOST_HEADER = 100_000_000  # safetensors' own limit
-POINTER = b"version https://git-lfs"
 
 
 def require_weights(folder: Path, config: dict[str, Any]) -> int:
@@ -104,20 +104,17 @@ def header_size(path: Path) -> int:
     if not path.is_file():
         kind = "is a folder or no regular file" if path.exists() else "is missing"
         raise ModelError(f"{path} {kind}; the model's weights are not all there. Download the folder again.")
+    if is_pointer(path):
+        raise ModelError(pointer_sentence(path))
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(8)
-        if (start + file.read(len(POINTER) - 8)).startswith(POINTER):
-            raise ModelError(
-                f"{path} is a Git LFS pointer: the weights were not downloaded. Fetch them with `git lfs pull`, or download the file."
-            )
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else MOST_HEADER
         if length >= min(MOST_HEADER, max(size, 8)):
             raise ModelError(
                 f"{path} holds no readable safetensors weights: its {size:,} bytes are no safetensors file, or the first part of one. "
                 "Download it again."
             )
-        file.seek(8)
         told = file.read(length)
     try:
         weights = {name: one for name, one in json.loads(told).items() if name != "__metadata__"}
@@ -129,4 +126,8 @@ def header_size(path: Path) -> int:
         ) from error
     if size < whole:
         raise ModelError(f"{path} is cut off: it has {size:,} of {whole:,} bytes. Download it again.")
+    if size > whole:
+        raise ModelError(
+            f"{path} is damaged: it has {size:,} bytes, {whole:,} by its own list of weights. Download it again."
+        )
     return numbers
