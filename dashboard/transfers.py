@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import jobs, limits, loaders
+from dashboard import access, jobs, limits, loaders
 from pkt_core import waiting
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.runs import create_run
@@ -40,7 +40,7 @@ class Family:
 def launch(plan: Any) -> str:
     """Put a run of this plan into the queue, see to it that a worker lives, and return its id."""
     limits.require_short(plan)
-    limits.require_allowed(plan.model_dump(mode="json"))
+    access.require_allowed(plan.model_dump(mode="json"))
     made = create_run(plan.model_dump(mode="json"))
     waiting.enqueue([made.id])
     jobs.work()
@@ -53,6 +53,7 @@ def launch_family(members: Sequence[dict[str, Any]], method: str) -> str:
         raise PlanError(
             "This public demo runs one transfer at a time and no families. Run it on a machine of your own for that."
         )
+    access.require_allowed([member["plan"] for member in members])
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{method}-{secrets.token_hex(2)}"
     made = [
         create_run(member["plan"], family={"family": name, "label": member["label"], "place": place})
