@@ -124,8 +124,10 @@ def own(path: Path) -> bytes:
 
 def model(name: str) -> None:
     """Raises PathError where a model's name is a folder that a page may not name."""
-    if name and not name.startswith("demo:") and not is_hub_id(name):
-        folder(name, deep=False)
+    if name and not name.startswith("demo:"):
+        if not is_hub_id(name):
+            folder(name, deep=False)
+        limits.require_here("has its own pair of models only")
 
 
 def prompts(name: str) -> None:
@@ -138,6 +140,7 @@ def prompts(name: str) -> None:
         source = source_of(name)
         if not is_hub_id(source.name):
             folder(source.name, deep=True)
+        limits.require_here("has its own prompts only, and yours")
     elif name and not name.startswith(KEPT) and name not in bundled():
         file(name, PROMPTS)
 

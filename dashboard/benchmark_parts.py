@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import access, jobs, loaders, run_parts, state, widgets
+from dashboard import access, jobs, limits, loaders, run_parts, state, widgets
 from dashboard.params import Param
 from pkt_core.errors import PktError
 from pkt_core.files import cache_root
@@ -60,6 +60,7 @@ def start(request: dict[str, Any]) -> None:
     from pkt_core.bench_jobs import Request, create
 
     try:
+        limits.require_here("asks no benchmarks")
         access.require_benchmark(request)
         job = create(Request.model_validate(request))
         jobs.start(["benchmark", "--job", str(job.folder)], job.folder)

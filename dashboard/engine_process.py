@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
 
-from dashboard import access
+from dashboard import access, limits
 from pkt_core.errors import PktError
 
 
@@ -46,6 +46,7 @@ def answer(
     """Carry out one request; `tell` gets rows of the answer as they come. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
     access.require_allowed(arguments)
+    limits.require_modest(arguments)
     if function == "warm_projection":
         from pkt_core.projection.aligned import warm
 

@@ -16,7 +16,7 @@ from dashboard import access, limits
 from dashboard.engine import Engine, Task
 
 
-@st.cache_resource(on_release=Engine.release, show_spinner=False)
+@st.cache_resource(on_release=Engine.end, show_spinner=False)
 def engine() -> Engine:
     """The one engine of this server."""
     return Engine()
@@ -37,6 +37,7 @@ def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
     from pkt_core.errors import PktError
 
     try:
+        limits.require_pair(name)
         access.require_allowed({"teacher": teacher, "student": student})
         return catalog.availability(catalog.custom_pair(teacher, student) if name == "custom" else catalog.pair(name))
     except PktError as error:
@@ -78,6 +79,7 @@ def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
     from pkt_core.prompt_files import keep
 
     try:
+        limits.require_room(data)
         return keep(name, data), ""
     except PktError as error:
         return None, str(error)
@@ -173,6 +175,7 @@ def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
     from pkt_core.examples import keep_examples
 
     try:
+        limits.require_room(data)
         return keep_examples(name, data), ""
     except PktError as error:
         return None, str(error)
@@ -205,6 +208,7 @@ def plan_of(settings: dict[str, Any]) -> Any:
     given = dict(settings)
     name, teacher, student = (given.pop(key, None) for key in ("pair", "teacher", "student"))
     device, dtype = given.pop("device", "auto"), given.pop("dtype", "auto")
+    limits.require_pair(name)
     access.require_allowed({**given, "teacher": teacher, "student": student})
     chosen = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
     return TransferPlan.of_pair(chosen.held(device, dtype), given)
