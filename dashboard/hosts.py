@@ -2,7 +2,8 @@
 
 A browser lets a foreign page talk to whatever its own host name leads to, and its owner may lead that name to 127.0.0.1 after
 the page was loaded (DNS rebinding). The name stays in `Host`, so a name that is not ours gets 403 before anything else
-is looked at, on every address and on the websocket. Streamlit's own `server.allowedHosts` holds for the websocket alone.
+is looked at, on every address and on the websocket. Streamlit's own `server.allowedHosts` holds for the websocket alone;
+Starlette's TrustedHostMiddleware looks at no `Origin`, and says 400.
 
 Not covered: who may visit at all; the app binds to this machine unless it is told otherwise (`.streamlit/config.toml`).
 """
