@@ -26,6 +26,8 @@ MOST_BYTES = 20 * 2**20
 """Of a file of prompts or examples that a page names."""
 MOST_ENTRIES = 10_000
 """Of a folder that a page names."""
+TEXT = (".txt", ".jsonl", ".json", ".csv")
+"""Files of a folder of data that are no larger than a file of prompts; readers take them line by line, and a line may be all of it."""
 SYSTEM = tuple(map(Path, ("/dev", "/proc", "/run", "/sys")))
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
 CODE = "Task files of the harness may carry code, so no page reads them. Give their folder in a terminal: `pkt benchmark RUN --include-path FOLDER`."
@@ -86,7 +88,7 @@ def folder(name: str, *, deep: bool) -> Path:
             raise PathError(f"{name[:200]} is no folder; expected one. Give the path of a folder.")
         for at, inner, files in os.walk(place):
             for one in (*inner, *files):
-                require_plain(Path(at, one), name)
+                require_plain(Path(at, one), name, sized=deep)
             if (seen := seen + len(inner) + len(files)) > MOST_ENTRIES:
                 raise PathError(
                     f"{name[:200]} holds over {MOST_ENTRIES:,} files. Give the folder that holds no others."
@@ -102,19 +104,27 @@ def folder(name: str, *, deep: bool) -> Path:
     return place
 
 
-def require_plain(entry: Path, name: str) -> None:
-    """Raises PathError where something in a folder is neither a regular file nor a folder, or a link that leads out."""
-    kind = os.lstat(entry).st_mode
-    if stat.S_ISLNK(kind):
+def require_plain(entry: Path, name: str, *, sized: bool) -> None:
+    """Raises PathError where something in a folder is neither a regular file nor a folder, or a link that leads out.
+
+    `sized`: also where it is text and too large.
+    """
+    found = os.lstat(entry)
+    if stat.S_ISLNK(found.st_mode):
         try:
             place_of(os.path.realpath(entry))
-            kind = os.stat(entry).st_mode
+            found = os.stat(entry)
         except (PathError, OSError) as error:
             raise PathError(
                 f"{name[:200]} holds the link {entry.name[:80]!r}, which leads nowhere or outside the folders that this app may read. Replace it by a copy."
             ) from error
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
         raise PathError(f"{name[:200]} holds {entry.name[:80]!r}, which is no regular file. Take it away.")
+    if sized and entry.suffix.lower() in TEXT and found.st_size > MOST_BYTES:
+        raise PathError(
+            f"{name[:200]} holds {entry.name[:80]!r} of {found.st_size / 2**20:.0f} MiB; at most {MOST_BYTES >> 20} are read of a file that a "
+            "page names. Split it, or work in a terminal."
+        )
 
 
 def own(path: Path) -> bytes:

@@ -227,6 +227,12 @@ def test_a_folder_holds_nothing_but_regular_files(locked, door):
         make(place / name)
         assert said in said_of(door, place), name
         (place / name).unlink()
+    if door not in OF_MODELS:
+        (place / "deeper").mkdir()
+        with (place / "deeper" / "large.jsonl").open("wb") as large:
+            large.truncate(50_000_000)
+        assert "'large.jsonl' of 48 MiB; at most 20 are read" in said_of(door, place)
+        (place / "deeper" / "large.jsonl").unlink()
     (place / "same").symlink_to(locked.inside / "mine.jsonl")
     assert said_of(door, place) == ""
     assert "is no folder" in said_of(door, locked.inside / "mine.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import OrderedDict
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_dashboard import PAGES, answers, page  # noqa: F401 - answers replaces the engine
+from test_dashboard import PAGES, ROOT, answers, page  # noqa: F401 - answers replaces the engine
 from typer.testing import CliRunner
 
 from dashboard import access, benchmark_parts, jobs, limits, loaders, plan_form, queue_parts, state, transfers
@@ -370,6 +371,16 @@ def test_pages_of_a_demo_offer_its_own_models_and_prompts():
     assert not {"file", "dataset"} & set(app.selectbox(key="prompts").options)
     assert app.number_input(key="steps").max == limits.MOST_STEPS
     assert access.folders() == []
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_task_of_one_s_own_is_uploaded_chosen_and_answered_in_a_demo(cache):
+    shutil.copytree(ROOT / "assets" / "recorded" / "demo-semalign-v1", cache / "runs" / "demo-semalign-v1")
+    kept = keep(loaders.keep_task, rows(4))
+    assert kept is not None
+    assert loaders.task_as_it_is(kept) == kept
+    found = at_the_engine("user_task", run="demo-semalign-v1", task=kept)()
+    assert (found["n"], found["task"]) == (4, kept)
 
 
 def test_pages_offer_everything_elsewhere():
