@@ -1,61 +1,84 @@
-"""The dashboard's entry point: page settings, navigation, the bar that is always there. Start it with `streamlit run dashboard/app.py`."""
+"""The dashboard's entry point: page settings, navigation, the bar that is always there. Start it with `streamlit run dashboard/app.py`.
+
+`streamlit run` looks here for `app`, the server, whose script is this same file; so every start goes through `hosts.DOOR`.
+"""
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.starlette import App
 
-from dashboard import sidebar, tour
+from dashboard import hosts
 
 ICON = (  # drawn here, because Streamlit fetches named icons for the tab from the network
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="10" cy="16" r="8" fill="#2f7fc1"/>'
     '<path d="M19 16h9m-4-4 4 4-4 4" stroke="#d9730d" stroke-width="3" fill="none"/></svg>'
 )
 
-st.set_page_config(page_title="pkt: knowledge between models", page_icon=ICON, layout="wide")
-page = st.navigation(
-    {
-        "See": [
-            st.Page(
-                "views/pair.py", title="Pair", icon=":material/handshake:", default=True, help="Can these two talk?"
-            ),
-            st.Page("views/alignment.py", title="Alignment", icon=":material/grid_on:", help="Where do they agree?"),
-            st.Page(
-                "views/latent_map.py",
-                title="Latent map",
-                icon=":material/scatter_plot:",
-                help="What does it look like?",
-            ),
-            st.Page(
-                "views/maps.py",
-                title="Alignment maps",
-                icon=":material/swap_horiz:",
-                help="Which map carries a state across?",
-            ),
-            st.Page("views/inspector.py", title="Inspector", icon=":material/search:", help="What does a state mean?"),
-        ],
-        "Do": [
-            st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),
-            st.Page(
-                "views/families.py",
-                title="Families",
-                icon=":material/leaderboard:",
-                help="Which method wins, and against which control?",
-            ),
-            st.Page("views/factors.py", title="Factors", icon=":material/insights:", help="What eases it?"),
-            st.Page("views/behaviour.py", title="Behaviour", icon=":material/quiz:", help="What changed?"),
-            st.Page(
-                "views/tokens.py", title="Tokens", icon=":material/format_ink_highlighter:", help="Where did it change?"
-            ),
-            st.Page(
-                "views/benchmarks.py",
-                title="Benchmarks",
-                icon=":material/scoreboard:",
-                help="Does it score differently where the field looks?",
-            ),
-            st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
-        ],
-    }
-)
-here = page.url_path or "pair"
-tour.move(here)  # before anything is drawn: a page left half drawn confuses what still redraws itself
-sidebar.draw(here)
-tour.draw(here)
-page.run()
+
+def draw() -> None:
+    """One page with what is around it, for one visitor."""
+    from dashboard import sidebar, tour  # not on top: they want a running server
+
+    st.set_page_config(page_title="pkt: knowledge between models", page_icon=ICON, layout="wide")
+    page = st.navigation(
+        {
+            "See": [
+                st.Page(
+                    "views/pair.py", title="Pair", icon=":material/handshake:", default=True, help="Can these two talk?"
+                ),
+                st.Page(
+                    "views/alignment.py", title="Alignment", icon=":material/grid_on:", help="Where do they agree?"
+                ),
+                st.Page(
+                    "views/latent_map.py",
+                    title="Latent map",
+                    icon=":material/scatter_plot:",
+                    help="What does it look like?",
+                ),
+                st.Page(
+                    "views/maps.py",
+                    title="Alignment maps",
+                    icon=":material/swap_horiz:",
+                    help="Which map carries a state across?",
+                ),
+                st.Page(
+                    "views/inspector.py", title="Inspector", icon=":material/search:", help="What does a state mean?"
+                ),
+            ],
+            "Do": [
+                st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),
+                st.Page(
+                    "views/families.py",
+                    title="Families",
+                    icon=":material/leaderboard:",
+                    help="Which method wins, and against which control?",
+                ),
+                st.Page("views/factors.py", title="Factors", icon=":material/insights:", help="What eases it?"),
+                st.Page("views/behaviour.py", title="Behaviour", icon=":material/quiz:", help="What changed?"),
+                st.Page(
+                    "views/tokens.py",
+                    title="Tokens",
+                    icon=":material/format_ink_highlighter:",
+                    help="Where did it change?",
+                ),
+                st.Page(
+                    "views/benchmarks.py",
+                    title="Benchmarks",
+                    icon=":material/scoreboard:",
+                    help="Does it score differently where the field looks?",
+                ),
+                st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
+            ],
+        }
+    )
+    here = page.url_path or "pair"
+    tour.move(here)  # before anything is drawn: a page left half drawn confuses what still redraws itself
+    sidebar.draw(here)
+    tour.draw(here)
+    page.run()
+
+
+if get_script_run_ctx(suppress_warning=True) is None:
+    app = App(__file__, middleware=hosts.DOOR)
+else:
+    draw()

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import jobs, loaders, run_parts, state, widgets
+from dashboard import access, jobs, limits, loaders, run_parts, state, widgets
 from dashboard.params import Param
 from pkt_core.errors import PktError
 from pkt_core.files import cache_root
@@ -60,6 +60,8 @@ def start(request: dict[str, Any]) -> None:
     from pkt_core.bench_jobs import Request, create
 
     try:
+        limits.require_here("asks no benchmarks")
+        access.require_benchmark(request)
         job = create(Request.model_validate(request))
         jobs.start(["benchmark", "--job", str(job.folder)], job.folder)
     except ValidationError as error:
@@ -175,7 +177,7 @@ def code_switch(tasks: list[str], able: dict[str, Any]) -> bool:
 
 
 ADVANCED = (
-    Param.BENCHMARK_DATA, Param.BENCHMARK_INCLUDE, Param.BENCHMARK_CHAT, Param.BENCHMARK_BATCH, Param.BENCHMARK_SEED,
+    Param.BENCHMARK_DATA, Param.BENCHMARK_CHAT, Param.BENCHMARK_BATCH, Param.BENCHMARK_SEED,
     Param.BENCHMARK_TOKENS,
     Param.BENCHMARK_SPREAD,
 )  # fmt: skip
@@ -189,9 +191,6 @@ def advanced() -> dict[str, Any]:
             "Folder of local items", Param.BENCHMARK_DATA, placeholder="the hub",
             help="Files in the hub's schema, such as humaneval.jsonl or gsm8k/test.jsonl; for machines that reach no hub.",
         )  # fmt: skip
-        include = widgets.line(
-            "Folder of further tasks", Param.BENCHMARK_INCLUDE, help="Task files in the harness's format."
-        )
         chat = widgets.toggle(
             "Chat template", Param.BENCHMARK_CHAT, help="Put prompts through each model's chat template."
         )
@@ -208,7 +207,6 @@ def advanced() -> dict[str, Any]:
         )
     return {
         "data": data or None,
-        "include": include or None,
         "chat": chat,
         "batch_size": batch,
         "seed": seed,
@@ -232,7 +230,6 @@ def command_of(request: dict[str, Any]) -> str:
         ("shots", "shots"),
         ("seed", "seed"),
         ("data", "data"),
-        ("include", "include-path"),
     ):
         if asking.get(name) is not None:
             words += [f"--{flag}", str(asking[name])]

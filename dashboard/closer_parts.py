@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, selection, state, widgets
+from dashboard import exports, loaders, selection, state, widgets
 from dashboard.params import Param
 from pkt_core.report import captions_closer as captions
 from pkt_core.report import sentences_closer as sentences
@@ -135,7 +135,7 @@ def prompts(table: pd.DataFrame, name: str, columns: dict[str, Any], caption: st
     )
     st.caption(f"{caption} The first {len(rows)} of {len(table)} prompts." if len(rows) < len(table) else caption)
     st.download_button(
-        "CSV", lambda: table.to_csv(index=False), f"{name}.csv", "text/csv", key=f"csv-{name}", on_click="ignore",
+        "CSV", lambda: exports.csv(table), f"{name}.csv", "text/csv", key=f"csv-{name}", on_click="ignore",
         type="tertiary", icon=":material/download:",
     )  # fmt: skip
 

@@ -19,6 +19,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dashboard import limits
+
 # Threads that wait by spinning slow each other down eightfold as soon as a transfer runs beside; these wait asleep.
 CALM = {"OMP_WAIT_POLICY": "passive"}
 SLOW = {"stitching"}  # functions that must not keep a comparison waiting; a UMAP is another
@@ -48,6 +50,8 @@ class Task:
     """One sentence for the user."""
     fault: bool = False
     """Whether the error is ours rather than something the user can mend."""
+    asked_by: set[str] = field(default_factory=set)
+    """Sessions that asked, in a public demo."""
     began: float = field(default_factory=time.monotonic)
     """When it was asked."""
     stage_from: tuple[float, float] = (0.0, 0.0)
@@ -163,9 +167,13 @@ class Engine:
         with self.lock:
             task = self.tasks.get(key)
             if task is None or (again and task.status == "failed"):
+                if refused := limits.too_many([one.asked_by for one in self.tasks.values() if not one.over]):
+                    return Task(function, arguments, status="failed", error=refused)
                 task = self.tasks[key] = Task(function, arguments)
                 slow = function in SLOW or arguments.get("method") == "umap"
                 self.lanes["slow" if slow else "quick"].add(task)
+            if limits.demo():
+                task.asked_by.add(limits.visitor())
             self.tasks.move_to_end(key)
             for old in [k for k, t in self.tasks.items() if t.over][: max(0, len(self.tasks) - KEPT)]:
                 del self.tasks[old]
@@ -189,7 +197,8 @@ class Engine:
         self.ask("warm_projection", {"method": "umap"})
 
     def stop(self, task: Task) -> None:
-        """End a computation: what it told so far stays with it, and so do all results."""
+        """End a computation: what it told so far stays with it, and so do all results. PlanError where it is another visitor's."""
+        limits.require_nobody_else([task.asked_by])
         for lane in self.lanes.values():
             with lane.lock:
                 if task in lane.queue:
@@ -199,6 +208,11 @@ class Engine:
                 lane.end()
 
     def release(self) -> None:
-        """End both processes and free what they hold; results stay."""
+        """End both processes and free what they hold; results stay. PlanError where another visitor waits for one."""
+        limits.require_nobody_else([task.asked_by for task in self.at_work()])
+        self.end()
+
+    def end(self) -> None:
+        """The same, whoever waits: the server ends."""
         for lane in self.lanes.values():
             lane.end()

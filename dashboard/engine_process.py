@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any, TextIO
 
-from dashboard import limits
+from dashboard import access, limits
 from pkt_core.errors import PktError
 
 
@@ -46,7 +46,8 @@ def answer(
 ) -> Any:
     """Carry out one request; `tell` gets rows of the answer as they come. Raises PktError for what the user can mend."""
     progress("Starting the engine", 0.0)
-    limits.require_allowed(arguments)
+    access.require_allowed(arguments)
+    limits.require_modest(arguments)
     if function == "warm_projection":
         from pkt_core.projection.aligned import warm
 

@@ -1,16 +1,34 @@
-"""A figure that is taken away: a page that opens without a network, or a picture, with its title and caption on white paper."""
+"""What is taken away: a figure as a page that opens without a network, or as a picture, on white paper; its numbers as CSV."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
 import shutil
+from csv import QUOTE_NONNUMERIC
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from pkt_core.report import look
 
 WIDTH = 1100  # pixels of a figure that takes what there is
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""Spreadsheets take a cell of text that begins so for a formula, and may carry it out."""
+
+
+def csv(table: pd.DataFrame) -> str:
+    """A table as CSV. Text that a spreadsheet would take for a formula gets an apostrophe before it, headings too; numbers stay."""
+    told = table.rename(columns=harmless)
+    for place, dtype in enumerate(told.dtypes):
+        if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
+            told.isetitem(place, told.iloc[:, place].astype(object).map(harmless).to_numpy())
+    return str(told.to_csv(index=False, quoting=QUOTE_NONNUMERIC))  # a bare carriage return would begin a row
+
+
+def harmless(cell: object) -> object:
+    """The cell; where it is text that begins like a formula, with an apostrophe before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
 def offline(shown: go.Figure, title: str, caption: str) -> str:

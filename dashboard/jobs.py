@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from dashboard import limits
 from pkt_core import runs, waiting
 
 _workers: list[subprocess.Popen[bytes]] = []  # that this server started; those that find another at work end at once
@@ -29,6 +30,7 @@ def start(arguments: list[str], run_id: str | Path) -> None:
     """
     run = runs.open_run(run_id)
     run.require_writable()
+    limits.require_own(run)
     run.require_idle()
     process = waiting.start(arguments, run.folder / "log.txt", detached=True)
     run.record_process(process.pid)
@@ -57,6 +59,7 @@ def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
     Returns at once; the thread returned is over when the process is.
     """
     run = runs.open_run(run_id)
+    limits.require_own(run)
     run.request_stop()
     waiter = threading.Thread(target=_end, args=(run, kill_after), name=f"stops {run_id}", daemon=True)
     waiter.start()

@@ -12,11 +12,11 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import limits
+from dashboard import access, limits
 from dashboard.engine import Engine, Task
 
 
-@st.cache_resource(on_release=Engine.release, show_spinner=False)
+@st.cache_resource(on_release=Engine.end, show_spinner=False)
 def engine() -> Engine:
     """The one engine of this server."""
     return Engine()
@@ -37,7 +37,8 @@ def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
     from pkt_core.errors import PktError
 
     try:
-        limits.require_allowed({"teacher": teacher, "student": student})
+        limits.require_pair(name)
+        access.require_allowed({"teacher": teacher, "student": student})
         return catalog.availability(catalog.custom_pair(teacher, student) if name == "custom" else catalog.pair(name))
     except PktError as error:
         return str(error)
@@ -57,7 +58,7 @@ def kept(path: str, stamp: tuple[int, int]) -> str:
     from pkt_core.prompt_files import keep
 
     del stamp
-    return keep(Path(path).name, Path(path).expanduser().read_bytes())
+    return keep(Path(path).name, access.file(path, access.PROMPTS))
 
 
 def file_as_it_is(path: str) -> str:
@@ -66,8 +67,7 @@ def file_as_it_is(path: str) -> str:
     from pkt_core.errors import PktError
 
     try:
-        limits.require_allowed({"file": path})
-        stat = Path(path).expanduser().stat()
+        stat = access.place_of(path).stat()
         return kept(path, (stat.st_mtime_ns, stat.st_size))
     except (OSError, ValueError, PktError):
         return path
@@ -79,6 +79,7 @@ def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
     from pkt_core.prompt_files import keep
 
     try:
+        limits.require_room(data)
         return keep(name, data), ""
     except PktError as error:
         return None, str(error)
@@ -91,7 +92,7 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
     from pkt_core.prompts import load_prompts
 
     try:
-        limits.require_allowed({"prompts": name})
+        access.require_allowed({"prompts": name})
         found = load_prompts(name)
     except PktError:
         return None
@@ -103,7 +104,7 @@ def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[l
     """Texts of a prompt set by number, and their labels. Raises PromptError where there is no such set."""
     from pkt_core.prompts import load_prompts, pasted
 
-    limits.require_allowed({"prompts": prompts})
+    access.require_allowed({"prompts": prompts})
     found = pasted(lines or "") if prompts is None else load_prompts(prompts)
     return list(found.texts), {name: list(values) for name, values in found.labels.items()}
 
@@ -174,23 +175,21 @@ def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
     from pkt_core.examples import keep_examples
 
     try:
+        limits.require_room(data)
         return keep_examples(name, data), ""
     except PktError as error:
         return None, str(error)
 
 
 def task_as_it_is(path: str) -> str:
-    """The name of a copy of a task's file as it is now, so that nobody gets results of what it held before. Raises PromptError."""
-    from pkt_core.errors import PromptError
+    """The name of a copy of a task's file as it is now, so that nobody gets results of what it held before. Raises PromptError,
+    PathError where no page may read it."""
     from pkt_core.examples import KEPT, bundled, keep_examples, load_examples
 
     if path in bundled() or path.startswith(KEPT):
         load_examples(path)
         return path
-    try:
-        return keep_examples(Path(path).name, Path(path).expanduser().read_bytes())
-    except OSError as error:
-        raise PromptError(f"{path} could not be read ({error.strerror or error}). Check the path.") from error
+    return keep_examples(Path(path).name, access.file(path, access.EXAMPLES))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -209,7 +208,8 @@ def plan_of(settings: dict[str, Any]) -> Any:
     given = dict(settings)
     name, teacher, student = (given.pop(key, None) for key in ("pair", "teacher", "student"))
     device, dtype = given.pop("device", "auto"), given.pop("dtype", "auto")
-    limits.require_allowed({"teacher": teacher, "student": student, "data": given.get("data")})
+    limits.require_pair(name)
+    access.require_allowed({**given, "teacher": teacher, "student": student})
     chosen = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
     return TransferPlan.of_pair(chosen.held(device, dtype), given)
 
@@ -249,11 +249,11 @@ def student_archive(run_id: str, finished: float) -> bytes:
     import zipfile
 
     del finished
-    folder = run(run_id).folder / "student"
+    folder = (run(run_id).folder / "student").resolve()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.resolve().is_relative_to(folder):
                 archive.write(path, f"{run_id}/{path.relative_to(folder)}")
     return buffer.getvalue()
 
@@ -269,4 +269,4 @@ def report_page(run_id: str, finished: float, others: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.html"
         write_report(run(run_id), path)
-        return path.read_bytes()
+        return access.own(path)

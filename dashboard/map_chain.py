@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, map_parts, map_pinned, selection, state, widgets
+from dashboard import exports, loaders, map_parts, map_pinned, selection, state, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, sentences, tables
 
@@ -179,6 +179,6 @@ def moves(picture: dict[str, Any], asked: dict[str, Any]) -> None:
     )
     st.caption(f"The first {len(shown)} of {len(table)} prompts; select rows to pick them. {captions.TURNOVER}")
     st.download_button(
-        "CSV", lambda: table.to_csv(index=False), "turnover.csv", "text/csv", key="csv-turnover", on_click="ignore",
+        "CSV", lambda: exports.csv(table), "turnover.csv", "text/csv", key="csv-turnover", on_click="ignore",
         type="tertiary", icon=":material/download:",
     )  # fmt: skip

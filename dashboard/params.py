@@ -104,7 +104,6 @@ class Param(StrEnum):
     BENCHMARK_SPREAD = "spread"
     BENCHMARK_SHOTS = "shots"
     BENCHMARK_DATA = "from"
-    BENCHMARK_INCLUDE = "own"
     BENCHMARK_AGAINST = "against"
     BENCHMARK_CHAT = "chat"
     BENCHMARK_BATCH = "asked"

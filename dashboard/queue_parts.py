@@ -91,7 +91,7 @@ def change(what: str, run_ids: list[str]) -> None:
     for run_id in run_ids:
         try:
             if what == "remove":
-                waiting.remove(run_id)
+                transfers.take_out(run_id)
             else:
                 transfers.shift(run_id, -1 if what == "up" else 1)
         except PktError as error:

@@ -7,6 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import access
+from pkt_core.errors import PathError
+
 
 @st.cache_data(show_spinner=False)
 def comparison() -> dict[str, Any] | None:
@@ -60,7 +63,7 @@ def read(name: str) -> dict[str, Any] | None:
     from pkt_core.prompts import assets_folder
 
     try:
-        found = json.loads((assets_folder() / "recorded" / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(access.own(assets_folder() / "recorded" / name))
+    except (PathError, ValueError):
         return None
     return found if isinstance(found, dict) else None

@@ -195,7 +195,9 @@ def waits(run: Any, order: Sequence[str], place: Any) -> None:
     if run.id in order:
         at = order.index(run.id)
         st.caption(f"Number {at + 1} of {len(order)} in the queue." if at else "Next in the queue.")
-        place.button("Take out", key="dequeue", icon=":material/close:", on_click=act, args=(waiting.remove, run.id))
+        place.button(
+            "Take out", key="dequeue", icon=":material/close:", on_click=act, args=(transfers.take_out, run.id)
+        )
         return
     st.caption("It does not wait in the queue, so nobody will start it.")
     place.button(

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import loaders, now, prompt_choice, selection, state, widgets
 from dashboard.params import Param
 
+MEMORY = "memory"
 ADVANCED = (
     Param.POOLING,
     Param.PART,
@@ -156,13 +157,23 @@ def advanced() -> None:
     free_memory(len(loaders.engine().at_work()))
 
 
+def release() -> None:
+    """End what the engine does and forget what it holds; for callbacks."""
+    try:
+        loaders.engine().release()
+    except widgets.PktError as error:
+        state.tell(str(error), MEMORY)
+
+
 def free_memory(at_work: int) -> None:
     """The button that ends both engine processes; asked again where that ends what somebody waits for."""
     label, icon = "Free the engine's memory", ":material/memory:"
+    if sentence := state.told(MEMORY):
+        st.info(widgets.plain(sentence))
     if not at_work:
-        st.button(label, on_click=loaders.engine().release, icon=icon, help="Forgets loaded models; results stay.")
+        st.button(label, on_click=release, icon=icon, help="Forgets loaded models; results stay.")
         return
     with st.popover(label, icon=icon):
         going_on = "1 computation goes on" if at_work == 1 else f"{at_work} computations go on or wait"
         st.markdown(f"{going_on}, perhaps for another visitor. They would end; results that are there stay.")
-        st.button("End them and free the memory", key="free-anyway", on_click=loaders.engine().release, type="primary")
+        st.button("End them and free the memory", key="free-anyway", on_click=release, type="primary")

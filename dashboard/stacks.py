@@ -12,7 +12,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import state, widgets
+from dashboard import access, state, widgets
 from dashboard.params import Param
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.report import captions
@@ -23,8 +23,8 @@ OTHERWISE = (Param.N_PAIRS, Param.PAIRING, Param.INTERPOLATE)
 stacks = st.components.v2.component(
     "pkt-stacks",
     html='<div class="stacks"></div><div class="said" role="status" aria-live="polite"></div>',
-    css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+    css=access.own(Path(__file__).with_suffix(".css")).decode(),
+    js=access.own(Path(__file__).with_suffix(".js")).decode(),
 )
 
 

@@ -6,6 +6,7 @@ No other file touches `st.session_state` or `st.query_params`. Controls are boun
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,7 +24,13 @@ NAMED = "link_named"
 REFUSED, REFUSED_LISTS, REFUSED_ON = "link_refused", "link_refused_lists", "link_refused_on"
 TOLD = "sentence_for_the_page"
 AT_WORK = "runs_at_work"
+VISITOR = "visitor"
 TOUR, TOUR_MOVES, TOUR_OVER = "tour_step", "tour_moves", "tour_is_over"
+
+
+def visitor() -> str:
+    """A random word that stands for this session and for no other."""
+    return str(st.session_state.setdefault(VISITOR, secrets.token_hex(16)))
 
 
 def remember_link(here: str = "") -> None:

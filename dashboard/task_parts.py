@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import drawn as figures
 from dashboard import loaders, run_parts, state, widgets
 from dashboard.params import Param
-from pkt_core.errors import PromptError
+from pkt_core.errors import PktError
 from pkt_core.report import captions_behaviour, look, sentences_behaviour, tables, tables_behaviour, tables_tokens
 from pkt_core.task_results import UserTask
 
@@ -41,7 +41,7 @@ def show(run: Any) -> None:
         return
     try:
         asked = {"run": run.id, "task": loaders.task_as_it_is(named)}
-    except PromptError as error:
+    except PktError as error:
         st.error(widgets.plain(str(error)), icon=":material/error:")
         return
     task = loaders.ask("user_task", asked)

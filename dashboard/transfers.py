@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dashboard import jobs, limits, loaders
+from dashboard import access, jobs, limits, loaders
 from pkt_core import waiting
-from pkt_core.errors import PlanError, StoreError
+from pkt_core.errors import StoreError
 from pkt_core.runs import create_run
 
 
@@ -40,19 +40,19 @@ class Family:
 def launch(plan: Any) -> str:
     """Put a run of this plan into the queue, see to it that a worker lives, and return its id."""
     limits.require_short(plan)
-    limits.require_allowed(plan.model_dump(mode="json"))
-    made = create_run(plan.model_dump(mode="json"))
-    waiting.enqueue([made.id])
+    access.require_allowed(plan.model_dump(mode="json"))
+    with limits.place():
+        made = create_run(plan.model_dump(mode="json"))
+        limits.own(made)
+        waiting.enqueue([made.id])
     jobs.work()
     return made.id
 
 
 def launch_family(members: Sequence[dict[str, Any]], method: str) -> str:
     """Put all plans of a family into the queue in their order and return its name."""
-    if limits.demo():
-        raise PlanError(
-            "This public demo runs one transfer at a time and no families. Run it on a machine of your own for that."
-        )
+    limits.require_here("runs one transfer at a time, no families and no sweeps")
+    access.require_allowed([member["plan"] for member in members])
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{method}-{secrets.token_hex(2)}"
     made = [
         create_run(member["plan"], family={"family": name, "label": member["label"], "place": place})
@@ -65,8 +65,16 @@ def launch_family(members: Sequence[dict[str, Any]], method: str) -> str:
 
 def requeue(run_id: str) -> None:
     """Put a run that nobody starts back into the queue. Raises StoreError where it has started before."""
-    waiting.enqueue([run_id])
+    limits.require_own(loaders.run(run_id))
+    with limits.place():
+        waiting.enqueue([run_id])
     jobs.work()
+
+
+def take_out(run_id: str) -> None:
+    """Take a waiting run out of the queue. Raises StoreError where it does not wait."""
+    limits.require_own(loaders.run(run_id))
+    waiting.remove(run_id)
 
 
 def shift(run_id: str, by: int) -> None:
@@ -74,12 +82,15 @@ def shift(run_id: str, by: int) -> None:
     order = waiting.waiting()
     if run_id not in order:
         raise StoreError(f"Run {run_id} does not wait in the queue any more. Look at the list again.")
-    waiting.move(run_id, max(0, order.index(run_id) + by))
+    place = max(0, order.index(run_id) + by)
+    limits.require_own_among(order, order.index(run_id), place)
+    waiting.move(run_id, place)
 
 
 def resume(run_id: str) -> None:
     """Go on with a run in a process of its own, from its last checkpoint where it has one."""
-    jobs.start(["transfer", "--resume", run_id], run_id)
+    with limits.place(at_once=True):
+        jobs.start(["transfer", "--resume", run_id], run_id)
 
 
 def checkpoint_step(run: Any) -> int:

@@ -238,7 +238,7 @@ def figure(
                 "text/html",
                 "This figure as a page that opens without a network.",
             ),
-            ("CSV", lambda: table.to_csv(index=False), "csv", "text/csv", "The numbers behind this figure."),
+            ("CSV", lambda: exports.csv(table), "csv", "text/csv", "The numbers behind this figure."),
         ):
             st.download_button(
                 label,

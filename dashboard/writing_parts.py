@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, picked_parts, run_parts, selection, state, widgets
+from dashboard import exports, loaders, picked_parts, run_parts, selection, state, widgets
 from dashboard.engine import Task
 from dashboard.params import Param
 from pkt_core.report.words import Marked, marked_words
@@ -172,5 +172,5 @@ def download(rows: Sequence[dict[str, Any]]) -> None:
     """The rows as CSV."""
     table = pd.DataFrame(rows)
     st.download_button(
-        "CSV", lambda: table.to_csv(index=False), "writing.csv", "text/csv", on_click="ignore", type="tertiary", icon=":material/download:"
+        "CSV", lambda: exports.csv(table), "writing.csv", "text/csv", on_click="ignore", type="tertiary", icon=":material/download:"
     )  # fmt: skip

@@ -166,6 +166,7 @@ def start_app(
 
     page = Path(dashboard.__file__).parent / "app.py"
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", str(headless).lower()]
+    options += ["--server.maxUploadSize", "1"] if demo else []
     told = {"PKT_FOLDERS": os.pathsep.join(str(one.resolve()) for one in allow)} if allow else {}
     told |= {"PKT_DEMO": "1"} if demo else {}
     raise typer.Exit(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -275,3 +276,52 @@ def test_the_report_of_a_recorded_run_is_written_here_and_not_into_the_recording
     assert json.loads(out)["report"] == "demo-sft.html"
     assert (tmp_path / "demo-sft.html").is_file()
     assert not (recorded_root() / "demo-sft" / "report.html").exists()
+
+
+def forbidden_places(folder):
+    """Where `--json` must not write, by kind, with what is said of it."""
+    os.mkfifo(folder / "pipe")
+    (folder / "folder").mkdir()
+    (folder / "file").write_text("x")
+    (folder / "loop").symlink_to(folder / "loop")
+    (folder / "to-null").symlink_to("/dev/null")
+    (folder / "to-out").symlink_to("/dev/stdout")
+    (folder / "to-pipe").symlink_to("pipe")
+    (folder / "descriptors").symlink_to("/proc/self/fd")
+    line = socket.socket(socket.AF_UNIX)
+    line.bind(str(folder / "socket"))
+    inside = {"pipe": "pipe", "folder": "folder", "loop": "loop of links", "to-null": "device", "to-out": "device"}
+    inside |= {"to-pipe": "pipe", "descriptors/1": "process's own", "socket": "socket", "file/x.json": "in no folder", "n" * 300: "no path"}  # fmt: skip
+    outside = {
+        "/dev/null": "device",
+        "/dev/stdout": "device",
+        "/dev/fd/1": "device",
+        "/proc/self/fd/1": "process's own",
+    }
+    return line, {**{f"{folder}/{name}": said for name, said in inside.items()}, **outside}
+
+
+def test_json_goes_to_a_file_that_is_new_or_regular_and_nowhere_else(capsys, tmp_path, monkeypatch):
+    line, bad = forbidden_places(tmp_path)
+    monkeypatch.setattr("pkt_core.catalog.pairs", lambda: pytest.fail("it was computed first"))
+    for path, kind in bad.items():
+        status, out, err = run(capsys, "pairs", "--json", path)
+        assert (status, out) == (1, ""), path
+        assert kind in err, path
+        assert err.count("\n") == 1, path
+        assert "expected the path of a file, new or to be replaced, or - for standard output" in err
+    line.close()
+    monkeypatch.undo()
+    (tmp_path / "link").symlink_to("file")
+    for name, written in (
+        ("new.json", "new.json"),
+        ("a/b/new.json", "a/b/new.json"),
+        ("file", "file"),
+        ("link", "file"),
+    ):
+        (tmp_path / "file").write_text("former")
+        status, _, err = run(capsys, "pairs", "--json", tmp_path / name)
+        assert (status, err) == (0, "")
+        assert json.loads((tmp_path / written).read_text())[0]["name"] == "demo"
+    assert (tmp_path / "link").is_symlink()
+    assert not list(tmp_path.glob(".*.tmp"))

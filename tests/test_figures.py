@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import report_samples as samples
@@ -14,6 +18,7 @@ from pkt_core.report import captions_training, figures, look, sentences, sentenc
 from pkt_core.report.figures_transfer import log_ticks
 from pkt_core.similarity import MEASURES
 
+ROOT = Path(__file__).parents[1]
 FIGURES = {
     "heatmap": lambda: figures.similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
     "recomposition": lambda: figures.recomposition_figure(
@@ -471,3 +476,26 @@ def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plo
     assert grown >= 17 * (note.text.count("<br>") + 1)
     assert not any(one.name == "caption" for one in plain.layout.annotations)
     assert "How to read it" in exports.offline(plain, "Title", long)
+
+
+def test_a_csv_holds_no_formula_and_every_number():
+    text = ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", "＝1", "a-b", "", "1=1", None, " =1"]
+    table = pd.DataFrame({"=head": text, "number": [-1.5, *range(-11, 0)], "mixed": [-2, "-2", *[0] * 10]})
+    table["kind"] = pd.Categorical(["-x", "y"] * 6)
+    table["near"] = np.float32(-0.1)
+    before = table.copy()
+    told = exports.csv(table)
+    found = pd.read_csv(io.StringIO(told, newline=""), keep_default_na=False)
+    shown = ["'=1+1", "'+1", "'-1", "'@sum", "'\tx", "'\rx", "'＝1", "a-b", "", "1=1", "", " =1"]
+    assert found["'=head"].tolist() == shown
+    assert found["number"].tolist() == table["number"].tolist()
+    assert found["mixed"].tolist()[:2] == ["-2", "'-2"]
+    assert found["kind"].tolist()[:2] == ["'-x", "y"]
+    assert ",-0.1\n" in told
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_every_csv_goes_through_one_door():
+    for path in [*(ROOT / "dashboard").rglob("*.py"), *(ROOT / "pkt_core").rglob("*.py")]:
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+        assert not any(call.attr == "to_csv" for call in calls) or path.name == "exports.py", path

@@ -1,122 +1,392 @@
-"""What a visitor may do: paths that leave the allowed folders, and what a public demo locks; with and without each lock."""
+"""What strangers may do in a public demo: each abuse refused in one sentence where it would be carried out, beside what is allowed."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
+from collections import OrderedDict
+from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from test_dashboard import ROOT, answers, page  # noqa: F401 - answers replaces the engine
+from test_dashboard import PAGES, ROOT, answers, page  # noqa: F401 - answers replaces the engine
 from typer.testing import CliRunner
 
-from dashboard import limits, loaders, plan_form, transfers
+from dashboard import access, benchmark_parts, jobs, limits, loaders, plan_form, queue_parts, state, transfers
+from dashboard.engine import Engine, Task
+from dashboard.engine_process import answer
 from pkt_core import waiting
 from pkt_core.cli import app as commands
-from pkt_core.errors import PlanError
+from pkt_core.errors import PktError
+from pkt_core.runs import Run, open_run
 
 pytestmark = pytest.mark.filterwarnings("default")
-UNAVAILABLE = loaders.unavailable  # before a test stands something else in for it
-
-
-@pytest.fixture
-def locked(monkeypatch, tmp_path):
-    """Only one folder is allowed; there is another one beside it."""
-    allowed, outside = tmp_path / "allowed", tmp_path / "outside"
-    for folder in (allowed, outside):
-        folder.mkdir()
-        (folder / "mine.txt").write_text("\n".join(f"prompt {i}" for i in range(80)))
-    monkeypatch.setenv("PKT_FOLDERS", str(allowed))
-    return SimpleNamespace(allowed=allowed, outside=outside)
-
-
-@pytest.mark.parametrize("field", ["teacher", "student", "prompts", "data", "general", "tasks"])
-def test_a_path_outside_is_refused_in_every_field_and_one_inside_is_not(locked, field):
-    limits.require_allowed({field: str(locked.allowed / "mine.txt")})
-    for bad in (locked.outside / "mine.txt", locked.allowed / ".." / "outside" / "mine.txt"):
-        with pytest.raises(
-            PlanError, match="outside the folders that this app may read. Start it with `pkt app --allow"
-        ):
-            limits.require_allowed({"plan": {field: [str(bad)]}})
-
-
-def test_a_link_that_leads_out_is_followed_before_it_is_judged(locked):
-    (locked.allowed / "door").symlink_to(locked.outside)
-    with pytest.raises(PlanError):
-        limits.require_allowed({"teacher": str(locked.allowed / "door")})
-
-
-@pytest.mark.usefixtures("locked")
-@pytest.mark.parametrize(
-    "name", ["Qwen/Qwen2.5-0.5B", "demo:teacher", "facts", "hf:stanfordnlp/sst2,split=test", "demo/unknown-seen", ""]
-)
-def test_hub_ids_and_bundled_names_are_no_paths(name):
-    limits.require_allowed({"teacher": name, "prompts": name, "data": name})
-
-
-@pytest.mark.parametrize(
-    "name", ["/etc/passwd", "~/secret.txt", "../../x", "hf:../x", "hf:/etc,split=test", "a/b/c/d", "\\\\host\\share"]
-)
-def test_what_a_person_would_take_for_a_path_is_one(name):
-    with pytest.raises(PlanError, match="outside the folders"):
-        limits.require_allowed({"prompts": name})
-
-
-@pytest.mark.usefixtures("locked")
-def test_texts_that_are_no_names_are_left_alone():
-    limits.require_allowed({"text": "/etc/passwd", "lines": "/etc/passwd\n~/.ssh", "labels": ["/etc"]})
-
-
-def test_pages_say_it_in_one_sentence_and_read_nothing(locked):
-    outside = str(locked.outside)
-    assert "outside the folders" in str(UNAVAILABLE("custom", outside, "demo:student"))
-    path = str(locked.outside / "mine.txt")
-    assert loaders.file_as_it_is(path) == path  # not kept: its content never reaches the cache
-    assert loaders.prompt_facts(path) is None
-    assert loaders.prompt_facts(str(locked.allowed / "mine.txt")) == {"n": 80, "labels": []}
-    assert loaders.file_as_it_is(str(locked.allowed / "mine.txt")) != str(locked.allowed / "mine.txt")
-    app = page("pair", pair="custom", teacher=outside, student="demo:student")
-    assert not app.exception
-
-
-def test_the_engine_refuses_too_whoever_asks(locked):
-    from dashboard.engine_process import answer
-
-    with pytest.raises(PlanError, match="outside the folders"):
-        answer(
-            "compare", {"pair": "custom", "teacher": str(locked.outside), "student": "demo:student"}, lambda *_: None
-        )
+UNAVAILABLE, ASK = loaders.unavailable.__wrapped__, Engine.ask  # before a test stands others in for them
 
 
 def a_plan(**more):
     return plan_form.bare("semalign-v1", **more).model_copy(update={"data": "demo/unknown-seen"})
 
 
-def test_a_demo_locks_models_prompts_lengths_and_jobs_and_without_it_nothing_is_locked(monkeypatch):
-    monkeypatch.setattr("dashboard.jobs.work", lambda: None)
-    free = page("transfer")
-    assert "custom" in free.selectbox(key="pair").options
-    assert {"file", "dataset"} <= set(free.selectbox(key="prompts").options)
-    transfers.launch(a_plan(steps=301))
+class Visitor:
+    """Who asks at the moment."""
+
+    now = "me"
+
+
+@pytest.fixture
+def demo(monkeypatch):
+    """A public demo with two visitors; nothing is started, what would be is noted."""
+    started: list[Any] = []
     monkeypatch.setenv("PKT_DEMO", "1")
+    monkeypatch.setattr(limits, "visitor", lambda: Visitor.now)
+    monkeypatch.setattr(limits, "_uploads", limits.defaultdict(int))
+    monkeypatch.setattr(jobs, "_end", lambda *_: None)  # the runs here are written by this very process
+    monkeypatch.setattr(jobs, "work", lambda: started.append("work"))
+    monkeypatch.setattr(
+        waiting,
+        "start",
+        lambda words, _log, **_more: started.append(words) or SimpleNamespace(pid=1, wait=lambda: None),
+    )
+    monkeypatch.setattr(Run, "record_process", lambda *_: None)
+    Visitor.now = "me"
     loaders.pair_names.clear()
+    yield started
+    loaders.pair_names.clear()
+
+
+def by(visitor: str, what: Callable[[], Any]) -> Any:
+    """What comes of something that a visitor does."""
+    Visitor.now = visitor
     try:
-        app = page("transfer", pair="custom", steps="5000")
-        assert not app.exception
-        assert app.selectbox(key="pair").options == ["demo"]
-        assert not {"file", "dataset"} & set(app.selectbox(key="prompts").options)
-        assert app.number_input(key="steps").max == limits.MOST_STEPS
-        with pytest.raises(PlanError, match="at most 300. Lower the steps"):
-            transfers.launch(a_plan(steps=301))
-        with pytest.raises(PlanError, match="no families"):
-            transfers.launch_family([], "semalign-v1")
-        transfers.launch(a_plan(steps=300))
-        assert len(waiting.waiting()) == limits.MOST_WAITING
-        with pytest.raises(PlanError, match="2 runs wait already"):
-            transfers.launch(a_plan(steps=300))
-        assert limits.folders() == [(ROOT / "assets").resolve(), limits.cache_root().resolve()]
+        return what()
     finally:
-        loaders.pair_names.clear()
+        Visitor.now = "me"
+
+
+def asks(_function: str, **arguments: Any) -> Callable[[], Any]:
+    """A request as it reaches the engine's process; what is behind its checks is not carried out."""
+    return lambda: (access.require_allowed(arguments), limits.require_modest(arguments))
+
+
+def at_the_engine(function: str, **arguments: Any) -> Callable[[], Any]:
+    """The same, answered by the engine."""
+    return lambda: answer(function, dict(arguments), lambda *_: None)
+
+
+def theirs(state_of_it: str = "queued") -> str:
+    """A run of somebody else."""
+    made = by("them", lambda: transfers.launch(a_plan()))
+    if state_of_it != "queued":
+        waiting.remove(made)
+        open_run(made).write_status(state_of_it)
+    return made
+
+
+def mine(state_of_it: str = "queued") -> str:
+    """A run of one's own."""
+    made = transfers.launch(a_plan())
+    if state_of_it != "queued":
+        waiting.remove(made)
+        open_run(made).write_status(state_of_it)
+    return made
+
+
+def change(what: str, run_id: str) -> None:
+    """A click in the queue; what it was told is raised."""
+    queue_parts.change(what, [run_id])
+    if sentence := state.told(queue_parts.PLACE):
+        raise PktError(sentence)
+
+
+def out_of_the_queue(run_id: str) -> str:
+    waiting.remove(run_id)
+    return run_id
+
+
+def full() -> None:
+    """As many runs wait as may."""
+    for _ in range(limits.MOST_WAITING):
+        theirs()
+
+
+def crowd(visitor: str, n: int) -> Engine:
+    """An engine that works on that many requests of somebody's."""
+    engine = Engine.__new__(Engine)
+    engine.tasks, engine.lock, engine.lanes = OrderedDict(), limits.threading.Lock(), {}
+    for i in range(n):
+        engine.tasks[str(i)] = Task("compare", {"seed": i}, status="working", asked_by={visitor})
+    engine.lanes = dict.fromkeys(
+        ("quick", "slow"),
+        SimpleNamespace(add=lambda _: None, lock=limits.threading.Lock(), queue=[], current=None, end=lambda: None),
+    )
+    return engine
+
+
+def refusal(task: Task) -> None:
+    if task.error:
+        raise PktError(task.error)
+
+
+def keep(kind: Callable[[str, bytes], tuple[str | None, str]], data: bytes, name: str = "mine.jsonl") -> str | None:
+    """An upload; what is wrong with it is raised."""
+    kept, sentence = kind(name, data)
+    if sentence:
+        raise PktError(sentence)
+    return kept
+
+
+def rows(n: int, salt: str = "") -> bytes:
+    return "".join(
+        json.dumps({"text": f"prompt {salt}{i}", "prompt": f"The {salt}{i} is", "answer": " it."}) + "\n"
+        for i in range(n)
+    ).encode()
+
+
+def uploads(n: int) -> None:
+    for i in range(n):
+        keep(loaders.keep_task, rows(2, f"{Visitor.now}-{i}-"))
+
+
+def benchmark() -> None:
+    benchmark_parts.start({"run": "nobody", "against": [], "tasks": ["demo/known-seen"], "asking": {}})
+    if sentence := state.told(benchmark_parts.PLACE):
+        raise PktError(sentence)
+
+
+def plan(**more: Any) -> dict[str, Any]:
+    return {**a_plan().model_dump(mode="json"), **more}
+
+
+def launched(**more: Any) -> Callable[[], Any]:
+    return lambda: transfers.launch(a_plan().model_copy(update=more))
+
+
+HUB = {"name": "Qwen/Qwen2.5-0.5B"}
+ABUSES: dict[str, tuple[Callable[[], Any], str]] = {
+    "resume somebody's run": (lambda: transfers.resume(theirs("stopped")), "started by somebody else"),
+    "resume past the queue": (
+        lambda: (theirs("running"), transfers.resume(mine("stopped")))[1],
+        "Another run is at work",
+    ),
+    "resume when the queue is full": (
+        lambda: (run := mine("stopped"), full(), transfers.resume(run)),
+        "runs wait already",
+    ),
+    "requeue past the limit": (
+        lambda: (run := out_of_the_queue(mine()), full(), transfers.requeue(run)),
+        "runs wait already",
+    ),
+    "requeue somebody's run": (lambda: transfers.requeue(out_of_the_queue(theirs())), "started by somebody else"),
+    "launch past the limit": (lambda: (full(), transfers.launch(a_plan())), "2 runs wait already"),
+    "stop somebody's run": (lambda: loaders.stop(theirs("running")), "started by somebody else"),
+    "stop a run of nobody": (lambda: loaders.stop(unowned()), "started by somebody else"),
+    "move one's run before somebody's": (lambda: (theirs(), change("up", mine()))[1], "started by somebody else"),
+    "move somebody's run": (lambda: (run := theirs(), mine(), change("down", run)), "started by somebody else"),
+    "take somebody's run out": (lambda: change("remove", theirs()), "started by somebody else"),
+    "take out by the function": (lambda: transfers.take_out(theirs()), "started by somebody else"),
+    "start a process for somebody's run": (
+        lambda: jobs.start(["transfer", "--run", "x"], theirs()),
+        "started by somebody else",
+    ),
+    "many steps": (launched(steps=301), "at most 300. Lower the steps"),
+    "a huge batch": (launched(batch_size=100_000), "Got 100000 batch size; this public demo runs at most 64"),
+    "a huge rank": (launched(lora_rank=1024), "at most 64"),
+    "many anchor texts": (launched(n_anchor=10**6), "at most 2048"),
+    "many general texts": (launched(n_general=10**6), "at most 512"),
+    "many prompts of a plan": (launched(n_prompts=10**6), "at most 512"),
+    "pairs without end": (launched(layer_pairs="1:1," * 3000), "at most 4,000"),
+    "tasks without end": (launched(tasks=("demo/known-seen",) * 300), "at most 256"),
+    "a plan with a hub model": (
+        lambda: transfers.launch(a_plan().model_validate(plan(teacher=HUB))),
+        "its own pair of models only",
+    ),
+    "a plan with a hub data set": (launched(general="hf:stanfordnlp/sst2"), "its own prompts only"),
+    "a plan with a file": (launched(data="/etc/x.jsonl"), "outside the folders"),
+    "a family": (lambda: transfers.launch_family([], "sft"), "no families"),
+    "members of a family": (
+        at_the_engine("family_members", plan=plan(), rivals=[], controls=[], seeds=50),
+        "at most 5",
+    ),
+    "a sweep": (at_the_engine("sweep_members", plan=plan(), at_most=10**6, seeds=5), "at most 64"),
+    "needs of a huge plan": (at_the_engine("plan_needs", plan=plan(batch_size=10**9)), "at most 64"),
+    "another pair of the catalogue": (at_the_engine("compare", pair="pythia"), "its own pair of models only"),
+    "two models by link": (
+        at_the_engine("compare", pair="custom", teacher="gpt2", student="gpt2"),
+        "its own pair of models only",
+    ),
+    "whether a hub model is there": (lambda: say(UNAVAILABLE("custom", "gpt2", "gpt2")), "its own pair of models only"),
+    "a plan of a pair by link": (lambda: loaders.plan_of({"pair": "pythia"}), "its own pair of models only"),
+    "room of a hub model": (
+        at_the_engine("pair_room", pair="custom", teacher="gpt2", student="gpt2"),
+        "its own pair of models only",
+    ),
+    "a hub data set": (at_the_engine("compare", pair="demo", prompts="hf:stanfordnlp/sst2"), "its own prompts only"),
+    "a hub data set on a page": (
+        lambda: loaders.prompt_list.__wrapped__("hf:stanfordnlp/sst2"),
+        "its own prompts only",
+    ),
+    "many prompts": (at_the_engine("compare", pair="demo", n_prompts=5000), "at most 512"),
+    "many permutations": (at_the_engine("similarity", pair="demo", measure="x", permutations=10**7), "at most 200"),
+    "numbers without bounds": (at_the_engine("compare", pair="demo", draws=10**9), "leaves as it is"),
+    "numbers below": (at_the_engine("token_change", run="x", n=-5), "at least 1"),
+    "not a number": (at_the_engine("writing", run="x", temperature=float("nan")), "this public demo runs"),
+    "long texts to write": (at_the_engine("writing", run="x", lines="a", new_tokens=10**6), "at most 64"),
+    "long lines": (at_the_engine("compare", pair="demo", lines="word " * 10_000), "at most 4,000. Shorten"),
+    "a long text": (at_the_engine("inspect_token", pair="demo", text="x" * 10**6), "at most 4,000"),
+    "many tokens to name": (at_the_engine("inspect_token", pair="demo", text="x", k=10**6), "at most 20"),
+    "many picked prompts": (at_the_engine("picked_tokens", pair="demo", ids=list(range(10_000))), "at most 256"),
+    "many runs": (at_the_engine("factors", finished={str(i): 1.0 for i in range(10_000)}, measures=[]), "at most 256"),
+    "an upload too large": (lambda: keep(loaders.keep_task, rows(60_000)), "at most 1 MiB"),
+    "prompts too large": (lambda: keep(loaders.keep_prompts, rows(60_000)), "at most 1 MiB"),
+    "uploads without end": (lambda: uploads(11), "uploaded 10 files"),
+    "uploads by all": (lambda: [by(f"v{i}", lambda: uploads(5)) for i in range(50)], "no room for further uploads"),
+    "a task without end": (
+        lambda: at_the_engine("user_task", run="x", task=keep(loaders.keep_task, rows(1001)))(),
+        "at most 1,000",
+    ),
+    "train on a task without end": (lambda: launched(data=keep(loaders.keep_task, rows(1001)))(), "at most 1,000"),
+    "a benchmark": (benchmark, "asks no benchmarks"),
+    "end somebody's computation": (lambda: (e := crowd("them", 1)).stop(e.tasks["0"]), "Somebody else waits"),
+    "free the memory under somebody": (lambda: crowd("them", 1).release(), "Somebody else waits"),
+    "computations of one without end": (
+        lambda: refusal(ASK(crowd("me", 8), "compare", {})),
+        "Too many computations wait",
+    ),
+    "computations of all without end": (
+        lambda: refusal(ASK(crowd("them", 32), "compare", {})),
+        "Too many computations wait",
+    ),
+}
+"""What somebody tries, and words of the sentence that refuses it."""
+
+
+def unowned() -> str:
+    from pkt_core.runs import create_run
+
+    return create_run(plan()).id
+
+
+def say(sentence: str | None) -> None:
+    if sentence is not None:
+        raise PktError(sentence)
+
+
+@pytest.mark.parametrize("abuse", ABUSES)
+def test_each_abuse_is_refused_in_one_sentence(demo, abuse, monkeypatch):
+    if abuse == "uploads by all":
+        monkeypatch.setattr(limits, "ALL_BYTES", 10_000)
+    what, said = ABUSES[abuse]
+    with pytest.raises(PktError) as caught:
+        what()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not [words for words in demo if words != "work"]  # no process for anybody's run
+
+
+ALLOWED: dict[str, Callable[[], Any]] = {
+    "launch": lambda: transfers.launch(a_plan(steps=300)),
+    "launch on a task of one's own": lambda: launched(data=keep(loaders.keep_task, rows(50)))(),
+    "resume one's own run": lambda: transfers.resume(mine("stopped")),
+    "requeue one's own run": lambda: transfers.requeue(out_of_the_queue(mine())),
+    "stop one's own run": lambda: loaders.stop(mine("running")),
+    "move one's own runs": lambda: (mine(), change("up", mine())),
+    "take one's own run out": lambda: change("remove", mine()),
+    "look at somebody's run": lambda: (open_run(theirs()).plan(), loaders.runs()),
+    "compare": asks("compare", pair="demo", prompts="facts", n_prompts=512, seed=7, permutations=200),
+    "compare one's own lines": asks("compare", pair="demo", lines="a line\n" * 100),
+    "write": asks("writing", run="x", lines="a", new_tokens=64, temperature=0.8, top_p=0.9),
+    "needs of a plan": asks("plan_needs", plan=plan()),
+    "a control": asks("control_plan", plan=plan(), control="random bases"),
+    "an uploaded task": lambda: asks("user_task", run="x", task=keep(loaders.keep_task, rows(1000)))(),
+    "uploads": lambda: uploads(10),
+    "end one's own computation": lambda: (e := crowd("me", 1)).stop(e.tasks["0"]),
+    "free the memory": lambda: crowd("me", 2).release(),
+    "ask": lambda: refusal(ASK(crowd("me", 7), "compare", {})),
+    "ask what somebody asked": lambda: refusal(ASK(crowd("them", 31), "compare", {})),
+}
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("allowed", ALLOWED)
+def test_what_is_allowed_passes_the_same_places(allowed):
+    ALLOWED[allowed]()
+
+
+@pytest.mark.parametrize(
+    "abuse",
+    [
+        "many steps",
+        "a huge batch",
+        "launch past the limit",
+        "take somebody's run out",
+        "stop somebody's run",
+        "move somebody's run",
+        "requeue past the limit",
+        "uploads without end",
+        "free the memory under somebody",
+        "computations of one without end",
+    ],
+)
+@pytest.mark.usefixtures("demo")
+def test_on_a_machine_of_one_s_own_nothing_is_limited(abuse, monkeypatch):
+    monkeypatch.delenv("PKT_DEMO")
+    ABUSES[abuse][0]()
+    assert not list(limits.cache_root().rglob(limits.OWNER))
+
+
+def test_a_session_has_a_word_of_its_own_and_keeps_it():
+    from streamlit.testing.v1 import AppTest
+
+    def script():
+        import streamlit as st
+
+        from dashboard import state
+
+        st.text(state.visitor())
+
+    one, other = AppTest.from_function(script).run(), AppTest.from_function(script).run()
+    words = [app.text[0].value for app in (one, other, one.run())]
+    assert words[0] == words[2] != words[1]
+    assert len(words[0]) == 32
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_that_a_page_asks_for_by_itself_is_refused(answers, name):  # noqa: F811
+    app = page(name)
+    assert not app.exception
+    for function, arguments in answers.asked:
+        asks(function, **arguments)()
+
+
+@pytest.mark.usefixtures("demo")
+def test_pages_of_a_demo_offer_its_own_models_and_prompts():
+    app = page("transfer", pair="custom", steps="5000")
+    assert not app.exception
+    assert app.selectbox(key="pair").options == ["demo"]
+    assert not {"file", "dataset"} & set(app.selectbox(key="prompts").options)
+    assert app.number_input(key="steps").max == limits.MOST_STEPS
+    assert access.folders() == []
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_task_of_one_s_own_is_uploaded_chosen_and_answered_in_a_demo(cache):
+    shutil.copytree(ROOT / "assets" / "recorded" / "demo-semalign-v1", cache / "runs" / "demo-semalign-v1")
+    kept = keep(loaders.keep_task, rows(4))
+    assert kept is not None
+    assert loaders.task_as_it_is(kept) == kept
+    found = at_the_engine("user_task", run="demo-semalign-v1", task=kept)()
+    assert (found["n"], found["task"]) == (4, kept)
+
+
+def test_pages_offer_everything_elsewhere():
+    app = page("transfer")
+    assert "custom" in app.selectbox(key="pair").options
+    assert {"file", "dataset"} <= set(app.selectbox(key="prompts").options)
 
 
 def test_the_command_hands_its_locks_to_the_app(monkeypatch, tmp_path):
@@ -126,5 +396,7 @@ def test_the_command_hands_its_locks_to_the_app(monkeypatch, tmp_path):
     assert seen["env"]["PKT_DEMO"] == "1"
     assert seen["env"]["PKT_FOLDERS"] == str(tmp_path.resolve())
     assert seen["words"][:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert seen["words"][-2:] == ["--server.maxUploadSize", "1"]
     CliRunner().invoke(commands, ["app", "--headless"])
     assert "PKT_DEMO" not in seen["env"]
+    assert "--server.maxUploadSize" not in seen["words"]

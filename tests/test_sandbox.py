@@ -1,6 +1,7 @@
 """Programmes that try to break out of the sandbox, beside honest ones that must pass: each attempt would work outside of it."""
 
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -20,15 +21,22 @@ from pkt_core.evaluation import sandbox
 from pkt_core.evaluation.sandbox import Limits, run, unavailable
 from pkt_core.evaluation.syscalls import (
     ALLOW,
+    ANY_OF,
     ARCHITECTURE,
     ARCHITECTURES,
+    AT_LEAST,
+    CLONE,
+    CLONE3,
     DENY,
     EQUAL,
+    FIRST,
     FORBIDDEN,
     KILL,
     LOAD,
     NUMBER,
     RETURN,
+    SOCKET,
+    UNKNOWN,
     filter_for,
 )
 
@@ -155,7 +163,63 @@ def test_other_system_calls_are_let_through_the_filter():
         assert verdict(lines, 0, 0x40000003) == KILL  # 32-bit calls
 
 
-def verdict(lines, number, architecture):
+def test_the_filter_decides_sockets_and_clones_by_their_first_argument():
+    for name in ARCHITECTURES:
+        lines = list(struct.iter_unpack("=HBBI", filter_for(name)))
+
+        def says(number, first, lines=lines, name=name):
+            return verdict(lines, number, ARCHITECTURES[name], first)
+
+        assert [family for family in range(60) if says(SOCKET[name], family) == ALLOW] == [socket.AF_UNIX]
+        assert says(CLONE[name], 0x01200011) == says(CLONE[name], 0x3D0F00) == ALLOW  # fork, thread
+        for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
+            assert says(CLONE[name], flag | 17) == DENY
+        assert says(CLONE3, 0) == UNKNOWN
+
+
+NAMESPACES_OF_ITS_OWN = """
+import ctypes, os
+c = ctypes.CDLL(None, use_errno=True)
+def fails(call, *given):
+    if call(*given) == -1:
+        return
+    raise SystemError(f"{given} worked")
+for flag in (0x10000000, 0x10020000, 0x50000000, 0x20000, 0x20000000):
+    fails(c.unshare, flag)
+    pid = c.syscall(CLONE, flag | 17, 0, 0, 0, 0)
+    if pid == 0:
+        os._exit(0)
+    assert pid == -1, f"clone {flag:x} worked"
+fails(c.setns, 0, 0)
+block = (ctypes.c_uint64 * 11)(0x10000000, 0, 0, 0, 17)
+pid = c.syscall(435, block, 88)
+if pid == 0:
+    os._exit(0)
+assert pid == -1, "clone3 worked"
+assert ctypes.get_errno() == 38
+"""
+
+
+def test_it_cannot_make_namespaces_of_its_own():
+    attempt = NAMESPACES_OF_ITS_OWN.replace("CLONE", str(CLONE[platform.machine()]))
+    outcome = run(attempt)
+    assert outcome.passed, outcome
+    done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, check=False)
+    if Path("/proc/sys/user/max_user_namespaces").read_text().strip() != "0":
+        assert "worked" in done.stderr  # outside the same attempt gets one
+
+
+def test_it_gets_no_socket_but_local_ones():
+    attempt = "import socket\ngot = []\nfor family in range(50):\n    for kind in (1, 2, 3):\n        try:\n            socket.socket(family, kind).close()\n            got.append(family)\n        except PermissionError:\n            pass\n        except OSError:\n            assert family == 1, family\n"
+    assert run(attempt + "assert set(got) == {1}, got").passed
+    assert run(
+        "import socket, multiprocessing\na, b = socket.socketpair()\na.send(b'x')\nassert b.recv(1) == b'x'"
+    ).passed
+    outside = attempt.replace("assert family == 1, family", "pass")
+    subprocess.run([sys.executable, "-c", outside + "assert {1, 2} <= set(got), got"], check=True)
+
+
+def verdict(lines, number, architecture, first=0):
     """What the kernel makes of a call: the filter's lines one by one."""
     at, value = 0, 0
     while True:
@@ -163,10 +227,11 @@ def verdict(lines, number, architecture):
         if code == RETURN:
             return k
         if code == LOAD:
-            value = {NUMBER: number, ARCHITECTURE: architecture}[k]
+            value = {NUMBER: number, ARCHITECTURE: architecture, FIRST: first}[k]
             at += 1
         else:
-            at += 1 + (when if (value == k if code == EQUAL else value >= k) else otherwise)
+            holds = {EQUAL: value == k, AT_LEAST: value >= k, ANY_OF: bool(value & k)}[code]
+            at += 1 + (when if holds else otherwise)
 
 
 def test_files_are_written_to_its_own_folder_alone(tmp_path):

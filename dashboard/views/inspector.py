@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import inspection, loaders, selection, state, widgets
+from dashboard import exports, inspection, loaders, selection, state, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, look, sentences, tables_semantics
 
@@ -130,7 +130,7 @@ def options(layers: tuple[int, int] | None) -> None:
         f"{found['draws']} permutations; the map is fitted to nothing, so every prompt is held out."
     )
     st.download_button(
-        "CSV", lambda: tables_semantics.options_table(found, (teacher, student)).to_csv(index=False), "basis-options.csv", "text/csv",
+        "CSV", lambda: exports.csv(tables_semantics.options_table(found, (teacher, student))), "basis-options.csv", "text/csv",
         on_click="ignore", type="tertiary", icon=":material/download:",
     )  # fmt: skip
 

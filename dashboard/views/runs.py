@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, run_listing, run_parts, state, widgets
+from dashboard import exports, loaders, run_listing, run_parts, state, widgets
 from dashboard.params import Param
 from pkt_core.errors import PktError, StoreError
 from pkt_core.report import captions, citing, tables
@@ -55,7 +55,7 @@ def opened(run_id: str) -> None:
     download(
         row,
         "Steps (CSV)",
-        lambda: tables.steps_table(steps).to_csv(index=False),
+        lambda: exports.csv(tables.steps_table(steps)),
         f"{run_id}-steps.csv",
         "text/csv",
         bool(steps),

@@ -3,7 +3,7 @@
 Each programme gets a process of its own behind Bubblewrap: no network, none of the user's files or environment, no other
 process in sight, and nothing to write to but a small folder in memory that is gone afterwards. It may use so much processor
 time, memory and so many processes, and is killed with all its children when its time is over; system calls that make memory
-which no process is charged with are forbidden. Where such walls cannot be had, nothing is carried out at all; there is no
+which no process is charged with, namespaces, or sockets other than local ones are forbidden (`syscalls.py`). Where such walls cannot be had, nothing is carried out at all; there is no
 weaker way.
 
 Not covered: a hole in the kernel, which only a virtual machine would hold; a programme that forges its own success
@@ -119,6 +119,12 @@ try:
     raise SystemError("memory can be held by nobody")
 except PermissionError:
     pass
+try:
+    socket.socket(40)
+    raise SystemError("there are sockets to a host of this machine")
+except PermissionError:
+    pass
+assert ctypes.CDLL(None).unshare(0x10000000) == -1, "it can become root in a namespace of its own"
 wait = threading.Event()
 def idle():
     wait.wait(5)
