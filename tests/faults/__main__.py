@@ -7,6 +7,7 @@ Exit status 1 where anything did not hold.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -18,9 +19,11 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: threads do not survive a fork
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from tests.faults import corruptions, crashpoints, kills, lanes, races, visitors
 from tests.faults import ground as grounds
-from tests.faults import kills, lanes
+from tests.faults.ground import Ground
 from tests.faults.lanes import Kind, Tried
+from tests.serving import ROOT, served
 
 SHOWN = 3  # examples of each way in which a kind did not hold
 
@@ -30,16 +33,32 @@ def main() -> int:
     until = time.monotonic() + 60 * given.minutes
     room = Path(tempfile.mkdtemp(prefix="pkt-faults-"))
     kept = given.index is not None
-    try:
+    with contextlib.ExitStack() as stack:
+        if not kept:
+            stack.callback(shutil.rmtree, room, ignore_errors=True)
         lanes.warm_up()
         home = room / "ground"
         home.mkdir()
-        kinds = _kinds(given, home)
+        ground = Ground(home)
+        kinds = [
+            *corruptions.kinds(ground, given.corruptions),
+            *crashpoints.kinds(home, given.cuts),
+            *races.kinds(ground, given.races),
+            *visitors.kinds(ground, given.visitors, given.wander),
+            *kills.kinds(ground, given.kills),
+        ]
         if given.only and not (kinds := [kind for kind in kinds if kind.name in given.only]):
             sys.exit(f"There is no kind {', '.join(given.only)}; `--list` names them.")
         if given.list:
             print("\n".join(f"{kind.name:28} {kind.tries:5} tries. {kind.promise}" for kind in kinds))
             return 0
+        kinds = [kind for kind in kinds if kind.tries]
+        needed = {state for kind in kinds for state in kind.needs}
+        grounds.build(ground, needed)
+        if "server" in needed:
+            (room / "served").mkdir()
+            address = stack.enter_context(served(ROOT / "dashboard" / "app.py", ROOT, room / "served"))
+            (home / "address.txt").write_text(address)
         print(f"{'kind':30}{'tried':>7}{'held':>7}{'harmless':>10}{'not held':>10}{'seconds':>9}", flush=True)
         total: Counter[str] = Counter()
         broken: list[tuple[Kind, Tried]] = []
@@ -57,14 +76,6 @@ def main() -> int:
         _row("all", total.total(), total, time.monotonic() - until + 60 * given.minutes)
         _tell(broken, given.seed)
         return int(bool(broken))
-    finally:
-        if not kept:
-            shutil.rmtree(room, ignore_errors=True)
-
-
-def _kinds(given: argparse.Namespace, home: Path) -> list[Kind]:
-    ground = grounds.build(home)
-    return kills.kinds(ground, given.kills)
 
 
 def _row(name: str, n: int, count: Counter[str], seconds: float, more: str = "") -> None:
@@ -87,6 +98,7 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200, help="processes killed, all kinds together")
     parser.add_argument("--corruptions", type=int, default=3000, help="files damaged, all kinds together")
     parser.add_argument("--visitors", type=int, default=10, help="sessions at a served app, at once")
+    parser.add_argument("--cuts", type=int, default=1000, help="points at which each writing function is cut short, at most")
     parser.add_argument("--races", type=int, default=5, help="rounds of each race for the queue")
     parser.add_argument("--wander", type=int, default=0, help="random steps in Chromium")
     parser.add_argument("--seed", type=int, default=0)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import stat
 import sys
@@ -21,11 +22,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
-from tests.faults.lanes import Outcome
+from tests.faults.lanes import Kind, Outcome
 
 How = Literal["kill", "torn", "power", "names", "stop"]
 HOWS: tuple[How, ...] = ("kill", "torn", "power", "names")
@@ -329,26 +331,35 @@ def scenarios() -> list[Scenario]:
     ]
 
 
-def count(scenario: Scenario, folder: Path) -> int:
-    """Operations that one writing takes; also the only crash-free carrying out."""
-    told = folder / "told"
-    code = _cut_short(scenario, folder, Watch(folder / "cache", told))
-    assert code == 0, f"{scenario.name} fails without any fault"
-    return operations(told)[-1].number
+def kinds(room: Path, n: int) -> list[Kind]:
+    """One kind for each function: each point at which it can die in each way, at most `n` of them."""
+    found = []
+    for scenario in scenarios():
+        folder = room / scenario.name.replace(" ", "-")
+        folder.mkdir()
+        code = _cut_short(scenario, Watch(folder / "cache", folder / "told"))
+        assert code == 0, f"{scenario.name} fails without any fault"
+        points = operations(folder / "told")[-1].number
+        name = f"cut-{scenario.name.replace(', ', '-')}"
+        promise = "whole, the old or the new, wherever it is cut short"
+        found.append(Kind(name, promise, partial(attempt, scenario, points), min(n, points * len(HOWS)), 20, 0.1))
+    return found
 
 
-def attempt(scenario: Scenario, n: int, index: int, seed: int, folder: Path) -> Outcome:
-    """Die at one point in one way, read what is there, write once more and read again."""
-    at, how = index // len(HOWS) % n + 1, HOWS[index % len(HOWS)]
-    watch = Watch(folder / "cache", folder / "told", at=at, how=how, seed=seed)
-    code = _cut_short(scenario, folder, watch)
-    last = operations(folder / "told")[-1]
-    where = f"{how} before operation {at}, {last.what} {last.path}"
+def attempt(scenario: Scenario, points: int, random: Random, index: int, room: Path) -> Outcome:
+    """Die at one point in one way, then read what is there. Every pair of both comes up once."""
+    order = list(range(points * len(HOWS)))
+    Random(0).shuffle(order)
+    at, how = order[index % len(order)] // len(HOWS) + 1, HOWS[order[index % len(order)] % len(HOWS)]
+    watch = Watch(room / "cache", room / "told", at=at, how=how, seed=random.randrange(2**32))
+    code = _cut_short(scenario, watch)
+    last = operations(room / "told")[-1]
+    where = f"{how} before operation {at}, {last.what} {re.sub(r'[0-9a-f]{8,}', '*', last.path)}"
     if code != -signal.SIGKILL:
         return Outcome("not held", f"{where}: it ended with {code} instead of being killed")
-    os.environ["PKT_CACHE"] = str(folder / "cache")
+    os.environ["PKT_CACHE"] = str(room / "cache")
     try:
-        found = scenario.read(folder / "cache")
+        found = scenario.read(room / "cache")
     except Exception as error:
         return Outcome("not held", f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:100]}")
     if found not in scenario.allowed:
@@ -356,16 +367,18 @@ def attempt(scenario: Scenario, n: int, index: int, seed: int, folder: Path) -> 
     return Outcome("held", where)
 
 
-def _cut_short(scenario: Scenario, folder: Path, watch: Watch) -> int:
+def _cut_short(scenario: Scenario, watch: Watch) -> int:
+    """Carry out in a watched child; its exit status, minus the signal that ended it."""
     pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            os.environ["PKT_CACHE"] = str(folder / "cache")
-            (folder / "cache").mkdir(exist_ok=True)
-            scenario.prepare(folder / "cache")
+            os.environ["PKT_CACHE"] = str(watch.root)
+            watch.root.mkdir(exist_ok=True)
+            scenario.prepare(watch.root)
             watch.begin()
-            scenario.write(folder / "cache")
+            scenario.write(watch.root)
+            watch.happens("end", f"{watch.root}/")
             code = 0
         finally:
             os._exit(code)

@@ -29,7 +29,7 @@ STEPS = 8
 PATIENCE = 60.0  # seconds that any command may take
 TRANSFER = ["transfer", "--run", "r", "--checkpoint-seconds", "0"]
 RESUME = ["transfer", "--resume", "r", "--checkpoint-seconds", "0"]
-OF_THE_MOMENT = {"seconds", "memory", "versions", "command", "run"}  # what may differ between two equal results
+OF_THE_MOMENT = {"seconds", "memory", "versions", "command", "run", "runs"}  # what may differ between two equal results
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,10 @@ class Ground:
     """Folders that tries copy, and what an undisturbed process does and finds."""
 
     home: Path
-    done: list[Operation]
-    """What `pkt transfer` does to files from a queued run to its end."""
+
+    def did(self, name: str) -> list[Operation]:
+        """What an undisturbed command (`transfer` from a queued run to its end, `evaluate`, ...) does to files."""
+        return operations(self.home / f"{name}.told")
 
     @property
     def pair(self) -> list[str]:
@@ -57,8 +59,7 @@ class Ground:
         return ["family", *self.pair, *words, *few, "--rival", "sft", "--control", "none", "--name", "f"]
 
     def cache(self, state: str, folder: Path) -> Path:
-        """A copy of the cache in a state: `new` (run r has not begun), `queue` (three runs wait), `stopped` (killed after a
-        checkpoint), `done` (r and a comparison are finished, prompts and a task are kept, two runs wait)."""
+        """A copy of the cache in a state that was built."""
         return shutil.copytree(self.home / state, folder / "cache", symlinks=True)
 
     def example(self, state: str) -> Path:
@@ -217,55 +218,67 @@ def in_a_fork(work: Callable[[], None]) -> None:
     assert os.waitpid(pid, 0)[1] == 0, "the ground could not be built; see above"
 
 
-def build(home: Path) -> Ground:
-    """Everything that tries start from; some seconds."""
+def build(ground: Ground, states: set[str]) -> None:
+    """The caches that are asked for, and what is always there; some seconds each.
+
+    `new` run r has not begun, `queue` three runs wait, `worked` they are done, `family` a family is done, `stopped` r was killed
+    half-way, `done` r and a comparison are finished, prompts and a task are kept, two runs wait.
+    """
+    home, cache = ground.home, ground.home / "work" / "cache"
     in_a_fork(lambda: _build_files(home))
-    (home / "work").mkdir()
 
-    def carried_out(words: Sequence[str], state: str, name: str, **strike: Any) -> Command:
-        command = pkt(words, home / "work" / "cache", name=name, **strike)
-        code = command.wait()
-        assert code == (-signal.SIGKILL if strike else 0), f"{state}: {words[0]} ended with {code}: {command.said()}"
-        return command
+    def carry_out(words: Sequence[str], name: str, **strike: Any) -> None:
+        command = pkt(words, cache, name=name, **strike)
+        code = command.wait(3 * PATIENCE)
+        assert code == (-signal.SIGKILL if strike else 0), f"{' '.join(words)} ended with {code}: {command.said()}"
+        shutil.copy(command.told, home / command.told.name)
 
-    def from_state(state: str) -> None:
-        shutil.rmtree(home / "work" / "cache", ignore_errors=True)
-        shutil.copytree(home / state, home / "work" / "cache")
+    def begin_from(state: str) -> None:
+        cache.parent.mkdir(exist_ok=True)
+        shutil.copytree(home / state, cache)
 
     def keep_as(state: str) -> None:
-        shutil.move(home / "work" / "cache", home / state)
+        shutil.move(cache, home / state)
 
-    from_state("new")
-    done = carried_out(TRANSFER, "done", "transfer").did()
-    ground = Ground(home, done)
-    carried_out(["evaluate", "r"], "done", "evaluate")
-    carried_out([*ground.compare, str(home / "compared.json")], "done", "compare")
-    in_a_fork(lambda: _keep(home))
-    keep_as("done")
-    from_state("queue")
-    carried_out(["work"], "worked", "work")
-    keep_as("worked")
-    carried_out([*ground.family, "--json", str(home / "family.json")], "family", "family")
-    keep_as("family")
-    middle = next(one.number for one in done if re.match(rf"runs/r/checkpoints/[^./]*0*{STEPS // 2}$", one.path) and one.what == "rename")  # fmt: skip
-    from_state("new")
-    carried_out(TRANSFER, "stopped", "stopped", at=middle + 1)
-    keep_as("stopped")
-    for told in (home / "work").glob("*.told"):
-        shutil.copy(told, home / told.name)
-    return ground
+    if states & {"done", "stopped"}:
+        begin_from("new")
+        carry_out(TRANSFER, "transfer")
+        carry_out(["evaluate", "r"], "evaluate")
+        carry_out([*ground.compare, str(home / "compared.json")], "compare")
+        in_a_fork(lambda: _keep(home))
+        keep_as("done")
+    if "worked" in states:
+        begin_from("queue")
+        carry_out(["work"], "work")
+        keep_as("worked")
+    if "family" in states:
+        carry_out([*ground.family, "--json", str(home / "family.json")], "family")
+        keep_as("family")
+    if "stopped" in states:
+        half = rf"runs/r/checkpoints/[^./]*0*{STEPS // 2}$"
+        [saved] = [one for one in ground.did("transfer") if re.match(half, one.path) and one.what == "rename"]
+        begin_from("new")
+        carry_out(TRANSFER, "stopped", at=saved.number + 1)
+        keep_as("stopped")
 
 
 def _build_files(home: Path) -> None:
     """Models, texts, and the caches in which nothing has run yet."""
+    from transformers import AutoModelForCausalLM
+
     from pkt_core.runs import create_run
     from pkt_core.transfer.plan import TransferPlan
     from pkt_core.waiting import enqueue
     from tests import fakes
+    from tests.faults.corruptions import write_user_files
 
     redirected(home / "build.log")
     fakes.folder(home / "teacher", layers=3, width=32)
     fakes.folder(home / "student", seed=1, layers=2)
+    AutoModelForCausalLM.from_pretrained(home / "teacher").save_pretrained(home / "sharded", max_shard_size="60KB")
+    fakes.tokenizer().save_pretrained(home / "sharded")
+    assert (home / "sharded" / "model.safetensors.index.json").is_file()
+    write_user_files(home)
     said = [("Paris is a city in", " France."), ("Rome is a city in", " Italy."), ("the quick brown", " fox jumps")] * 2
     rows = [{"prompt": f"{i} {prompt}", "answer": answer} for i, (prompt, answer) in enumerate(said)]
     (home / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -287,8 +300,10 @@ def _build_files(home: Path) -> None:
 def _keep(home: Path) -> None:
     """What a person keeps in the cache besides runs, and a queue."""
     from pkt_core.examples import keep_examples
+    from pkt_core.files import write_json
     from pkt_core.prompt_files import keep
-    from pkt_core.runs import create_run, open_run
+    from pkt_core.runs import create_run, open_run, runs_root
+    from pkt_core.status import Process
     from pkt_core.waiting import enqueue
 
     os.environ["PKT_CACHE"] = str(home / "work" / "cache")
@@ -299,6 +314,7 @@ def _keep(home: Path) -> None:
         create_run(plan, run_id=name, family={"family": "f", "label": "ours", "place": place})
     enqueue(["w0", "w1"])
     open_run("w0").record_process(os.getpid())
+    write_json(runs_root() / "worker.json", Process.of(os.getpid()).model_dump())  # of a worker that is gone by now
 
 
 def lasting(value: Any) -> Any:

@@ -124,7 +124,7 @@ def told_steps(cache: Path, run: str, total: int) -> None:
 def transfer(ground: Ground, moments: Callable[[Ground, Random], Moment], random: Random, _index: int, room: Path) -> Outcome:  # fmt: skip
     """`pkt transfer`, killed; then resumed to its end."""
     cache, moment = ground.cache("new", room), moments(ground, random)
-    where = at(ground.done, moment)
+    where = at(ground.did("transfer"), moment)
     try:
         killed(TRANSFER, cache, moment, random)
         run = listed(cache, {"r"})["r"]
@@ -150,8 +150,9 @@ def transfer(ground: Ground, moments: Callable[[Ground, Random], Moment], random
     return Outcome("held", where)
 
 
-def evaluate(ground: Ground, undisturbed: list[Operation], random: Random, _index: int, room: Path) -> Outcome:
+def evaluate(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     """`pkt evaluate` on a finished run, killed; then evaluated again."""
+    undisturbed = ground.did("evaluate")
     cache, moment = ground.cache("done", room), anywhere(undisturbed, random)
     where, before = at(undisturbed, moment), result_of(ground.example("done"))
     try:
@@ -169,8 +170,9 @@ def evaluate(ground: Ground, undisturbed: list[Operation], random: Random, _inde
     return Outcome("held", where)
 
 
-def compare(ground: Ground, undisturbed: list[Operation], random: Random, _index: int, room: Path) -> Outcome:
+def compare(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     """`pkt compare`, killed; then asked again."""
+    undisturbed = ground.did("compare")
     cache, moment = ground.cache("new", room), anywhere(undisturbed, random)
     where, told = at(undisturbed, moment), room / "compared.json"
     try:
@@ -187,10 +189,11 @@ def compare(ground: Ground, undisturbed: list[Operation], random: Random, _index
     return Outcome("held", where)
 
 
-def worker(ground: Ground, undisturbed: list[Operation], random: Random, _index: int, room: Path) -> Outcome:
+def worker(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     """`pkt work` on three waiting runs, killed; then two workers are started at once."""
     from pkt_core.waiting import waiting
 
+    undisturbed = ground.did("work")
     cache, moment, names = ground.cache("queue", room), anywhere(undisturbed, random), {"q0", "q1", "q2"}
     where = at(undisturbed, moment)
     try:
@@ -226,8 +229,9 @@ def worker(ground: Ground, undisturbed: list[Operation], random: Random, _index:
     return Outcome("held", where)
 
 
-def family(ground: Ground, undisturbed: list[Operation], random: Random, _index: int, room: Path) -> Outcome:
+def family(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     """`pkt family`, killed; then the same command again."""
+    undisturbed = ground.did("family")
     cache, moment = room / "cache", anywhere(undisturbed, random)
     where = at(undisturbed, moment)
     try:
@@ -327,9 +331,9 @@ def phase(done: list[Operation], name: str) -> list[Operation]:
 
 def in_phase(name: str, share_timed: float, hows: Sequence[str], ground: Ground, random: Random) -> Moment:
     """A moment in a part of a transfer, some of them between two operations."""
-    chosen = random.choice(phase(ground.done, name))
+    chosen = random.choice(phase(ground.did("transfer"), name))
     if random.random() < share_timed:
-        return Moment(chosen.number, delay=random.uniform(0.001, until_next(ground.done, chosen)))
+        return Moment(chosen.number, delay=random.uniform(0.001, until_next(ground.did("transfer"), chosen)))
     return Moment(chosen.number, random.choice(hows))
 
 
@@ -341,8 +345,7 @@ SHARES = {
 
 def kinds(ground: Ground, n: int) -> list[Kind]:
     """All kills, `n` of them together."""
-    counts = {name: max(1, round(share * n)) for name, share in SHARES.items()} if n else dict.fromkeys(SHARES, 0)
-    goes_on = "the list is readable; resumed it takes only the missing steps and ends with the same weights, figures and files"
+    goes_on = "the list is readable; resumed it takes only the missing steps, ends with the same weights, figures and files"
     parts = {
         "checkpoint": ("after a first checkpoint", partial(in_phase, "checkpoint", 0.3, ["kill", "torn"])),
         "store": ("inside a write of the store", partial(in_phase, "store", 0.0, ["kill", "torn", "torn"])),
@@ -351,19 +354,15 @@ def kinds(ground: Ground, n: int) -> list[Kind]:
         "power": ("power cut", partial(in_phase, "any", 0.0, ["power"])),
     }
     found = [
-        Kind(f"kill-{name}", f"transfer, {when}: {goes_on}", partial(transfer, ground, moments), counts[name], 180, 4.5)
+        (name, f"transfer, {when}: {goes_on}", partial(transfer, ground, moments), 4.5, ("done",))
         for name, (when, moments) in parts.items()
-    ]
-    if not n:
-        return []
-    return found + [
-        Kind("kill-evaluate", "evaluate: results and student stay", partial(evaluate, ground, _did(ground, "evaluate")), counts["evaluate"], 180, 2.5),
-        Kind("kill-compare", "compare: the same comparison when asked again", partial(compare, ground, _did(ground, "compare")), counts["compare"], 180, 2.5),
-        Kind("kill-worker", "work: every run waits or has begun, one at a time, all end the same", partial(worker, ground, _did(ground, "work")), counts["worker"], 240, 12),
-        Kind("kill-family", "family: the same command goes on to the same table", partial(family, ground, _did(ground, "family")), counts["family"], 240, 8),
+    ] + [
+        ("evaluate", "evaluate: results and student stay", partial(evaluate, ground), 2.5, ("done",)),
+        ("compare", "compare: the same comparison when asked again", partial(compare, ground), 2.5, ("done",)),
+        ("worker", "work: every run waits or has begun, one at a time, all end the same", partial(worker, ground), 12, ("done", "worked")),
+        ("family", "family: the same command goes on to the same table", partial(family, ground), 8, ("family",)),
     ]  # fmt: skip
-
-
-def _did(ground: Ground, name: str) -> list[Operation]:
-    return operations(ground.home / f"{name}.told")
-
+    return [
+        Kind(f"kill-{name}", promise, attempt, max(1, round(SHARES[name] * n)) if n else 0, 240, cost, needs)
+        for name, promise, attempt, cost, needs in found
+    ]

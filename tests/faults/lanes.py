@@ -27,6 +27,8 @@ from typing import Literal
 
 import psutil
 
+WHERE = "where.txt"
+"""File in which a try says what it is about to do, for the case that it never comes back."""
 MEMORY = 6 * 2**30  # bytes of address space that a try may add: a damaged header must not take the machine's memory
 
 
@@ -54,6 +56,10 @@ class Kind:
     """Seconds that one try may take."""
     cost: float = 1.0
     """Seconds that one usually takes; shares out a bounded time."""
+    needs: tuple[str, ...] = ()
+    """Caches that have to be built for it (see `ground.build`)."""
+    at_once: bool = False
+    """All tries at the same time: that is what is tried."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def carry_out(kind: Kind, indices: list[int], *, seed: int, lanes: int, until: f
                 selector.unregister(one.answers)
                 one.close()
 
-        for _ in range(min(lanes, len(indices))):
+        for _ in range(len(indices) if kind.at_once else min(lanes, len(indices))):
             lane()
         while selector.get_map():
             for key, _ in selector.select(0.2):
@@ -100,14 +106,14 @@ def carry_out(kind: Kind, indices: list[int], *, seed: int, lanes: int, until: f
                     found.append(told)
                     give(one)
                 else:
-                    found.append(Tried(one.index, Outcome("not held", "the process that read it died without a word")))
+                    found.append(Tried(one.index, Outcome("not held", f"{one.where()}: the process died without a word")))
                     selector.unregister(one.answers)
                     one.close()
                     lane()
             for key in list(selector.get_map().values()):
                 one = key.data
                 if time.monotonic() - one.began > kind.limit:
-                    found.append(Tried(one.index, Outcome("not held", f"not over after {kind.limit:g} s")))
+                    found.append(Tried(one.index, Outcome("not held", f"{one.where()}: not over after {kind.limit:g} s")))
                     selector.unregister(one.answers)
                     one.close()
                     lane()
@@ -120,7 +126,7 @@ class _Lane:
     def __init__(self, kind: Kind, seed: int, room: Path, keep: bool):
         asked, self.asks = os.pipe()
         answers, answered = os.pipe()
-        self.index, self.began = -1, time.monotonic()
+        self.kind, self.room, self.index, self.began = kind, room, -1, time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.asks)
@@ -138,6 +144,11 @@ class _Lane:
     def answer(self) -> Tried | None:
         line = self.answers.readline()
         return Tried(self.index, Outcome(**json.loads(line))) if line else None
+
+    def where(self) -> str:
+        """What the try that is under way said of itself."""
+        path = self.room / f"{self.kind.name}-{self.index}" / WHERE
+        return path.read_text() if path.is_file() else "somewhere"
 
     def close(self) -> None:
         if self.pid:
