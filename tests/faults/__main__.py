@@ -98,7 +98,9 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200, help="processes killed, all kinds together")
     parser.add_argument("--corruptions", type=int, default=3000, help="files damaged, all kinds together")
     parser.add_argument("--visitors", type=int, default=10, help="sessions at a served app, at once")
-    parser.add_argument("--cuts", type=int, default=1000, help="points at which each writing function is cut short, at most")
+    parser.add_argument(
+        "--cuts", type=int, default=1000, help="points at which each writing function is cut short, at most"
+    )
     parser.add_argument("--races", type=int, default=5, help="rounds of each race for the queue")
     parser.add_argument("--wander", type=int, default=0, help="random steps in Chromium")
     parser.add_argument("--seed", type=int, default=0)

@@ -70,7 +70,7 @@ class Watch:
         global _watch
         self.root = self.root.resolve()
         self.file = os.open(self.told, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self.known = {path: state for path, state in _files(self.root)}
+        self.known = dict(_files(self.root))
         if _watch is None and not _hooked:
             _hook()
         _watch = self
@@ -274,7 +274,7 @@ def scenarios() -> list[Scenario]:
     def run(_cache: Path) -> Any:
         return runs.create_run(plans[0], run_id="one")
 
-    def state_of(cache: Path) -> Any:
+    def state_of(_cache: Path) -> Any:
         [one] = runs.list_runs() or [None]
         return one and (one.state, one.plan)
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -54,7 +55,7 @@ def killed(words: Sequence[str], cache: Path, moment: Moment, random: Random) ->
 # The reads that every kind shares. All happen in a process that computed nothing.
 
 
-def listed(cache: Path, names: set[str]) -> dict[str, Any]:
+def listed(names: set[str]) -> dict[str, Any]:
     """The list of runs, which has to be readable and whole."""
     from pkt_core.runs import list_runs
 
@@ -109,7 +110,7 @@ def whole_result(ground: Ground, cache: Path, like: str, run: str = "r", model: 
         raise Broken(f"the results of run {run} differ from those without a kill")
 
 
-def told_steps(cache: Path, run: str, total: int) -> None:
+def told_steps(run: str, total: int) -> None:
     """Every step is told once, in order."""
     from pkt_core.runs import open_run
 
@@ -127,7 +128,7 @@ def transfer(ground: Ground, moments: Callable[[Ground, Random], Moment], random
     where = at(ground.did("transfer"), moment)
     try:
         killed(TRANSFER, cache, moment, random)
-        run = listed(cache, {"r"})["r"]
+        run = listed({"r"})["r"]
         if moment.how != "power":
             no_half_artefact(cache)
         safe, trained = checkpointed(cache), result_of(cache) is not None
@@ -139,11 +140,11 @@ def transfer(ground: Ground, moments: Callable[[Ground, Random], Moment], random
                 raise Broken(f"{again} steps were done again with step {safe} of {STEPS} in a checkpoint")
             if trained and again:
                 raise Broken(f"the trained student was thrown away: {again} steps were done again")
-        state = listed(cache, {"r"})["r"].state
+        state = listed({"r"})["r"].state
         if state != "done":
             raise Broken(f"the run is {state} after it went on")
         whole_result(ground, cache, "done")
-        told_steps(cache, "r", STEPS)
+        told_steps("r", STEPS)
         nothing_left_over(cache, ground.example("done"))
     except Broken as broken:
         return Outcome("not held", f"{where}: {broken}")
@@ -157,12 +158,12 @@ def evaluate(ground: Ground, random: Random, _index: int, room: Path) -> Outcome
     where, before = at(undisturbed, moment), result_of(ground.example("done"))
     try:
         killed(["evaluate", "r"], cache, moment, random)
-        listed(cache, {"r"})
+        listed({"r"})
         if result_of(cache) != before:
             raise Broken("the results or the student are not what they were")
         ended_well(finished(["evaluate", "r"], cache, "again"))
         whole_result(ground, cache, "done")
-        if (state := listed(cache, {"r"})["r"].state) != "done":
+        if (state := listed({"r"})["r"].state) != "done":
             raise Broken(f"the run is {state} after it was measured again")
         nothing_left_over(cache, ground.example("done"))
     except Broken as broken:
@@ -198,7 +199,7 @@ def worker(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     where = at(undisturbed, moment)
     try:
         killed(["work"], cache, moment, random)
-        states = {name: run.state for name, run in listed(cache, names).items()}
+        states = {name: run.state for name, run in listed(names).items()}
         order = waiting()
         if len(set(order)) < len(order):
             raise Broken(f"the queue lists a run twice: {', '.join(order)}")
@@ -214,7 +215,7 @@ def worker(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
         twice = [name for name, n in began(room).items() if n > 1]
         if twice:
             raise Broken(f"carried out twice: {', '.join(twice)}")
-        for name, run in listed(cache, names).items():
+        for name, run in listed(names).items():
             if run.state == "queued":
                 raise Broken(f"run {name} still waits after the workers ended")
             if run.state != "done":
@@ -237,9 +238,9 @@ def family(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     try:
         killed(ground.family, cache, moment, random)
         all_over(cache)
-        listed(cache, set())
+        listed(set())
         ended_well(finished([*ground.family, "--json", str(room / "family.json")], cache, "again"))
-        runs = listed(cache, set())
+        runs = listed(set())
         true = json.loads((ground.home / "family.json").read_text())
         found = json.loads((room / "family.json").read_text())
         if len(runs) != 2 or any(run.state != "done" for run in runs.values()):
@@ -281,7 +282,7 @@ def at_once(room: Path) -> str:
         if wrote:
             spans.append((min(wrote), max(wrote), did[0].path.split()[-1]))
     spans.sort()
-    for (_, end, one), (begin, _, other) in zip(spans, spans[1:], strict=False):
+    for (_, end, one), (begin, _, other) in pairwise(spans):
         if begin < end:
             return f"{one} and {other}"
     return ""
@@ -345,7 +346,9 @@ SHARES = {
 
 def kinds(ground: Ground, n: int) -> list[Kind]:
     """All kills, `n` of them together."""
-    goes_on = "the list is readable; resumed it takes only the missing steps, ends with the same weights, figures and files"
+    goes_on = (
+        "the list is readable; resumed it takes only the missing steps, ends with the same weights, figures and files"
+    )
     parts = {
         "checkpoint": ("after a first checkpoint", partial(in_phase, "checkpoint", 0.3, ["kill", "torn"])),
         "store": ("inside a write of the store", partial(in_phase, "store", 0.0, ["kill", "torn", "torn"])),

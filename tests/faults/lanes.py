@@ -106,14 +106,18 @@ def carry_out(kind: Kind, indices: list[int], *, seed: int, lanes: int, until: f
                     found.append(told)
                     give(one)
                 else:
-                    found.append(Tried(one.index, Outcome("not held", f"{one.where()}: the process died without a word")))
+                    found.append(
+                        Tried(one.index, Outcome("not held", f"{one.where()}: the process died without a word"))
+                    )
                     selector.unregister(one.answers)
                     one.close()
                     lane()
             for key in list(selector.get_map().values()):
                 one = key.data
                 if time.monotonic() - one.began > kind.limit:
-                    found.append(Tried(one.index, Outcome("not held", f"{one.where()}: not over after {kind.limit:g} s")))
+                    found.append(
+                        Tried(one.index, Outcome("not held", f"{one.where()}: not over after {kind.limit:g} s"))
+                    )
                     selector.unregister(one.answers)
                     one.close()
                     lane()

@@ -15,7 +15,7 @@ from random import Random
 import psutil
 
 from tests.faults.crashpoints import Watch, operations
-from tests.faults.ground import TRANSFER, Ground, all_over, pkt, result_of
+from tests.faults.ground import TRANSFER, Command, Ground, all_over, pkt, result_of
 from tests.faults.kills import Broken, at_once, began
 from tests.faults.lanes import Kind, Outcome
 
@@ -139,15 +139,36 @@ def holder_killed(_ground: Ground, random: Random, room: Path) -> str:
     return f"killed before operation {at}"
 
 
-def claim(ground: Ground, _random: Random, room: Path) -> str:
+def side_by_side(words: list[str], n: int, cache: Path, at: int, random: Random) -> list[Command]:
+    """Start a command n times, let none past its operation `at` on files before all are there, then one after the other."""
+    commands = [pkt(words, cache, name=f"side-{i}", at=at, how="stop") for i in range(n)]
+    until = time.monotonic() + 5  # one that waits for a lock which a suspended one holds comes no further
+    while time.monotonic() < until:
+        if all(psutil.Process(one.pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) for one in commands):
+            break
+        time.sleep(0.01)
+    for one in random.sample(commands, n):
+        os.kill(one.pid, signal.SIGCONT)
+        time.sleep(random.choice([0.0, 0.4, 1.5]))
+    while any(one.code is None for one in commands):  # again for one that comes to its operation only now
+        for one in commands:
+            with contextlib.suppress(TimeoutError):
+                if one.code is None:
+                    one.wait(0.05)
+            if one.code is None:
+                os.kill(one.pid, signal.SIGCONT)
+    return commands
+
+
+def claim(ground: Ground, random: Random, room: Path) -> str:
     """Four processes carry out one run."""
     cache = ground.cache("new", room)
-    commands = [pkt(TRANSFER, cache, name=f"claims-{i}") for i in range(4)]
-    codes = [command.wait() for command in commands]
+    commands = side_by_side(TRANSFER, 4, cache, random.randint(1, 3), random)
+    codes = [command.code for command in commands]
     trained = sum(command.steps() > 0 for command in commands)
     if trained != 1:
         raise Broken(f"{trained} of 4 processes trained the run; they ended with {codes}")
-    if sorted(codes) != [0, 1, 1, 1]:
+    if sorted(map(str, codes)) != ["0", "1", "1", "1"]:
         raise Broken(f"they ended with {codes}")
     if fell := [command.said() for command in commands if command.fell()]:
         raise Broken(f"a traceback: {fell[0]}")
@@ -156,11 +177,11 @@ def claim(ground: Ground, _random: Random, room: Path) -> str:
     return "one of 4"
 
 
-def two_workers(ground: Ground, _random: Random, room: Path) -> str:
+def two_workers(ground: Ground, random: Random, room: Path) -> str:
     """Three workers are started at the same moment on a queue of three."""
     cache = ground.cache("queue", room)
-    workers = [pkt(["work"], cache, name=f"worker-{i}") for i in range(3)]
-    codes = [one.wait(120) for one in workers]
+    workers = side_by_side(["work"], 3, cache, random.randint(1, 6), random)
+    codes = [one.code for one in workers]
     with contextlib.suppress(TimeoutError):
         all_over(cache)
     if any(codes):

@@ -11,8 +11,10 @@ from urllib.parse import urlencode
 
 from tests.faults.ground import Ground
 from tests.faults.lanes import WHERE, Kind, Outcome
+from tests.serving import ROOT
 
 PAGES = 6  # that each visitor opens
+FRONT = "pair"  # the page whose address is empty
 PATIENCE = 90.0  # seconds for one page
 NONSENSE = [
     "", " ", "-1", "0", "1e999", "NaN", "9" * 400, "0x10", "½", "true", "None", "null", "[]", "{}", "a,b;c", "../../etc/passwd",
@@ -29,7 +31,8 @@ def visit(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     from dashboard.params import Param
 
     address = (ground.home / "address.txt").read_text()
-    pages = ["", *sorted(path.stem for path in Path("dashboard/views").glob("*.py") if not path.stem.startswith("_"))]
+    views = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py"))
+    pages = ["", *(name for name in views if name not in ("__init__", FRONT))]
     bad = []
     with connect(
         address.replace("http", "ws", 1) + "/_stcore/stream",
