@@ -25,7 +25,7 @@ from tests.faults.ground import Ground
 from tests.faults.lanes import Kind, Tried
 from tests.serving import ROOT, served
 
-SHOWN = 3  # examples of each way in which a kind did not hold
+LEAST = 15.0  # seconds for each kind, before a bounded time is shared out
 
 
 def main() -> int:
@@ -64,7 +64,7 @@ def main() -> int:
         broken: list[tuple[Kind, Tried]] = []
         for number, kind in enumerate(kinds):
             began, rest = time.monotonic(), sum(one.tries * one.cost for one in kinds[number:]) or 1.0
-            end = began + (until - began) * kind.tries * kind.cost / rest
+            end = min(until, began + max(LEAST, (until - began) * kind.tries * kind.cost / rest))
             indices = list(range(kind.tries)) if given.index is None else [given.index]
             tried = lanes.carry_out(kind, indices, seed=given.seed, lanes=given.lanes, until=end, room=room, keep=kept)
             count = Counter(one.outcome.verdict for one in tried)

@@ -358,7 +358,7 @@ def kinds(ground: Ground, n: int) -> list[Kind]:
     return [
         Kind(
             f"corrupt-{subject.name}", promises[subject.judge], partial(attempt, ground, subject),
-            max(1, round(n * subject.share / whole)) if n else 0, subject.limit, 0.3 if subject.limit > 5 else 0.1,
+            max(1, round(n * subject.share / whole)) if n else 0, subject.limit, 0.5 if subject.limit > 5 else 0.2,
             ("done", "stopped"),
         )
         for subject in found

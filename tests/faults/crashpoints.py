@@ -342,7 +342,7 @@ def kinds(room: Path, n: int) -> list[Kind]:
         points = operations(folder / "told")[-1].number
         name = f"cut-{scenario.name.replace(', ', '-')}"
         promise = "whole, the old or the new, wherever it is cut short"
-        found.append(Kind(name, promise, partial(attempt, scenario, points), min(n, points * len(HOWS)), 20, 0.1))
+        found.append(Kind(name, promise, partial(attempt, scenario, points), min(n, points * len(HOWS)), 20, 0.2))
     return found
 
 
