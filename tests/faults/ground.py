@@ -324,14 +324,25 @@ def lasting(value: Any) -> Any:
     return [lasting(one) for one in value] if isinstance(value, list) else value
 
 
-def result_of(cache: Path, run: str = "r") -> tuple[str, str] | None:
-    """Digest of the trained weights and the figures of a run; None where either is missing or cannot be read."""
+def result_of(cache: Path, run: str = "r") -> tuple[str, Any] | None:
+    """Digest of the trained weights and the lasting figures of a run; None where either is missing or cannot be read."""
+    from pkt_core.errors import PktError
+    from pkt_core.runs import open_run
+
     folder = cache / "runs" / run
     try:
         weights = hashlib.sha256((folder / "student" / "model.safetensors").read_bytes()).hexdigest()
-        return weights, json.dumps(lasting(json.loads((folder / "results.json").read_bytes())), sort_keys=True)
-    except (OSError, ValueError):
+        results = open_run(folder).results()
+    except (OSError, PktError):
         return None
+    return results and (weights, lasting(results))
+
+
+def difference(one: Any, other: Any, name: str = "") -> str:
+    """Where two values part, as a path of keys; empty where they do not."""
+    if isinstance(one, dict) and isinstance(other, dict) and set(one) == set(other):
+        return next((found for key in one if (found := difference(one[key], other[key], f"{name}.{key}"))), "")
+    return "" if json.dumps(one) == json.dumps(other) else name or "everywhere"
 
 
 def names_in(cache: Path) -> set[str]:

@@ -106,8 +106,8 @@ def whole_result(ground: Ground, cache: Path, like: str, run: str = "r", model: 
         raise Broken(f"run {run} has no student or no results after it went on")
     if found[0] != true[0]:
         raise Broken(f"the student of run {run} has other weights than without a kill")
-    if found[1] != true[1]:
-        raise Broken(f"the results of run {run} differ from those without a kill")
+    if where := grounds.difference(found[1], true[1]):
+        raise Broken(f"the results of run {run} differ from those without a kill at {where}")
 
 
 def told_steps(run: str, total: int) -> None:
@@ -159,7 +159,7 @@ def evaluate(ground: Ground, random: Random, _index: int, room: Path) -> Outcome
     try:
         killed(["evaluate", "r"], cache, moment, random)
         listed({"r"})
-        if result_of(cache) != before:
+        if (left := result_of(cache)) is None or left[0] != before[0] or grounds.difference(left[1], before[1]):
             raise Broken("the results or the student are not what they were")
         ended_well(finished(["evaluate", "r"], cache, "again"))
         whole_result(ground, cache, "done")
