@@ -55,9 +55,10 @@ def prompt_sets() -> list[str]:
 def kept(path: str, stamp: tuple[int, int]) -> str:
     """The name of a copy of the file as it was at this time of change and size. Raises PktError for a bad file."""
     from pkt_core.prompt_files import keep
+    from pkt_core.row_files import read_file
 
     del stamp
-    return keep(Path(path).name, Path(path).expanduser().read_bytes())
+    return keep(Path(path).name, read_file(path))
 
 
 def file_as_it_is(path: str) -> str:
@@ -96,6 +97,24 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
     except PktError:
         return None
     return {"n": len(found), "labels": list(found.labels)}
+
+
+@st.cache_data(ttl=600, max_entries=32, show_spinner=False)
+def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = None) -> tuple[str, str]:
+    """How many prompts there are, repeats said, and why a similarity grid cannot be made of them; empty where they cannot be read
+    or it can."""
+    from pkt_core.errors import PktError
+    from pkt_core.prompts import load_prompts, pasted
+
+    counted = ""
+    try:
+        limits.require_allowed({"prompts": prompts})
+        found = pasted(lines or "") if prompts is None else load_prompts(prompts)
+        counted = found.counted
+        found.require_samples(pooling)
+    except PktError as error:
+        return counted, str(error) if counted else ""
+    return counted, ""
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -181,16 +200,13 @@ def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
 
 def task_as_it_is(path: str) -> str:
     """The name of a copy of a task's file as it is now, so that nobody gets results of what it held before. Raises PromptError."""
-    from pkt_core.errors import PromptError
-    from pkt_core.examples import KEPT, bundled, keep_examples, load_examples
+    from pkt_core.examples import KEPT, MOST_BYTES, bundled, keep_examples, load_examples
+    from pkt_core.row_files import read_file
 
     if path in bundled() or path.startswith(KEPT):
         load_examples(path)
         return path
-    try:
-        return keep_examples(Path(path).name, Path(path).expanduser().read_bytes())
-    except OSError as error:
-        raise PromptError(f"{path} could not be read ({error.strerror or error}). Check the path.") from error
+    return keep_examples(Path(path).name, read_file(path, MOST_BYTES))
 
 
 @st.cache_data(max_entries=32, show_spinner=False)

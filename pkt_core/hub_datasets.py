@@ -25,14 +25,13 @@ from typing import Any
 from pkt_core import hub
 from pkt_core.errors import PromptError
 from pkt_core.files import cache_root, write_text
-from pkt_core.prompt_files import lines, parse
+from pkt_core.prompt_files import MISSING, lines, parse
 
 PREFIX = "hf:"
 TEXT_COLUMNS = ("text", "sentence", "prompt", "question", "content", "instruction", "premise", "title", "document")
 SPLITS = ("train", "validation", "test")  # the first there is of these, where none is named
 ROWS = 5000
 LABEL_CHARACTERS = 80
-MISSING = "(none)"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def dataset_rows(spelling: str) -> tuple[str, list[dict[str, str]]]:
     pinned = replace(source, revision=commit)
     if not path.is_file():
         write_text(path, lines(streamed(pinned)))
-    return str(replace(source, revision=commit[:12])), parse(path.name, ".jsonl", path.read_text(encoding="utf-8"))
+    return str(replace(source, revision=commit[:12])), parse(path.name, ".jsonl", path.read_bytes())
 
 
 def newest_kept(source: Source, asked: str) -> tuple[str, list[dict[str, str]]]:
@@ -114,7 +113,7 @@ def newest_kept(source: Source, asked: str) -> tuple[str, list[dict[str, str]]]:
             "or give a file or a local folder as hf:./folder."
         )
     commit = found[-1].stem.rpartition("-")[2]
-    rows = parse(found[-1].name, ".jsonl", found[-1].read_text(encoding="utf-8"))
+    rows = parse(found[-1].name, ".jsonl", found[-1].read_bytes())
     return str(replace(source, revision=commit[:12])), rows
 
 

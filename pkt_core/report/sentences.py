@@ -125,6 +125,13 @@ def recomposition(curves: Mapping[str, Json]) -> str:
     return " ".join(said)
 
 
+def repeats(n: int) -> str:
+    """That prompts were repeated and are no samples of their own."""
+    return (
+        f"{n:,} {'prompt repeats' if n == 1 else 'prompts repeat'} another word for word; equal texts are one sample."
+    )
+
+
 MUCH = 0.3  # of a layer's variance in one dimension
 MASSIVE = 20.0  # times as long as other positions
 
