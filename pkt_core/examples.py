@@ -203,7 +203,7 @@ def keep_examples(file_name: str, data: bytes) -> str:
         raise PromptError(f"{file_name} ends in {suffix or 'nothing'}; expected .jsonl or .csv.")
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are read. Give a smaller file."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
         )
     parse_examples(file_name, suffix, data)
     name = f"{stem_of(file_name, 'task')}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"

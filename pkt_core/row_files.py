@@ -139,9 +139,7 @@ def json_rows(name: str, text: str) -> Iterator[tuple[int, Row]]:
                 f"{where} holds a number of thousands of digits; expected shorter ones. Write it as text."
             ) from error
         if not isinstance(row, dict):
-            raise PromptError(
-                f"{where} is JSON but no object ({type(row).__name__}); expected one object on each line. Fix that line."
-            )
+            raise PromptError(f"{where} is JSON but no object; expected one object on each line. Fix that line.")
         yield number, row
 
 

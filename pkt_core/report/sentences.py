@@ -80,7 +80,7 @@ def cell(grid: Json, teacher: int, student: int) -> str:
     """One pair of layers: value, interval, p, against the noise level."""
     value, level = grid["values"][teacher][student], noise_level(grid)
     if value is None:
-        return f"Teacher layer {teacher} and student layer {student}: not computable, one of them does not vary over these prompts."
+        return f"Teacher layer {teacher} and student layer {student}: not computable: one of them does not vary over these prompts, or ties would decide."
     said = f"Teacher layer {teacher} and student layer {student}: similarity {number(value, 3)}"
     if grid.get("low") is not None:
         said += (

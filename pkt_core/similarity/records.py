@@ -29,6 +29,7 @@ BY_NEIGHBOURS: dict[str, Any] = {
     "larger_is_closer": True,
     "invariant_to": ANGLES,
     "minimum_n": neighbours.K + 2,
+    "why_not": f"for most of them more than {neighbours.K} others are equally near, so that ties would decide, or too many are the same",
     "why_minimum": f", because it looks at {neighbours.K} neighbours out of more",
 }
 NO_TELLING_APART = (

@@ -15,7 +15,7 @@ from pkt_core.errors import MeasureError
 
 ORDINARY_EXPONENT = 16  # a layer that spreads from 1e-5 to 1e5 is taken as it is
 LARGEST_EXPONENT = 1000  # two to it can be held in float64
-STILL = -(2**20)  # the exponent of a layer that does not vary: smaller than any other
+STILL = -(2**20)  # the exponent of a layer whose entries are all the same: smaller than any other
 ORDINARY = 1e30  # eighth powers of entries up to it, and down to one over it, can be held: a CKA divides by such
 
 
@@ -31,13 +31,13 @@ def near_one(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
 
 
 def layer_exponents(side: Float[Tensor, "L n d"]) -> Int[Tensor, " L"]:
-    """Per layer the power of two that its samples' spread is near, 0 where it is of ordinary magnitude, `STILL` where there is none.
+    """Per layer the power of two that its entries' spread is near, 0 where it is of ordinary magnitude, `STILL` where there is none.
 
     Divided by two to that power, fourth powers of what varies can be summed in float32, which is what a grid's null and interval
     are made of. Raises MeasureError where a value is not a number.
     """
-    low, high = torch.aminmax(side, dim=1)
-    spread = (high.double() - low.double()).amax(1)
+    ends = torch.stack([torch.stack(torch.aminmax(layer)) for layer in side]).double()  # per layer: one fast pass each
+    spread = ends[:, 1] - ends[:, 0]
     if not bool(torch.isfinite(spread).all()):
         raise MeasureError(
             "The activations hold values that are not numbers, or too far apart for one outlier rule. Check the models' precision."
