@@ -104,8 +104,7 @@ def demo_facts() -> dict[str, ExampleSet]:
     folder = assets_folder() / "demo"
     templates = json.loads((folder / "templates.json").read_text(encoding="utf-8"))
     sets: dict[str, list[Example]] = {}
-    for line in (folder / "facts.jsonl").read_text(encoding="utf-8").splitlines():
-        fact = json.loads(line)
+    for _, fact in read_rows("facts.jsonl", ".jsonl", (folder / "facts.jsonl").read_bytes()):
         for kind, forms in templates[fact["relation"]].items():
             for form in forms:
                 before, after = form.replace("{subject}", fact["subject"]).split("{answer}")
@@ -118,8 +117,8 @@ def demo_facts() -> dict[str, ExampleSet]:
 @functools.cache
 def capitals() -> dict[str, ExampleSet]:
     """The capitals of 159 countries after two worked answers, in the form that is trained on and in another."""
-    lines = (assets_folder() / "demo" / "facts.jsonl").read_text(encoding="utf-8").splitlines()
-    facts = [fact for fact in map(json.loads, lines) if fact["relation"] == "country_capital"]
+    rows = read_rows("facts.jsonl", ".jsonl", (assets_folder() / "demo" / "facts.jsonl").read_bytes())
+    facts = [fact for _, fact in rows if fact["relation"] == "country_capital"]
     sets = {}
     for name, form in zip(CAPITALS, CAPITALS_FORMS, strict=True):
         shown = "".join(form.format(subject=country, answer=city) + " " for country, city in WORKED.items())

@@ -22,6 +22,18 @@ def turn(width):
     return np.linalg.qr(randn(width, width, seed=9))[0]
 
 
+def test_one_sample_beyond_all_digits_is_named_or_does_no_harm():
+    """1e8 times as long as the others: of X^T Y only it is left, of the distances between the others nothing is lost."""
+    x, other = randn(128, 24), randn(128, 24, seed=1)
+    alone = measure("rsa_euclidean", x[1:], other[1:])
+    x[0] *= 1e8
+    other[0] *= 1e8
+    with pytest.raises(MeasureError, match="aligned_cosine is not computable.* far longer than the others"):
+        measure("aligned_cosine", x, 3.3 * x @ turn(24))
+    assert_close(measure("rsa_euclidean", x, 3.3 * x @ turn(24)), 1.0, atol=1e-9, rtol=0)
+    assert abs(measure("rsa_euclidean", x, other) - alone) < 0.1
+
+
 @pytest.mark.parametrize("length", [1e2, 1e4, 1e6])
 @pytest.mark.parametrize("name", ["aligned_cosine", "debiased_linear_cka", "rsa_euclidean"])
 def test_one_sample_far_longer_than_the_others_hides_nothing(name, length):
