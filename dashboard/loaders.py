@@ -99,6 +99,24 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
     return {"n": len(found), "labels": list(found.labels)}
 
 
+@st.cache_data(ttl=600, max_entries=32, show_spinner=False)
+def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = None) -> tuple[str, str]:
+    """How many prompts there are, repeats said, and why a similarity grid cannot be made of them; empty where they cannot be read
+    or it can."""
+    from pkt_core.errors import PktError
+    from pkt_core.prompts import load_prompts, pasted
+
+    counted = ""
+    try:
+        limits.require_allowed({"prompts": prompts})
+        found = pasted(lines or "") if prompts is None else load_prompts(prompts)
+        counted = found.counted
+        found.require_samples(pooling)
+    except PktError as error:
+        return counted, str(error) if counted else ""
+    return counted, ""
+
+
 @st.cache_data(max_entries=8, show_spinner=False)
 def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[list[str], dict[str, list[str]]]:
     """Texts of a prompt set by number, and their labels. Raises PromptError where there is no such set."""

@@ -71,8 +71,14 @@ def facts() -> dict[str, Any] | None:
 
 
 def found() -> None:
-    """How many prompts there are and which labels they carry, where that is known."""
-    if known := facts():
-        labels = ", ".join(known["labels"])
-        said = f"{known['n']:,} prompts; {f'labels: {labels}' if labels else 'no labels'}."
-        st.caption(widgets.plain(said))
+    """How many prompts there are, which labels they carry, and whether they are enough for a grid, where that is known."""
+    request = selection.comparison_request()
+    named = {key: request[key] for key in ("prompts", "lines") if key in request}
+    if str(named.get("prompts", "")).startswith("hf:"):
+        return
+    counted, problem = loaders.prompt_count(request["pooling"], **named)
+    if counted:
+        labels = ", ".join((facts() or {"labels": []})["labels"])
+        st.caption(widgets.plain(f"{counted}; {f'labels: {labels}' if labels else 'no labels'}."))
+    if problem:
+        st.warning(widgets.plain(problem), icon=":material/warning:")

@@ -10,14 +10,13 @@ Not covered: scoring (`evaluation/`), free-form answers.
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
-import io
 import json
+import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,11 @@ from typing import Any
 from pkt_core.errors import ExampleTooLong, PromptError
 from pkt_core.files import cache_root, write_bytes
 from pkt_core.prompts import assets_folder
+from pkt_core.row_files import KEPT, Row, exists, read_file, read_rows, shown, stem_of
 
 IGNORE = -100
-KEPT = "kept:"
 SUFFIXES = (".jsonl", ".csv")
-MOST_BYTES = 20 * 2**20  # of an uploaded file
+MOST_BYTES = 20 * 2**20  # of a file
 CAPITALS = ("capitals/seen", "capitals/unseen")
 CAPITALS_FORMS = (
     "The capital of {subject} is {answer}.",
@@ -105,8 +104,7 @@ def demo_facts() -> dict[str, ExampleSet]:
     folder = assets_folder() / "demo"
     templates = json.loads((folder / "templates.json").read_text(encoding="utf-8"))
     sets: dict[str, list[Example]] = {}
-    for line in (folder / "facts.jsonl").read_text(encoding="utf-8").splitlines():
-        fact = json.loads(line)
+    for _, fact in read_rows("facts.jsonl", ".jsonl", (folder / "facts.jsonl").read_bytes()):
         for kind, forms in templates[fact["relation"]].items():
             for form in forms:
                 before, after = form.replace("{subject}", fact["subject"]).split("{answer}")
@@ -119,8 +117,8 @@ def demo_facts() -> dict[str, ExampleSet]:
 @functools.cache
 def capitals() -> dict[str, ExampleSet]:
     """The capitals of 159 countries after two worked answers, in the form that is trained on and in another."""
-    lines = (assets_folder() / "demo" / "facts.jsonl").read_text(encoding="utf-8").splitlines()
-    facts = [fact for fact in map(json.loads, lines) if fact["relation"] == "country_capital"]
+    rows = read_rows("facts.jsonl", ".jsonl", (assets_folder() / "demo" / "facts.jsonl").read_bytes())
+    facts = [fact for _, fact in rows if fact["relation"] == "country_capital"]
     sets = {}
     for name, form in zip(CAPITALS, CAPITALS_FORMS, strict=True):
         shown = "".join(form.format(subject=country, answer=city) + " " for country, city in WORKED.items())
@@ -146,27 +144,23 @@ def load_examples(name: str) -> ExampleSet:
     """A bundled set by name, or a file by path. Raises PromptError for what is missing, empty or malformed."""
     if name in bundled():
         return bundled()[name]
-    path = kept_path(name) if name.startswith(KEPT) else Path(name).expanduser()
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+    path = kept_path(name) if name.startswith(KEPT) else Path(os.path.expanduser(name))
+    if not exists(str(path)) or path.suffix.lower() not in SUFFIXES:
         raise PromptError(
-            f"There is no example set or file {name!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(bundled())}."
+            f"There is no example set or file {name[:200]!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(bundled())}."
         )
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PromptError(f"{name} could not be read ({error.strerror or error}). Check its permissions.") from error
-    return ExampleSet(name, parse_examples(name, path.suffix.lower(), data))
+    return ExampleSet(name, parse_examples(shown(name), path.suffix.lower(), read_file(path, MOST_BYTES)))
 
 
 def parse_examples(name: str, suffix: str, data: bytes) -> tuple[Example, ...]:
     """The examples of a .jsonl or .csv file. Raises PromptError in one sentence that names the line."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PromptError(f"{name} could not be read as UTF-8 text. Save it as UTF-8.") from error
-    rows = list(csv_rows(name, text) if suffix == ".csv" else jsonl_rows(name, text))
+    rows = read_rows(name, suffix, data)
     if not rows:
         raise PromptError(f"{name} holds no example; expected at least one prompt with its answer.")
+    if suffix == ".csv":
+        rows = [
+            (line, {**row, "choices": row["choices"].split("|") if row.get("choices") else None}) for line, row in rows
+        ]
     found = tuple(example(name, line, row) for line, row in rows)
     if len({bool(one.choices) for one in found}) > 1:
         line = next(
@@ -178,37 +172,12 @@ def parse_examples(name: str, suffix: str, data: bytes) -> tuple[Example, ...]:
     return found
 
 
-def jsonl_rows(name: str, text: str) -> Iterator[tuple[int, Any]]:
-    """Each object with the number of its line."""
-    for line, told in enumerate(text.split("\n"), 1):  # not splitlines: a JSON string may hold other line ends
-        if told.strip():
-            try:
-                yield line, json.loads(told)
-            except ValueError as error:
-                raise PromptError(
-                    f"{name}, line {line}, could not be read as JSON; expected an object with prompt and answer. Fix that line."
-                ) from error
-
-
-def csv_rows(name: str, text: str) -> Iterator[tuple[int, Any]]:
-    """Each row with the number of its last line; choices are separated by `|`."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    try:
-        for row in reader:
-            parts = {"choices": row["choices"].split("|")} if row.get("choices") else {"choices": None}
-            yield reader.line_num, {**row, **parts}
-    except csv.Error as error:
-        raise PromptError(
-            f"{name}, line {reader.line_num}, could not be read as a table ({error}). Fix that line."
-        ) from error
-
-
-def example(name: str, line: int, row: Any) -> Example:
+def example(name: str, line: int, row: Row) -> Example:
     """One row as an example. Raises PromptError where it lacks something."""
-    if not isinstance(row, dict) or not all(isinstance(row.get(key), str) and row[key] for key in ("prompt", "answer")):
+    if not all(isinstance(row.get(key), str) and row[key] for key in ("prompt", "answer")):
         raise PromptError(f"{name}, line {line}, lacks a prompt or an answer; expected both as text.")
-    choices = row.get("choices") or ()
-    if choices:
+    choices = [] if row.get("choices") is None else row["choices"]
+    if choices != []:
         texts = isinstance(choices, list) and len(choices) > 1 and all(isinstance(one, str) and one for one in choices)
         if not texts or len(set(choices)) < len(choices):
             raise PromptError(
@@ -219,7 +188,8 @@ def example(name: str, line: int, row: Any) -> Example:
                 f"{name}, line {line}, has the answer {row['answer'][:40]!r}, which is none of its choices; write it as there, "
                 "spaces included."
             )
-    return Example(row["prompt"], row["answer"], str(row.get("group") or ""), tuple(choices))
+    group = "" if row.get("group") is None else str(row["group"])
+    return Example(row["prompt"], row["answer"], group, tuple(choices))
 
 
 def keep_examples(file_name: str, data: bytes) -> str:
@@ -232,11 +202,10 @@ def keep_examples(file_name: str, data: bytes) -> str:
         raise PromptError(f"{file_name} ends in {suffix or 'nothing'}; expected .jsonl or .csv.")
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give its path instead."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
         )
     parse_examples(file_name, suffix, data)
-    stem = re.sub(r"\W+", "-", Path(file_name).stem, flags=re.ASCII).strip("-")[:40] or "task"
-    name = f"{stem}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
+    name = f"{stem_of(file_name, 'task')}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
     path = cache_root() / "tasks" / name
     if not path.is_file():
         write_bytes(path, data)

@@ -25,14 +25,14 @@ from typing import Any
 from pkt_core import hub
 from pkt_core.errors import PromptError
 from pkt_core.files import cache_root, write_text
-from pkt_core.prompt_files import lines, parse
+from pkt_core.prompt_files import MISSING, lines, parse
+from pkt_core.row_files import MOST_BYTES, SUFFIXES, read_file, read_rows
 
 PREFIX = "hf:"
 TEXT_COLUMNS = ("text", "sentence", "prompt", "question", "content", "instruction", "premise", "title", "document")
 SPLITS = ("train", "validation", "test")  # the first there is of these, where none is named
 ROWS = 5000
 LABEL_CHARACTERS = 80
-MISSING = "(none)"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def dataset_rows(spelling: str) -> tuple[str, list[dict[str, str]]]:
     pinned = replace(source, revision=commit)
     if not path.is_file():
         write_text(path, lines(streamed(pinned)))
-    return str(replace(source, revision=commit[:12])), parse(path.name, ".jsonl", path.read_text(encoding="utf-8"))
+    return str(replace(source, revision=commit[:12])), parse(str(source), ".jsonl", path.read_bytes())
 
 
 def newest_kept(source: Source, asked: str) -> tuple[str, list[dict[str, str]]]:
@@ -114,7 +114,7 @@ def newest_kept(source: Source, asked: str) -> tuple[str, list[dict[str, str]]]:
             "or give a file or a local folder as hf:./folder."
         )
     commit = found[-1].stem.rpartition("-")[2]
-    rows = parse(found[-1].name, ".jsonl", found[-1].read_text(encoding="utf-8"))
+    rows = parse(str(source), ".jsonl", found[-1].read_bytes())
     return str(replace(source, revision=commit[:12])), rows
 
 
@@ -139,6 +139,8 @@ def streamed(source: Source) -> list[dict[str, str]]:
     path = str(Path(source.name).expanduser()) if source.local else source.name
     if source.local and not Path(path).is_dir():
         raise PromptError(f"There is no folder {source.name}; expected one of data files such as .jsonl or .parquet.")
+    if source.local:
+        require_rows(Path(path))
     try:
         found = datasets.load_dataset(path, source.config, revision=source.revision, streaming=True)
         split = source.split or next((s for s in SPLITS if s in found), next(iter(found)))
@@ -152,6 +154,16 @@ def streamed(source: Source) -> list[dict[str, str]]:
         raise PromptError(explain(source, error)) from error
     named = {key: kind.names for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)}
     return texts_and_labels(source, rows, named)
+
+
+def require_rows(folder: Path) -> None:
+    """PromptError where a text file of a local folder would be read wrongly: the package's readers are less strict, and name no line.
+
+    Files over `MOST_BYTES` are left to those readers: only their first rows are streamed.
+    """
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in SUFFIXES and path.is_file() and path.stat().st_size <= MOST_BYTES:
+            read_rows(path.name, path.suffix, read_file(path))
 
 
 def texts_and_labels(

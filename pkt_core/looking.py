@@ -6,6 +6,8 @@ similarity_change  teacher against student before and after a run, any measure  
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pkt_core import stages
 from pkt_core.catalog import Pair
 from pkt_core.errors import StoreError
@@ -55,6 +57,7 @@ def similarity(
             states = stages.read_both(teacher, student, texts, recipe, progress)[1], {}
             save_artefact("states", read, states[0], {"texts": texts.digest})
     grid = stages.measured_grid(measure, states[0], recipe, through, progress)
+    grid = replace(grid, recipe={**grid.recipe, "repeats": texts.repeats})
     save_artefact("grid", key, {}, grid.to_json())
     return grid
 
@@ -79,6 +82,7 @@ def similarity_change(
             f"Run {run.id} keeps no trained student. Choose a run that finished here, or carry its plan out again."
         )
     texts = stages.prompt_set(prompts or plan.prompts).sample(recipe.n_prompts, recipe.seed)
+    texts.require_samples(recipe.pooling)  # before models are loaded
     key = fingerprint(
         models=[[model_digest(ref), ref.dtype, ref.device] for ref in (plan.teacher, plan.student)],
         after=weights_digest(folder),

@@ -45,6 +45,7 @@ def compare(
     """
     recipe = stages.Recipe.of(settings)
     texts = stages.prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)
+    texts.require_samples(recipe.pooling)  # before models are loaded
     key = stages.pair_key(pair, texts, recipe.model_dump(), COMPARE_VERSION)
     if stored := load_artefact("comparison", key):
         return Comparison.from_json(stored[1])

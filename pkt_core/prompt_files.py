@@ -1,17 +1,16 @@
-"""Files of prompts: what a .txt, .jsonl or .csv says, and copies that are kept so that a link can name them.
+"""Files of prompts: rows with `text`, their other fields labels, and copies that are kept so that a link can name them.
 
-A row is a dict with `text`; its other fields are labels. A kept copy lies in the cache under `prompts/` and is called
-`kept:STEM-DIGEST`: the digest is of its rows, so a name never means other prompts than it did.
+A kept copy lies in the cache under `prompts/` and is called `kept:STEM-DIGEST`: the digest is of its rows, so a name never means
+other prompts than it did.
 
-Not covered: bundled sets and sampling (`prompts.py`), Hugging Face datasets (`hub_datasets.py`).
+Not covered: how a file is read (`row_files.py`), bundled sets and sampling (`prompts.py`), Hugging Face datasets (`hub_datasets.py`).
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,71 +18,32 @@ from typing import Any
 
 from pkt_core.errors import PromptError
 from pkt_core.files import cache_root, write_text
+from pkt_core.row_files import KEPT, MOST_BYTES, read_file, read_rows, shown, stem_of
 
-KEPT = "kept:"
-SUFFIXES = (".txt", ".jsonl", ".csv")
-MOST_BYTES = 50 * 2**20  # of a file to keep; far more than both models would read in an hour
+MISSING = "(none)"  # the label of a row that has none
 
 Row = Mapping[str, Any]
 
 
-def parse(name: str, suffix: str, text: str) -> list[dict[str, Any]]:
-    """The rows of a file. Raises PromptError in one sentence for what is malformed; `name` is what to call it."""
-    if suffix == ".txt":
-        return [{"text": line} for line in text.splitlines()]
-    if suffix == ".csv":
-        return parse_csv(name, text)
-    if suffix != ".jsonl":
-        raise PromptError(f"{name} ends in {suffix or 'nothing'}; expected .txt, .jsonl or .csv.")
-    found = []
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: a JSON string may hold other line ends
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+def parse(name: str, suffix: str, data: bytes) -> list[dict[str, Any]]:
+    """The rows of a file. Raises PromptError in one sentence that names the line; `name` is what to call the file."""
+    found = read_rows(name, suffix, data)
+    for number, row in found:
+        if "text" not in row and suffix == ".csv":
             raise PromptError(
-                f"{name}, line {number}, is not JSON; expected an object with a text field. Fix that line."
-            ) from error
-        if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+                f"{name} has the columns {', '.join(map(repr, row))}; expected one called text. Rename it."
+            )
+        if not isinstance(row.get("text"), str):
             raise PromptError(
                 f'{name}, line {number}, has no text field; expected an object such as {{"text": "..."}}.'
             )
-        found.append(row)
-    return found
+    return [row for _, row in found]
 
 
-def parse_csv(name: str, text: str) -> list[dict[str, Any]]:
-    """The rows of a table with a heading; a quoted cell may hold several lines."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error as error:
-        raise PromptError(f"{name} is no readable table ({error}). Save it as comma-separated UTF-8.") from error
-    if rows and "text" not in rows[0]:
-        raise PromptError(
-            f"{name} has the columns {', '.join(map(str, rows[0]))}; expected one called text. Rename it."
-        )
-    return [{k: v or "" for k, v in row.items() if k} for row in rows]
-
-
-def decode(name: str, data: bytes) -> str:
-    """The text of a file. Raises PromptError where it is not UTF-8."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PromptError(
-            f"{name} could not be read as UTF-8 text ({type(error).__name__}). Save it as UTF-8."
-        ) from error
-
-
-def read_rows(name: str) -> list[dict[str, Any]]:
+def load_rows(name: str) -> list[dict[str, Any]]:
     """The rows of a file by path or of a kept copy by name. Raises PromptError where it is missing or malformed."""
-    path = kept_path(name) if name.startswith(KEPT) else Path(name).expanduser()
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise PromptError(f"{name} could not be read ({error.strerror or error}). Check its permissions.") from error
-    return parse(name, path.suffix.lower(), decode(name, data))
+    path = kept_path(name) if name.startswith(KEPT) else Path(os.path.expanduser(name))
+    return parse(shown(name), path.suffix.lower(), read_file(path))
 
 
 def with_text(name: str, rows: Sequence[Row]) -> list[Row]:
@@ -103,12 +63,11 @@ def keep(file_name: str, data: bytes) -> str:
     """
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give its path instead."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
         )
-    rows = with_text(file_name, parse(file_name, Path(file_name).suffix.lower(), decode(file_name, data)))
+    rows = with_text(file_name, parse(file_name, Path(file_name).suffix.lower(), data))
     text = lines(rows)
-    stem = re.sub(r"\W+", "-", Path(file_name).stem, flags=re.ASCII).strip("-")[:40] or "prompts"
-    name = f"{KEPT}{stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    name = f"{KEPT}{stem_of(file_name, 'prompts')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not (cache_root() / "prompts" / f"{name.removeprefix(KEPT)}.jsonl").is_file():
         write_text(cache_root() / "prompts" / f"{name.removeprefix(KEPT)}.jsonl", text)
     return name

@@ -61,7 +61,7 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
 def show_comparison(found: Any) -> None:
     """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
     from pkt_core.report import vocabularies
-    from pkt_core.report.sentences import outliers
+    from pkt_core.report.sentences import outliers, repeats
     from pkt_core.similarity.measures import MEASURES
 
     grid, words = found.grid, asdict(found.vocabulary)
@@ -89,6 +89,8 @@ def show_comparison(found: Any) -> None:
         examples = " ".join(repr(token) for token in some[:EXAMPLES])
         line = f"{title} {n:,}: {examples}{' ...' if n > EXAMPLES else ''}"
         Console().print(line, markup=False, highlight=False)
+    if n := grid.recipe.get("repeats"):
+        Console().print(repeats(int(n)))
     if warning := outliers(found.outliers, grid.recipe["outliers"], grid.recipe.get("skip_first", False)):
         Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
 

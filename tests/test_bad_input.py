@@ -39,7 +39,11 @@ def test_what_only_the_evaluation_needs_is_checked_before_training(
 ):
     path = tmp_path / (f"{name}.jsonl" if option == "task" else f"{name}.txt")
     if content:
-        path.write_text(json.dumps({"prompt": content, "answer": " fox"}) if option == "task" else f"{content}\n" * 4)
+        path.write_text(
+            json.dumps({"prompt": content, "answer": " fox"})
+            if option == "task"
+            else "".join(f"{content}{i}\n" for i in range(4))
+        )
     status, err = transfer(capsys, models, **{option: path})
     assert status == 1
     assert sentence in err
@@ -75,7 +79,7 @@ def test_numbers_that_are_none_are_refused_before_a_run_exists(capsys, models, o
 def test_rows_that_are_no_objects_are_told(capsys, models, tmp_path):  # noqa: F811
     (tmp_path / "rows.jsonl").write_text("[1, 2]\n")
     status, err = transfer(capsys, models, data=tmp_path / "rows.jsonl")
-    assert (status, "line 1, lacks a prompt or an answer" in err) == (1, True)
+    assert (status, "line 1, is JSON but no object" in err) == (1, True)
 
 
 def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path):  # noqa: F811

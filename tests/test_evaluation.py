@@ -125,7 +125,7 @@ def test_the_prior_is_taken_within_groups():
     [
         ("a.jsonl", "", "holds no example"),
         ("a.jsonl", '{"prompt": "x"}', "line 1, lacks a prompt or an answer"),
-        ("a.jsonl", '{"prompt": "x", "answer": "y"}\n\n{', "line 3, could not be read as JSON"),
+        ("a.jsonl", '{"prompt": "x", "answer": "y"}\n\n{', "line 3, is not JSON"),
         ("a.csv", "prompt,answer\nx,y\nz,\n", "line 3, lacks a prompt or an answer"),
         ("a.jsonl", '{"prompt": "x", "answer": "y", "choices": ["y"]}', "line 1, has no usable choices"),
         ("a.jsonl", '{"prompt": "x", "answer": "y", "choices": "yz"}', "line 1, has no usable choices"),
@@ -186,7 +186,7 @@ def test_an_uploaded_task_is_kept_under_a_name_of_its_content():
         keep_examples("a.txt", data)
     with pytest.raises(PromptError, match="at most 20 are kept"):
         keep_examples("a.jsonl", data * 500_000)
-    with pytest.raises(PromptError, match="line 1, lacks"):
+    with pytest.raises(PromptError, match="line 1, is JSON but no object"):
         keep_examples("a.jsonl", b"[]")
 
 

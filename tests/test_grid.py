@@ -8,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
+from pkt_core.prompts import PromptSet
 from pkt_core.similarity import GridFitter, SimilarityGrid, grid_of, measure
 from pkt_core.similarity.blocks import block_sums, entry_order, upper_triangles
 from pkt_core.similarity.cka import gram, u_centred
@@ -245,3 +246,94 @@ def test_wrong_input_is_one_sentence():
         GridFitter(1, 1, block=64, group_size=5)
     with pytest.raises(MeasureError, match="not numbers"):
         fit(teacher * float("nan"), student)
+
+
+def all_of(grid):
+    """Every number of a grid that a reader is shown."""
+    return torch.cat(
+        [
+            part.flatten()
+            for part in (
+                grid.values,
+                grid.low,
+                grid.high,
+                *(getattr(grid.calibration, name).double() for name in CALIBRATED),
+            )
+        ]
+    )
+
+
+EVERY_RULE = ("none", "clamp", "drop_top", "standardise")
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+@pytest.mark.parametrize("noise", [True, False])
+def test_values_null_p_and_interval_do_not_see_magnitude(rule, noise):
+    """float32 holds fourth powers from 1e-10 to 1e9 only; a power of two changes not one bit, any other the last digits."""
+    teacher, student = layers(n=300, noise=noise)
+    plain = all_of(fit(teacher, student, rule=rule))
+    assert plain.isfinite().all()
+    for power in (-120, -40, 40, 120):
+        assert torch.equal(all_of(fit(teacher * 2.0**power, student * 2.0**-power, rule=rule)), plain)
+    mixed = torch.tensor([1e-30, 1.0, 1e30, 1e-12])[:, None, None]  # layer by layer
+    for one, other in ((1e-30, 1e-30), (1e-12, 1e12), (1e30, 1e30), (mixed, mixed[:3])):
+        assert_close(all_of(fit(teacher * one, student * other, rule=rule)), plain, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_any_type_of_number_is_read_at_its_own_magnitude(dtype):
+    teacher, student = (side.to(dtype) for side in layers(n=128))
+    plain = all_of(fit(teacher.float(), student.float()))
+    assert torch.equal(all_of(fit(teacher, student)), plain)
+    power = {torch.float16: 10, torch.bfloat16: 100, torch.float64: 900}[dtype]
+    assert torch.equal(all_of(fit(teacher * 2.0**power, student * 2.0**power)), plain)
+    assert torch.equal(all_of(fit(teacher * 2.0**-2, student * 2.0**-power if power > 10 else student)), plain)
+
+
+@pytest.mark.parametrize("small_first", [True, False])
+@pytest.mark.parametrize("rule", ["none", "drop_top"])
+def test_blocks_of_very_different_magnitude_add_up(rule, small_first):
+    """What is 1e24 times as large owns the sums, whichever comes first, as it does in float64."""
+    teacher, student = layers(n=512)
+    large = slice(256, 512) if small_first else slice(0, 256)
+    weight = torch.full((512, 1), 1e-12)
+    weight[large] = 1e12
+    stream = fit(teacher * weight, student * weight, rule=rule, permutations=0, draws=0)
+    if rule == "none":
+        alone = fit(teacher[:, large], student[:, large], permutations=0, draws=0)
+        assert_close(stream.values, alone.values, atol=1e-5, rtol=0)
+    found = fit(teacher * weight, student * weight, rule=rule)
+    assert all_of(found).isfinite().all()
+    assert found.noise_level < 0.2 < found.best[2]
+
+
+def test_what_no_rule_can_bring_together_is_one_sentence():
+    teacher, student = layers(n=512)
+    teacher[:, 256:] *= 1e37
+    teacher[:, :256] *= 1e-30
+    with pytest.raises(MeasureError, match="too far apart for one outlier rule"):
+        fit(teacher, student, rule="standardise")
+    assert fit(teacher, student).values.isfinite().all()  # the control: no rule
+
+
+def test_repeated_prompts_are_no_samples():
+    """64 prompts, each on four lines, read by two models that have nothing in common: 5 % of grids pass their own noise level.
+
+    The naive twin takes every line for a sample; a line then pairs with its copies in both models, and nearly every grid passes.
+    """
+    tries, passed, naive = 40, 0, 0
+    texts = [f"prompt {i}" for i in range(64)] * 4
+    for seed in range(tries):
+        stacks = layers(n=64, seed=seed, noise=True)
+
+        def read(lines, stacks=stacks):
+            rows = [int(line.split()[1]) for line in lines]
+            return fit(*(side[:, rows] for side in stacks), draws=0)
+
+        prompts = PromptSet("x", tuple(texts))
+        assert (len(prompts), prompts.repeats) == (64, 192)
+        ours, theirs = read(prompts.sample(512, seed).texts), read(texts)
+        passed += ours.best[2] > ours.noise_level
+        naive += theirs.best[2] > theirs.noise_level
+    assert passed <= 6
+    assert naive >= 30

@@ -49,7 +49,8 @@ def test_text_and_labels_are_found(folder):
 
 def test_split_rows_column_and_cut_are_chosen_and_change_the_digest(folder):
     plain = load_prompts(f"hf:{folder}")
-    assert load_prompts(f"hf:{folder},split=test").texts == ("a test",) * 4
+    test = load_prompts(f"hf:{folder},split=test")
+    assert (test.texts, test.repeats) == (("a test",), 3)
     assert load_prompts(f"hf:{folder},rows=7").texts == plain.texts[:7]
     assert load_prompts(f"hf:{folder},text=topic").texts[:2] == ("art", "sport")
     assert load_prompts(f"hf:{folder},cut=12").texts[0] == "sentence 0"

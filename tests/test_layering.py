@@ -11,6 +11,7 @@ CORE = sorted((ROOT / "pkt_core").rglob("*.py"))
 ROWS = [
     {"errors"},
     {"files", "status", "hub", "fingerprint"},
+    {"row_files"},
     {"prompt_files"},
     {"hub_datasets"},
     {"prompts"},

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from pkt_core.errors import MeasureError
 from pkt_core.similarity import MEASURES, grid_of, measure
 from pkt_core.similarity.agreement import agreement
+from pkt_core.similarity.pairwise import null_of
 
 SCALE_FREE = [name for name, record in MEASURES.items() if record.scale_invariant]
 
@@ -19,6 +20,18 @@ def randn(*shape, seed=0):
 
 def turn(width):
     return np.linalg.qr(randn(width, width, seed=9))[0]
+
+
+def test_one_sample_beyond_all_digits_is_named_or_does_no_harm():
+    """1e8 times as long as the others: of X^T Y only it is left, of the distances between the others nothing is lost."""
+    x, other = randn(128, 24), randn(128, 24, seed=1)
+    alone = measure("rsa_euclidean", x[1:], other[1:])
+    x[0] *= 1e8
+    other[0] *= 1e8
+    with pytest.raises(MeasureError, match="aligned_cosine is not computable.* far longer than the others"):
+        measure("aligned_cosine", x, 3.3 * x @ turn(24))
+    assert_close(measure("rsa_euclidean", x, 3.3 * x @ turn(24)), 1.0, atol=1e-9, rtol=0)
+    assert abs(measure("rsa_euclidean", x, other) - alone) < 0.1
 
 
 @pytest.mark.parametrize("length", [1e2, 1e4, 1e6])
@@ -103,3 +116,31 @@ def test_any_magnitude_is_the_same(name, scale):
     for one, other in ((scale * x, y), (x, scale * y), (scale * x, scale * y)):
         assert_close(measure(name, one, other, reading), measure(name, x, y, reading), atol=atol, rtol=0)
     assert_close(grid_of(name, [scale * x], [y], reading), grid_of(name, [x], [y], reading), atol=atol, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mutual_knn", "jaccard", "rank_similarity", "cknna", "second_order_cosine"])
+def test_neighbours_that_ties_decide_are_no_neighbours(name):
+    """Of rows on one line every cosine is 1 or -1: who is near whom is rounding. A second direction ends that."""
+    line, other = (np.outer(randn(60, seed=s), randn(width, seed=s + 2)) for s, width in ((1, 12), (2, 7)))
+    ray, full = np.abs(line), randn(60, 6)
+    for x, y in ((line, other), (line, line), (full, line), (ray, full), (line.astype(np.float32), full)):
+        with pytest.raises(MeasureError, match="ties would decide"):
+            measure(name, x, y)
+    both = np.stack([line, np.hstack([randn(60, 2, seed=5), randn(60, 10, seed=6)])])
+    found = grid_of(name, list(both), [full])
+    assert found[0].isnan().all()
+    assert found[1].isfinite().all()
+    orders = torch.stack([torch.randperm(60, generator=torch.Generator().manual_seed(s)) for s in range(3)])
+    cells = null_of(name, list(both), [full], orders).cells
+    assert cells[:, 0].isnan().all()
+    assert cells[:, 1].isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["mutual_knn", "cknna"])
+def test_a_few_ties_do_no_harm(name):
+    x = randn(60, 6)
+    x[:20] = x[0]  # 20 of 60 have more than 10 copies of themselves
+    assert np.isfinite(measure(name, x, x @ turn(6)))
+    x[:40] = x[0]
+    with pytest.raises(MeasureError, match="for most of them more than 10 others are equally near"):
+        measure(name, x, x @ turn(6))

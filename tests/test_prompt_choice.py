@@ -122,3 +122,22 @@ def test_facts_of_a_match_survive_json():
 
     facts = samples.comparison()["vocabulary"]
     assert vars(VocabularyFacts(**json.loads(json.dumps(facts)))) == facts
+
+
+@pytest.mark.usefixtures("answers")
+def test_too_few_prompts_are_told_where_they_are_chosen_by_the_name_of_the_file():
+    app = page("pair", prompts="file")
+    app.file_uploader(key=UPLOAD).upload("pr.txt", b"".join(b"prompt %d\n" % (i % 10) for i in range(80)), "text/plain")
+    app.run()
+    assert not app.exception
+    (told,) = [one.value.replace("\\", "") for one in app.warning if "similarity grid" in one.value]
+    assert told.startswith("pr gives 10 prompts (70 more lines repeat one word for word; equal texts count once)")
+    assert "at least 64" in told
+    assert "kept:" not in told
+    enough = page("pair", prompts="file", file=app.text_input(key="file").value, pooling="tokens")
+    assert "10 prompts" in words(enough)
+    assert any("makes 40 samples" in one.value for one in enough.warning)
+    pasted = page("pair", prompts="own lines", lines="one\ntwo\none")
+    assert "2 prompts (1 more line repeats" in words(pasted).replace("\\", "")
+    assert any("at least 64" in one.value for one in pasted.warning)
+    assert not any("at least 64" in one.value for one in page("pair", prompts="facts").warning)

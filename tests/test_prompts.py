@@ -4,7 +4,7 @@ import pytest
 
 from pkt_core.errors import PromptError
 from pkt_core.prompt_files import keep
-from pkt_core.prompts import PromptSet, bundled, load_prompts, pasted
+from pkt_core.prompts import PromptSet, bundled, load_prompts, of_rows, pasted
 
 
 def test_bundled_sets_load_with_labels():
@@ -113,3 +113,23 @@ def test_halves_of_a_sorted_set_hold_the_same_labels():
     assert sorted(drawn.texts) == sorted(whole.texts)
     for half in (slice(None, 240), slice(240, None)):
         assert set(drawn.labels["operation"][half]) == {"addition", "subtraction", "multiplication", "division"}
+
+
+def test_a_text_counts_once_and_takes_its_first_labels_along():
+    rows = [{"text": text, "topic": topic} for text, topic in ("ax", "by", "az", "cx", "by")]
+    found = of_rows("x", rows)
+    assert (found.texts, found.labels, found.ids) == (("a", "b", "c"), {"topic": ("x", "y", "x")}, (0, 1, 2))
+    assert (found.repeats, found.sample(2, 0).repeats) == (2, 2)
+    assert found.counted == "3 prompts (2 more lines repeat one word for word; equal texts count once)"
+    once = of_rows("x", [row for i, row in enumerate(rows) if i not in (2, 4)])
+    assert (once.digest, once.full_digest, once.counted) == (found.digest, found.full_digest, "3 prompts")
+    assert pasted("a\nb\na\n").texts == ("a", "b")
+
+
+def test_the_minimum_of_a_grid_counts_different_texts(tmp_path):
+    (tmp_path / "few.txt").write_text("".join(f"line {i % 40}\n" for i in range(200)))
+    few = load_prompts(str(tmp_path / "few.txt"))
+    with pytest.raises(PromptError, match=r"few.txt gives 40 prompts \(160 more lines repeat one .* at least 64"):
+        few.require_samples("mean")
+    few.require_samples("tokens")  # four samples a prompt
+    PromptSet("many", tuple(map(str, range(64)))).require_samples("last")

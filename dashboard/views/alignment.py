@@ -44,6 +44,8 @@ def how_measured(grid: dict[str, Any], record: dict[str, Any]) -> str:
         f"{', position 0 left out' if recipe['skip_first'] else ''}, {recipe['permutations']} permutations of prompts, seed {recipe['seed']}; "
         f"interval: {recipe['interval']}."
     )
+    if recipe.get("repeats"):
+        said += f" {sentences.repeats(recipe['repeats'])}"
     if recipe.get("too_short"):
         said += f" {recipe['too_short']} prompts have too few pieces that both tokenizers cut alike and are left out."
     if "block" in recipe:

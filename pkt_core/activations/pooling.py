@@ -20,7 +20,6 @@ from pkt_core.activations.spans import Span, tokens_touching
 from pkt_core.errors import PromptError
 
 Pooling = Literal["last", "mean", "tokens"]
-PER_PROMPT = 4
 
 
 def token_groups(

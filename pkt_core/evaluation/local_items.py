@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pkt_core.errors import BenchmarkError
+from pkt_core.errors import BenchmarkError, PromptError
 from pkt_core.files import cache_root, write_text
+from pkt_core.row_files import read_file, read_rows
 
+MOST_BYTES = 2**29  # of a file; the largest task's items have a tenth of that
 KINDS = {".jsonl": "json", ".jsonl.gz": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
 SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
 
@@ -61,7 +63,18 @@ def find_items(task: str, config: Mapping[str, Any], folder: Path) -> LocalItems
     kinds = {kind_of(path) for path in found.values()}
     if len(kinds) > 1:
         raise BenchmarkError(f"The files of {task} in {folder} are of several kinds; expected one. Convert them.")
+    for path in found.values():
+        require_rows(path)
     return LocalItems(found, kinds.pop())
+
+
+def require_rows(path: Path) -> None:
+    """BenchmarkError where a .jsonl or .csv would be read wrongly; the harness's own reader is less strict, and names no line."""
+    if path.suffix in (".jsonl", ".csv"):
+        try:
+            read_rows(path.name, path.suffix, read_file(path, MOST_BYTES))
+        except PromptError as error:
+            raise BenchmarkError(str(error)) from error
 
 
 def other_names(task: str, config: Mapping[str, Any]) -> list[str]:

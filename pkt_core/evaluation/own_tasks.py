@@ -18,6 +18,7 @@ from pkt_core.evaluation.local_items import write_task_file
 from pkt_core.examples import load_examples
 from pkt_core.files import cache_root, write_text
 from pkt_core.fingerprint import fingerprint
+from pkt_core.row_files import shown
 
 VERSION = 1.0
 
@@ -38,7 +39,8 @@ def write_own(name: str) -> tuple[str, Path]:
     for row, item in zip(rows, examples.items, strict=True):
         if choices:
             row |= {"choices": list(item.choices), "right": item.choices.index(item.answer)}
-    task = re.sub(r"[^a-z0-9]+", "_", name.removesuffix(Path(name).suffix).split("/")[-1].lower()).strip("_") or "items"
+    stem = shown(name).removesuffix(Path(name).suffix).split("/")[-1]
+    task = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_") or "items"
     task = f"demo_{task}" if name.startswith("demo/") else task
     key = fingerprint(task=task, examples=examples.digest, version=VERSION)
     folder = cache_root() / "benchmark-tasks" / key

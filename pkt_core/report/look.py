@@ -19,6 +19,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from pkt_core.examples import TITLES
+from pkt_core.row_files import shown
 
 TEACHER, BEFORE, AFTER, CONTROL, ACCENT = "#2f7fc1", "#d9730d", "#0f9d76", "#8b8f98", "#c2569b"
 CATEGORIES = [
@@ -66,6 +67,7 @@ def one_line(value: object) -> str:
 
 def task_name(task: str) -> str:
     """A task as people know it: a bundled one by its title, a file without its folders, which a figure would show the wrong end of."""
+    task = shown(task)
     return TITLES.get(task) or (PurePath(task).name if PurePath(task).suffix else task)
 
 

@@ -80,7 +80,7 @@ def cell(grid: Json, teacher: int, student: int) -> str:
     """One pair of layers: value, interval, p, against the noise level."""
     value, level = grid["values"][teacher][student], noise_level(grid)
     if value is None:
-        return f"Teacher layer {teacher} and student layer {student}: not computable, one of them does not vary over these prompts."
+        return f"Teacher layer {teacher} and student layer {student}: not computable: one of them does not vary over these prompts, or ties would decide."
     said = f"Teacher layer {teacher} and student layer {student}: similarity {number(value, 3)}"
     if grid.get("low") is not None:
         said += (
@@ -123,6 +123,13 @@ def recomposition(curves: Mapping[str, Json]) -> str:
             )
         said.append(f"The {side}'s own bases {verdict}.")
     return " ".join(said)
+
+
+def repeats(n: int) -> str:
+    """That prompts were repeated and are no samples of their own."""
+    return (
+        f"{n:,} {'prompt repeats' if n == 1 else 'prompts repeat'} another word for word; equal texts are one sample."
+    )
 
 
 MUCH = 0.3  # of a layer's variance in one dimension

@@ -38,6 +38,16 @@ class BlockSums:
     drawn_teacher: Float[Tensor, "D L_T"]
     drawn_student: Float[Tensor, "D L_S"]
 
+    def shift(self, teacher: Int[Tensor, " L_T"], student: Int[Tensor, " L_S"]) -> None:
+        """In place, as if each layer's activations had been multiplied by two to its power; powers are 0 or less."""
+        both = 2 * (teacher[:, None] + student)
+        powers = {"cross": both, "null": both, "drawn_cross": both}
+        powers |= dict.fromkeys(("of_teacher", "rounding_of_teacher", "drawn_teacher"), 4 * teacher)
+        powers |= dict.fromkeys(("of_student", "rounding_of_student", "drawn_student"), 4 * student)
+        for name, power in powers.items():
+            mine = getattr(self, name)
+            mine *= torch.pow(2.0, power.double()).to(mine.dtype)
+
     def add(self, other: BlockSums, weight: float) -> None:
         """Self + weight x other, in place."""
         for name, mine in vars(self).items():

@@ -16,6 +16,7 @@ from pkt_core.similarity.kernels import Kernel, kernel
 
 SMALLEST = 1e-14  # of the largest singular value: directions below it hold rounding only
 SAME = 1e-12  # of the two samples' lengths: distances that differ by less differ by rounding
+HIDDEN = 1e13  # times as long as most rows, on both sides together: of X^T Y only such a row is left
 CLEAR = 1e-8  # of the largest eigenvalue: where one lies below it, squaring has cost too many digits
 
 
@@ -74,10 +75,13 @@ def aligned_cosine(of_teacher: Shape, of_student: Shape) -> float:
     """Mean cosine between rows after the best rotation of one side; the narrower side is padded with zeros.
 
     -1..1, larger is closer. As in resi: rows are not centred, so a mean that both sides have counts as likeness. Rows
-    that are zero on either side are left out (NaN where none is left). The sides may be swapped: the best rotation back is the transpose.
+    that are zero on either side are left out (NaN where none is left). NaN also where one row is so much longer than most that the
+    rotation of the others is rounding. The sides may be swapped: the best rotation back is the transpose.
     """
     x, y = of_teacher.rows, of_student.rows
     lengths = x.norm(dim=1) * y.norm(dim=1)
+    if bool(lengths.max() > HIDDEN * lengths[lengths > 0].median()):
+        return math.nan
     products = (x @ best_rotation(x.T @ y) * y).sum(1)
     return float((products / lengths)[lengths > 0].mean().clamp(-1, 1))
 
@@ -121,6 +125,8 @@ def prepare_rsa(x: Float[Tensor, "n d"]) -> Kernel:
 def prepare_rsa_euclidean(x: Float[Tensor, "n d"]) -> Kernel:
     """Squared Euclidean distances between samples, which have the same ranks as the distances."""
     x = x - x.mean(0)
+    far = x.square().sum(1)
+    x = x - x[far <= far.median()].mean(0)  # one sample far away would put the middle far from all the others
     squares = x.square().sum(1)
     both = squares[:, None] + squares
     return ranked((both - 2 * x @ x.T).clamp_min(0), rounding=SAME * both)

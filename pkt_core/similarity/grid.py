@@ -21,6 +21,7 @@ from pkt_core.similarity.blocks import BlockSums, block_sums
 from pkt_core.similarity.interval import bootstrap_weights, percentile_interval
 from pkt_core.similarity.null import QUANTILE, Calibration, calibrate, permutations
 from pkt_core.similarity.outliers import Rule, Treatment, learn
+from pkt_core.similarity.scale import layer_exponents, over_two_to
 
 BLOCK = 256
 MINIMUM_REST = 16  # samples that make a last, smaller block worth its noise
@@ -136,6 +137,7 @@ class GridFitter:
         self.n_waiting = self.n = self.blocks = self.dropped = 0
         self.treatments: list[Treatment] = []
         self.sums: BlockSums | None = None
+        self.exponents: list[Tensor] = []  # of two, by which each side's layers were divided before summing
 
     def update(self, teacher: Float[Tensor, "L_T n d_T"], student: Float[Tensor, "L_S n d_S"]) -> None:
         """Add samples, rows paired. Raises MeasureError where the sides do not pair or hold values that are not numbers."""
@@ -153,17 +155,23 @@ class GridFitter:
 
     def take(self, n: int) -> None:
         """Turn the first n waiting samples into one block of HSICs."""
-        first = [side.float() for side in self.pop(n)]
+        sides = [side if side.dtype == torch.float64 else side.float() for side in self.pop(n)]
         if not self.treatments:
-            self.treatments = [learn(self.rule, side) for side in first]
-        teacher, student = (treat(side) for treat, side in zip(self.treatments, first, strict=True))
+            self.treatments = [learn(self.rule, side) for side in sides]
+        sides = [treat(side) for treat, side in zip(self.treatments, sides, strict=True)]
+        exponents = [layer_exponents(side) for side in sides]
+        teacher, student = (over_two_to(*one).float() for one in zip(exponents, sides, strict=True))
         orders = permutations(n, self.group_size, self.permutations, self.generator)
         weights = bootstrap_weights(n, self.group_size, self.draws, self.generator)
         found = block_sums(teacher, student, orders, weights)
         self.n, self.blocks = self.n + n, self.blocks + 1
         if self.sums is None:
-            self.sums = found
-        else:  # a running mean, each block weighing as many samples as it has
+            self.sums, self.exponents = found, exponents
+        else:  # a running mean, each block weighing as many samples as it has, in the larger of both magnitudes
+            larger = [torch.maximum(mine, its) for mine, its in zip(self.exponents, exponents, strict=True)]
+            self.sums.shift(*(mine - most for mine, most in zip(self.exponents, larger, strict=True)))
+            found.shift(*(its - most for its, most in zip(exponents, larger, strict=True)))
+            self.exponents = larger
             self.sums.add(self.sums, -n / self.n)
             self.sums.add(found, n / self.n)
 

@@ -99,7 +99,6 @@ def measure(name: object, x: object, y: object, reading: Reading | None = None) 
     value = record.function(scaled(record, first), scaled(record, second))
     if value != value:
         raise MeasureError(
-            f"{name} is not computable from these {len(first)} samples: too many are the same, or a side varies no more than by "
-            "chance. Add different prompts."
+            f"{name} is not computable from these {len(first)} samples: {record.why_not}. Add different prompts."
         )
     return value

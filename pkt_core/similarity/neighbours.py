@@ -3,7 +3,8 @@
 All of them take the k = 10 nearest by cosine of uncentred rows, nearest first, a sample never being its own neighbour. They
 look at what is near and ignore the large-scale geometry that CKA sees, so they disagree with it where a few directions
 hold most of the variance. A common offset brings all cosines near 1 and with it noise into the order: they are not
-translation invariant. Of samples that are equally near, which comes first is arbitrary.
+translation invariant. Of samples that are equally near, which comes first is arbitrary: where such ties decide who the neighbours of
+most samples are, as where all rows lie on one line, the values are not numbers.
 
 Not covered: approximate neighbours; n x n cosines are held.
 """
@@ -23,6 +24,7 @@ from pkt_core.similarity.scale import unit_rows
 
 K = 10
 SAME = 1e-12  # a cosine distance below it is rounding of 0
+MOST_TIED = 0.5  # of the samples; where more have ties at the edge of their neighbourhood, ties decide
 EPSILON = 1e-6  # platonic-rep adds it to CKNNA's denominator; published values contain it
 
 
@@ -38,6 +40,8 @@ class Neighbours:
     """Cosines of all pairs, where the measure needs them."""
     own_hsic: Float[Tensor, ""] | None = None
     """`local_hsic` of the layer with itself, where the measure needs it; the order of the samples does not matter to it."""
+    by_ties: bool = False
+    """Whether ties decide who the neighbours are, so that nothing can be said of them."""
 
     @cached_property
     def ranks(self) -> UInt8[Tensor, "n n"]:
@@ -72,15 +76,28 @@ class Table:
 
 def prepare(x: Float[Tensor, "n d"]) -> Neighbours:
     """Neighbourhoods without the cosines of all pairs."""
-    found = prepare_with_cosines(x)
-    return Neighbours(found.ids, found.near)
+    cosines = all_cosines(x)
+    near, ids = nearest(cosines, K + 1)
+    tied = near[:, K - 1] - near[:, K] <= SAME  # the last one in and the first one out
+    return Neighbours(ids[:, :K], near[:, :K], by_ties=bool(tied.double().mean() > MOST_TIED))
 
 
 def prepare_with_cosines(x: Float[Tensor, "n d"]) -> Neighbours:
+    """With the cosines of all pairs. Ties decide where there is but one direction, to and fro; copies of a sample do no harm."""
+    cosines = all_cosines(x)
+    near, ids = nearest(cosines, K)
+    return Neighbours(ids, near, cosines, by_ties=bool((cosines.abs() >= 1 - SAME).all()))
+
+
+def all_cosines(x: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
     unit = unit_rows(x)
-    cosines = unit @ unit.T
-    near, ids = cosines.clone().fill_diagonal_(-torch.inf).topk(K, dim=1)
-    return Neighbours(ids, near, cosines)
+    return unit @ unit.T
+
+
+def nearest(cosines: Float[Tensor, "n n"], k: int) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
+    """Cosines and ids of the k nearest of each sample, nearest first."""
+    near, ids = cosines.clone().fill_diagonal_(-torch.inf).topk(k, dim=1)
+    return near, ids
 
 
 def permute(prepared: Neighbours, order: Int[Tensor, n]) -> Neighbours:
@@ -91,6 +108,7 @@ def permute(prepared: Neighbours, order: Int[Tensor, n]) -> Neighbours:
         near=prepared.near[order],
         cosines=None if cosines is None else cosines[order][:, order],
         own_hsic=prepared.own_hsic,
+        by_ties=prepared.by_ties,
     )
 
 
@@ -108,9 +126,9 @@ def by_teacher(
     """The grid of a measure that holds one teacher layer against all student layers."""
 
     def against(teachers: Sequence[Neighbours], table: Table, tick: Tick = silent) -> Float[Tensor, "L_T L_S"]:
-        rows = []
+        rows, arbitrary = [], torch.tensor([layer.by_ties for layer in table.layers])
         for i, of_teacher in enumerate(teachers):
-            rows.append(one(of_teacher, table))
+            rows.append(torch.where(arbitrary | of_teacher.by_ties, torch.nan, one(of_teacher, table)))
             tick((i + 1) / len(teachers))
         return torch.stack(rows)
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
+from pkt_core.similarity.scale import layer_exponents, over_two_to
 
 Rule = Literal["none", "clamp", "drop_top", "standardise"]
 RULES: tuple[str, ...] = get_args(Rule)
@@ -34,12 +35,16 @@ class Treatment:
     """Largest absolute value kept (clamp)."""
     factor: Float[Tensor, "L 1 d"] | None = None
     """What each dimension is multiplied by (drop_top: 0 or 1; standardise: one over its deviation)."""
+    exponents: Int[Tensor, " L"] | None = None
+    """Of two, by which layers are divided before that: the deviations of very large or small ones cannot be held otherwise."""
 
     def __call__(self, states: Float[Tensor, "L n d"]) -> Float[Tensor, "L n d"]:
         """The same samples, treated."""
         if self.limit is not None:
             return states.clamp(-self.limit, self.limit)
-        return states if self.factor is None else states * self.factor
+        if self.factor is None:
+            return states
+        return (states if self.exponents is None else over_two_to(self.exponents, states)) * self.factor
 
 
 def learn(rule: Rule, states: Float[Tensor, "L n d"]) -> Treatment:
@@ -57,9 +62,11 @@ def learn(rule: Rule, states: Float[Tensor, "L n d"]) -> Treatment:
         every = max(1, states[0].numel() // ENTRIES)
         entries = states.flatten(1)[:, ::every].abs().sort(1).values
         return Treatment(rule, limit=entries[:, int(CLAMP_AT * (entries.shape[1] - 1))][:, None, None])
-    deviation = states.std(1, keepdim=True)
+    exponents = layer_exponents(states)
+    deviation = over_two_to(exponents, states).std(1, keepdim=True)
     if rule == "standardise":
-        return Treatment(rule, factor=torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation)))
+        factor = torch.where(deviation > 0, 1 / deviation, torch.zeros_like(deviation))
+        return Treatment(rule, factor=factor, exponents=exponents)
     if states.shape[2] <= DROPPED:
         raise MeasureError(
             f"Got activations of width {states.shape[2]}; drop_top removes {DROPPED} dimensions. Choose another outlier rule."

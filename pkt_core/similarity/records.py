@@ -29,6 +29,7 @@ BY_NEIGHBOURS: dict[str, Any] = {
     "larger_is_closer": True,
     "invariant_to": ANGLES,
     "minimum_n": neighbours.K + 2,
+    "why_not": f"for most of them more than {neighbours.K} others are equally near, so that ties would decide, or too many are the same",
     "why_minimum": f", because it looks at {neighbours.K} neighbours out of more",
 }
 NO_TELLING_APART = (
@@ -226,6 +227,7 @@ RECORDS = (
         larger_is_closer=True,
         chance="above 0, rising to 1 as dimensions approach samples or where both sides have a large mean",
         invariant_to=ANGLES,
+        why_not="one is so far longer than the others that their rotation is rounding, or a side has rows of zeros only",
         source="Hamilton et al. 2016, section 3.2, as in resi: rows as they are, the narrower side padded with zeros",
         note="The rotation is fitted on the samples it is scored on. About 45 s for 25 x 37 layers at n = 512 on one core, "
         "twice that where one sample is much longer than the others.",

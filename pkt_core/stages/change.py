@@ -41,17 +41,17 @@ def three_models(plan: TransferPlan, folder: Any) -> dict[str, LoadedModel]:
 
 def require_measurable(plan: TransferPlan, *models: LoadedModel) -> None:
     """Raises PromptError where the evaluation could not be carried out, before anything was trained for it."""
-    texts = load_prompts(plan.prompts).sample(plan.n_prompts, plan.seed).texts
-    if len(texts) < FEWEST_PROMPTS:
+    prompts = load_prompts(plan.prompts).sample(plan.n_prompts, plan.seed)
+    if len(prompts) < FEWEST_PROMPTS:
         raise PromptError(
-            f"{plan.prompts} holds {len(texts)} prompts; alignment before and after needs at least {FEWEST_PROMPTS}. Add prompts."
+            f"{prompts.name} holds {prompts.counted}; alignment before and after needs at least {FEWEST_PROMPTS}. Add prompts."
         )
-    general = load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
+    general = load_prompts(plan.general).sample(plan.n_general, plan.seed)
     if len(general) < FEWEST_GENERAL:
         raise PromptError(
-            f"{plan.general} holds {len(general)} texts; an interval of bits per byte needs at least {FEWEST_GENERAL}. Add texts."
+            f"{general.name} holds {general.counted}; an interval of bits per byte needs at least {FEWEST_GENERAL} texts. Add texts."
         )
-    texts += general
+    texts = prompts.texts + general.texts
     tasks = [load_examples(name).sample(plan.n_task_items, plan.seed) for name in plan.tasks]
     for loaded in models:
         require_fit(loaded, texts)

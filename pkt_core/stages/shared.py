@@ -32,6 +32,8 @@ def prompt_set(prompts: str | PromptSet) -> PromptSet:
 
 def pair_key(pair: Pair, texts: PromptSet, recipe: dict[str, Any], version: int) -> str:
     """Names a stored result by all that could change it."""
+    if texts.repeats:  # they change no number, but a result says how many there were
+        recipe = recipe | {"repeats": texts.repeats}
     held = [(model_digest(ref), ref.dtype, ref.device) for ref in (pair.teacher, pair.student)]
     return fingerprint(
         models=[list(h) for h in held],

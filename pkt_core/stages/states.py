@@ -9,19 +9,16 @@ import torch
 from torch import Tensor
 
 from pkt_core.activations.collect import pieces, stream, token_norms
-from pkt_core.activations.pooling import PER_PROMPT
 from pkt_core.activations.spans import Span
-from pkt_core.errors import PromptError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.prompts import PromptSet
+from pkt_core.prompts import PER_PROMPT, PromptSet
 from pkt_core.similarity.grid import GridFitter, SimilarityGrid
 from pkt_core.similarity.outliers import first_ratio, top_share
 from pkt_core.stages.recipe import Recipe
 
 Progress = Callable[[str, float], None]
 States = dict[str, Tensor]
-MINIMUM_SAMPLES = 64
 KEPT_SAMPLES = 512  # for measures that need all samples at once
 FIRST_PROMPTS = 16  # prompts at whose first position we look
 
@@ -47,11 +44,7 @@ def readable(
     if recipe.pooling == "tokens":  # some have too few pieces to look at; the recipe says how many
         found = pieces(read, models, skip_first=recipe.skip_first)
         read, spans = [t for t, s in zip(read, found, strict=True) if s], [s for s in found if s]
-    if len(read) * rows_each(recipe) < MINIMUM_SAMPLES:
-        raise PromptError(
-            f"{texts.name} gives {len(read) * rows_each(recipe)} samples with {recipe.pooling} pooling; a similarity grid "
-            f"needs at least {MINIMUM_SAMPLES}. Add prompts or choose another set."
-        )
+    texts.require_samples(recipe.pooling, len(read))
     return read, spans
 
 
@@ -96,6 +89,7 @@ def read_both(
     states = {side: torch.cat(parts, dim=1)[:, :KEPT_SAMPLES] for side, parts in kept.items()}
     grid = fitter.finish()
     said = recipe.model_dump(include={"pooling", "part", "skip_first"}) | {"too_short": len(texts) - len(read)}
+    said |= {"repeats": texts.repeats}
     return replace(grid, recipe={**grid.recipe, **said, "block_difference": block_difference(states, fitter)}), states
 
 

@@ -17,6 +17,7 @@ from pkt_core.files import write_text
 from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.tokenizer import save_tokenizer
+from pkt_core.row_files import shown
 from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
 
@@ -39,7 +40,7 @@ tags: [knowledge-transfer, {{ plan.method }}]
 | {{ "layers, from 0" if plan.pairs_layers else "alignment is measured at (layers from 0)" }} | {% for p in pairs %}teacher {{ p.teacher }} to student {{ p.student }}{{ ", " if not loop.last }}{% endfor %} |
 | what {{ "trained" if plan.trains else "changed" }} | {{ trained }} |
 | {{ matched.keys() | join(", ") }} | {{ matched.values() | join(", ") }} |
-| data | `{{ plan.data }}`, {{ n_examples }} examples, digest {{ digest }} |
+| data | `{{ shown(plan.data) }}`, {{ n_examples }} examples, digest {{ digest }} |
 | {{ made.keys() | join(", ") }} | {{ made.values() | join(", ") }} |
 
 {% if behaviour %}
@@ -52,7 +53,7 @@ tags: [knowledge-transfer, {{ plan.method }}]
 {% endfor %}
 Share answered right by greedy decoding, whole answer; paired bootstrap over items, McNemar's exact test.
 
-| general text (`{{ plan.general }}`) | bits per byte [95 %] |
+| general text (`{{ shown(plan.general) }}`) | bits per byte [95 %] |
 |---|---|
 {% for who in ("teacher", "before", "after") -%}
 | {{ who }} | {{ "%.3f"|format(behaviour[who].bits_per_byte.value) }} [{{ "%.3f"|format(behaviour[who].bits_per_byte.low) }}, {{ "%.3f"|format(behaviour[who].bits_per_byte.high) }}] |
@@ -121,6 +122,7 @@ def write_card(folder: Path, plan: TransferPlan, results: dict[str, Any]) -> Non
         pairs=results["layers"]["pairs"],
         n_examples=results["examples"]["n"],
         digest=results["examples"]["digest"],
+        shown=shown,
     )
     write_text(folder / "README.md", card)
 
