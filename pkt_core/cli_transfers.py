@@ -8,13 +8,14 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 
 from pkt_core.carrying import carry_out, first_process, shared_run
-from pkt_core.errors import PlanError
+from pkt_core.errors import PlanError, StoreError
 from pkt_core.options import (
     DeviceName,
     DTypeName,
@@ -92,7 +93,7 @@ def transfer(
     student: Student = None,
     data: Data = None,
     task: Tasks = None,
-    run: Annotated[str | None, typer.Option(help="Carry out the plan of this queued run instead.")] = None,
+    run: Annotated[str | None, typer.Option(help="Carry out this run of the queue instead, when no other of the queue is at work.")] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run, from its last checkpoint where it has one.")
     ] = None,
@@ -104,6 +105,7 @@ def transfer(
 ) -> None:
     """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
     from pkt_core.stages import needs
+    from pkt_core.waiting import turn
 
     if run is not None and resume is not None:
         raise PlanError("Got both --run and --resume; they name one run. Give one of them.")
@@ -114,7 +116,8 @@ def transfer(
         if first_process():
             people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
         opened = shared_run(plan)
-    results = carry_out(opened, "transfer", tracker=tracker, checkpoint_seconds=checkpoint_seconds)
+    with turn() if run is not None and first_process() else nullcontext():
+        results = carry_out(opened, "transfer", tracker=tracker, checkpoint_seconds=checkpoint_seconds)
     if first_process():
         deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 
@@ -163,7 +166,7 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
     name = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     try:
         there = {(run.family() or {})["place"]: run for run in found.runs_of(name)}
-    except found.StoreError:
+    except StoreError:
         there = {}
     runs = []
     for place, member in enumerate(members):
@@ -210,7 +213,11 @@ def families(
         return
     counts: dict[str, list[str]] = {}
     for line in list_runs(include_recorded=True):
-        if line.state != "damaged" and (belongs := open_run(line.id).family()):
+        try:
+            belongs = open_run(line.id).family()
+        except StoreError:
+            continue
+        if line.state != "damaged" and belongs:
             counts.setdefault(belongs["family"], []).append(line.state)
     listed = [{"family": f, "runs": len(s), "done": s.count("done")} for f, s in sorted(counts.items())]
     lines: list[list[Any]] = [[entry["family"], entry["runs"], entry["done"]] for entry in listed]
@@ -232,19 +239,21 @@ def queue(
             raise PlanError("Got a run without saying what to do with it. Give --to PLACE or --remove.")
         waiting.remove(run) if remove else waiting.move(run, to or 0)
     order = waiting.waiting()
-    plans = [open_run(run_id).plan() for run_id in order]
-    lines: list[list[Any]] = [
-        [i, run_id, plan.get("method", ""), plan.get("steps", "")]
-        for i, (run_id, plan) in enumerate(zip(order, plans, strict=True))
-    ]
+    lines: list[list[Any]] = []
+    for place, run_id in enumerate(order):
+        try:
+            plan = open_run(run_id).plan()
+        except StoreError:
+            plan = {"method": "damaged"}
+        lines.append([place, run_id, plan.get("method", ""), plan.get("steps", "")])
     deliver(order, as_json, lambda: table("Queue", ["place", "run", "method", "steps"], lines))
 
 
 def work() -> None:
     """Carry out what waits in the queue, one run at a time, until nothing does."""
-    from pkt_core.waiting import in_its_own_process, work
+    from pkt_core.waiting import in_its_turn, work
 
-    done = work(in_its_own_process)
+    done = work(in_its_turn)
     typer.echo(
         f"{done} runs carried out." if done else "Nothing to do: the queue is empty, or another worker is at it."
     )

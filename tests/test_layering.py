@@ -10,7 +10,9 @@ CORE = sorted((ROOT / "pkt_core").rglob("*.py"))
 # A module may import from its own room and from those before it. Rooms side by side in one row do not see each other.
 ROWS = [
     {"errors"},
+    {"staging"},
     {"files", "status", "hub", "fingerprint"},
+    {"sealed"},
     {"prompt_files"},
     {"hub_datasets"},
     {"prompts"},
@@ -20,7 +22,8 @@ ROWS = [
     {"similarity", "alignment", "projection"},
     {"transfer"},
     {"evaluation"},
-    {"results", "map_results", "readings", "token_results", "task_results", "runs"},
+    {"results", "map_results", "readings", "token_results", "task_results", "run_files"},
+    {"runs"},
     {"controlled"},
     {"report", "stages"},
     {"pipeline"},
@@ -36,6 +39,8 @@ ROWS = [
 ORDER = {room: i for i, row in enumerate(ROWS) for room in row}
 WRITERS = {
     "files",
+    "staging",
+    "sealed",
     "store",
     "runs",
     "prompt_files",

@@ -125,7 +125,7 @@ def test_status_is_replaced_in_one_piece(monkeypatch):
         with pytest.raises(StoreError, match="The disk is full"):
             run.write_status("running", step=2)
     assert run.status().step == 1
-    assert sorted(path.name for path in run.folder.iterdir()) == ["plan.json", "status.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["plan.json", "run.lock", "status.json"]
 
 
 def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():

@@ -45,7 +45,7 @@ def test_runs_wait_in_order_and_can_be_moved_and_removed(runs):
 @pytest.mark.usefixtures("runs")
 def test_only_new_runs_wait():
     open_run("a").write_status("done")
-    with pytest.raises(StoreError, match="has started before"):
+    with pytest.raises(StoreError, match="Run a is done; only new runs and those that ended early wait"):
         waiting.enqueue(["a"])
     assert waiting.waiting() == ["b", "c"]
 

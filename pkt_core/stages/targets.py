@@ -6,6 +6,7 @@ does not have the teacher.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from pkt_core.stages.change import require_measurable
 from pkt_core.stages.comparison import attribution
 from pkt_core.stages.room import require_device
 from pkt_core.stages.shared import match
-from pkt_core.store import artefact_folder, fingerprint
+from pkt_core.store import artefact_folder, fingerprint, set_aside
 from pkt_core.transfer.check import check
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.layers import chosen_pairs
@@ -33,6 +34,7 @@ from pkt_core.transfer.plan import MAPPED, OUTPUT_KL, TransferPlan
 from pkt_core.transfer.readings import read_alike, read_apart, require_rows, usable
 from pkt_core.transfer.targets import TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
 
+logger = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 TEACHER_FIELDS = (
     "data", "n_examples", "method", "map", "basis", "teacher_weights", "teacher_layer", "student_layer",
@@ -60,8 +62,16 @@ def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) 
 
 
 def stored_targets(folder: Path, teacher: ModelRef) -> Targets | None:
-    """Targets that were recorded before from this very teacher, or from one of its name that is not here now."""
-    found = read_targets(folder)
+    """Targets that were recorded before from this very teacher, or from one of its name that is not here now.
+
+    Damaged ones are told in the log, set aside, and count as none.
+    """
+    try:
+        found = read_targets(folder)
+    except StoreError as error:
+        aside = set_aside(folder)
+        logger.warning("%s They were moved to %s.", error, aside.name)
+        return None
     if found is None:
         return None
     try:
@@ -135,16 +145,17 @@ def targets(
     Of several processes the first records, the others wait. Raises what `transfer.check.check` does.
     """
     folder = targets_folder(plan, student.ref, examples)
-    if processes.first and stored_targets(folder, plan.teacher) is None:
+    found = stored_targets(folder, plan.teacher) if processes.first else None
+    if processes.first and found is None:
         require_device(plan)
         progress("Loading the teacher", 0.02)
         teacher = load(plan.teacher)
         require_measurable(plan, teacher, student)
-        record(plan, teacher, student, examples, folder, progress)
+        found = record(plan, teacher, student, examples, folder, progress)
         del teacher  # its targets are all that training needs: the memory is the student's now
         release()
     processes.wait()
-    found = read_targets(folder)
+    found = found or read_targets(folder)
     if found is None:
         raise StoreError(f"The targets in {folder} are gone. Start the transfer again; they will be recorded anew.")
     return as_planned(found, plan), encode(student.tokenizer, examples.items, found.facts["context"])
