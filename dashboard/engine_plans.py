@@ -16,11 +16,13 @@ from pkt_core.errors import PlanError
 def plan_needs(plan: dict[str, Any]) -> dict[str, Any]:
     """Bytes a plan takes and this device has, and `refused`: the sentence of a plan that does not fit, else None."""
     from pkt_core.models.loading import choose_device
+    from pkt_core.stages import require_plan
     from pkt_core.stages.room import free_disk, needs
     from pkt_core.transfer.estimate import free_memory, require_disk, require_memory
     from pkt_core.transfer.plan import TransferPlan
 
     read = TransferPlan.model_validate(plan)
+    require_plan(read, now=False)
     needed, device = needs(read), choose_device(read.student.device)
     try:
         require_disk(needed, free_disk())

@@ -50,7 +50,7 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
     run.claim()
     try:
         if not run.watched:
-            if what == "transfer" and run.status().state == "done" and "behaviour" in (run.results() or {}):
+            if what == "transfer" and run.status().state == "done" and measured(run):
                 raise StoreError(
                     f"Run {run.id} is finished and measured. Measure it again with `pkt evaluate {run.id}`, or start a new run from its plan."
                 )
@@ -61,9 +61,17 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
         run.release()
 
 
+def measured(run: Any) -> bool:
+    """Whether a run has results that can be read, down to behaviour."""
+    try:
+        return "behaviour" in (run.results() or {})
+    except StoreError:
+        return False
+
+
 def claimed(run: Any, what: str, tracker: str | None, checkpoint_seconds: float) -> dict[str, Any]:
     """The same for a run that this process has to itself."""
-    from pkt_core import pipeline
+    from pkt_core import pipeline, stages
     from pkt_core.runs import Stopped
     from pkt_core.transfer.checkpoint import Checkpoints
     from pkt_core.transfer.export import write_card
@@ -93,10 +101,14 @@ def claimed(run: Any, what: str, tracker: str | None, checkpoint_seconds: float)
             if first_process() and "pairs" in results.get("layers", {}):  # earlier versions told of one pair alone
                 write_card(run.folder / "student", plan, results)
         except Stopped:
-            found = run.results()
-            at = "while its behaviour was measured; the trained student is kept" if found else "before its first step"
+            trained = what == "evaluate" or stages.finished_training(plan, run)
+            at = (
+                "while its behaviour was measured; the trained student is kept"
+                if trained
+                else "before it went on training"
+            )
             run.write_status("stopped", message=f"Stopped {at}.")
-            return found or {"steps": 0}
+            return (run.results() if trained else None) or {}
         except KeyboardInterrupt:
             run.write_status("stopped", message="Interrupted from the keyboard.")
             raise

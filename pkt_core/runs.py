@@ -19,7 +19,7 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -257,13 +257,13 @@ class Run:
         return next((process for process in found if process.alive()), found[0] if found else None)
 
     def require_idle(self) -> None:
-        """Raises StoreError while a process works on this run."""
+        """Raises StoreError while a process works on this run, or another was started for it."""
         process = self.process()
         try:
             running = self.status().state == "running"
         except StoreError:
             running = False
-        if process is not None and (running or process.alive()):
+        if process is not None and (running or (process.alive() and process.pid != os.getpid())):
             raise StoreError(f"Run {self.id} is running (process {process.pid}). Stop it first, then try again.")
 
     def delete(self) -> None:
@@ -329,6 +329,19 @@ def create_run(
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return Run(run_id, folder)
+
+
+def create_runs(members: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Run]:
+    """New runs of a family, each from its plan and its place there: all of them or, where one cannot be written, none."""
+    made: list[Run] = []
+    try:
+        for plan, family in members:
+            made.append(create_run(plan, family=family))
+    except BaseException:
+        for run in made:
+            run.delete()
+        raise
+    return made
 
 
 def open_run(run: str | Path) -> Run:
@@ -423,7 +436,9 @@ def _shaped(path: Path, shape: type[BaseModel], otherwise: str) -> dict[str, Any
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("depth",), "msg": "too deep"}
         where = ".".join(map(str, first["loc"]))[:80]
-        raise StoreError(f"{path} is damaged: it is {otherwise} ({where}: {first['msg']}). Restore it from a copy.") from error
+        raise StoreError(
+            f"{path} is damaged: it is {otherwise} ({where}: {first['msg']}). Restore it from a copy."
+        ) from error
     return value
 
 

@@ -14,7 +14,7 @@ from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.room import needs
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
-from pkt_core.stages.targets import as_planned, record, targets
+from pkt_core.stages.targets import as_planned, record, require_plan, targets
 from pkt_core.stages.teaching import missing, student_that_trains, trainable_ref
 from pkt_core.stages.training import export, finished_training, train
 from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
@@ -62,6 +62,7 @@ __all__ = [
     "require_kind",
     "require_measurable",
     "require_measure",
+    "require_plan",
     "see",
     "stitched_grid",
     "student_that_trains",

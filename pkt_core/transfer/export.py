@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
 from pkt_core.examples import ExampleSet
-from pkt_core.files import told_clearly, write_text
+from pkt_core.files import told_clearly, write_bytes, write_text
 from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.sealed import file_digest, read_sealed, require_files
@@ -113,7 +113,7 @@ def export_student(
             shutil.rmtree(staging, ignore_errors=True)
     if trainable.foreign is not None:  # beside the folder: whoever opens the student must not take them for its weights
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
-        save_file(weights, folder.with_name("foreign.safetensors"))
+        write_bytes(folder.with_name("foreign.safetensors"), save(weights))
     told = {
         "layers": {"pairs": [{"teacher": pair.teacher, "student": pair.student} for pair in pairs]},
         "trained_parameters": trainable.n,
