@@ -105,10 +105,7 @@ def only_measuring_is_left(run: Any) -> bool:
 
 def starting(run: Any, status: Any) -> bool:
     """Whether a process was started for a run that is over, and has not told its status yet."""
-    if status.state in ("queued", "running", "done"):
-        return False
-    process = run.process()
-    return process is not None and process.pid != status.pid and process.alive()
+    return status.state not in ("queued", "running", "done") and run.starting(status)
 
 
 def at_work(run: Any, status: Any) -> bool:

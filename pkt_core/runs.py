@@ -256,14 +256,20 @@ class Run:
                 continue
         return next((process for process in found if process.alive()), found[0] if found else None)
 
+    def starting(self, status: RunStatus) -> bool:
+        """Whether a process was started for it that has not told its status yet; `status` is the run's."""
+        process = self.process()
+        return process is not None and process.pid not in (status.pid, os.getpid()) and process.alive()
+
     def require_idle(self) -> None:
         """Raises StoreError while a process works on this run, or another was started for it."""
         process = self.process()
         try:
-            running = self.status().state == "running"
+            status = self.status()
+            busy = status.state == "running" or self.starting(status)
         except StoreError:
-            running = False
-        if process is not None and (running or (process.alive() and process.pid != os.getpid())):
+            busy = process is not None and process.pid != os.getpid() and process.alive()
+        if busy and process is not None:
             raise StoreError(f"Run {self.id} is running (process {process.pid}). Stop it first, then try again.")
 
     def delete(self) -> None:

@@ -59,7 +59,7 @@ def enqueue(run_ids: Sequence[str]) -> None:
 
 
 def remove(run_id: str) -> None:
-    """Take a run out; it stays as a queued run that nobody starts. Raises StoreError where it does not wait."""
+    """Take a run out; it stays as a run that nobody starts. Raises StoreError where it does not wait."""
     _change(lambda order: _without(run_id, order))
 
 
@@ -67,7 +67,7 @@ def move(run_id: str, place: int) -> None:
     """Put a waiting run at a place, 0 is next. Raises StoreError where it does not wait."""
 
     def moved(order: list[str]) -> list[str]:
-        rest = _without(run_id, order)
+        rest = _without(run_id, [other for other in order if _waits(other)])
         return [*rest[:place], run_id, *rest[place:]]
 
     _change(moved)
@@ -75,7 +75,7 @@ def move(run_id: str, place: int) -> None:
 
 def _without(run_id: str, order: list[str]) -> list[str]:
     """The others. Raises StoreError where the run does not wait."""
-    if run_id not in order:
+    if run_id not in order or not _waits(run_id):
         raise StoreError(f"Run {run_id} does not wait in the queue; it may have started. Look at the list again.")
     return [other for other in order if other != run_id]
 
@@ -198,15 +198,14 @@ def _waits(run_id: str) -> bool:
         status = run.status()
         if status.state == "queued":
             return True
-        process = run.process()
-        return status.state in EARLY and not run.recorded and (process is None or not process.alive())
+        return status.state in EARLY and not run.recorded and not run.starting(status)
     except PktError:
         return False
 
 
 def _change(change: Callable[[list[str]], list[str]]) -> None:
     with _locked():
-        write_sealed(runs_root() / "queue.json", {"order": change(waiting())})
+        write_sealed(runs_root() / "queue.json", {"order": change(_listed())})
 
 
 @contextmanager
