@@ -179,7 +179,7 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
         member.plan.check_settings()
     name = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     try:
-        there = {(run.family() or {})["place"]: run for run in found.runs_of(name)}
+        there = {found.place_of(run)["place"]: run for run in found.runs_of(name)}
     except StoreError:
         there = {}
     new = [
@@ -197,7 +197,7 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
         return
     for number, run in enumerate(runs, 1):
         if run.status().state != "done":
-            label = (run.family() or {})["label"]
+            label = found.place_of(run)["label"]
             typer.echo(f"{number} of {len(runs)}: {label}, seed {run.plan()['seed']} ({run.id})", err=True)
             in_its_own_process(run)
     rows = found.summary(runs)
@@ -230,11 +230,7 @@ def families(
         return
     counts: dict[str, list[str]] = {}
     for line in list_runs(include_recorded=True):
-        try:
-            belongs = open_run(line.id).family()
-        except StoreError:
-            continue
-        if line.state != "damaged" and belongs:
+        if line.state != "damaged" and (belongs := found.place_of(open_run(line.id))):
             counts.setdefault(belongs["family"], []).append(line.state)
     listed = [{"family": f, "runs": len(s), "done": s.count("done")} for f, s in sorted(counts.items())]
     lines: list[list[Any]] = [[entry["family"], entry["runs"], entry["done"]] for entry in listed]

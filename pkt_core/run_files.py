@@ -88,6 +88,20 @@ class Change(Strict):
     after: Finite
 
 
+class Answers(Strict):
+    """Which items of a task were answered right, as `0110`."""
+
+    before: str = Field(pattern="^[01]*$")
+    after: str = Field(pattern="^[01]*$")
+
+    @model_validator(mode="after")
+    def same_items(self) -> Answers:
+        """Before and after are asked the same."""
+        if len(self.before) != len(self.after):
+            raise ValueError("as many answers before as after")
+        return self
+
+
 class ResultsShape(Strict):
     """Results as tables of several runs read them."""
 
@@ -97,7 +111,7 @@ class ResultsShape(Strict):
     seconds: dict[str, Finite] = {}
     behaviour: dict[str, Behaviour] | None = None
     changes: dict[str, Change] | None = None
-    right: dict[str, dict[str, str]] | None = None
+    right: dict[str, Answers] | None = None
     generations: list[dict[str, Any]] | None = None
     attribution: dict[str, Any] | None = None
     alignment: dict[str, Any] | None = None
@@ -112,6 +126,6 @@ class ResultsShape(Strict):
         """Changes are of three models that were measured."""
         if self.changes is not None and not {"teacher", "before", "after"} <= (self.behaviour or {}).keys():
             raise ValueError("changes without the behaviour of teacher, before and after")
-        if self.right is not None and self.changes is None:
-            raise ValueError("single answers without changes")
+        if self.right is not None and (self.changes is None or "training" not in self.seconds):
+            raise ValueError("single answers without changes, or without the seconds of training")
         return self

@@ -33,7 +33,7 @@ from pkt_core.prompts import assets_folder
 from pkt_core.run_files import Family, PlanShape, ResultsShape
 from pkt_core.sealed import read_sealed, write_sealed
 from pkt_core.staging import beside, sync_folder
-from pkt_core.status import SILENT_SECONDS, Process, RunStatus, State, WrittenState
+from pkt_core.status import LATEST, SILENT_SECONDS, Process, RunStatus, State, WrittenState
 
 _over: dict[Path, tuple[tuple[Any, ...], RunSummary]] = {}
 """Runs that are over, with what their files looked like: lists are drawn every few seconds, and stores hold hundreds of runs."""
@@ -99,7 +99,7 @@ class Run:
     def family(self) -> dict[str, Any] | None:
         """The `family` it belongs to, its `label` there and its `place`; None where it stands alone. StoreError where damaged."""
         path = self.folder / "family.json"
-        return _shaped(path, Family, "no place in a family") if path.exists() else None
+        return _shaped(path, Family, "no place in a family") if os.path.lexists(path) else None
 
     def status(self) -> RunStatus:
         """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
@@ -215,7 +215,7 @@ class Run:
     def results(self) -> dict[str, Any] | None:
         """What came out, None before it did. Raises StoreError where damaged."""
         path = self.folder / "results.json"
-        return _shaped(path, ResultsShape, "no results of a run") if path.exists() else None
+        return _shaped(path, ResultsShape, "no results of a run") if os.path.lexists(path) else None
 
     def request_stop(self) -> None:
         """Ask the run to end at its next step; it may have ended already."""
@@ -410,7 +410,7 @@ def _read_summary(run: Run) -> RunSummary:
     try:
         plan, status = run.plan(), run.status()
     except StoreError as error:
-        made = run.folder.stat().st_mtime if run.folder.exists() else 0.0
+        made = min(max(run.folder.stat().st_mtime, 0.0), LATEST) if run.folder.exists() else 0.0
         head |= {"state": "damaged", "message": str(error), "kind": "", "method": "", "created": made}
         return RunSummary(**head, started=None, finished=None, fraction=0.0, plan=None)
     shared = ("state", "message", "kind", "created", "started", "finished", "fraction")

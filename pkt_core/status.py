@@ -18,12 +18,11 @@ SILENT_SECONDS = 3600.0
 """A run of another machine that wrote nothing for this long counts as lost; here its process can be looked at instead."""
 CLOCK_SECONDS = 30.0
 """How far two readings of one process's start may differ, because the system clock is adjusted."""
-Time = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
-"""Seconds since 1970, or how many: beyond the year 5000 a file is damaged, and no calendar goes so far."""
+LATEST = 9e9
+"""Seconds since 1970: beyond the year 2255 a file is damaged, and tables cannot show the day."""
+Time = Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)]
+"""Seconds since 1970, or how many."""
 Count = Annotated[int, Field(ge=0, le=10**12)]
-
-TOO_LONG = 1e10
-"""Seconds that are no forecast any more."""
 
 
 class Process(BaseModel):
@@ -31,7 +30,7 @@ class Process(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    pid: int = Field(gt=0, lt=2**31)
+    pid: int = Field(gt=0, lt=2**31, strict=True)
     created: Time
     """When it started, seconds since 1970."""
     host: str
@@ -132,7 +131,7 @@ class RunStatus(BaseModel):
             first_step = step > 0 and self.step == 0
             since, began = told["pace_from"] = self.pace_from if self.pace_from and not first_step else (fraction, now)
             left = (now - began) * (1 - fraction) / (fraction - since) if fraction > since else -1.0
-            told["eta_seconds"] = left if 0 <= left < TOO_LONG else None  # a clock that was set back tells nothing
+            told["eta_seconds"] = left if 0 <= left < LATEST else None  # a clock that was set back tells nothing
         return RunStatus.model_validate(self.model_dump() | told)
 
     def where(self) -> str:

@@ -181,7 +181,7 @@ def _next(mine: FileLock) -> Run | None:
 
 def _listed() -> list[str]:
     path = runs_root() / "queue.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     data = read_file(path, MOST_QUEUE)
     found = parsed(path, data) if data.startswith(b"[") else read_sealed(path).get("order")  # earlier versions kept the list alone
