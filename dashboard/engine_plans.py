@@ -16,11 +16,13 @@ from pkt_core.errors import PlanError
 def plan_needs(plan: dict[str, Any]) -> dict[str, Any]:
     """Bytes a plan takes and this device has, and `refused`: the sentence of a plan that does not fit, else None."""
     from pkt_core.models.loading import choose_device
+    from pkt_core.stages import require_plan
     from pkt_core.stages.room import free_disk, needs
     from pkt_core.transfer.estimate import free_memory, require_disk, require_memory
     from pkt_core.transfer.plan import TransferPlan
 
     read = TransferPlan.model_validate(plan)
+    require_plan(read, now=False)
     needed, device = needs(read), choose_device(read.student.device)
     try:
         require_disk(needed, free_disk())
@@ -122,11 +124,11 @@ def family_table(family: str, finished: dict[str, Any]) -> dict[str, Any]:
     runs = [run for run in planned if run.id in finished]
     rows = families.to_json(families.summary(runs))
     changes: dict[str, dict[str, Any]] = next(
-        (r["changes"] for run in runs if (r := run.results()) is not None and "changes" in r), {}
+        (r["changes"] for run in runs if (r := families.readable_results(run)) is not None and "changes" in r), {}
     )
     tasks = {name: {key: change.get(key) for key in ("prior", "before", "n")} for name, change in changes.items()}
     controls = [row["label"] for row in rows if row["label"] in CONTROLS]
-    first = (planned[0].family() or {}).get("label", "")
+    first = families.place_of(planned[0]).get("label", "")
     return {"rows": rows, "controls": controls, "tasks": tasks, "first": first, "left_out": absent(planned)}
 
 
@@ -136,8 +138,8 @@ def absent(planned: Sequence[Any]) -> list[str]:
     from pkt_core.errors import PktError
     from pkt_core.transfer.plan import TransferPlan
 
-    label = (planned[0].family() or {}).get("label")
-    seeds = sum((run.family() or {}).get("label") == label for run in planned)
+    label = families.place_of(planned[0]).get("label")
+    seeds = sum(families.place_of(run).get("label") == label for run in planned)
     try:
         return families.left_out(TransferPlan.read(planned[0].plan(), planned[0].folder), seeds=seeds)
     except PktError:

@@ -18,6 +18,7 @@ import psutil
 
 from dashboard import limits
 from pkt_core import runs, waiting
+from pkt_core.files import told_clearly
 
 _workers: list[subprocess.Popen[bytes]] = []  # that this server started; those that find another at work end at once
 TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
@@ -67,20 +68,25 @@ def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
 
 
 def _end(run: runs.Run, kill_after: float) -> None:
-    process, deadline = run.process(), time.monotonic() + kill_after
-    while process is not None and process.alive():
-        if time.monotonic() >= deadline:
-            _kill(process.pid)
+    """Its process is looked up each time: while the queue starts a run, the worker stands for it."""
+    deadline = time.monotonic() + kill_after
+    while (process := run.process()) is not None and process.alive():
+        if time.monotonic() >= deadline and not _kill(process.pid):
+            return
         time.sleep(0.1)
 
 
-def _kill(pid: int) -> None:
-    """The process first, so that it starts no more, then its children."""
+def _kill(pid: int) -> bool:
+    """The process first, so that it starts no more, then its children. False where it is somebody else's and may not be ended."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        for process in [parent, *parent.children(recursive=True)]:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+        try:
+            for process in [parent, *parent.children(recursive=True)]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        except psutil.AccessDenied:
+            return False
+    return True
 
 
 def log_tail(run_id: str | Path, n: int) -> str:
@@ -88,7 +94,7 @@ def log_tail(run_id: str | Path, n: int) -> str:
     path = runs.open_run(run_id).folder / "log.txt"
     if not path.is_file():
         return ""
-    with open(path, "rb") as log:
+    with told_clearly(path), open(path, "rb") as log:
         log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
         text = log.read().decode("utf-8", errors="replace")
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.removesuffix("\n").split("\n")]

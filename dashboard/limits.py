@@ -177,24 +177,17 @@ def require_items(name: Any) -> None:
 
 
 @contextmanager
-def place(*, at_once: bool = False) -> Iterator[None]:
-    """A place among the runs that wait, to be taken inside. Raises PlanError in a demo where there is none.
-
-    `at_once`: it would begin beside what is at work, past the queue.
-    """
+def place() -> Iterator[None]:
+    """A place among the runs that wait, to be taken inside. Raises PlanError in a demo where there is none."""
     if not demo():
         yield
         return
-    from pkt_core import runs, waiting
+    from pkt_core import waiting
 
     with _place:
         if len(waiting.waiting()) >= MOST_WAITING:
             raise PlanError(
                 f"{MOST_WAITING} runs wait already, as many as this public demo lets wait. Try again in some minutes."
-            )
-        if at_once and (waiting.waiting() or any(run.state == "running" for run in runs.list_runs())):
-            raise PlanError(
-                "Another run is at work or waits, and this public demo runs one at a time. Try again in some minutes."
             )
         yield
 

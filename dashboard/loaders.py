@@ -108,7 +108,7 @@ def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = N
 
     counted = ""
     try:
-        limits.require_allowed({"prompts": prompts})
+        access.require_allowed({"prompts": prompts})
         found = pasted(lines or "") if prompts is None else load_prompts(prompts)
         counted = found.counted
         found.require_samples(pooling)

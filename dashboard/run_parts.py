@@ -119,11 +119,11 @@ def keeps_student(folder: Path) -> bool:
 
 
 def is_over(run_id: str) -> bool:
-    """Whether nothing more will happen to a run."""
+    """Whether nothing more will happen to a run by itself."""
     try:
         run = loaders.run(run_id)
         status = run.status()
-        return status.state not in ("queued", "running") and not transfers.starting(run, status)
+        return status.state != "queued" and not transfers.at_work(run, status) and run_id not in waiting.waiting()
     except StoreError:
         return True
 
@@ -173,6 +173,8 @@ def status_line(run: Any, status: Any) -> None:
         word = "taken out of the queue"
     elif status.state == "queued" and has_begun(run):
         word = "starting"
+    elif run.id in order and status.state != "queued":
+        word = f"{word}, waiting to go on"
     left, right = st.columns([4, 1], vertical_alignment="center")
     with left:
         if run.recorded:
@@ -180,7 +182,7 @@ def status_line(run: Any, status: Any) -> None:
         st.markdown(f"{icon} **{word}** · {widgets.plain(describe(run.plan()))}")
     if sentence := state.told(PLACE):
         st.error(widgets.plain(sentence), icon=":material/error:")
-    if status.state == "queued" and not has_begun(run):
+    if run.id in order or (status.state == "queued" and not has_begun(run)):
         waits(run, order, right)
     elif status.state in ("queued", "running"):
         at_work(run, status, right)
@@ -226,17 +228,22 @@ def ended(run: Any, status: Any) -> None:
         (st.error if status.state in ("failed", "lost") else st.info)(widgets.plain(status.message))
     if run.recorded:
         return
-    step = transfers.checkpoint_step(run)
-    st.button(
-        f"Resume from step {step} of {run.plan().get('steps', '?')}" if step else "Start again from the beginning",
-        key="resume",
-        icon=":material/resume:",
-        on_click=act,
-        args=(transfers.resume, run.id),
-        help=None if step else "It has no checkpoint; what the teacher said is kept where it was recorded.",
-    )
+    label, why = how_it_goes_on(run)
+    st.button(label, key="resume", icon=":material/resume:", on_click=act, args=(transfers.resume, run.id), help=why)
     with st.expander("Log"):
         st.code(loaders.log_tail(run.id) or "empty", language=None, wrap_lines=True)
+
+
+def how_it_goes_on(run: Any) -> tuple[str, str | None]:
+    """What the button says that goes on with a run that ended early, and what stands beside it."""
+    if transfers.only_measuring_is_left(run):
+        return "Measure its behaviour", "The student is trained and kept; only measuring is left."
+    if step := transfers.checkpoint_step(run):
+        return f"Resume from step {step} of {run.plan().get('steps', '?')}", None
+    return (
+        "Start again from the beginning",
+        "It has no checkpoint; what the teacher said is kept where it was recorded.",
+    )
 
 
 def live_status(run_id: str) -> None:

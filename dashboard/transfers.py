@@ -14,7 +14,7 @@ from typing import Any
 from dashboard import access, jobs, limits, loaders
 from pkt_core import waiting
 from pkt_core.errors import StoreError
-from pkt_core.runs import create_run
+from pkt_core.runs import create_run, create_runs
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,19 @@ def launch_family(members: Sequence[dict[str, Any]], method: str) -> str:
     limits.require_here("runs one transfer at a time, no families and no sweeps")
     access.require_allowed([member["plan"] for member in members])
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{method}-{secrets.token_hex(2)}"
-    made = [
-        create_run(member["plan"], family={"family": name, "label": member["label"], "place": place})
-        for place, member in enumerate(members)
-    ]
+    made = create_runs(
+        [
+            (member["plan"], {"family": name, "label": member["label"], "place": place})
+            for place, member in enumerate(members)
+        ]
+    )
     waiting.enqueue([run.id for run in made])
     jobs.work()
     return name
 
 
 def requeue(run_id: str) -> None:
-    """Put a run that nobody starts back into the queue. Raises StoreError where it has started before."""
+    """Put a run that nobody starts into the queue, new or ended early. Raises StoreError where it is at work or done."""
     limits.require_own(loaders.run(run_id))
     with limits.place():
         waiting.enqueue([run_id])
@@ -88,25 +90,39 @@ def shift(run_id: str, by: int) -> None:
 
 
 def resume(run_id: str) -> None:
-    """Go on with a run in a process of its own, from its last checkpoint where it has one."""
-    with limits.place(at_once=True):
-        jobs.start(["transfer", "--resume", run_id], run_id)
+    """Go on with a run that ended early, when its turn comes: from its last checkpoint, or with measuring where it is trained."""
+    requeue(run_id)
 
 
 def checkpoint_step(run: Any) -> int:
     """The step that a resumed run goes on from; 0 where it has no checkpoint."""
     from pkt_core.transfer.checkpoint import Checkpoints
 
-    found = Checkpoints(run.folder / "checkpoints").whole()
-    return int(found[-1].name.removeprefix("step-")) if found else 0
+    return Checkpoints(run.folder / "checkpoints").steps()
+
+
+def only_measuring_is_left(run: Any) -> bool:
+    """Whether a run did all its steps and keeps its student, so that going on measures it and trains nothing."""
+    try:
+        results = run.results()
+    except StoreError:
+        return False
+    complete = (
+        bool(results) and results.get("steps") is not None and results.get("steps") == results.get("planned_steps")
+    )
+    return complete and any((run.folder / "student").glob("*.safetensors"))
 
 
 def starting(run: Any, status: Any) -> bool:
     """Whether a process was started for a run that is over, and has not told its status yet."""
-    if status.state in ("queued", "running", "done"):
-        return False
-    process = run.process()
-    return process is not None and process.pid != status.pid and process.alive()
+    return status.state not in ("queued", "running", "done") and run.starting(status)
+
+
+def at_work(run: Any, status: Any) -> bool:
+    """Whether somebody carries a run out or is about to, so that nobody else may start it."""
+    return (
+        status.state == "running" or starting(run, status) or (status.state == "queued" and run.process() is not None)
+    )
 
 
 def families() -> list[Family]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pkt_core.errors import PktError
+from pkt_core.errors import PktError, StoreError
 from pkt_core.evaluation.benchmark_tasks import Asking
 from pkt_core.files import cache_root
 from pkt_core.runs import Run, create_run, open_run
+from pkt_core.staging import sweep
 
 
 class Request(BaseModel):
@@ -47,15 +48,26 @@ def listed() -> list[Run]:
     return [Run(folder.name, folder) for folder in sorted(folders, key=lambda path: path.name, reverse=True)]
 
 
+def read(job: Run) -> Request:
+    """The request in a folder. Raises StoreError where it is damaged."""
+    try:
+        return Request.model_validate(job.plan())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{job.folder} holds no request ({where}: {first['msg']}). Ask again.") from error
+
+
 def carry_out(folder: str) -> None:
     """Carry out the request in a folder, its status kept true whatever happens."""
     from pkt_core import benching
     from pkt_core.carrying import one_sentence
 
     job = open_run(Path(folder))
-    asked = Request.model_validate(job.plan())
     job.write_status("running", message="Starting", fraction=0.0)
+    sweep(cache_root())
     try:
+        asked = read(job)
         subjects = benching.subjects_of(open_run(asked.run), [open_run(name) for name in asked.against])
         board = benching.benchmark(
             subjects,
@@ -64,6 +76,9 @@ def carry_out(folder: str) -> None:
             progress=lambda words, done: keep(job, words, done),
             stopping=job.stop_requested,
         )
+    except KeyboardInterrupt:
+        job.write_status("stopped", message="Interrupted from the keyboard; what was complete is kept.")
+        raise
     except Exception as error:
         job.write_status("failed", message=one_sentence(error))
         if not isinstance(error, PktError):

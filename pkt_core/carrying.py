@@ -5,11 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import time
 from dataclasses import replace
 from typing import Any
 
-from pkt_core.errors import PktError
+from pkt_core.errors import PktError, StoreError
+from pkt_core.files import cache_root
+from pkt_core.staging import sweep
 from pkt_core.terminal import progress_bar
+
+TELL_SECONDS = 1.0
+"""Between two tellings how far a stage is."""
 
 
 def first_process() -> bool:
@@ -32,26 +38,55 @@ def shared_run(plan: Any) -> Any:
 
 
 def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_seconds: float = 20.0) -> dict[str, Any]:
-    """Run a stage of the pipeline in its run folder, its status kept true whatever happens."""
-    from pkt_core import pipeline
-    from pkt_core.transfer.checkpoint import Checkpoints
-    from pkt_core.transfer.export import write_card
-    from pkt_core.transfer.plan import TransferPlan
+    """Run a stage of the pipeline in its run folder, its status kept true whatever happens.
+
+    Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to go on.
+    """
+    from pkt_core.waiting import forget
 
     run.require_writable()
     if not first_process():
         run = replace(run, watched=True)
-    checkpoints = Checkpoints(run.folder / "checkpoints", checkpoint_seconds)
+    run.claim()
+    try:
+        if not run.watched:
+            if what == "transfer" and run.status().state == "done" and measured(run):
+                raise StoreError(
+                    f"Run {run.id} is finished and measured. Measure it again with `pkt evaluate {run.id}`, or start a new run from its plan."
+                )
+            sweep(cache_root())
+            forget(run.id)
+        return claimed(run, what, tracker, checkpoint_seconds)
+    finally:
+        run.release()
+
+
+def measured(run: Any) -> bool:
+    """Whether a run has results that can be read, down to behaviour."""
+    try:
+        return "behaviour" in (run.results() or {})
+    except StoreError:
+        return False
+
+
+def claimed(run: Any, what: str, tracker: str | None, checkpoint_seconds: float) -> dict[str, Any]:
+    """The same for a run that this process has to itself."""
+    from pkt_core import pipeline, stages
+    from pkt_core.runs import Stopped
+    from pkt_core.transfer.checkpoint import Checkpoints
+    from pkt_core.transfer.export import write_card
+    from pkt_core.transfer.plan import TransferPlan
 
     plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
+    checkpoints = Checkpoints(run.folder / "checkpoints", checkpoint_seconds)
     with progress_bar() as bar:
-        said = ""
+        said, when = "", 0.0
 
         def progress(stage: str, done: float) -> None:
-            nonlocal said
+            nonlocal said, when
             bar(stage, done)
-            if stage != said:
-                said = stage
+            if stage != said or time.monotonic() - when > TELL_SECONDS:
+                said, when = stage, time.monotonic()
                 run.write_status("running", message=stage, fraction=done)
 
         try:
@@ -65,6 +100,15 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
             run.write_results(results)
             if first_process() and "pairs" in results.get("layers", {}):  # earlier versions told of one pair alone
                 write_card(run.folder / "student", plan, results)
+        except Stopped:
+            trained = what == "evaluate" or stages.finished_training(plan, run)
+            at = (
+                "while its behaviour was measured; the trained student is kept"
+                if trained
+                else "before it went on training"
+            )
+            run.write_status("stopped", message=f"Stopped {at}.")
+            return (run.results() if trained else None) or {}
         except KeyboardInterrupt:
             run.write_status("stopped", message="Interrupted from the keyboard.")
             raise
@@ -83,10 +127,9 @@ def carry_out(run: Any, what: str, *, tracker: str | None = None, checkpoint_sec
 
 def kept(run: Any, checkpoints: Any) -> str:
     """What is left of a run that failed, as a sentence to add; empty where it has no checkpoint."""
-    found = checkpoints.whole()
-    if not found:
+    step = checkpoints.steps()
+    if not step:
         return ""
-    step = int(found[-1].name.removeprefix("step-"))
     return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` goes on from there."
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any, Optional
 
 import typer
 from rich.console import Console
 
 from pkt_core.carrying import carry_out, first_process, shared_run
-from pkt_core.errors import PlanError
+from pkt_core.errors import LayerNotFound, ModelError, PlanError, PromptError, StoreError, VocabularyMismatch
 from pkt_core.options import (
     DeviceName,
     DTypeName,
@@ -29,6 +30,8 @@ from pkt_core.terminal import deliver, people, show_family, show_results, table
 from pkt_core.transfer.controls import CONTROLS
 from pkt_core.transfer.plan import METHODS, TransferPlan
 
+REFUSALS = (ModelError, LayerNotFound, VocabularyMismatch, PromptError, PlanError)
+"""Of a plan that can never be carried out as it is."""
 GIVEN_OTHERWISE = ("teacher", "student", "data", "tasks")
 Data = Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")]
 Tasks = Annotated[
@@ -92,7 +95,9 @@ def transfer(
     student: Student = None,
     data: Data = None,
     task: Tasks = None,
-    run: Annotated[str | None, typer.Option(help="Carry out the plan of this queued run instead.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Carry out this run of the queue instead, when no other of the queue is at work.")
+    ] = None,
     resume: Annotated[
         str | None, typer.Option(help="Go on with this run, from its last checkpoint where it has one.")
     ] = None,
@@ -103,7 +108,8 @@ def transfer(
     as_json: Json = None,
 ) -> None:
     """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
-    from pkt_core.stages import needs
+    from pkt_core.stages import needs, require_plan
+    from pkt_core.waiting import turn
 
     if run is not None and resume is not None:
         raise PlanError("Got both --run and --resume; they name one run. Give one of them.")
@@ -112,9 +118,16 @@ def transfer(
     else:
         plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
         if first_process():
+            require_plan(plan, now=True)
             people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
         opened = shared_run(plan)
-    results = carry_out(opened, "transfer", tracker=tracker, checkpoint_seconds=checkpoint_seconds)
+    try:
+        with turn() if run is not None and first_process() else nullcontext():
+            results = carry_out(opened, "transfer", tracker=tracker, checkpoint_seconds=checkpoint_seconds)
+    except REFUSALS:
+        if name is None and first_process() and not opened.events():
+            opened.delete()  # the sentence is on the terminal, and nothing came of the plan
+        raise
     if first_process():
         deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 
@@ -157,18 +170,25 @@ def family(
 def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_json: str | None) -> None:
     """Carry out the members of a family one after the other, or only put them in the queue; what is finished stays."""
     from pkt_core import families as found
-    from pkt_core.runs import create_run
+    from pkt_core.runs import create_runs
+    from pkt_core.stages import require_plan
     from pkt_core.waiting import enqueue, in_its_own_process
 
+    require_plan(members[0].plan, now=not later)
+    for member in members[1:]:
+        member.plan.check_settings()
     name = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     try:
-        there = {(run.family() or {})["place"]: run for run in found.runs_of(name)}
-    except found.StoreError:
+        there = {found.place_of(run)["place"]: run for run in found.runs_of(name)}
+    except StoreError:
         there = {}
-    runs = []
-    for place, member in enumerate(members):
-        belongs = {"family": name, "label": member.label, "place": place}
-        runs.append(there.get(place) or create_run(member.plan.model_dump(mode="json"), family=belongs))
+    new = [
+        (member.plan.model_dump(mode="json"), {"family": name, "label": member.label, "place": place})
+        for place, member in enumerate(members)
+        if place not in there
+    ]
+    there |= {family["place"]: run for run, (_, family) in zip(create_runs(new), new, strict=True)}
+    runs = [there[place] for place in range(len(members))]
     if later:
         enqueue([run.id for run in runs if run.status().state == "queued"])
         deliver(
@@ -177,7 +197,7 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
         return
     for number, run in enumerate(runs, 1):
         if run.status().state != "done":
-            label = (run.family() or {})["label"]
+            label = found.place_of(run)["label"]
             typer.echo(f"{number} of {len(runs)}: {label}, seed {run.plan()['seed']} ({run.id})", err=True)
             in_its_own_process(run)
     rows = found.summary(runs)
@@ -210,7 +230,7 @@ def families(
         return
     counts: dict[str, list[str]] = {}
     for line in list_runs(include_recorded=True):
-        if line.state != "damaged" and (belongs := open_run(line.id).family()):
+        if line.state != "damaged" and (belongs := found.place_of(open_run(line.id))):
             counts.setdefault(belongs["family"], []).append(line.state)
     listed = [{"family": f, "runs": len(s), "done": s.count("done")} for f, s in sorted(counts.items())]
     lines: list[list[Any]] = [[entry["family"], entry["runs"], entry["done"]] for entry in listed]
@@ -232,19 +252,21 @@ def queue(
             raise PlanError("Got a run without saying what to do with it. Give --to PLACE or --remove.")
         waiting.remove(run) if remove else waiting.move(run, to or 0)
     order = waiting.waiting()
-    plans = [open_run(run_id).plan() for run_id in order]
-    lines: list[list[Any]] = [
-        [i, run_id, plan.get("method", ""), plan.get("steps", "")]
-        for i, (run_id, plan) in enumerate(zip(order, plans, strict=True))
-    ]
+    lines: list[list[Any]] = []
+    for place, run_id in enumerate(order):
+        try:
+            plan = open_run(run_id).plan()
+        except StoreError:
+            plan = {"method": "damaged"}
+        lines.append([place, run_id, plan.get("method", ""), plan.get("steps", "")])
     deliver(order, as_json, lambda: table("Queue", ["place", "run", "method", "steps"], lines))
 
 
 def work() -> None:
     """Carry out what waits in the queue, one run at a time, until nothing does."""
-    from pkt_core.waiting import in_its_own_process, work
+    from pkt_core.waiting import in_its_turn, work
 
-    done = work(in_its_own_process)
+    done = work(in_its_turn)
     typer.echo(
         f"{done} runs carried out." if done else "Nothing to do: the queue is empty, or another worker is at it."
     )

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 from statsmodels.stats.multitest import multipletests
 
-from pkt_core.errors import ModelError, PktError
+from pkt_core.errors import ModelError, PktError, StoreError
 from pkt_core.evaluation.statistics import Change, paired_change
 from pkt_core.models.shape import model_shape
 from pkt_core.runs import Run, list_runs
@@ -109,7 +109,10 @@ def carried_out(
     run: Run, plan: TransferPlan, name: str, wanted: TransferPlan | None, known: Iterable[Finished]
 ) -> Finished | None:
     """The finished run of that very plan, or of that name, seed and family."""
-    family = (run.family() or {}).get("family")
+    try:
+        family = (run.family() or {}).get("family")
+    except StoreError:
+        family = None
     for other in known:
         same_family = family is not None and other.belongs.get("family") == family
         named = other.belongs.get("label") == name and other.plan.seed == plan.seed

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from pkt_core.errors import PktError, StoreError
+from pkt_core.errors import StoreError
 from pkt_core.evaluation.statistics import ratio, sign_flip
 from pkt_core.examples import load_examples
 from pkt_core.models.loading import load_tokenizer
@@ -168,47 +168,59 @@ def runs_of(family: str) -> list[Run]:
     mine = [run for run in found if belongs(run, family)]
     if not mine:
         raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
-    return sorted(mine, key=lambda run: (run.family() or {})["place"])
+    return sorted(mine, key=lambda run: place_of(run)["place"])
 
 
 def seeds_of(run: Run) -> dict[str, Any] | None:
     """Share right on each task of every finished run with the same label in the run's family; None where it stands alone."""
-    told = run.family()
-    if told is None:
+    told = place_of(run)
+    if not told:
         return None
     seeds = []
     for one in runs_of(told["family"]):
-        same = (one.family() or {}).get("label") == told.get("label")
-        try:
-            results = one.results() if same else None
-        except StoreError:
-            continue
+        results = readable_results(one) if place_of(one).get("label") == told["label"] else None
         if results and "changes" in results:
             rates = {task: change["after"] for task, change in results["changes"].items()}
-            seeds.append({"run": one.id, "seed": one.plan().get("seed"), "tasks": rates})
-    return {"family": told["family"], "label": told.get("label", ""), "seeds": seeds}
+            try:
+                seeds.append({"run": one.id, "seed": one.plan().get("seed"), "tasks": rates})
+            except StoreError:
+                continue
+    return {"family": told["family"], "label": told["label"], "seeds": seeds}
+
+
+def place_of(run: Run) -> dict[str, Any]:
+    """What a run says it is in its family; empty where it stands alone, or its file is damaged, which takes no table away."""
+    try:
+        return run.family() or {}
+    except StoreError:
+        return {}
+
+
+def readable_results(run: Run) -> dict[str, Any] | None:
+    """What came out of a run; None where nothing did, or it cannot be read."""
+    try:
+        return run.results()
+    except StoreError:
+        return None
 
 
 def belongs(run: Run, family: str) -> bool:
     """Whether a run says so; one whose file is damaged does not, and takes no other run's table away."""
-    try:
-        told = run.family() or {}
-    except StoreError:
-        return False
-    return told.get("family") == family and "place" in told
+    return place_of(run).get("family") == family
 
 
 def summary(runs: Sequence[Run]) -> list[Row]:
     """One row per member with finished runs, in the order they were planned; differences are to the first of them."""
     groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for run in runs:
-        label = (run.family() or {}).get("label", run.plan().get("method", run.id))
         try:
-            results = run.results()
-        except PktError:
+            label, results = place_of(run).get("label") or run.plan().get("method", run.id), run.results()
+        except StoreError:
             continue
-        if results is not None and "right" in results:
-            groups.setdefault(label, []).append((run.id, results))
+        if results is not None and results.get("right") is not None:
+            others = groups.setdefault(label, [])
+            if not others or asked(others[0][1]) == asked(results):
+                others.append((run.id, results))
     if not groups:
         return []
     means = {
@@ -248,6 +260,11 @@ def summary(runs: Sequence[Run]) -> list[Row]:
             )
         )
     return rows
+
+
+def asked(results: dict[str, Any]) -> dict[str, int]:
+    """How many items of which task a run answered: seeds are averaged item by item."""
+    return {task: len(answers["after"]) for task, answers in results["right"].items()}
 
 
 def bits(answers: str) -> np.ndarray:

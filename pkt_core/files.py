@@ -1,4 +1,4 @@
-"""How a file is written so that it is whole or not there, where the cache lies, and what is said when a disk refuses.
+"""How a file is written so that it is whole or not there, and locked; where the cache lies; what is said when a disk refuses.
 
 Imports nothing heavy, so that a page may list runs without loading torch.
 
@@ -10,14 +10,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from pkt_core.errors import PathError, StoreError
+from pkt_core.staging import beside, sync_folder
+
+MOST_JSON = 2**28
+"""Bytes of a JSON file that are read; what is larger was not written here."""
 
 
 def cache_root() -> Path:
@@ -88,13 +93,28 @@ def _require_regular(path: Path, found: os.stat_result, most_bytes: int) -> None
         )
 
 
+def lock(path: Path, *, wait: bool) -> FileLock | None:
+    """The kernel's lock on a file, which is made where it is missing; None where another holds it and this is not to wait.
+
+    It ends with `release`, or with the process, however that ends. Raises StoreError where the file cannot be made.
+    """
+    found = FileLock(path, thread_local=False)
+    with told_clearly(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            found.acquire(timeout=-1 if wait else 0)
+        except Timeout:  # an OSError, but no fault of the disk
+            return None
+    return found
+
+
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replace the file at `path`, or leave it as it was: readers see the old content or the new, never a part.
 
-    `durable` also waits until the disk has it (some milliseconds), so that it survives a power cut; a status that is
+    `durable` also waits until the disk has it and its name (some milliseconds), so that it survives a power cut; a status that is
     written at every training step passes False. Raises StoreError where the disk is full or the folder not writable.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = beside(path)
     with told_clearly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -104,6 +124,8 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
                 if durable:
                     os.fsync(file.fileno())
             os.replace(temporary, path)
+            if durable:
+                sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -118,10 +140,24 @@ def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n", durable=durable)
 
 
-def read_json(path: Path) -> Any:
-    """What `write_json` wrote. Raises StoreError where the file is missing, unreadable or damaged."""
+def read_json(path: Path, most_bytes: int = MOST_JSON) -> Any:
+    """What `write_json` wrote. Raises StoreError where the file is missing, unreadable, too large or damaged."""
+    return parsed(path, read_file(path, most_bytes))
+
+
+def read_file(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a file of ours. Raises StoreError where it is missing, unreadable, too large or no regular file."""
+    with told_clearly(path):
+        os.stat(path)  # what is missing is told as missing
     try:
-        with told_clearly(path):
-            return json.loads(path.read_bytes())
-    except ValueError as error:
+        return read_regular(path, most_bytes)
+    except PathError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+
+
+def parsed(path: Path, data: bytes) -> Any:
+    """JSON from the bytes of a file. Raises StoreError that names the file."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: expected JSON. Delete it, or restore it from a copy.") from error

@@ -14,19 +14,13 @@ from typing import Any
 from pkt_core import stages
 from pkt_core.catalog import Pair
 from pkt_core.errors import StoreError
-from pkt_core.examples import load_examples
 from pkt_core.models.loading import load
 from pkt_core.prompts import PromptSet
 from pkt_core.results import Comparison
 from pkt_core.runs import Run
 from pkt_core.store import load_artefact, save_artefact
-from pkt_core.transfer.anchor import anchor_for
 from pkt_core.transfer.checkpoint import Checkpoints
-from pkt_core.transfer.devices import Processes
-from pkt_core.transfer.export import export_student, require_room
 from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.train import Trainer
-from pkt_core.transfer.trainable import changed, fingerprints
 
 Progress = Callable[[str, float], None]
 COMPARE_VERSION = 6
@@ -86,60 +80,37 @@ def transfer(
     checkpoints: Checkpoints | None = None,
     tracker: str | None = None,
 ) -> dict[str, Any]:
-    """Carry out a plan inside its run folder, from its last checkpoint where it has one; stops between two steps when the
-    run is asked to. Then evaluate it."""
-    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
-    progress("Loading the student", 0.0)
-    student = load(stages.trainable_ref(plan.student))
-    processes, checkpoints = Processes(student.device), checkpoints or Checkpoints(run.folder / "checkpoints")
-    began = time.monotonic()
-    targets, encoded = stages.targets(plan, student, examples, processes, progress)
-    seconds = {"targets": time.monotonic() - began}
-    before, anchor = fingerprints(student.model), anchor_for(student, plan)
-    trainable = stages.student_that_trains(student, plan, targets)
-    require_room(run.folder, student, trainable, plan)
-    trainer = Trainer(student, trainable, plan, encoded, targets, processes, anchor)
-    if kept := checkpoints.load():
-        trainer.restore(*kept)
-    run.forget_events(after_step=trainer.step)
-    probe, tracked = stages.Probe(plan, student), stages.Tracker(tracker, run.folder, run.id, plan)
-    for report in trainer.steps():
-        event = {"kind": "step", **stages.event(report), **probe(report.step)}
-        run.append_event(event)
-        tracked.tell(event)
-        done = 0.2 + 0.5 * report.step / report.total
-        run.write_status("running", step=report.step, total_steps=report.total, fraction=done)
-        progress("Training", done)
-        stopping = processes.agree(run.stop_requested())
-        if processes.first and (stopping or checkpoints.due()):
-            checkpoints.save(*trainer.state())
-        if stopping:
-            break
-    tracked.end()
-    if not processes.first:  # one writes the student and measures it
-        return {"steps": trainer.step}
-    trainable.bake()
-    seconds["training"] = trainer.spent
-    export_student(run.folder / "student", student, trainable, plan, targets.pairs, examples)
-    results = stages.taught(plan, student, targets, examples, trainer.step)
-    results |= {"trained_parameters": trainable.n, "seconds": seconds, "versions": stages.versions()}
-    results["changed"] = changed(before, student, plan, targets.pairs) if plan.adapter == "full" else None
-    run.write_results(results)
-    if trainer.step < plan.total_steps:  # asked to stop: what was learnt so far is kept, but not presented as a result
-        return results
+    """Carry out a plan inside its run folder: train, export, measure. What an earlier attempt finished is not done again.
+
+    Asked to stop while it trains, it exports what was learnt so far and presents it as no result; while it measures, it raises
+    Stopped and keeps the student.
+    """
+    checkpoints = checkpoints or Checkpoints(run.folder / "checkpoints")
+    if not stages.finished_training(plan, run):
+        made = stages.train(plan, run, progress=progress, checkpoints=checkpoints, tracker=tracker)
+        if not made.first:  # of several processes one writes the student and measures it
+            return {"steps": made.steps}
+        results = stages.export(plan, run, made)
+        if made.steps < plan.total_steps:
+            return results
+        del made  # measuring needs the memory
+        stages.release()
     checkpoints.remove()
     return evaluate(run, progress=progress)
 
 
 def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
-    """Measure teacher, student before and student after on the plan's tasks, and keep the figures in the run."""
+    """Measure teacher, student before and student after on the plan's tasks, and keep the figures in the run.
+
+    Raises Stopped between two batches where the run is asked to stop; nothing is kept of the measuring then, the student is.
+    """
     plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
     results = run.results()
     if results is None or "layers" not in results:
         raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
     if missing := stages.missing(plan.teacher):
         return results | {"unmeasured": missing}
-    began = time.monotonic()
+    began, progress = time.monotonic(), run.heeding(progress)
     progress("Loading teacher, student before and student after", 0.7)
     models = stages.three_models(plan, run.folder / "student")
     results["alignment"] = stages.alignment_change(models, plan, results["layers"], progress)

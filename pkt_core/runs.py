@@ -1,7 +1,8 @@
 """A run: one execution of a plan, as a folder that explains itself and that any process can watch.
 
 `<cache>/runs/<id>/` holds `plan.json`, `status.json` (written by the one process that runs it), `events.jsonl` (a line per
-step, only ever appended to), `results.json`, `student/`, `log.txt`, and `stop` once someone asked it to end. The recorded
+step, only ever appended to), `results.json`, `student/`, `log.txt`, and `stop` once someone asked it to end. Whoever carries it
+out holds the kernel's lock on `run.lock` for as long: there is never a second, and the lock ends with its process. The recorded
 demo run under `assets/recorded/` looks the same and is read-only.
 
 Not covered: starting processes (`dashboard/jobs.py`, `cli.py`), what the plan, events and results mean (`pipeline.py`),
@@ -17,20 +18,35 @@ import re
 import secrets
 import shutil
 import time
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from filelock import FileLock
+from pydantic import BaseModel, ValidationError
 
 from pkt_core.errors import StoreError
-from pkt_core.files import cache_root, read_json, told_clearly, write_bytes, write_json
+from pkt_core.files import cache_root, lock, read_json, told_clearly, write_bytes, write_json
 from pkt_core.prompts import assets_folder
-from pkt_core.status import SILENT_SECONDS, Process, RunStatus, State, WrittenState
+from pkt_core.run_files import Family, PlanShape, ResultsShape
+from pkt_core.sealed import read_sealed, write_sealed
+from pkt_core.staging import beside, sync_folder
+from pkt_core.status import LATEST, SILENT_SECONDS, Process, RunStatus, State, WrittenState
 
 _over: dict[Path, tuple[tuple[Any, ...], RunSummary]] = {}
 """Runs that are over, with what their files looked like: lists are drawn every few seconds, and stores hold hundreds of runs."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_claims: dict[Path, FileLock] = {}
+"""Locks of the runs that this process carries out."""
+_SUM = re.compile(rb'(?:, )?"sum": "crc32:([0-9a-f]{8})"\}')
+MOST_STATUS = 2**20
+"""Bytes of a status or a process that are read."""
+
+
+class Stopped(Exception):
+    """The run was asked to stop; what it had done is kept."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +94,12 @@ class Run:
 
     def plan(self) -> dict[str, Any]:
         """What was asked for. Raises StoreError where damaged."""
-        return _object(self.folder / "plan.json")
+        return _shaped(self.folder / "plan.json", PlanShape, "no plan of a run")
 
     def family(self) -> dict[str, Any] | None:
-        """The `family` it belongs to, its `label` there and its `place`; None where it stands alone."""
+        """The `family` it belongs to, its `label` there and its `place`; None where it stands alone. StoreError where damaged."""
         path = self.folder / "family.json"
-        return _object(path) if path.is_file() else None
+        return _shaped(path, Family, "no place in a family") if os.path.lexists(path) else None
 
     def status(self) -> RunStatus:
         """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
@@ -92,7 +108,7 @@ class Run:
             process is not None and process.alive()
         )  # asked before reading: who is dead by now wrote its last status
         try:
-            status = RunStatus.model_validate(_object(path))
+            status = RunStatus.model_validate(_object(path, MOST_STATUS))
         except ValidationError as error:
             raise StoreError(
                 f"{path} is damaged: it is no status of a run. Delete the run and start it again."
@@ -127,24 +143,46 @@ class Run:
         self.require_writable()
         if self.watched:
             return self.status()
+        if state == "running":
+            self.claim()
         status, other = self.status(), self.process()
         if status.state == "running" and other is not None and other.pid != os.getpid() and other.alive():
             raise StoreError(f"Run {self.id} is already run by process {other.pid}. Wait for it, or stop it first.")
         begins = state == "running" and (status.state != "running" or status.pid != os.getpid())
         if begins and status.state != "queued":
-            (self.folder / "stop").unlink(missing_ok=True)
+            self.withdraw_stop()
         if begins:
             status = status.begun(Process.of(os.getpid()))
         status = status.advanced(state, step=step, total_steps=total_steps, fraction=fraction, message=message)
         write_json(self.folder / "status.json", status.model_dump(), durable=state != "running")
+        if state != "running":
+            self.release()
         return status
+
+    def claim(self) -> None:
+        """Make this process the one that carries the run out, until its end or `release`. StoreError where another does."""
+        self.require_writable()
+        if self.watched or ((held := _claims.get(self.folder)) is not None and held.is_locked):
+            return
+        if not self.folder.is_dir():
+            raise StoreError(f"{self.folder} is missing. Restore it from a copy, or compute it again.")
+        if (taken := lock(self.folder / "run.lock", wait=False)) is None:
+            other = self.process()
+            who = f"process {other.pid}" if other is not None and other.alive() else "another process"
+            raise StoreError(f"Run {self.id} is already run by {who}. Wait for it, or stop it first.")
+        _claims[self.folder] = taken
+
+    def release(self) -> None:
+        """Give up what `claim` took; nothing where this process had not."""
+        if (held := _claims.pop(self.folder, None)) is not None:
+            held.release()
 
     def append_event(self, event: dict[str, Any]) -> None:
         """Add one JSON line to events.jsonl, readable at once. Raises StoreError where the disk is full."""
         self.require_writable()
         if self.watched:
             return
-        line = json.dumps(event, ensure_ascii=False).encode("utf-8") + b"\n"
+        line = _line(event)
         path = self.folder / "events.jsonl"
         with told_clearly(path), open(path, "a+b") as file:
             if file.tell():  # an earlier writer may have been cut short in the middle of a line
@@ -153,7 +191,7 @@ class Run:
             file.write(line)
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Events in order, without the first `after`. A torn line (a write under way, or cut short) is left out."""
+        """Events in order, without the first `after`. A line that is torn (a write under way, or cut short) or damaged is left out."""
         path = self.folder / "events.jsonl"
         with told_clearly(path):
             lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
@@ -165,20 +203,19 @@ class Run:
         if self.watched:
             return
         kept = [e for e in self.events() if e.get("kind") != "step" or e.get("step", 0) <= after_step]
-        lines = b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in kept)
-        write_bytes(self.folder / "events.jsonl", lines)
+        write_bytes(self.folder / "events.jsonl", b"".join(_line(event) for event in kept))
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Replace results.json."""
         self.require_writable()
         if self.watched:
             return
-        write_json(self.folder / "results.json", results)
+        write_sealed(self.folder / "results.json", results)
 
     def results(self) -> dict[str, Any] | None:
         """What came out, None before it did. Raises StoreError where damaged."""
         path = self.folder / "results.json"
-        return _object(path) if path.is_file() else None
+        return _shaped(path, ResultsShape, "no results of a run") if os.path.lexists(path) else None
 
     def request_stop(self) -> None:
         """Ask the run to end at its next step; it may have ended already."""
@@ -188,6 +225,20 @@ class Run:
     def stop_requested(self) -> bool:
         """Whether anyone asked; the running process looks at this at every step."""
         return (self.folder / "stop").is_file()
+
+    def withdraw_stop(self) -> None:
+        """Forget that an earlier attempt was asked to stop."""
+        (self.folder / "stop").unlink(missing_ok=True)
+
+    def heeding(self, progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
+        """The same progress, which raises Stopped once someone asked this run to stop: for work that can end between any two calls."""
+
+        def told(stage: str, done: float) -> None:
+            if self.stop_requested():
+                raise Stopped
+            progress(stage, done)
+
+        return told
 
     def record_process(self, pid: int) -> None:
         """Note the process that was started for this run, so that one that dies before its first status is noticed."""
@@ -199,30 +250,40 @@ class Run:
         found: list[Process] = []
         for name in ("status.json", "process.json"):
             try:
-                told = _object(self.folder / name)
+                told = _object(self.folder / name, MOST_STATUS)
                 found.append(Process.model_validate(told["process"]))
             except (StoreError, ValidationError, KeyError):
                 continue
         return next((process for process in found if process.alive()), found[0] if found else None)
 
+    def starting(self, status: RunStatus) -> bool:
+        """Whether a process was started for it that has not told its status yet; `status` is the run's."""
+        process = self.process()
+        return process is not None and process.pid not in (status.pid, os.getpid()) and process.alive()
+
     def require_idle(self) -> None:
-        """Raises StoreError while a process works on this run."""
+        """Raises StoreError while a process works on this run, or another was started for it."""
         process = self.process()
         try:
-            running = self.status().state == "running"
+            status = self.status()
+            busy = status.state == "running" or self.starting(status)
         except StoreError:
-            running = False
-        if process is not None and (running or process.alive()):
+            busy = process is not None and process.pid != os.getpid() and process.alive()
+        if busy and process is not None:
             raise StoreError(f"Run {self.id} is running (process {process.pid}). Stop it first, then try again.")
 
     def delete(self) -> None:
         """Remove the folder with all it holds. Raises StoreError while it runs."""
         self.require_writable()
         self.require_idle()
-        gone = self.folder.with_name(f".deleted-{self.folder.name}-{secrets.token_hex(2)}")
-        with told_clearly(self.folder):
-            os.rename(self.folder, gone)
-            shutil.rmtree(gone)
+        self.claim()
+        gone = beside(self.folder)
+        try:
+            with told_clearly(self.folder):
+                os.rename(self.folder, gone)
+                shutil.rmtree(gone)
+        finally:
+            self.release()
 
     def require_writable(self) -> None:
         """Raises StoreError for a recorded run."""
@@ -260,19 +321,33 @@ def create_run(
     folder = (root or runs_root()) / _checked(run_id)
     if folder.exists() or (recorded_root() / run_id).exists():
         raise StoreError(f"There is a run {run_id!r} already; expected a new name. Choose another, or delete that run.")
-    staging, now = folder.with_name(f".new-{run_id}-{secrets.token_hex(2)}"), time.time()
+    staging, now = beside(folder), time.time()
     with told_clearly(folder):
         try:
-            write_json(staging / "plan.json", plan)
+            write_sealed(staging / "plan.json", plan)
             if family is not None:
-                write_json(staging / "family.json", family)
+                write_sealed(staging / "family.json", family)
             write_json(
                 staging / "status.json", RunStatus(kind=kind, state="queued", created=now, updated=now).model_dump()
             )
             os.rename(staging, folder)
+            sync_folder(folder.parent)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return Run(run_id, folder)
+
+
+def create_runs(members: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[Run]:
+    """New runs of a family, each from its plan and its place there: all of them or, where one cannot be written, none."""
+    made: list[Run] = []
+    try:
+        for plan, family in members:
+            made.append(create_run(plan, family=family))
+    except BaseException:
+        for run in made:
+            run.delete()
+        raise
+    return made
 
 
 def open_run(run: str | Path) -> Run:
@@ -335,7 +410,7 @@ def _read_summary(run: Run) -> RunSummary:
     try:
         plan, status = run.plan(), run.status()
     except StoreError as error:
-        made = run.folder.stat().st_mtime if run.folder.exists() else 0.0
+        made = min(max(run.folder.stat().st_mtime, 0.0), LATEST) if run.folder.exists() else 0.0
         head |= {"state": "damaged", "message": str(error), "kind": "", "method": "", "created": made}
         return RunSummary(**head, started=None, finished=None, fraction=0.0, plan=None)
     shared = ("state", "message", "kind", "created", "started", "finished", "fraction")
@@ -352,16 +427,45 @@ def _checked(run_id: str) -> str:
     return run_id
 
 
-def _object(path: Path) -> dict[str, Any]:
-    value = read_json(path)
+def _object(path: Path, most_bytes: int) -> dict[str, Any]:
+    value = read_json(path, most_bytes)
     if not isinstance(value, dict):
         raise StoreError(f"{path} is damaged: expected a JSON object. Delete it, or restore it from a copy.")
     return value
 
 
+def _shaped(path: Path, shape: type[BaseModel], otherwise: str) -> dict[str, Any]:
+    """A sealed file whose known entries are of the kinds that everybody who reads it relies on. Raises StoreError."""
+    value = read_sealed(path)
+    try:
+        shape.model_validate(value)
+    except (ValidationError, RecursionError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("depth",), "msg": "too deep"}
+        where = ".".join(map(str, first["loc"]))[:80]
+        raise StoreError(
+            f"{path} is damaged: it is {otherwise} ({where}: {first['msg']}). Restore it from a copy."
+        ) from error
+    return value
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    """An event as a line that ends in a checksum of what is before it."""
+    body = json.dumps(event, ensure_ascii=False).encode("utf-8")[:-1]
+    return body + (b", " if event else b"") + b'"sum": "crc32:%08x"}\n' % zlib.crc32(body)
+
+
 def _event(line: bytes) -> dict[str, Any] | None:
+    """The event of a line; None where it is torn or its checksum does not fit. Earlier versions wrote none."""
+    found = _SUM.search(line, max(0, len(line) - 30))
+    if found is not None and found.end() == len(line):
+        body = line[: found.start()]
+        if zlib.crc32(body) != int(found[1], 16):
+            return None
+        line = body + b"}"
+    elif b"crc32:" in line[-30:] or b'"sum": "' in line[-30:]:
+        return None
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,6 +18,11 @@ SILENT_SECONDS = 3600.0
 """A run of another machine that wrote nothing for this long counts as lost; here its process can be looked at instead."""
 CLOCK_SECONDS = 30.0
 """How far two readings of one process's start may differ, because the system clock is adjusted."""
+LATEST = 9e9
+"""Seconds since 1970: beyond the year 2255 a file is damaged, and tables cannot show the day."""
+Time = Annotated[float, Field(ge=0, le=LATEST, allow_inf_nan=False)]
+"""Seconds since 1970, or how many."""
+Count = Annotated[int, Field(ge=0, le=10**12)]
 
 
 class Process(BaseModel):
@@ -25,8 +30,8 @@ class Process(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    pid: int
-    created: float
+    pid: int = Field(gt=0, lt=2**31, strict=True)
+    created: Time
     """When it started, seconds since 1970."""
     host: str
     """Name of its machine."""
@@ -48,6 +53,8 @@ class Process(BaseModel):
             return not self.elsewhere() and not recycled and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+        except psutil.AccessDenied:  # somebody else's, and there
+            return not self.elsewhere()
 
 
 class RunStatus(BaseModel):
@@ -59,27 +66,27 @@ class RunStatus(BaseModel):
     """What runs, for instance `transfer`."""
     state: State
     """`lost` is never written: it is what a reader concludes when the process is gone."""
-    step: int = Field(default=0, ge=0)
+    step: Count = 0
     """Steps done, 0..total_steps."""
-    total_steps: int = Field(default=0, ge=0)
+    total_steps: Count = 0
     """0 while unknown."""
-    fraction: float = Field(default=0.0, ge=0, le=1)
+    fraction: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     """How much is done, 0..1; step / total_steps where only steps are told."""
     message: str = ""
     """One sentence for a person."""
-    created: float
+    created: Time
     """When the run folder was made."""
-    started: float | None = None
+    started: Time | None = None
     """When it began to run."""
-    updated: float
+    updated: Time
     """When this status was written."""
-    finished: float | None = None
+    finished: Time | None = None
     """When it ended, in whatever way."""
     process: Process | None = None
     """Who runs it and writes this status."""
-    eta_seconds: float | None = None
+    eta_seconds: Time | None = None
     """Seconds left as of `updated`, at the mean pace since `pace_from`; None while unknown and when nothing runs."""
-    pace_from: tuple[float, float] | None = None
+    pace_from: tuple[Time, Time] | None = None
     """Fraction and time of the first progress that was told."""
 
     @property
@@ -123,8 +130,8 @@ class RunStatus(BaseModel):
             # Loading is quick beside training: its pace says nothing about the steps, so they start a new one.
             first_step = step > 0 and self.step == 0
             since, began = told["pace_from"] = self.pace_from if self.pace_from and not first_step else (fraction, now)
-            if fraction > since:
-                told["eta_seconds"] = (now - began) * (1 - fraction) / (fraction - since)
+            left = (now - began) * (1 - fraction) / (fraction - since) if fraction > since else -1.0
+            told["eta_seconds"] = left if 0 <= left < LATEST else None  # a clock that was set back tells nothing
         return RunStatus.model_validate(self.model_dump() | told)
 
     def where(self) -> str:

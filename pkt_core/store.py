@@ -1,7 +1,7 @@
 """Where results are kept so that nothing is computed twice.
 
 An artefact is a folder `artefacts/<kind>-<key>/` with `tensors.safetensors` and, written last, `manifest.json`, which holds the
-digest of the tensors. The key is a fingerprint of all that could change the answer. No pickle anywhere: a file from
+digests of the tensors and of itself. The key is a fingerprint of all that could change the answer. No pickle anywhere: a file from
 someone else cannot run code here.
 
 Not covered: what belongs in a key (the caller knows), eviction of old artefacts (delete the folder), locking between
@@ -10,15 +10,12 @@ machines (the last writer of a key wins, and both wrote the same thing).
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 import logging
 import os
 import re
 import secrets
 import shutil
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,8 +25,11 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pkt_core import __version__
+from pkt_core.errors import StoreError
 from pkt_core.files import cache_root, read_json, told_clearly, write_bytes, write_json, write_text
 from pkt_core.fingerprint import fingerprint
+from pkt_core.sealed import read_sealed, write_sealed
+from pkt_core.staging import beside, move_over, sweep
 
 __all__ = [
     "artefact_folder",
@@ -39,6 +39,7 @@ __all__ = [
     "load_artefact",
     "read_json",
     "save_artefact",
+    "set_aside",
     "told_clearly",
     "write_bytes",
     "write_json",
@@ -49,8 +50,10 @@ logger = logging.getLogger(__name__)
 
 TENSORS = "tensors.safetensors"
 MANIFEST = "manifest.json"
-ABANDONED_SECONDS = 3600.0
-"""A half-written artefact this old belongs to a process that was killed; the next save of the same key removes it."""
+FORMER_ENTRIES = {"kind", "key", "pkt", "written", "bytes", "sha256", "meta"}
+"""Of a manifest of earlier versions, which holds no digest of itself; `written` was left out by the first."""
+_swept: set[Path] = set()
+"""Folders whose leftovers this process has removed: those of killed ones, once."""
 
 
 def artefact_folder(kind: str, key: str) -> Path:
@@ -72,20 +75,21 @@ def save_artefact(kind: str, key: str, tensors: dict[str, Tensor], meta: dict[st
         "kind": kind,
         "key": key,
         "pkt": __version__,
-        "written": secrets.token_hex(
-            8
-        ),  # tells two writings apart, so that a reader between them takes neither for damage
+        # Tells two writings apart, so that a reader between them takes neither for damage.
+        "written": secrets.token_hex(8),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "meta": meta,
     }
-    staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    staging = beside(folder)
     with told_clearly(folder):
-        _remove_abandoned(folder)
+        if folder.parent not in _swept:
+            _swept.add(folder.parent)
+            sweep(folder.parent)
         try:
             write_bytes(staging / TENSORS, data)
-            write_json(staging / MANIFEST, manifest)
-            _move_over(staging, folder)
+            write_sealed(staging / MANIFEST, manifest)
+            move_over(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return folder
@@ -103,9 +107,12 @@ def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any
             written = (folder / MANIFEST).read_bytes()
         except FileNotFoundError:
             return None
+        except (IsADirectoryError, NotADirectoryError) as error:
+            _move_aside(folder, error)
+            return None
         try:
-            return _read_whole(folder, json.loads(written))
-        except (ValueError, KeyError, TypeError, FileNotFoundError, SafetensorError) as error:
+            return _read_whole(folder)
+        except (ValueError, KeyError, TypeError, FileNotFoundError, StoreError, SafetensorError) as error:
             if _manifest_is_another(folder, written):
                 return load_artefact(kind, key)
             _move_aside(folder, error)
@@ -116,14 +123,23 @@ def list_artefacts(kind: str) -> list[dict[str, Any]]:
     """The facts of every artefact of a kind, oldest first; half-written and damaged ones are passed over, tensors not read."""
     found: list[tuple[float, dict[str, Any]]] = []
     for path in (cache_root() / "artefacts").glob(f"{kind}-*/{MANIFEST}"):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads(path.read_bytes())
+        with suppress(OSError, StoreError, KeyError):
+            manifest = _manifest(path)
             if manifest["kind"] == kind:
                 found.append((path.stat().st_mtime, manifest["meta"]))
     return [meta for _, meta in sorted(found, key=lambda one: one[0])]
 
 
-def _read_whole(folder: Path, manifest: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _manifest(path: Path) -> dict[str, Any]:
+    """Raises StoreError where one byte is another; what an earlier version wrote has to have all of its entries and no more."""
+    manifest = read_sealed(path)
+    if manifest.keys() | {"written"} != FORMER_ENTRIES:
+        raise StoreError("its manifest is not the one that was saved")
+    return manifest
+
+
+def _read_whole(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    manifest = _manifest(folder / MANIFEST)
     size, digest, meta = manifest["bytes"], manifest["sha256"], manifest["meta"]
     data = (folder / TENSORS).read_bytes()  # once: the file may be replaced between a check and a second look
     if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
@@ -151,35 +167,18 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return apart
 
 
-def _move_over(staging: Path, folder: Path) -> None:
-    """Rename the complete staging folder to its final name, replacing what is there, also when others do the same."""
-    while True:
-        try:
-            return os.rename(staging, folder)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-        former = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
-        with suppress(FileNotFoundError):
-            os.rename(folder, former)
-        shutil.rmtree(former, ignore_errors=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        # Another writer may finish, and rename its own, between the listing and the look.
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _move_aside(folder: Path, error: Exception) -> None:
+def set_aside(folder: Path) -> Path:
+    """Rename what is damaged to `<name>.damaged-N`, so that it is not met again; where it lies now."""
     number = 1
     while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
         number += 1
+    os.rename(folder, aside)
+    return aside
+
+
+def _move_aside(folder: Path, error: Exception) -> None:
     try:
-        os.rename(folder, aside)
-        outcome = f"It was moved to {aside.name}"
+        outcome = f"It was moved to {set_aside(folder).name}"
     except OSError as refused:
         outcome = f"It could not be moved aside ({refused.strerror})"
     reason = f"{type(error).__name__}: {error}"

@@ -47,16 +47,29 @@ def test_what_only_the_evaluation_needs_is_checked_before_training(
     status, err = transfer(capsys, models, **{option: path})
     assert status == 1
     assert sentence in err
-    (summary,) = list_runs()
-    assert not (summary.folder / "events.jsonl").exists()  # not one step
-    assert not (summary.folder / "student").exists()
+    assert list_runs() == []  # not one step, and nothing to clear away
 
 
 def test_too_few_prompts_for_alignment_are_told_before_training(capsys, models, tmp_path):  # noqa: F811
     (tmp_path / "few.txt").write_text("one\ntwo\n")
     status, err = transfer(capsys, models, prompts=tmp_path / "few.txt")
     assert (status, "holds 2 prompts" in err) == (1, True)
-    assert not (list_runs()[0].folder / "student").exists()
+    assert list_runs() == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("layer_pairs", "9:9", "has layers 0 to"),
+        ("layer_pairs", "1:9", "student has layers 0 to"),
+        ("data", "nowhere.jsonl", "nowhere.jsonl"),
+        ("rows", "shuffled", None),  # the other way round: a plan that is carried out leaves its run
+    ],
+)
+def test_a_refused_plan_leaves_no_run(capsys, models, option, value, sentence):  # noqa: F811
+    status, err = transfer(capsys, models, **{option: value})
+    assert (status, len(list_runs())) == ((0, 1) if sentence is None else (1, 0)), err
+    assert sentence is None or sentence in err
 
 
 def test_a_sentence_stays_on_one_line(capsys):

@@ -10,8 +10,10 @@ CORE = sorted((ROOT / "pkt_core").rglob("*.py"))
 # A module may import from its own room and from those before it. Rooms side by side in one row do not see each other.
 ROWS = [
     {"errors"},
+    {"staging"},
     {"files", "status", "hub", "fingerprint"},
     {"row_files"},
+    {"sealed"},
     {"prompt_files"},
     {"hub_datasets"},
     {"prompts"},
@@ -21,7 +23,8 @@ ROWS = [
     {"similarity", "alignment", "projection"},
     {"transfer"},
     {"evaluation"},
-    {"results", "map_results", "readings", "token_results", "task_results", "runs"},
+    {"results", "map_results", "readings", "token_results", "task_results", "run_files"},
+    {"runs"},
     {"controlled"},
     {"report", "stages"},
     {"pipeline"},
@@ -37,6 +40,8 @@ ROWS = [
 ORDER = {room: i for i, row in enumerate(ROWS) for room in row}
 WRITERS = {
     "files",
+    "staging",
+    "sealed",
     "store",
     "runs",
     "prompt_files",

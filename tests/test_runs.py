@@ -125,7 +125,7 @@ def test_status_is_replaced_in_one_piece(monkeypatch):
         with pytest.raises(StoreError, match="The disk is full"):
             run.write_status("running", step=2)
     assert run.status().step == 1
-    assert sorted(path.name for path in run.folder.iterdir()) == ["plan.json", "status.json"]
+    assert sorted(path.name for path in run.folder.iterdir()) == ["plan.json", "run.lock", "status.json"]
 
 
 def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():
@@ -334,6 +334,144 @@ def test_a_damaged_run_is_listed_with_its_reason_and_can_be_deleted(damage, cach
     assert DAMAGE[damage] in found["broken"].message
     runs.open_run("broken").delete()
     assert [summary.id for summary in runs.list_runs()] == ["whole"]
+
+
+FILES = ("status.json", "process.json", "plan.json", "family.json", "results.json")
+NUMBER = {"status.json": "created", "process.json": "process", "plan.json": "steps", "family.json": "place", "results.json": "steps"}  # fmt: skip
+NONSENSE = {
+    "nothing": lambda path: path.write_bytes(b""),
+    "no UTF-8": lambda path: path.write_bytes(b"\xff\xfe{}"),
+    "a list": lambda path: path.write_text("[]"),
+    "a number": lambda path: path.write_text("7"),
+    "too deep": lambda path: path.write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}"),
+    "5,000 digits": lambda path: path.write_text(f'{{"{NUMBER[path.name]}": {"9" * 5000}}}'),
+    "no number": lambda path: patch(path, NUMBER[path.name], float("nan")),
+    "below zero": lambda path: patch(path, NUMBER[path.name], -1),
+    "huge": lambda path: patch(path, NUMBER[path.name], 10**300),
+    "a text": lambda path: patch(path, NUMBER[path.name], "soon"),
+    "an object": lambda path: patch(path, NUMBER[path.name], {"a": {"b": []}}),
+    "a folder": lambda path: (path.unlink(missing_ok=True), path.mkdir()),
+    "a pipe": lambda path: (path.unlink(missing_ok=True), os.mkfifo(path)),
+    "a loop": lambda path: (path.unlink(missing_ok=True), path.symlink_to(path.name)),
+}
+PIDS = (-1, 0, 2**63, 10**30, "1", None, True, 1.5, {}, [])
+
+
+def patch(path: Path, name: str, value) -> None:
+    told = json.loads(path.read_text()) if path.is_file() else {}
+    told.pop("digest", None)  # as somebody writes it by hand, or an earlier version did
+    path.write_text(json.dumps({**told, name: value}))
+
+
+def family_of_two(damaged: str = "broken"):
+    plan = {**PLAN, "steps": 3, "student": {"name": "x"}}
+    for place, name in enumerate(("whole", damaged)):
+        made = runs.create_run(plan, run_id=name, family={"family": "f", "label": "a", "place": place})
+        made.record_process(os.getpid())
+        made.write_status("running", message="Training")
+        made.write_results({"steps": 3, "seconds": {"training": 1.0}})
+        made.write_status("done", message="Done.")
+    return runs.open_run(damaged)
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+@pytest.mark.parametrize("file", FILES)
+def test_nonsense_in_one_file_takes_that_run_away_and_no_list(file, nonsense):
+    from pkt_core import controlled, factors, families, waiting
+
+    broken = family_of_two()
+    NONSENSE[nonsense](broken.folder / file)
+    found = {summary.id: summary for summary in runs.list_runs()}
+    assert found.keys() == {"whole", "broken"}
+    assert found["whole"].state == "done"
+    assert found["broken"].state == ("damaged" if file in ("status.json", "plan.json") else "done")
+    assert "Traceback" not in found["broken"].message
+    assert waiting.waiting() == []
+    there = [run.id for run in families.runs_of("f")]
+    assert there == (["whole"] if file in ("family.json", "status.json", "plan.json") else ["whole", "broken"])
+    assert families.summary([runs.open_run(name) for name in found]) == []
+    assert families.seeds_of(runs.open_run("whole"))["seeds"] == []
+    assert factors.gather([runs.open_run(name) for name in found]) == []
+    assert all(one.run.recorded for one in controlled.finished("whole"))
+    if file in ("family.json", "results.json"):
+        with pytest.raises(StoreError, match="json"):
+            broken.family() if file == "family.json" else broken.results()
+    broken.delete()
+    assert [summary.id for summary in runs.list_runs()] == ["whole"]
+
+
+@pytest.mark.parametrize("pid", PIDS, ids=repr)
+def test_a_process_that_cannot_be_is_none(pid):
+    broken = family_of_two()
+    patch(broken.folder / "process.json", "process", {"pid": pid, "created": 1.0, "host": "x"})
+    rewrite_status(broken, process={"pid": pid, "created": 1.0, "host": "x"}, state="running")
+    found = {summary.id: summary for summary in runs.list_runs()}
+    assert found["whole"].state == "done"
+    assert found["broken"].state == "damaged"
+    assert broken.process() is None
+
+
+@pytest.mark.parametrize("file", ["plan.json", "family.json", "results.json"])
+def test_any_byte_of_a_run_that_is_another_is_noticed_and_a_run_of_an_earlier_version_opens(file):
+    run = family_of_two()
+    read = {"plan.json": run.plan, "family.json": run.family, "results.json": run.results}[file]
+    path, told = run.folder / file, read()
+    data = path.read_bytes()
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        with pytest.raises(StoreError, match="is damaged"):
+            read()
+    path.write_text(json.dumps(told, indent=1) + "\n")
+    assert read() == told
+
+
+def test_a_line_of_events_with_another_byte_is_left_out_and_no_other():
+    run = runs.create_run(PLAN)
+    events = [{"kind": "step", "step": 1, "loss": 0.5}, {}, {"kind": "step", "step": 2, "text": "zwölf"}]
+    for event in events:
+        run.append_event(event)
+    assert run.events() == events
+    path = run.folder / "events.jsonl"
+    data = path.read_bytes()
+    last = data.rstrip(b"\n").rfind(b"\n") + 1
+    for place in range(last, len(data) - 1):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        assert run.events() == events[:2], place
+    path.write_bytes(data + b'{"step": 3}\n')  # of an earlier version
+    assert run.events() == [*events, {"step": 3}]
+    run.forget_events(after_step=1)
+    assert run.events() == [*events[:2], {"step": 3}]
+
+
+def test_a_run_asked_to_stop_says_so_between_two_tellings():
+    run, told = runs.create_run(PLAN), []
+    progress = run.heeding(lambda stage, done: told.append((stage, done)))
+    progress("Asking", 0.5)
+    run.request_stop()
+    with pytest.raises(runs.Stopped):
+        progress("Asking", 0.6)
+    assert told == [("Asking", 0.5)]
+    run.withdraw_stop()
+    progress("Asking", 0.7)
+    assert len(told) == 2
+
+
+def test_several_runs_are_made_or_none(cache, monkeypatch):
+    real, left = runs.create_run, [3]
+
+    def fills_up(*given, **more):
+        left[0] -= 1
+        if not left[0]:
+            raise StoreError("The disk is full: so it is said.")
+        return real(*given, **more)
+
+    members = [(PLAN, {"family": "f", "label": "a", "place": place}) for place in range(4)]
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "create_run", fills_up)
+        with pytest.raises(StoreError, match="disk is full"):
+            runs.create_runs(members)
+    assert list((cache / "runs").iterdir()) == []
+    assert [run.family()["place"] for run in runs.create_runs(members)] == [0, 1, 2, 3]
 
 
 def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):

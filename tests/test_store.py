@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from torch.testing import assert_close
 
-from pkt_core import files, store
+from pkt_core import files, sealed, staging, store
 from pkt_core.errors import StoreError
 
 PLAIN = st.recursive(
@@ -139,7 +139,7 @@ def test_a_crash_between_tensors_and_manifest_leaves_no_artefact(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "write_json", crash)
+        patched.setattr(store, "write_sealed", crash)
         with pytest.raises(KeyboardInterrupt):
             store.save_artefact("grid", "abc", tensors(), {})
     assert store.load_artefact("grid", "abc") is None
@@ -155,20 +155,44 @@ def test_a_folder_without_manifest_counts_as_absent_and_is_replaced():
     assert store.load_artefact("grid", "abc")[1] == {"n": 2}
 
 
-def test_a_killed_process_leaves_no_artefact_and_its_rest_is_removed_later(cache):
-    code = (
-        "import os, signal, torch; from pkt_core import store;"
-        "store.write_json = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL);"
-        "store.save_artefact('grid', 'abc', {'x': torch.zeros(4)}, {})"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
-    assert store.load_artefact("grid", "abc") is None
-    (left,) = (cache / "artefacts").iterdir()
-    store.save_artefact("grid", "abc", {}, {})
-    assert left.exists(), "may belong to a process that is still writing"
-    os.utime(left, (0, 0))
-    store.save_artefact("grid", "abc", {}, {})
+KILLED = (
+    "import os, signal, torch; from pkt_core import store;"
+    "store.write_sealed = lambda *a, **k: {end};"
+    "store.save_artefact('grid', 'abc', {{'x': torch.zeros(4)}}, {{}})"
+)
+
+
+def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(cache, monkeypatch):
+    monkeypatch.setattr(store, "_swept", set())
+    code = KILLED.format(end="print('writing', flush=True) or __import__('time').sleep(60)")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as living:
+        try:
+            assert living.stdout.readline() == "writing\n"
+            code = KILLED.format(end="os.kill(os.getpid(), signal.SIGKILL)")
+            assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+            assert store.load_artefact("grid", "abc") is None
+            left = set((cache / "artefacts").iterdir())
+            (theirs,) = [path for path in left if f"-{living.pid}-" in path.name]
+            assert len(left) == 2
+            store.save_artefact("grid", "abc", {}, {})
+            assert {path.name for path in (cache / "artefacts").iterdir()} == {"grid-abc", theirs.name}
+        finally:
+            living.kill()
+    assert staging.sweep(cache) == [theirs]
     assert [path.name for path in (cache / "artefacts").iterdir()] == ["grid-abc"]
+
+
+def test_what_cannot_be_told_whose_it_is_is_swept_after_a_day_and_other_names_never(tmp_path):
+    mine = staging.beside(tmp_path / "a.json")
+    elsewhere = tmp_path / ".a.json.000000-1-1-0123abcd"
+    former = tmp_path / ".targets-0f.0123abcd"
+    for path in (mine, elsewhere, former, tmp_path / ".gitignore", tmp_path / "plain"):
+        path.write_text("")
+    assert staging.sweep(tmp_path) == []
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    assert set(staging.sweep(tmp_path)) == {elsewhere, former}
+    assert {path.name for path in tmp_path.iterdir()} == {mine.name, ".gitignore", "plain"}
 
 
 def spoil_manifest(folder: Path) -> None:
@@ -236,6 +260,54 @@ def test_two_writers_of_one_key_end_with_one_whole_artefact(caplog):
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("name", [store.MANIFEST, store.TENSORS])
+def test_any_byte_that_is_another_is_noticed(name):
+    meta = {"text": "zwölf", "numbers": [0.25, 3, -1e-9], "deep": {"a": {"b": None}}}
+    folder = store.save_artefact("grid", "abc", tensors(), meta)
+    path = folder / name
+    data = path.read_bytes()
+    for place in range(len(data)):
+        for wrong in {data[place] ^ 1 << place % 8, 0x20} - {data[place]}:
+            path.write_bytes(data[:place] + bytes([wrong]) + data[place + 1 :])
+            with pytest.raises((StoreError, ValueError)):
+                store._read_whole(folder)
+    path.write_bytes(data)
+    assert store.load_artefact("grid", "abc")[1] == meta
+
+
+def test_what_an_earlier_version_kept_still_opens_and_another_entry_is_damage():
+    folder = store.save_artefact("grid", "abc", tensors(), {"n": 1})
+    manifest = sealed.read_sealed(folder / store.MANIFEST)
+    (folder / store.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    assert store.load_artefact("grid", "abc")[1] == {"n": 1}
+    assert store.list_artefacts("grid") == [{"n": 1}]
+    (folder / store.MANIFEST).write_text(json.dumps({**manifest, "meda": manifest["meta"]}))
+    assert store.list_artefacts("grid") == []
+    assert store.load_artefact("grid", "abc") is None
+
+
+def test_a_sealed_file_is_whole_or_refused(tmp_path):
+    path = tmp_path / "a.json"
+    for value in ({}, {"a": 1}, {"a": float("inf"), "é": ["\u2028"]}):
+        sealed.write_sealed(path, value)
+        assert sealed.read_sealed(path, required=True) == value
+        assert json.loads(path.read_bytes()).keys() >= value.keys()
+    path.write_text('{"a": 1}')
+    assert sealed.read_sealed(path) == {"a": 1}
+    with pytest.raises(StoreError, match="its digest cannot be read"):
+        sealed.read_sealed(path, required=True)
+    for text, sentence in (("[" * 100_000, "expected JSON"), ("[1]", "JSON object"), ('{"a": ' + "9" * 5000 + "}", "")):
+        path.write_text(text)
+        with pytest.raises(StoreError, match=f"is damaged.*{sentence}"):
+            sealed.read_sealed(path)
+    path.unlink()
+    for make, sentence in ((path.mkdir, "is a folder"), (lambda: os.mkfifo(path), "is a pipe")):
+        make()
+        with pytest.raises(StoreError, match=sentence):
+            sealed.read_sealed(path)
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
 def fail_with(number: int):
     def fail(*_args, **_keywords):
         raise OSError(number, os.strerror(number))
@@ -269,9 +341,10 @@ def test_a_failed_write_says_why_and_leaves_the_old_file(tmp_path, monkeypatch, 
 def test_a_disk_that_is_really_full_is_told(tmp_path, monkeypatch):
     path = tmp_path / "status.json"
     store.write_json(path, {"old": True})
-    monkeypatch.setattr(files, "open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"), raising=False)
-    with pytest.raises(StoreError, match="The disk is full"):
-        store.write_json(path, {"old": False})
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"), raising=False)
+        with pytest.raises(StoreError, match="The disk is full"):
+            store.write_json(path, {"old": False})
     assert store.read_json(path) == {"old": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import fakes
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_transfer import EXAMPLES, pair, plan_for  # noqa: F401
 from torch.testing import assert_close
 
@@ -18,6 +19,7 @@ from pkt_core import stages
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.examples import Example, ExampleSet, encode
 from pkt_core.runs import create_run, open_run
+from pkt_core.stages.targets import stored_targets
 from pkt_core.transfer import checkpoint as checkpoints
 from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.layers import chosen_pairs
@@ -228,22 +230,89 @@ def test_targets_in_many_shards_are_those_in_one(tmp_path):
 def test_a_checkpoint_is_whole_or_not_there(tmp_path, monkeypatch):
     kept = Checkpoints(tmp_path, 0.0)
     assert kept.load() is None
+    assert kept.steps() == 0
     kept.save({"a": torch.ones(3)}, {"step": 5})
-    real = checkpoints.write_json
 
     def full(*_args, **_more):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "write_json", full)
-    with pytest.raises(StoreError, match="disk is full"):
-        kept.save({"a": torch.zeros(3)}, {"step": 6})
-    monkeypatch.setattr(checkpoints, "write_json", real)
-    found = kept.load()
-    assert found is not None
-    assert found[1]["step"] == 5
-    assert torch.equal(found[0]["a"], torch.ones(3))
-    kept.save({"a": torch.zeros(3)}, {"step": 7})
-    assert [p.name for p in tmp_path.iterdir()] == ["step-00000007"]
+    for written in ("write_sealed", "save_file", "sync_file", "sync_folder"):
+        with monkeypatch.context() as patched:
+            patched.setattr(checkpoints, written, full)
+            with pytest.raises(StoreError, match="disk is full"):
+                kept.save({"a": torch.zeros(3)}, {"step": 6})
+        if written != "sync_folder":  # the new one is there then, but may not be so after a power cut
+            found = kept.load()
+            assert found is not None
+            assert found[1]["step"] == 5
+            assert torch.equal(found[0]["a"], torch.ones(3))
+    for step in (7, 8, 8):
+        kept.save({"a": torch.zeros(3)}, {"step": step})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000008", "step-00000008.002"]
+    assert kept.steps() == 8
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "manifest.json"])
+def test_any_byte_of_a_checkpoint_that_is_another_leads_to_the_one_before(tmp_path, caplog, name):
+    first = {"step": 4, "spent": 1.5, "micro_batch": 8, "scale": {}}
+    kept = Checkpoints(tmp_path, 0.0)
+    kept.save({"parameter.0": torch.ones(2), "optimizer.0.step": torch.tensor(4.0)}, first)
+    kept.save({"parameter.0": torch.zeros(2), "optimizer.0.step": torch.tensor(8.0)}, {**first, "step": 8})
+    path = tmp_path / "step-00000008" / name
+    data = path.read_bytes()
+    spoilt = [data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :] for place in range(len(data))]
+    for number, wrong in enumerate([*spoilt, b"", data[:-1], data[: len(data) // 2], data + b" "]):
+        path.write_bytes(wrong)
+        with pytest.raises((StoreError, ValueError)):
+            checkpoints._read(path.parent)
+        if number % 50 == 0:
+            caplog.clear()
+            found = kept.load()
+            assert found is not None
+            assert found[1] == first
+            assert torch.equal(found[0]["parameter.0"], torch.ones(2))
+            assert len(caplog.records) == 1
+            assert "step-00000008 is damaged" in caplog.text
+            assert "the one before is taken" in caplog.text
+            (tmp_path / "damaged-step-00000008").rename(path.parent)
+    path.write_bytes(data)
+    assert kept.load()[1]["step"] == 8
+    for left in ("step-00000004", "step-00000008"):
+        (tmp_path / left / name).write_bytes(b"\0")
+    caplog.clear()
+    assert kept.load() is None
+    assert "none is left, so training starts from the beginning" in caplog.text
+
+
+def test_a_checkpoint_of_an_earlier_version_still_opens(tmp_path, caplog):
+    facts = {"step": 4, "spent": 1.5, "micro_batch": 8, "scale": {}}
+    (tmp_path / "step-00000004").mkdir()
+    save_file({"a": torch.ones(2)}, tmp_path / "step-00000004" / "state.safetensors")
+    (tmp_path / "step-00000004" / "facts.json").write_text(json.dumps(facts))
+    assert Checkpoints(tmp_path).load()[1] == facts
+    (tmp_path / "step-00000004" / "facts.json").write_text("{}")
+    assert Checkpoints(tmp_path).load() is None
+    assert "is damaged" in caplog.text
+
+
+def test_any_byte_of_stored_targets_that_is_another_is_noticed_and_they_are_recorded_again(tmp_path, caplog):
+    models = fresh(tmp_path, "flip")
+    folder = tmp_path / "targets-x"
+    plan = plan_for(models)
+    stages.record(plan, *models, MINE, folder, lambda *_: None)
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        places = range(0, len(data), 1 if path.suffix == ".json" else len(data) // 150)
+        for place in places:
+            path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+            with pytest.raises(StoreError, match="damaged"):
+                read_targets(folder)
+        path.write_bytes(data)
+    assert stored_targets(folder, plan.teacher) is not None
+    (folder / "manifest.json").write_bytes(b"{")
+    assert stored_targets(folder, plan.teacher) is None
+    assert "moved to targets-x.damaged-1" in caplog.text
+    assert not folder.exists()
 
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 from test_families import demo
@@ -10,6 +16,7 @@ from test_families import demo
 from pkt_core import waiting
 from pkt_core.errors import StoreError
 from pkt_core.runs import create_run, open_run
+from pkt_core.sealed import write_sealed
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def test_runs_wait_in_order_and_can_be_moved_and_removed(runs):
 @pytest.mark.usefixtures("runs")
 def test_only_new_runs_wait():
     open_run("a").write_status("done")
-    with pytest.raises(StoreError, match="has started before"):
+    with pytest.raises(StoreError, match="Run a is done; only new runs and those that ended early wait"):
         waiting.enqueue(["a"])
     assert waiting.waiting() == ["b", "c"]
 
@@ -78,6 +85,196 @@ def test_changes_from_many_sides_lose_nothing(runs):
     for thread in threads:
         thread.join()
     assert sorted(waiting.waiting()) == sorted([*runs, *more])
+
+
+def python(code, *words, **more):
+    return subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.PIPE, text=True, **more)
+
+
+ENQUEUE = """
+import sys
+from pkt_core import waiting
+from pkt_core.runs import create_run
+for i in range(int(sys.argv[2])):
+    waiting.enqueue([create_run({}, run_id=f"p{sys.argv[1]}-{i}").id])
+"""
+
+
+@pytest.mark.usefixtures("cache")
+def test_processes_that_enqueue_at_once_lose_nothing():
+    many, each = 8, 8  # 8 x 200 by hand: all 1,600 there
+    started = [python(ENQUEUE, str(number), str(each)) for number in range(many)]
+    assert [process.communicate(timeout=120)[0] for process in started] == [""] * many
+    assert sorted(waiting.waiting()) == sorted(f"p{number}-{i}" for number in range(many) for i in range(each))
+
+
+HOLDS = """
+import time
+from pkt_core import waiting
+def slowly(order):
+    print("holds", flush=True)
+    time.sleep(0.2)
+    return [*order, "b"]
+waiting._change(slowly)
+"""
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_holder_that_is_suspended_loses_nothing_and_a_killed_one_holds_nobody_up():
+    for name in ("a", "b", "c", "d"):
+        create_run({}, run_id=name)
+    waiting.enqueue(["a"])
+    holder = python(HOLDS)
+    assert holder.stdout.readline() == "holds\n"
+    holder.send_signal(signal.SIGSTOP)
+    os.utime(waiting.runs_root() / "queue.lock", (0, 0))  # however old it looks: its holder lives
+    other = threading.Thread(target=waiting.enqueue, args=(["c"],))
+    other.start()
+    other.join(0.5)
+    assert other.is_alive(), "it waits"
+    holder.send_signal(signal.SIGCONT)
+    other.join(60)
+    holder.communicate(timeout=60)
+    assert waiting.waiting() == ["a", "b", "c"]
+    holder = python(HOLDS)
+    assert holder.stdout.readline() == "holds\n"
+    holder.kill()
+    os.utime(waiting.runs_root() / "queue.lock", (4e9, 4e9))  # dated in the future
+    began = time.monotonic()
+    waiting.enqueue(["d"])
+    assert time.monotonic() - began < 5
+    assert waiting.waiting() == ["a", "b", "c", "d"]
+    holder.communicate()
+
+
+def test_runs_that_ended_early_wait_to_go_on_and_those_at_work_or_done_do_not(runs):
+    del runs
+    for name, state in (("a", "stopped"), ("b", "failed"), ("c", "done")):
+        waiting.remove(name)
+        open_run(name).write_status("running")
+        with pytest.raises(StoreError, match="is running"):
+            waiting.enqueue([name])
+        open_run(name).write_status(state, message="So it was.")
+    with pytest.raises(StoreError, match="is done"):
+        waiting.enqueue(["c"])
+    open_run("a").request_stop()
+    waiting.enqueue(["a", "b"])
+    assert waiting.waiting() == ["a", "b"]
+    assert open_run("a").status().message == "So it was.", "waiting changes nothing of it"
+    waiting.forget("b")  # somebody carries it out by hand
+    asked = []
+    assert waiting.work(lambda run: asked.append((run.id, run.stop_requested()))) == 1
+    assert asked == [("a", False)], "the stop of the attempt before is withdrawn"
+
+
+CLAIM = """
+import sys, time
+from pkt_core.errors import StoreError
+from pkt_core.runs import open_run
+run = open_run(sys.argv[1])
+while time.time() < float(sys.argv[2]): pass
+try:
+    run.write_status("running")
+except StoreError as error:
+    sys.exit(str(error))
+print("mine", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.usefixtures("cache")
+def test_of_processes_that_claim_a_run_at_once_exactly_one_wins():
+    for number in range(4):  # 60 by hand
+        run = create_run({}, run_id=f"run-{number}")
+        at = str(time.time() + 3)
+        pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started = [python(CLAIM, run.id, at, **pipes) for _ in range(4)]
+        said = [process.stderr.readline() if process.stdout.readline() == "" else "mine" for process in started]
+        told = [process.communicate("") for process in started]
+        assert len(told) == 4
+        assert said.count("mine") == 1
+        assert sum(f"Run {run.id} is already run by " in one for one in said) == 3
+        run.write_status("running")  # the winner is gone, and its claim with it
+        run.write_status("stopped")
+
+
+RUN = """
+import sys, time
+from pkt_core import waiting
+from pkt_core.runs import open_run
+run = open_run(sys.argv[1])
+with waiting.turn():
+    run.claim()
+    while not run.stop_requested():
+        run.write_status("running", step=1)
+        run.append_event({"at": time.time()})
+        time.sleep(0.05)
+    run.write_status("done")
+"""
+WORK = """
+import subprocess, sys
+from pkt_core import waiting
+RUN = sys.argv[1]
+def carry_out(run):
+    process = subprocess.Popen([sys.executable, "-c", RUN, run.id])
+    run.record_process(process.pid)
+    process.wait()
+print("worker", waiting.work(carry_out), flush=True)
+"""
+
+
+def until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_run_of_a_killed_worker_goes_on_and_no_second_is_at_work_beside_it(runs):
+    del runs
+    first = python(WORK, RUN)
+    until(lambda: open_run("a").events())
+    first.kill()
+    first.wait()
+    assert waiting.worker() is None
+    second, third = python(WORK, RUN), None
+    try:
+        until(lambda: waiting.worker() is not None)
+        third = python(WORK, RUN)
+        assert third.communicate()[0] == "worker 0\n", "never two"
+        time.sleep(1)
+        assert open_run("a").status().state == "running"
+        assert waiting.waiting() == ["b", "c"], "the others wait as long"
+        for name in ("a", "b", "c"):
+            until(lambda name=name: open_run(name).events())
+            open_run(name).request_stop()
+        assert second.communicate(timeout=60)[0] == "worker 2\n"
+    finally:
+        for name in ("a", "b", "c"):
+            open_run(name).request_stop()
+        for process in (first, second, third):
+            if process is not None:
+                process.kill()
+                process.wait()
+                process.stdout.close()
+    spans = [[event["at"] for event in open_run(name).events()] for name in ("a", "b", "c")]
+    assert spans[0][-1] < spans[1][0]
+    assert spans[1][-1] < spans[2][0]
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_queue_of_an_earlier_version_opens_and_any_byte_that_is_another_is_noticed(tmp_path):
+    path = tmp_path / "runs" / "queue.json"
+    data = path.read_bytes()
+    path.write_text(json.dumps(["b", "a"]))
+    assert waiting.waiting() == ["b", "a"]
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
+        with pytest.raises(StoreError, match="is damaged"):
+            waiting.waiting()
+    write_sealed(path, {"order": ["c", 7]})
+    with pytest.raises(StoreError, match="expected a list of run ids"):
+        waiting.waiting()
 
 
 @pytest.mark.usefixtures("runs")

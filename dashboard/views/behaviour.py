@@ -21,6 +21,7 @@ from dashboard import (
 )
 from dashboard import drawn as figures
 from dashboard.params import Param
+from pkt_core import waiting
 from pkt_core.report import captions, look, sentences, sentences_behaviour, tables
 
 
@@ -132,6 +133,32 @@ def made(results: dict[str, Any]) -> str:
     return f"{said}; at most {look.memory(peak / 2**30)} of memory held." if peak else f"{said}."
 
 
+def not_yet(run: Any) -> None:
+    """A run whose behaviour is not measured: at work, waiting, or ended early; only the last can be gone on with."""
+    status = run.status()
+    if transfers.at_work(run, status):
+        widgets.empty("This run is at work", widgets.plain(status.message or "Its behaviour is measured at its end."))
+        st.page_link("views/transfer.py", label="Watch it", icon=":material/moving:")
+        return
+    if status.state == "queued" or run.id in waiting.waiting():
+        widgets.empty("This run waits in the queue", "Its behaviour is measured at its end.")
+        st.page_link("views/transfer.py", label="Watch it", icon=":material/moving:")
+        return
+    word = run_parts.STATES[status.state][1]
+    trained = transfers.only_measuring_is_left(run)
+    kept = "Its student is trained and kept; only measuring is left." if trained else "Go on with it here."
+    widgets.empty(f"This run's behaviour was not measured: it is {word}", widgets.plain(f"{status.message} {kept}"))
+    if not run.recorded:
+        label = "Measure its behaviour" if trained else "Go on with this run"
+        args = (transfers.resume, run.id)
+        st.button(label, key="go-on", icon=":material/resume:", on_click=run_parts.act, args=args)
+        if sentence := state.told(run_parts.PLACE):
+            st.error(widgets.plain(sentence), icon=":material/error:")
+        st.page_link("views/transfer.py", label="Watch it", icon=":material/moving:")
+    if run_parts.keeps_student(run.folder):
+        widgets.command(f"pkt evaluate {run.id}")
+
+
 def show() -> None:
     widgets.head(
         "What changed?",
@@ -148,20 +175,7 @@ def show() -> None:
             widgets.command(f"pkt evaluate {run.id}", "Where the teacher is")
             return
         if not results or "behaviour" not in results:
-            widgets.empty(
-                "This run was stopped before its behaviour was measured",
-                "Go on with it here, or measure what it came to from a terminal.",
-            )
-            if not run.recorded:
-                st.button(
-                    "Go on with this run",
-                    key="go-on",
-                    icon=":material/resume:",
-                    on_click=run_parts.act,
-                    args=(transfers.resume, run.id),
-                )
-                st.page_link("views/transfer.py", label="Watch it", icon=":material/moving:")
-            widgets.command(f"pkt evaluate {run.id}")
+            not_yet(run)
             return
         show_results(run, results)
 

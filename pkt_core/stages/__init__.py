@@ -14,17 +14,15 @@ from pkt_core.stages.recipe import Recipe
 from pkt_core.stages.room import needs
 from pkt_core.stages.shared import alignment_map, head_of, match, pair_key, prompt_set, versions
 from pkt_core.stages.states import block_sites, outlier_facts, read_both
-from pkt_core.stages.targets import as_planned, record, targets
-from pkt_core.stages.teaching import Probe, event, missing, student_that_trains, taught, trainable_ref
-from pkt_core.stages.tracking import Tracker
+from pkt_core.stages.targets import as_planned, record, require_plan, targets
+from pkt_core.stages.teaching import missing, student_that_trains, trainable_ref
+from pkt_core.stages.training import export, finished_training, train
 from pkt_core.stages.translation import KINDS, maps_side_by_side, require_kind, stitched_grid
 
 __all__ = [
     "KINDS",
-    "Probe",
     "Recipe",
     "Side",
-    "Tracker",
     "Vocabulary",
     "alignment_change",
     "alignment_map",
@@ -36,7 +34,8 @@ __all__ = [
     "carries",
     "crossing",
     "crossing_maps",
-    "event",
+    "export",
+    "finished_training",
     "follow",
     "grid_change",
     "head_of",
@@ -63,12 +62,13 @@ __all__ = [
     "require_kind",
     "require_measurable",
     "require_measure",
+    "require_plan",
     "see",
     "stitched_grid",
     "student_that_trains",
     "targets",
-    "taught",
     "three_models",
+    "train",
     "trainable_ref",
     "versions",
 ]

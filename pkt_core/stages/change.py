@@ -88,6 +88,12 @@ def alignment_change(
     return {**change, "n": len(texts), "pooling": "last", "part": plan.part}
 
 
+def within(progress: Progress, stage: str, start: float, share: float) -> Callable[[float], None]:
+    """The progress of a part, 0..1, as that of the whole, which is told at once."""
+    progress(stage, start)
+    return lambda done: progress(stage, start + share * done)
+
+
 def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progress: Progress) -> dict[str, Any]:
     """Tasks, general text and generations for teacher, before and after; paired changes with their priors."""
     tasks = {name: load_examples(name).sample(plan.n_task_items, plan.seed) for name in plan.tasks}
@@ -95,26 +101,33 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
     changes: dict[str, Any] = {}
     answers: dict[str, dict[str, str]] = {}
     for i, (name, task) in enumerate(tasks.items()):
-        progress(f"Asking {name}", 0.75 + 0.15 * i / len(tasks))
-        right = {who: answered_right(loaded, task) for who, loaded in models.items()}
+        right: dict[str, list[bool]] = {}
+        for j, (who, loaded) in enumerate(models.items()):
+            share = 0.15 / len(tasks) / len(models)
+            told = within(progress, f"Asking {name}", 0.75 + share * (i * len(models) + j), share)
+            right[who] = answered_right(loaded, task, progress=told)
         for who in models:
             behaviour[who]["tasks"][name] = recall(right[who])
         answers[name] = {who: "".join("01"[ok] for ok in found) for who, found in right.items()}
         changes[name] = {**asdict(paired_change(right["before"], right["after"])), "prior": task.prior()}
     texts = load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
-    progress("Reading general text", 0.9)
-    scores = read_texts(models, texts, match(models["teacher"], models["before"]))
+    told = within(progress, "Reading general text", 0.9, 0.06)
+    scores = read_texts(models, texts, match(models["teacher"], models["before"]), progress=told)
     for who, score in scores.items():
         per_byte = asdict(score.bits_per_byte())
         behaviour[who]["bits_per_byte"] = {**per_byte, "n_texts": per_byte["n"]}
         comparable = score.positions and who != "teacher"
         behaviour[who]["kl_to_teacher"] = {**asdict(score.kl()), "unit": "bits"} if comparable else None
         behaviour[who]["top1_agreement"] = asdict(score.top1()) if comparable else None
-    progress("Writing side by side", 0.96)
     each = max(1, GENERATIONS // max(1, len(tasks)))
     asked = [e for task in tasks.values() for e in task.items[:: max(1, len(task.items) // each)]]
     asked = asked[: 4 * GENERATIONS]
-    written = {who: continuations(loaded, [e.prompt for e in asked]) for who, loaded in models.items()}
+    told = within(progress, "Writing side by side", 0.96, 0.04)
+    written: dict[str, list[str]] = {who: [] for who in models}
+    for i, e in enumerate(asked):  # one prompt at a time is how they are written; in between one may stop
+        for who, loaded in models.items():
+            written[who] += continuations(loaded, [e.prompt])
+        told((i + 1) / len(asked))
     generations = [
         {"prompt": e.prompt, "expected": e.answer, **{who: written[who][i] for who in models}}
         for i, e in enumerate(asked)

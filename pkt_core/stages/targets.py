@@ -6,6 +6,7 @@ does not have the teacher.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,24 +16,28 @@ import torch
 from torch import Tensor
 
 from pkt_core.errors import ModelError, StoreError
-from pkt_core.examples import Encoded, ExampleSet, encode
-from pkt_core.models.loading import LoadedModel, from_numbers, load, model_digest, release
+from pkt_core.examples import Encoded, ExampleSet, encode, load_examples
+from pkt_core.models.loading import LoadedModel, from_numbers, load, load_tokenizer, model_digest, release
 from pkt_core.models.ref import ModelRef
+from pkt_core.models.shape import model_shape
+from pkt_core.models.vocabulary import match_vocabularies
 from pkt_core.prompts import load_prompts
 from pkt_core.stages.carries import carries, fitting_texts
 from pkt_core.stages.change import require_measurable
 from pkt_core.stages.comparison import attribution
 from pkt_core.stages.room import require_device
 from pkt_core.stages.shared import match
-from pkt_core.store import artefact_folder, fingerprint
-from pkt_core.transfer.check import check
+from pkt_core.stages.teaching import trainable_ref
+from pkt_core.store import artefact_folder, fingerprint, set_aside
+from pkt_core.transfer.check import check, require_layers
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.layers import chosen_pairs
 from pkt_core.transfer.methods import METHOD, Extraction
 from pkt_core.transfer.plan import MAPPED, OUTPUT_KL, TransferPlan
 from pkt_core.transfer.readings import read_alike, read_apart, require_rows, usable
-from pkt_core.transfer.targets import TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
+from pkt_core.transfer.targets import MANIFEST, TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
 
+logger = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 TEACHER_FIELDS = (
     "data", "n_examples", "method", "map", "basis", "teacher_weights", "teacher_layer", "student_layer",
@@ -60,8 +65,16 @@ def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) 
 
 
 def stored_targets(folder: Path, teacher: ModelRef) -> Targets | None:
-    """Targets that were recorded before from this very teacher, or from one of its name that is not here now."""
-    found = read_targets(folder)
+    """Targets that were recorded before from this very teacher, or from one of its name that is not here now.
+
+    Damaged ones are told in the log, set aside, and count as none.
+    """
+    try:
+        found = read_targets(folder)
+    except StoreError as error:
+        aside = set_aside(folder)
+        logger.warning("%s They were moved to %s.", error, aside.name)
+        return None
     if found is None:
         return None
     try:
@@ -69,6 +82,31 @@ def stored_targets(folder: Path, teacher: ModelRef) -> Targets | None:
     except ModelError:
         return found
     return found if same else None
+
+
+def require_plan(plan: TransferPlan, *, now: bool) -> None:
+    """Raises what is wrong with a plan that can be told without loading a model, before there is a run of it.
+
+    Settings, layers, shared tokens, prompts, examples and tasks; `now` also whether this device has the memory and the disk.
+    """
+    plan.check_settings()
+    student = model_shape(plan.student)
+    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
+    require_measurable(plan)
+    there = targets_folder(plan, trainable_ref(plan.student), examples) / MANIFEST
+    try:
+        teacher = model_shape(plan.teacher)
+    except ModelError:
+        if there.is_file():  # what it said is kept
+            return
+        raise
+    require_layers(plan, teacher.n_layers, student.n_layers)
+    if plan.compares_tokens:
+        tokenizers = load_tokenizer(plan.teacher), load_tokenizer(plan.student)
+        found = match_vocabularies(*tokenizers, teacher.vocabulary, student.vocabulary)
+        found.require(f"{plan.method} on shared tokens")
+    if now and not there.is_file():
+        require_device(plan)
 
 
 def record(
@@ -135,16 +173,17 @@ def targets(
     Of several processes the first records, the others wait. Raises what `transfer.check.check` does.
     """
     folder = targets_folder(plan, student.ref, examples)
-    if processes.first and stored_targets(folder, plan.teacher) is None:
+    found = stored_targets(folder, plan.teacher) if processes.first else None
+    if processes.first and found is None:
         require_device(plan)
         progress("Loading the teacher", 0.02)
         teacher = load(plan.teacher)
         require_measurable(plan, teacher, student)
-        record(plan, teacher, student, examples, folder, progress)
+        found = record(plan, teacher, student, examples, folder, progress)
         del teacher  # its targets are all that training needs: the memory is the student's now
         release()
     processes.wait()
-    found = read_targets(folder)
+    found = found or read_targets(folder)
     if found is None:
         raise StoreError(f"The targets in {folder} are gone. Start the transfer again; they will be recorded anew.")
     return as_planned(found, plan), encode(student.tokenizer, examples.items, found.facts["context"])

@@ -8,19 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
 from pkt_core.examples import ExampleSet
-from pkt_core.files import write_text
+from pkt_core.files import told_clearly, write_bytes, write_text
 from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.tokenizer import save_tokenizer
 from pkt_core.row_files import shown
+from pkt_core.sealed import file_digest, read_sealed, require_files
+from pkt_core.staging import beside, move_over, sync_file, sync_folder
 from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
 
+CARD_FILE = "README.md"
 SPARE_BYTES = 2**25  # for what lies beside the weights: tokenizer (33 MB in Gemma), card, events, results
 
 CARD = Template(
@@ -92,19 +95,49 @@ def export_student(
     plan: TransferPlan,
     pairs: Sequence[LayerPair],
     examples: ExampleSet,
-) -> None:
-    """Write the trained weights (safetensors), the tokenizer and a model card; foreign weights into a file of their own."""
-    trainable.model.save_pretrained(folder, safe_serialization=True)
-    save_tokenizer(student.tokenizer, folder)
+) -> dict[str, dict[str, Any]]:
+    """Write the trained weights (safetensors), the tokenizer and a model card; foreign weights into a file of their own.
+
+    The folder appears when the disk has all of it. Returns size and digest of each file but the card, which changes.
+    """
+    staging = beside(folder)
+    with told_clearly(folder):
+        try:
+            trainable.model.save_pretrained(staging, safe_serialization=True)
+            save_tokenizer(student.tokenizer, staging)
+            files = sorted(path for path in staging.rglob("*") if path.is_file() and path.name != CARD_FILE)
+            for path in files:
+                sync_file(path)
+            exported = {path.relative_to(staging).as_posix(): file_digest(path) for path in files}
+            sync_folder(staging)
+            move_over(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
     if trainable.foreign is not None:  # beside the folder: whoever opens the student must not take them for its weights
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
-        save_file(weights, folder.with_name("foreign.safetensors"))
+        write_bytes(folder.with_name("foreign.safetensors"), save(weights))
     told = {
         "layers": {"pairs": [{"teacher": pair.teacher, "student": pair.student} for pair in pairs]},
         "trained_parameters": trainable.n,
         "examples": {"n": len(examples), "digest": examples.digest},
     }
     write_card(folder, plan, told)
+    return exported
+
+
+def require_exported(folder: Path, results: dict[str, Any]) -> None:
+    """Raises StoreError where a run's student is missing, or not the one that its results tell of.
+
+    Results of earlier versions hold no digests: their student is taken as it is.
+    """
+    if not any(folder.glob("*.safetensors")):
+        raise StoreError(f"{folder} keeps no trained student.")
+    try:
+        require_files(folder, results.get("exported", {}))
+    except StoreError as error:
+        raise StoreError(
+            f"The trained student is damaged: {error} Restore it from a copy, or carry the plan out again."
+        ) from error
 
 
 def write_card(folder: Path, plan: TransferPlan, results: dict[str, Any]) -> None:
@@ -124,7 +157,7 @@ def write_card(folder: Path, plan: TransferPlan, results: dict[str, Any]) -> Non
         digest=results["examples"]["digest"],
         shown=shown,
     )
-    write_text(folder / "README.md", card)
+    write_text(folder / CARD_FILE, card)
 
 
 def trained(plan: TransferPlan, n: int) -> str:
@@ -155,7 +188,9 @@ def made(plan: TransferPlan) -> dict[str, Any]:
 
 
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:
-    """The trained student of a run, whichever way it was saved. Raises ModelError where it is missing or damaged."""
+    """The trained student of a run, whichever way it was saved. Raises ModelError where it is missing, StoreError where damaged."""
+    if (results := folder.with_name("results.json")).is_file() and folder.is_dir():
+        require_exported(folder, read_sealed(results))
     if plan.adapter == "lora":
         return load_with_adapter(plan.student, folder)
     return load(ModelRef(name=str(folder), dtype=plan.student.dtype, device=plan.student.device))

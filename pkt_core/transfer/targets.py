@@ -2,15 +2,13 @@
 
 For each example, at each supervised position: the teacher's activations at the paired layers (mapped into student space
 where the method has a map) and its most likely next tokens, as the method needs; with two tokenizers also which rows have a
-target at all. Rows go to safetensors shards of bounded size, the manifest last; reading
-maps the files, so that memory holds only the rows of a batch.
+target at all. Rows go to safetensors shards of bounded size, the manifest with the digests of all of them and of itself last;
+reading maps the files, so that memory holds only the rows of a batch.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,9 +24,11 @@ from pkt_core.activations.capture import Capture, forward_ids, pad
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import StoreError
 from pkt_core.examples import Encoded
-from pkt_core.files import read_json, told_clearly, write_json
+from pkt_core.files import told_clearly
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
+from pkt_core.sealed import file_digest, read_sealed, require_files, write_sealed
+from pkt_core.staging import beside, move_over, sync_file
 from pkt_core.transfer.chains import teacher_chains
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import Needs, Reading, supervised, usable
@@ -135,7 +135,7 @@ def record_targets(
 
     Tensors are float32 (ids: int64, `used`: bool). Raises StoreError where the disk is full.
     """
-    staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    staging = beside(folder)
     writer = Shards(staging, shard_bytes)
     with told_clearly(folder):
         try:
@@ -149,10 +149,17 @@ def record_targets(
                 writer.close()
             if extract:
                 save_file({name: tensor.contiguous() for name, tensor in extract.items()}, staging / EXTRACT)
-            manifest = {"starts": row_starts(encoded, plan.positions), "first_rows": writer.first_rows, "facts": facts}
-            write_json(staging / MANIFEST, manifest)
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(staging, folder)
+            written = sorted(staging.glob("*.safetensors"))
+            for path in written:
+                sync_file(path)
+            manifest = {
+                "starts": row_starts(encoded, plan.positions),
+                "first_rows": writer.first_rows,
+                "facts": facts,
+                "files": {path.name: file_digest(path) for path in written},
+            }
+            write_sealed(staging / MANIFEST, manifest)
+            move_over(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     read = read_targets(folder)
@@ -161,17 +168,23 @@ def record_targets(
 
 
 def read_targets(folder: Path) -> Targets | None:
-    """The targets in a folder, None where there are none. Raises StoreError where they are damaged."""
-    if not (folder / MANIFEST).is_file():
+    """The targets in a folder, None where there are none. Raises StoreError where one byte of them is another.
+
+    Those of earlier versions hold no digests; they are read as far as they can be.
+    """
+    if not (folder / MANIFEST).exists():
         return None
-    manifest = read_json(folder / MANIFEST)
     try:
+        manifest = read_sealed(folder / MANIFEST)
+        if manifest.keys() | {"files"} != {"starts", "first_rows", "facts", "files"}:
+            raise StoreError("its manifest is not the one that was written")
+        require_files(folder, manifest.get("files", {}))
         shards = [load_file(folder / shard_name(i)) for i in range(len(manifest["first_rows"]))]
         extract = load_file(folder / EXTRACT) if (folder / EXTRACT).is_file() else {}
         return Targets(manifest["starts"], shards, manifest["first_rows"], extract, manifest["facts"])
     except Exception as error:
         raise StoreError(
-            f"The stored targets in {folder} are damaged ({json.dumps(str(error)[:80])}). Delete that folder; they will be computed again."
+            f"The stored targets in {folder} are damaged ({json.dumps(str(error)[-200:])}). Delete that folder; they will be computed again."
         ) from error
 
 
