@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import sidebar, tour
+from dashboard import pulse, sidebar, tour
 
 ICON = (  # drawn here, because Streamlit fetches named icons for the tab from the network
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="10" cy="16" r="8" fill="#2f7fc1"/>'
@@ -55,7 +55,9 @@ page = st.navigation(
     }
 )
 here = page.url_path or "pair"
-tour.move(here)  # before anything is drawn: a page left half drawn confuses what still redraws itself
+tour.move(here)  # before anything is drawn
+pulse.begin()
 sidebar.draw(here)
 tour.draw(here)
 page.run()
+pulse.end(here)
