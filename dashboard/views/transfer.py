@@ -93,14 +93,15 @@ def start(plan: Any) -> None:
 
 def plan() -> None:
     settings, places = plan_form.draw()
+    plan_form.typed(key="typed")
     with widgets.errors():
         base = loaders.plan_of({**selection.pair_request(), **settings})
         with places.control:
             chosen = plan_choices.controlled(base, plan_choices.control(base))
+        above = st.container()
+        family = family_form.draw(base)  # also while the control is worked out: what is not drawn leaves the link
         if chosen is None:
             return
-        above = st.container()
-        family = family_form.draw(base)
         needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
         layers(places, chosen, needs)
         members = loaders.soon(loaders.ask("family_members", family), 0.6)  # asked later, so there last
@@ -224,7 +225,8 @@ def show() -> None:
             ):
                 st.warning(widgets.plain(problem), icon=":material/cloud_off:")
             else:
-                plan()
+                with st.container(key="plan"):
+                    plan()
         with followed:
             watch(models)
 
