@@ -11,7 +11,7 @@ CORE = sorted((ROOT / "pkt_core").rglob("*.py"))
 ROWS = [
     {"errors"},
     {"files", "status", "hub", "fingerprint"},
-    {"prompt_files"},
+    {"prompt_files", "run_index"},
     {"hub_datasets"},
     {"prompts"},
     {"store", "examples"},
@@ -38,6 +38,7 @@ WRITERS = {
     "files",
     "store",
     "runs",
+    "run_index",
     "prompt_files",
     "hub_datasets",
     "prompts",
