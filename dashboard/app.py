@@ -17,7 +17,7 @@ ICON = (  # drawn here, because Streamlit fetches named icons for the tab from t
 
 def draw() -> None:
     """One page with what is around it, for one visitor."""
-    from dashboard import sidebar, tour  # not on top: they want a running server
+    from dashboard import pulse, sidebar, tour  # not on top: they want a running server
 
     st.set_page_config(page_title="pkt: knowledge between models", page_icon=ICON, layout="wide")
     page = st.navigation(
@@ -72,10 +72,12 @@ def draw() -> None:
         }
     )
     here = page.url_path or "pair"
-    tour.move(here)  # before anything is drawn: a page left half drawn confuses what still redraws itself
+    tour.move(here)  # before anything is drawn
+    pulse.begin()
     sidebar.draw(here)
     tour.draw(here)
     page.run()
+    pulse.end(here)
 
 
 if get_script_run_ctx(suppress_warning=True) is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import access, jobs, limits, loaders, run_parts, state, widgets
+from dashboard import access, jobs, limits, loaders, pulse, run_parts, state, widgets
 from dashboard.params import Param
 from pkt_core.errors import PktError
 from pkt_core.files import cache_root
@@ -80,20 +80,21 @@ def stop(folder: Path) -> None:
 
 
 def progress(run_id: str) -> None:
-    """The newest request for this run, drawn again every second while it goes on; the page once when it is over."""
+    """The newest request for this run, drawn again while it goes on; the page once when it is over."""
     job = asked_of(run_id)
     if job is None:
         return
-    on = job.status().state in ("queued", "running")
 
-    @st.fragment(run_every=1.0 if on else None)
-    def live() -> None:
-        status = job.status()
-        if (status.state in ("queued", "running")) != on:
-            st.rerun()
-        line(job, status)
+    def over() -> bool:
+        return job.status().state not in ("queued", "running")
 
-    live()
+    def draw() -> None:
+        line(job, job.status())
+
+    if over():
+        draw()
+    else:
+        pulse.live(draw, over)
 
 
 def line(job: Any, status: Any) -> None:

@@ -11,22 +11,19 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import device, loaders, run_parts, state, widgets
+from dashboard import device, loaders, pulse, run_parts, state, widgets
 from pkt_core import waiting
-
-EVERY = 4.0  # seconds between two looks
 
 
 def draw() -> None:
-    """The foot of the bar; looks again by itself."""
+    """The foot of the bar, drawn again with every tick."""
+    pulse.part(foot)
 
-    @st.fragment(run_every=EVERY)
-    def live() -> None:
-        memory()
-        computations()
-        runs()
 
-    live()
+def foot() -> None:
+    memory()
+    computations()
+    runs()
 
 
 def memory() -> None:

@@ -90,6 +90,8 @@ class Param(StrEnum):
     SWEEP_SEEDS = "sseeds"
     RUN = "run"
     OTHER_RUN = "with"
+    FIND_RUN = "find"
+    ROWS = "rows"
     ONLY_DIFFERENT = "differ"
     PROMPT = "prompt"
     TEXT = "text"

@@ -9,6 +9,7 @@ Not covered: controls and layers in words (`plan_choices.py`), what a plan costs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 import pandas as pd
@@ -23,6 +24,11 @@ OUTPUT_ONLY = ("sft", "logit-kd", "ours")
 """Methods that look at no layer of the teacher."""
 BY_CONTROL: dict[str, tuple[str, ...]] = {"map": ("permuted", "random"), "pairing": ("reversed", "random")}
 """Options that are controls: they are chosen under Control, where what they take away is said."""
+typed = st.components.v2.component(
+    "pkt-typed",
+    html="<span hidden></span>",
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
 
 
 @dataclass(frozen=True)

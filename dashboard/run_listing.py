@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import loaders, run_parts, state
+from dashboard import loaders, run_parts, state, widgets
 from dashboard.params import Param
 
 TABLE = "runs-table"
+PAGE = 100  # runs in the table unless more are asked for
 OUTCOME = ("taught", "lost most", "bits per byte")
 
 
@@ -45,8 +46,38 @@ def opened_by_click(ids: list[str]) -> None:
         state.open_run(chosen[1], Param.OTHER_RUN)
 
 
+def found(listed: list[Any]) -> list[Any]:
+    """The runs that are shown: all where they are few, else those that hold the words looked for, the newest of them first."""
+    if len(listed) <= PAGE:
+        return listed
+    left, right = st.columns([3, 1])
+    with left:
+        words = widgets.line(
+            "Find runs", Param.FIND_RUN, placeholder="method, model, family, state or id",
+            help="Runs that hold all of these words in their id, state, plan or family.",
+        )  # fmt: skip
+    with right:
+        rows = widgets.amount("Rows, at most", Param.ROWS, low=PAGE, high=100_000, default=PAGE, step=PAGE)
+    matching = [run for run in listed if holds(run, words.lower().split())]
+    which = f"of {len(matching):,} runs that hold “{words}”" if words else f"of {len(listed):,} runs"
+    st.caption(widgets.plain(f"{min(rows, len(matching)):,} {which}, newest first."))
+    return matching[:rows]
+
+
+def holds(run: Any, words: list[str]) -> bool:
+    """Whether a run says all of these words of itself."""
+    if not words:
+        return True
+    plan = run_parts.describe(run.plan) if run.plan else run.message
+    said = f"{run.id} {run_parts.STATES[run.state][1]} {plan} {' '.join(map(str, (run.family or {}).values()))}".lower()
+    return all(word in said for word in words)
+
+
 def show(listed: list[Any]) -> None:
     """The table."""
+    listed = found(listed)
+    if not listed:
+        return
     config = {
         "run": st.column_config.TextColumn("run", width=190),
         "state": st.column_config.TextColumn("state", width=80),
@@ -75,7 +106,7 @@ def show(listed: list[Any]) -> None:
         key=TABLE,
         on_select=lambda: opened_by_click(ids),
         selection_mode="multi-row",
-        alt="All runs, newest first, with what each changed",
+        alt="Runs, newest first, with what each changed",
     )
     st.caption(
         "Tick a row to open that run, and a second one to compare the two. Numbers are changes, after − before, of the share right (points) and on general text."

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, state, transfers, widgets
+from dashboard import loaders, pulse, state, transfers, widgets
 from dashboard.params import Param
 from pkt_core import waiting
 from pkt_core.errors import PktError, StoreError
@@ -247,17 +247,16 @@ def how_it_goes_on(run: Any) -> tuple[str, str | None]:
 
 
 def live_status(run_id: str) -> None:
-    """The status, drawn again every second while the run goes on; the page once when that changes."""
-    over = is_over(run_id)
+    """The status, drawn again while the run goes on; the page once when it is over."""
 
-    @st.fragment(run_every=None if over else 1.0)
-    def live() -> None:
-        if is_over(run_id) != over:
-            st.rerun()
+    def draw() -> None:
         run = loaders.run(run_id)
         status_line(run, run.status())
 
-    live()
+    if is_over(run_id):
+        draw()
+    else:
+        pulse.live(draw, lambda: is_over(run_id))
 
 
 def act(what: Callable[[str], Any], run_id: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.params import Param
 
@@ -25,6 +26,7 @@ REFUSED, REFUSED_LISTS, REFUSED_ON = "link_refused", "link_refused_lists", "link
 TOLD = "sentence_for_the_page"
 AT_WORK = "runs_at_work"
 VISITOR = "visitor"
+WAITED_FOR, DRAWN = "page_waits_for", "page_drawn"
 TOUR, TOUR_MOVES, TOUR_OVER = "tour_step", "tour_moves", "tour_is_over"
 
 
@@ -318,6 +320,27 @@ def ended_since(at_work: list[str]) -> list[str]:
     before = st.session_state.get(AT_WORK, [])
     st.session_state[AT_WORK] = at_work
     return [run for run in before if run not in at_work]
+
+
+def waited_for() -> list[Callable[[], bool]]:
+    """What the page on the screen waits for; whoever draws a page empties it and adds to it."""
+    return st.session_state.setdefault(WAITED_FOR, [])
+
+
+def page_asked_for() -> str:
+    """Which page a request is about, which is the one that its browser showed when it was sent."""
+    run = get_script_run_ctx()
+    return run.page_script_hash if run is not None else ""
+
+
+def draws_page() -> None:
+    """Note that the page asked for is drawn."""
+    st.session_state[DRAWN] = page_asked_for()
+
+
+def page_drawn() -> str:
+    """The page that was drawn last."""
+    return st.session_state.get(DRAWN, "")
 
 
 def go(view: str) -> None:

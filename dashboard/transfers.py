@@ -130,8 +130,7 @@ def families() -> list[Family]:
     found: dict[str, list[tuple[int, Any, str]]] = {}
     for summary in loaders.runs():
         try:
-            belongs = loaders.run(summary.id).family() if summary.state != "damaged" else None
-            if belongs is not None:
+            if (belongs := summary.family) is not None:
                 entry = (int(belongs["place"]), summary, str(belongs["label"]))
                 found.setdefault(str(belongs["family"]), []).append(entry)
         except (StoreError, KeyError, ValueError):

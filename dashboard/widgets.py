@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import exports, state
+from dashboard import exports, pulse, state
 from dashboard.engine import Task
 from dashboard.params import Param
 from pkt_core.errors import PktError
@@ -281,29 +281,20 @@ def spent(seconds: float) -> str:
 def waiting(task: Task, what: str) -> None:
     """Progress of a computation until it is over; then the page is drawn again with its result."""
 
-    @st.fragment(run_every=0.5)
-    def watch() -> None:
-        if task.over:
-            st.rerun()
+    def draw() -> None:
         words = [f"{time.monotonic() - task.began:.0f} s so far", left(task.left)]
         st.progress(task.fraction, text=plain(f"{what}: {task.stage} ({', '.join(w for w in words if w)})"))
         st.caption("You can leave this page; the computation goes on and its result is kept.")
 
-    watch()
+    pulse.live(draw, lambda: task.over)
 
 
 def until_over(words: str, *tasks: Task) -> None:
     """Draws the page again once what the engine was asked is there; until then the words, and all else can be used."""
     if all(task.over for task in tasks):
         return
-
-    @st.fragment(run_every=0.5)
-    def watch() -> None:
-        if all(task.over for task in tasks):
-            st.rerun()
-        st.caption(words)
-
-    watch()
+    st.caption(words)
+    pulse.until(lambda: all(task.over for task in tasks))
 
 
 def result(task: Task, what: str, ask_again: Callable[[], Any]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import exports, loaders, picked_parts, run_parts, selection, state, widgets
+from dashboard import exports, loaders, picked_parts, pulse, run_parts, selection, state, widgets
 from dashboard.engine import Task
 from dashboard.params import Param
 from pkt_core.report.words import Marked, marked_words
@@ -101,10 +101,7 @@ def rows_shown(rows: Sequence[dict[str, Any]], only: bool) -> None:
 def watch(task: Task, only: bool) -> None:
     """Rows as they come, with a button that stops the writing."""
 
-    @st.fragment(run_every=0.7)
-    def live() -> None:
-        if task.over:
-            st.rerun()
+    def draw() -> None:
         left, right = st.columns([5, 1], vertical_alignment="center")
         left.progress(task.fraction, text=widgets.plain(f"{task.stage}: {len(task.rows)} prompts so far"))
         right.button(
@@ -118,7 +115,7 @@ def watch(task: Task, only: bool) -> None:
         if task.rows:
             rows_shown(task.rows, only)
 
-    live()
+    pulse.live(draw, lambda: task.over)
 
 
 def begin(asked: dict[str, Any]) -> None:

@@ -33,6 +33,8 @@ from pkt_core.options import (
 )
 from pkt_core.terminal import deliver, people, progress_bar, show_comparison, show_results, show_tasks, table
 
+SHOWN_RUNS = 100
+
 app = typer.Typer(
     help="See whether knowledge can flow from one language model into another of a different size, and make it flow.",
     no_args_is_help=True,
@@ -114,17 +116,26 @@ def evaluate(
 
 
 @app.command()
-def runs(as_json: Json = None) -> None:
-    """All runs, newest first, the recorded ones last."""
-    from dataclasses import asdict
-
+def runs(
+    every: Annotated[bool, typer.Option("--all", help=f"Show all, not the newest {SHOWN_RUNS} alone.")] = False,
+    as_json: Json = None,
+) -> None:
+    """The runs, newest first, the recorded ones last; as JSON always all."""
     from pkt_core.runs import list_runs
 
-    found = [asdict(summary) for summary in list_runs(include_recorded=True)]
-    for row in found:
-        row.update({k: str(v) for k, v in row.items() if isinstance(v, Path)})
-    rows = [[r["id"], r["state"], r.get("method", ""), "recorded" if r["recorded"] else ""] for r in found]
-    deliver(found, as_json, lambda: table("Runs", ["run", "state", "method", ""], rows))
+    listed = list_runs(include_recorded=True)
+    found = [vars(summary) | {"folder": str(summary.folder)} for summary in listed]
+    own = sum(not summary.recorded for summary in listed)
+    left_out = 0 if every else max(0, own - SHOWN_RUNS)
+    shown = [*listed[: own - left_out], *listed[own:]]
+    rows = [[run.id, run.state, run.method, "recorded" if run.recorded else ""] for run in shown]
+
+    def show() -> None:
+        table("Runs", ["run", "state", "method", ""], rows)
+        if left_out:
+            Console().print(f"{own - left_out:,} of {own:,} runs, newest first. `pkt runs --all` shows the others too.")
+
+    deliver(found, as_json, show)
 
 
 @app.command()

@@ -222,7 +222,7 @@ def families(
 ) -> None:
     """The table of a family, or which families there are."""
     from pkt_core import families as found
-    from pkt_core.runs import list_runs, open_run
+    from pkt_core.runs import list_runs
 
     if name is not None:
         rows = found.summary(found.runs_of(name))
@@ -230,7 +230,7 @@ def families(
         return
     counts: dict[str, list[str]] = {}
     for line in list_runs(include_recorded=True):
-        if line.state != "damaged" and (belongs := found.place_of(open_run(line.id))):
+        if line.state != "damaged" and (belongs := line.family):
             counts.setdefault(belongs["family"], []).append(line.state)
     listed = [{"family": f, "runs": len(s), "done": s.count("done")} for f, s in sorted(counts.items())]
     lines: list[list[Any]] = [[entry["family"], entry["runs"], entry["done"]] for entry in listed]

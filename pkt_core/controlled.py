@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -82,24 +83,30 @@ def pairs(results: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that answered its tasks, read once."""
+    """A run that may have answered its tasks; its results are read once it is looked at."""
 
     run: Run
     plan: TransferPlan
     belongs: Mapping[str, Any]
     """What it is in its family; empty where it stands alone."""
-    results: Mapping[str, Any]
+
+    @cached_property
+    def results(self) -> Mapping[str, Any]:
+        """Empty where they cannot be read."""
+        try:
+            return self.run.results() or {}
+        except PktError:
+            return {}
 
 
 def finished(but: str) -> list[Finished]:
-    """All runs that can be read and kept their single answers, without the one named."""
+    """All runs whose plan can be read, without the one named."""
     found = []
     for one in list_runs(include_recorded=True):
-        other = Run(one.id, one.folder, one.recorded)
         try:
-            results = other.results() or {}
-            if one.id != but and results.get("right"):
-                found.append(Finished(other, TransferPlan.model_validate(other.plan()), other.family() or {}, results))
+            if one.id != but and one.plan is not None:
+                plan = TransferPlan.model_validate(one.plan)
+                found.append(Finished(Run(one.id, one.folder, one.recorded), plan, one.family or {}))
         except (PktError, ValidationError):
             continue
     return found
@@ -116,7 +123,7 @@ def carried_out(
     for other in known:
         same_family = family is not None and other.belongs.get("family") == family
         named = other.belongs.get("label") == name and other.plan.seed == plan.seed
-        if other.plan == wanted or (same_family and named):
+        if (other.plan == wanted or (same_family and named)) and other.results.get("right"):
             return other
     return None
 

@@ -22,7 +22,7 @@ from pkt_core.evaluation.statistics import ratio, sign_flip
 from pkt_core.examples import load_examples
 from pkt_core.models.loading import load_tokenizer
 from pkt_core.models.shape import model_shape
-from pkt_core.runs import Run, list_runs, open_run
+from pkt_core.runs import Run, RunSummary, list_runs, open_run
 from pkt_core.transfer.anchor import TOKENS
 from pkt_core.transfer.controls import (
     CONTROLS,
@@ -164,8 +164,11 @@ def what_controls_save(plan: TransferPlan) -> Saved:
 
 def runs_of(family: str) -> list[Run]:
     """Its runs in the order they were planned. Raises StoreError where there are none."""
-    found = [open_run(summary.id) for summary in list_runs(include_recorded=True) if summary.kind == "transfer"]
-    mine = [run for run in found if belongs(run, family)]
+    mine = [
+        open_run(summary.id)
+        for summary in list_runs(include_recorded=True)
+        if summary.kind == "transfer" and belongs(summary, family)
+    ]
     if not mine:
         raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
     return sorted(mine, key=lambda run: place_of(run)["place"])
@@ -204,9 +207,10 @@ def readable_results(run: Run) -> dict[str, Any] | None:
         return None
 
 
-def belongs(run: Run, family: str) -> bool:
+def belongs(run: RunSummary, family: str) -> bool:
     """Whether a run says so; one whose file is damaged does not, and takes no other run's table away."""
-    return place_of(run).get("family") == family
+    told = run.family or {}
+    return told.get("family") == family and "place" in told
 
 
 def summary(runs: Sequence[Run]) -> list[Row]:

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import time
 import zlib
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ from typing import Any, Literal
 from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
+from pkt_core import run_index
 from pkt_core.errors import StoreError
 from pkt_core.files import cache_root, lock, read_json, told_clearly, write_bytes, write_json
 from pkt_core.prompts import assets_folder
@@ -35,8 +37,12 @@ from pkt_core.sealed import read_sealed, write_sealed
 from pkt_core.staging import beside, sync_folder
 from pkt_core.status import LATEST, SILENT_SECONDS, Process, RunStatus, State, WrittenState
 
-_over: dict[Path, tuple[tuple[Any, ...], RunSummary]] = {}
-"""Runs that are over, with what their files looked like: lists are drawn every few seconds, and stores hold hundreds of runs."""
+_over: dict[str, tuple[str, RunSummary]] = {}
+"""Runs that are over by their folder, with what their files looked like: lists are drawn every few seconds."""
+FEW = 20
+"""As many runs are read from their folders at once; the index is for more."""
+INDEXED = "1"
+"""Changes with what a line of the index holds."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _claims: dict[Path, FileLock] = {}
 """Locks of the runs that this process carries out."""
@@ -77,6 +83,8 @@ class RunSummary:
     """How much is done, 0..1."""
     plan: dict[str, Any] | None
     """None where damaged."""
+    family: dict[str, Any] | None = None
+    """As `Run.family` says; None also where that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -376,33 +384,76 @@ def list_runs(*, include_recorded: bool = False) -> list[RunSummary]:
     """All runs, newest first, damaged ones among them; recorded ones, where asked for, at the end."""
     listed: list[RunSummary] = []
     for root, recorded in ((runs_root(), False), (recorded_root(), True))[: 1 + include_recorded]:
-        folders = [p for p in root.iterdir() if p.is_dir() and _ID.fullmatch(p.name)] if root.is_dir() else []
-        summaries = [_summary(Run(folder.name, folder, recorded)) for folder in folders]
+        summaries = _summaries(root, recorded)
         listed += sorted(summaries, key=lambda summary: (summary.created, summary.id), reverse=True)
     return listed
 
 
-def _stamps(run: Run) -> tuple[Any, ...] | None:
-    """What changes when somebody writes a run's plan or status; None where one is missing."""
-    try:
-        stats = [(run.folder / name).stat() for name in ("plan.json", "status.json")]
-    except OSError:
+def _summaries(root: Path, recorded: bool) -> list[RunSummary]:
+    """Lines in no order; a run that is over is read again only when its files changed, by this process or any before it."""
+    names = [entry.name for entry in os.scandir(root) if _ID.fullmatch(entry.name)] if root.is_dir() else []
+    stamps = {name: stamp for name in names if (stamp := _stamp(f"{root}/{name}")) is not None}
+    listed, unread = [], []
+    for name, stamp in stamps.items():
+        known = _over.get(f"{root}/{name}")
+        if known is not None and known[0] == stamp:
+            listed.append(known[1])
+        else:
+            unread.append(name)
+    indexed = run_index.known(root) if len(unread) > FEW else {}
+    news = {}
+    for name in unread:
+        run, stamp = Run(name, root / name, recorded), stamps[name]
+        summary = _from_index(run, stamp, indexed.get(name))
+        if summary is None:
+            summary = _read_summary(run)
+            if stays := _stays(summary):
+                news[name] = (stamp, _line_of(summary))
+        else:
+            stays = True
+        if stays:
+            _over[f"{root}/{name}"] = (stamp, summary)
+        listed.append(summary)
+    if news and len(names) > FEW and not recorded:
+        run_index.keep(root, news, frozenset(names))
+    return listed
+
+
+def _stays(summary: RunSummary) -> bool:
+    """Whether a run is as it is until somebody writes a file of it: a process that is gone does not come back."""
+    if summary.state == "queued":
+        return not (summary.folder / "process.json").exists()
+    return summary.state in ("done", "failed", "stopped", "lost")
+
+
+def _stamp(folder: str) -> str | None:
+    """What changes when somebody writes any file of a run; None where it is no folder."""
+    stamps = [INDEXED]
+    for name in ("", "/plan.json", "/status.json", "/family.json"):
+        try:
+            found = os.stat(folder + name)
+        except OSError:
+            stamps.append("-")
+            continue
+        if not name and not stat.S_ISDIR(found.st_mode):
+            return None
+        stamps.append(f"{found.st_mtime_ns}.{found.st_size}.{found.st_ino}")
+    return " ".join(stamps)
+
+
+def _line_of(summary: RunSummary) -> str:
+    """A line of the index; where it lies is not said, because the cache may be moved."""
+    return json.dumps({k: v for k, v in vars(summary).items() if k not in ("folder", "recorded")})
+
+
+def _from_index(run: Run, stamp: str, kept: tuple[str, str] | None) -> RunSummary | None:
+    """The summary that a line of the index holds; None where the run has changed since."""
+    if kept is None or kept[0] != stamp:
         return None
-    return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
-
-
-def _summary(run: Run) -> RunSummary:
-    """A line in the list; a run that is over is read again only when its files changed."""
-    stamps = _stamps(run)
-    known = _over.get(run.folder)
-    if known is not None and known[0] == stamps:
-        return known[1]
-    read = _read_summary(run)
-    if stamps is not None and read.state in ("done", "failed", "stopped") and read.finished is not None:
-        _over[run.folder] = (stamps, read)
-    else:
-        _over.pop(run.folder, None)
-    return read
+    try:
+        return RunSummary(folder=run.folder, recorded=run.recorded, **json.loads(kept[1]))
+    except (TypeError, ValueError):
+        return None
 
 
 def _read_summary(run: Run) -> RunSummary:
@@ -414,9 +465,12 @@ def _read_summary(run: Run) -> RunSummary:
         head |= {"state": "damaged", "message": str(error), "kind": "", "method": "", "created": made}
         return RunSummary(**head, started=None, finished=None, fraction=0.0, plan=None)
     shared = ("state", "message", "kind", "created", "started", "finished", "fraction")
-    return RunSummary(
-        **head, **{name: getattr(status, name) for name in shared}, method=str(plan.get("method", "")), plan=plan
-    )
+    told = {name: getattr(status, name) for name in shared}
+    try:
+        family = run.family()
+    except StoreError:
+        family = None
+    return RunSummary(**head, **told, method=str(plan.get("method", "")), plan=plan, family=family)
 
 
 def _checked(run_id: str) -> str:

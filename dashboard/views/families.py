@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import drawn as figures
-from dashboard import loaders, recordings, run_parts, state, transfers, widgets
+from dashboard import loaders, pulse, recordings, run_parts, state, transfers, widgets
 from dashboard.params import Param
 from pkt_core.report import captions, sentences_families, tables_families
 from pkt_core.report.look import task_name
@@ -31,17 +31,17 @@ def progress(name: str) -> None:
     shown = found(name)
     ended = len(shown.runs) - len(shown.among("queued", "running"))
 
-    @st.fragment(run_every=2.0 if ended < len(shown.runs) else None)
-    def live() -> None:
+    def one_ended() -> bool:
         now = found(name)
-        over = len(now.runs) - len(now.among("queued", "running"))
-        if over != ended:
-            st.rerun()
+        return len(now.runs) - len(now.among("queued", "running")) != ended
+
+    def draw() -> None:
+        now = found(name)
         words = [f"{len(now.among('done'))} of {len(now.runs)} runs done"]
         words += [f"{len(some)} {word}" for word in ("failed", "stopped", "lost") if (some := now.among(word))]
         at_work = now.among("running")
         words += [f"now: {now.labels[run.id]}, seed {run.plan.get('seed')}" for run in at_work]
-        if over < len(now.runs):
+        if ended < len(now.runs):
             done = len(now.among("done")) + sum(run.fraction for run in at_work)
             st.progress(done / len(now.runs), text=widgets.plain("; ".join(words)))
             if not at_work:
@@ -49,7 +49,10 @@ def progress(name: str) -> None:
         else:
             st.caption(widgets.plain(f"{'; '.join(words)}."))
 
-    live()
+    if ended < len(shown.runs):
+        pulse.live(draw, one_ended)
+    else:
+        draw()
     if broken := shown.among("failed", "stopped", "lost"):
         with st.expander(f"{len(broken)} runs did not finish: resume them on the page Runs"):
             for run in broken:

@@ -11,6 +11,7 @@ from dashboard import (
     loaders,
     plan_choices,
     plan_form,
+    pulse,
     queue_parts,
     run_parts,
     selection,
@@ -25,7 +26,6 @@ from pkt_core.errors import LayerNotFound
 from pkt_core.report import captions_training, figures, look, tables
 
 GIB = 2**30
-BEAT = 1.5  # seconds between two looks at what is at work
 SIDES = ("teacher", "student")
 
 
@@ -93,14 +93,15 @@ def start(plan: Any) -> None:
 
 def plan() -> None:
     settings, places = plan_form.draw()
+    plan_form.typed(key="typed")
     with widgets.errors():
         base = loaders.plan_of({**selection.pair_request(), **settings})
         with places.control:
             chosen = plan_choices.controlled(base, plan_choices.control(base))
+        above = st.container()
+        family = family_form.draw(base)  # also while the control is worked out: what is not drawn leaves the link
         if chosen is None:
             return
-        above = st.container()
-        family = family_form.draw(base)
         needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
         layers(places, chosen, needs)
         members = loaders.soon(loaders.ask("family_members", family), 0.6)  # asked later, so there last
@@ -182,10 +183,10 @@ def watch(models: tuple[str, str] | None) -> None:
         return
     over, queue = run_parts.is_over(chosen), queue_parts.seen()
 
-    @st.fragment(run_every=None if over and not queue[0] else BEAT)
-    def live() -> None:
-        if (run_parts.is_over(chosen), queue_parts.seen()) != (over, queue):
-            st.rerun()
+    def changed() -> bool:
+        return (run_parts.is_over(chosen), queue_parts.seen()) != (over, queue)
+
+    def draw() -> None:
         with widgets.errors():
             opened = loaders.run(chosen)
             run_parts.status_line(opened, opened.status())
@@ -197,7 +198,10 @@ def watch(models: tuple[str, str] | None) -> None:
                 )  # fmt: skip
         queue_parts.draw()
 
-    live()
+    if over and not queue[0]:
+        draw()
+    else:
+        pulse.live(draw, changed)
     if over and run_parts.is_measured(loaders.run(chosen)):
         st.page_link("views/behaviour.py", label="What changed? See its behaviour", icon=":material/quiz:")
 
@@ -221,7 +225,8 @@ def show() -> None:
             ):
                 st.warning(widgets.plain(problem), icon=":material/cloud_off:")
             else:
-                plan()
+                with st.container(key="plan"):
+                    plan()
         with followed:
             watch(models)
 
