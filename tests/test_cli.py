@@ -131,7 +131,7 @@ def test_the_command_of_a_run_makes_it_again(capsys, models, cache):
     [
         (["compare", "--pair", "nothing"], "There is no pair 'nothing'; expected one of demo"),
         (["compare", "--teacher", "x"], "only one of --teacher and --student"),
-        (["compare", "--teacher", "/no/where", "--student", "/no/where"], "no Hugging Face model folder"),
+        (["compare", "--teacher", "/no/where", "--student", "/no/where"], "There is no folder /no/where"),
         (["evaluate", "nothing"], "nothing"),
         (["report", "nothing"], "nothing"),
     ],

@@ -60,7 +60,7 @@ def require_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(pointer_sentence(pointers[0]))
     if not (folder / "config.json").exists():
         raise ModelError(
-            f"{folder} has no config.json. Expected a Hugging Face folder (config, safetensors, tokenizer)."
+            f"{folder} is no Hugging Face model folder: it has no config.json. Give a folder with config, safetensors and tokenizer."
         )
     return read_config(folder / "config.json")
 
