@@ -26,6 +26,8 @@ MOST_BYTES = 20 * 2**20
 """Of a file of prompts or examples that a page names."""
 MOST_ENTRIES = 10_000
 """Of a folder that a page names."""
+MOST_CHARACTERS = 4096
+"""Of a path, as the kernel has it."""
 TEXT = (".txt", ".jsonl", ".json", ".csv")
 """Files of a folder of data that are no larger than a file of prompts; readers take them line by line, and a line may be all of it."""
 SYSTEM = tuple(map(Path, ("/dev", "/proc", "/run", "/sys")))
@@ -55,8 +57,10 @@ def place_of(name: str) -> Path:
     Raises PathError, with the same sentence whatever is there, where that is outside the folders that a page may read. Folders and
     files whose names begin with a dot are outside, unless they are allowed themselves: keys and tokens lie there.
     """
+    if "\0" in name or len(name) > MOST_CHARACTERS:
+        raise PathError(f"Got {name[:100]!r}, which cannot be a path. Check its spelling.")
     home = name.startswith("~") and name[1:2] not in ("", "/")  # another user's, who is there or not
-    if not home and "\0" not in name and len(name) < 4096:
+    if not home:
         place = Path(os.path.realpath(os.path.expanduser(name)))
         inside = [place.relative_to(folder) for folder in folders() if place.is_relative_to(folder)]
         visible = any(not any(part.startswith(".") for part in one.parts) for one in inside)
