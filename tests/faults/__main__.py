@@ -40,12 +40,12 @@ def main() -> int:
         home = room / "ground"
         home.mkdir()
         ground = Ground(home)
-        kinds = [
+        kinds = [  # what costs most first: it must not be what a bounded time leaves out
+            *kills.kinds(ground, given.kills),
             *corruptions.kinds(ground, given.corruptions),
             *crashpoints.kinds(home, given.cuts),
             *races.kinds(ground, given.races),
             *visitors.kinds(ground, given.visitors, given.wander),
-            *kills.kinds(ground, given.kills),
         ]
         if given.only and not (kinds := [kind for kind in kinds if kind.name in given.only]):
             sys.exit(f"There is no kind {', '.join(given.only)}; `--list` names them.")

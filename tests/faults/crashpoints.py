@@ -89,6 +89,11 @@ class Watch:
         time.sleep(self.delay)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def at_the_end(self) -> None:
+        """A process that is faster than its delayed end dies now."""
+        if self.delay and self.at is not None and self.number >= self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
     def strike(self) -> None:
         """Leave the files as this kind of end does, then end."""
         random = Random(self.seed)

@@ -149,6 +149,7 @@ def _be_pkt(words: Sequence[str], watch: Watch, beside: Path) -> None:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+        watch.at_the_end()
         os._exit(code)
 
 
@@ -222,7 +223,8 @@ def build(ground: Ground, states: set[str]) -> None:
     """The caches that are asked for, and what is always there; some seconds each.
 
     `new` run r has not begun, `queue` three runs wait, `worked` they are done, `family` a family is done, `stopped` r was killed
-    half-way, `done` r and a comparison are finished, prompts and a task are kept, two runs wait.
+    half-way, `done` r and a comparison are finished, prompts and a task are kept, two runs wait and
+    one was lost before it began.
     """
     home, cache = ground.home, ground.home / "work" / "cache"
     in_a_fork(lambda: _build_files(home))
@@ -310,10 +312,10 @@ def _keep(home: Path) -> None:
     (home / "kept.txt").write_text(keep("mine.txt", (home / "prompts.txt").read_bytes()))
     (home / "kept-task.txt").write_text(keep_examples("mine.jsonl", (home / "data.jsonl").read_bytes()))
     plan = open_run("r").plan()
-    for place, name in enumerate(("w0", "w1")):
+    for place, name in enumerate(("w0", "w1", "w2")):
         create_run(plan, run_id=name, family={"family": "f", "label": "ours", "place": place})
     enqueue(["w0", "w1"])
-    open_run("w0").record_process(os.getpid())
+    open_run("w2").record_process(os.getpid())
     write_json(runs_root() / "worker.json", Process.of(os.getpid()).model_dump())  # of a worker that is gone by now
 
 

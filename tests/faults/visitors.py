@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,7 @@ def wander(ground: Ground, steps: int, random: Random, _index: int, _room: Path)
     """Chromium, clicked at random."""
     from tests.faults.screen import wander as wanders
 
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)  # Chromium reserves more than a try may
     blank = wanders(steps, random.randrange(2**32), (ground.home / "address.txt").read_text())
     return Outcome("not held" if blank else "held", f"{blank} of {steps} pages were blank")
 
