@@ -33,6 +33,7 @@ MARKS = {  # the longer first: UTF-32 in little-endian order begins as UTF-16 do
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 QUOTED = re.compile(r'"[^"]*+(?:""[^"]*+)*+"')  # a whole quoted cell
+SURROGATE = re.compile("[\ud800-\udfff]")
 CELL_END = re.compile(r",|\r?\n|$")
 
 Row = dict[str, Any]
@@ -72,11 +73,7 @@ def read_rows(name: str, suffix: str, data: bytes) -> list[tuple[int, Row]]:
     text = decode(name, data)
     if suffix == ".txt":
         return [(number, {"text": line}) for number, line in text_lines(name, text)]
-    found = []
-    for number, row in csv_rows(name, text) if suffix == ".csv" else json_rows(name, text):
-        require_texts(f"{name}, line {number},", row)
-        found.append((number, row))
-    return found
+    return list(csv_rows(name, text) if suffix == ".csv" else json_rows(name, text))
 
 
 def decode(name: str, data: bytes) -> str:
@@ -104,6 +101,7 @@ def decode(name: str, data: bytes) -> str:
 
 def text_lines(name: str, text: str) -> Iterator[tuple[int, str]]:
     """Each line that is not blank, with its number from 1. Raises PromptError for a carriage return that ends no line."""
+    odd = "\0" in text or SURROGATE.search(text)  # only where it was pasted
     for number, line in enumerate(text.split("\n"), 1):
         line = line.removesuffix("\r")
         if "\r" in line:
@@ -112,7 +110,8 @@ def text_lines(name: str, text: str) -> Iterator[tuple[int, str]]:
                 "Save it with those."
             )
         if line.strip():
-            require_texts(f"{name}, line {number},", line)
+            if odd or len(line) > MOST_CHARACTERS:
+                require_texts(f"{name}, line {number},", line)
             yield number, line
 
 
@@ -140,6 +139,8 @@ def json_rows(name: str, text: str) -> Iterator[tuple[int, Row]]:
             ) from error
         if not isinstance(row, dict):
             raise PromptError(f"{where} is JSON but no object; expected one object on each line. Fix that line.")
+        if "\\u" in line or len(line) > MOST_CHARACTERS or line.count("[") + line.count("{") > MOST_LEVELS:
+            require_texts(where, row)  # in no other line can anything be wrong
         yield number, row
 
 
@@ -186,6 +187,8 @@ def csv_rows(name: str, text: str) -> Iterator[tuple[int, Row]]:
                 f"{name}, line {number}, lacks the column {heading[len(cells)][:40]!r}: it has {len(cells)} cells, but the heading "
                 f"has {len(heading)}. Add the missing ones, empty if need be."
             )
+        if max(map(len, cells)) > MOST_CHARACTERS:
+            require_texts(f"{name}, line {number},", cells)
         yield number, {key: cell for key, cell in zip(heading, cells, strict=False) if key}
 
 
@@ -217,7 +220,7 @@ def require_texts(where: str, value: Any, level: int = 0) -> None:
             raise PromptError(
                 f"{where} holds a text of {len(value):,} characters; expected at most {MOST_CHARACTERS:,}. Cut it into several."
             )
-        if not value.isascii() and re.search("[\ud800-\udfff]", value):
+        if SURROGATE.search(value):
             raise PromptError(
                 f"{where} holds half of a surrogate pair, which is no character (such as \\ud83d without its other half). "
                 "Write the whole character."

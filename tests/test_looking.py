@@ -7,9 +7,9 @@ from torch.testing import assert_close
 
 from pkt_core import looking
 from pkt_core.catalog import custom_pair
-from pkt_core.errors import MeasureError, PktError, PlanError
+from pkt_core.errors import MeasureError, PktError, PlanError, PromptError
 from pkt_core.looking import compare, similarity
-from pkt_core.prompts import pasted
+from pkt_core.prompts import PromptSet, pasted
 from pkt_core.similarity import MEASURES, measure
 from pkt_core.stages import Recipe
 from pkt_core.store import load_artefact
@@ -35,6 +35,24 @@ def states(cache):
         return load_artefact("states", key)[0]
 
     return found
+
+
+@pytest.mark.parametrize("pooling", ["mean", "tokens"])
+def test_repeated_prompts_change_no_number_and_are_said(pair, states, pooling):
+    assert len(set(LINES.texts)) == len(LINES)
+    once = compare(pair, prompts=LINES, pooling=pooling, **FEW)
+    kept = states()["teacher"].shape
+    twice = compare(pair, prompts=PromptSet("twice", LINES.texts + LINES.texts[:40]), pooling=pooling, **FEW)
+    assert (once.grid.recipe["repeats"], twice.grid.recipe["repeats"]) == (0, 40)
+    assert (once.grid.n, once.n_prompts) == (twice.grid.n, twice.n_prompts)
+    assert_close(twice.grid.values, once.grid.values)
+    assert_close(twice.grid.calibration.null_max, once.grid.calibration.null_max)
+    assert kept == states()["teacher"].shape
+    assert similarity(pair, measure="rsa", prompts=PromptSet("few", LINES.texts * 2), pooling=pooling, **FEW).recipe[
+        "repeats"
+    ] == len(LINES)
+    with pytest.raises(PromptError, match=r"few gives 10 prompts \(70 more lines repeat one"):
+        compare(pair, prompts=PromptSet("few", LINES.texts[:10] * 8), pooling=pooling, **FEW)
 
 
 @pytest.mark.parametrize("name", ["mutual_knn", "procrustes", "rsa", "svcca"])
