@@ -184,7 +184,9 @@ def _listed() -> list[str]:
     if not os.path.lexists(path):
         return []
     data = read_file(path, MOST_QUEUE)
-    found = parsed(path, data) if data.startswith(b"[") else read_sealed(path).get("order")  # earlier versions kept the list alone
+    found = (
+        parsed(path, data) if data.startswith(b"[") else read_sealed(path).get("order")
+    )  # earlier versions kept the list alone
     if not isinstance(found, list) or not all(isinstance(run_id, str) for run_id in found):
         raise StoreError(
             f"{path} is damaged: expected a list of run ids. Delete it; the runs themselves are not harmed."

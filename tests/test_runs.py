@@ -440,7 +440,7 @@ def test_a_line_of_events_with_another_byte_is_left_out_and_no_other():
     path.write_bytes(data + b'{"step": 3}\n')  # of an earlier version
     assert run.events() == [*events, {"step": 3}]
     run.forget_events(after_step=1)
-    assert run.events() == events[:2] + [{"step": 3}]
+    assert run.events() == [*events[:2], {"step": 3}]
 
 
 def test_a_run_asked_to_stop_says_so_between_two_tellings():
