@@ -183,7 +183,7 @@ def seeds_of(run: Run) -> dict[str, Any] | None:
     for one in runs_of(told["family"]):
         results = readable_results(one) if place_of(one).get("label") == told["label"] else None
         if results and "changes" in results:
-            rates = {task: change["after"] for task, change in results["changes"].items()}
+            rates = {task: change.get("after") for task, change in results["changes"].items()}
             try:
                 seeds.append({"run": one.id, "seed": one.plan().get("seed"), "tasks": rates})
             except StoreError:

@@ -84,20 +84,20 @@ class Change(Strict):
     """What a task gained or lost."""
 
     difference: Finite
-    before: Finite
-    after: Finite
+    before: Finite | None = None
+    after: Finite | None = None
 
 
 class Answers(Strict):
     """Which items of a task were answered right, as `0110`."""
 
-    before: str = Field(pattern="^[01]*$")
+    before: str | None = Field(default=None, pattern="^[01]*$")
     after: str = Field(pattern="^[01]*$")
 
     @model_validator(mode="after")
     def same_items(self) -> Answers:
         """Before and after are asked the same."""
-        if len(self.before) != len(self.after):
+        if self.before is not None and len(self.before) != len(self.after):
             raise ValueError("as many answers before as after")
         return self
 
@@ -123,9 +123,9 @@ class ResultsShape(Strict):
 
     @model_validator(mode="after")
     def measured_together(self) -> ResultsShape:
-        """Changes are of three models that were measured."""
-        if self.changes is not None and not {"teacher", "before", "after"} <= (self.behaviour or {}).keys():
-            raise ValueError("changes without the behaviour of teacher, before and after")
-        if self.right is not None and (self.changes is None or "training" not in self.seconds):
-            raise ValueError("single answers without changes, or without the seconds of training")
+        """Changes and single answers are of models that were measured."""
+        if self.changes is not None and not {"before", "after"} <= (self.behaviour or {}).keys():
+            raise ValueError("changes without the behaviour before and after")
+        if self.right is not None and ("after" not in (self.behaviour or {}) or "training" not in self.seconds):
+            raise ValueError("single answers without the behaviour after, or the seconds of training")
         return self

@@ -242,15 +242,41 @@ def test_a_run_that_ended_early_says_from_where_it_goes_on(monkeypatch, state_of
     if kept:
         (made.folder / "checkpoints" / "step-00000120").mkdir(parents=True)
         (made.folder / "checkpoints" / "step-00000120" / "facts.json").write_text("{}")
-    resumed: list[list[str]] = []
-    monkeypatch.setattr("dashboard.jobs.start", lambda arguments, run_id: resumed.append([*arguments, run_id]))
+    started: list[list[str]] = []
+    monkeypatch.setattr("dashboard.jobs.work", lambda: started.append(waiting.waiting()))
     for name in ("transfer", "runs"):
         app = page(name, run="half")
         button = app.button(key="resume")
         assert button.label == ("Resume from step 120 of 300" if kept else "Start again from the beginning")
         button.click().run()
         assert not app.exception
-    assert resumed == [["transfer", "--resume", "half", "half"]] * 2
+        assert f"{state_of_it}, waiting to go on" in plain(app)
+        assert "resume" not in {one.key for one in app.button}, "no second start"
+        app.button(key="dequeue").click().run()
+        assert made.status().state == state_of_it
+    assert started == [["half"]] * 2
+
+
+def test_a_trained_run_that_was_stopped_while_measured_offers_to_measure_only(monkeypatch):
+    made = runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
+    made.write_status("running")
+    made.write_results({"layers": {"teacher": 1, "student": 1}, "steps": 300, "planned_steps": 300})
+    app = page("behaviour", run="half")
+    assert "This run is at work" in plain(app)
+    assert "stopped" not in plain(app)
+    assert "go-on" not in {one.key for one in app.button}, "no second start of something at work"
+    made.write_status("stopped", message="Stopped while its behaviour was measured; the trained student is kept.")
+    assert page("transfer", run="half").button(key="resume").label == "Start again from the beginning"
+    (made.folder / "student").mkdir()
+    (made.folder / "student" / "model.safetensors").write_bytes(b"")
+    assert page("transfer", run="half").button(key="resume").label == "Measure its behaviour"
+    monkeypatch.setattr("dashboard.jobs.work", lambda: None)
+    app = page("behaviour", run="half")
+    assert "it is stopped" in plain(app)
+    app.button(key="go-on").click().run()
+    assert waiting.waiting() == ["half"]
+    assert "This run waits in the queue" in plain(app)
+    assert "go-on" not in {one.key for one in app.button}
 
 
 def test_a_done_run_offers_no_resume():
