@@ -1,0 +1,1 @@
+"""Kills, power cuts, damaged files, odd visitors and races against the real project: `python -m tests.faults`."""
