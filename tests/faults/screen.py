@@ -124,7 +124,7 @@ def something_to_compute(page: Any, chance: random.Random) -> None:
 def slow_line(address: str, seconds: float) -> Iterator[str]:
     """The address of a server as somebody far away has it: what it says comes that much later."""
     host, port = address.removeprefix("http://").split(":")
-    door = socket.create_server(("127.0.0.1", 0))
+    door, ends = socket.create_server(("127.0.0.1", 0)), list[socket.socket]()
 
     def carry(source: socket.socket, sink: socket.socket, late: float) -> None:
         under_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
@@ -146,6 +146,7 @@ def slow_line(address: str, seconds: float) -> Iterator[str]:
         with suppress(OSError):
             while True:
                 near, far = door.accept()[0], socket.create_connection((host, int(port)))
+                ends.extend((near, far))
                 for source, sink, late in ((near, far, 0.0), (far, near, seconds)):
                     threading.Thread(target=carry, args=(source, sink, late), daemon=True).start()
 
@@ -153,7 +154,10 @@ def slow_line(address: str, seconds: float) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{door.getsockname()[1]}"
     finally:
-        door.close()
+        with suppress(OSError):
+            door.shutdown(socket.SHUT_RDWR)
+        for one in [door, *ends]:
+            one.close()
 
 
 def keep_busy() -> None:
