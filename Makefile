@@ -7,10 +7,8 @@ READY_DEV := $(VENV)/.ready-dev
 # Two processes of one thread each: small tests gain nothing from more threads.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 FAST := $(PYTEST) -m "not slow and not browser"
-# A browser test whose wait ran out, or whose page met Streamlit's own fault, is tried once more, and the report says so: Streamlit can lose
-# a control from the screen, or stop with "Bad delta path", where a redrawing overtakes another (streamlit issue 16708). An assertion about
-# the project that fails is never tried again.
-ONCE_MORE := --reruns 1 --only-rerun "^TimeoutError: .*Timeout [0-9]+ms exceeded" --only-rerun "Bad delta path index" -rR
+# A browser test whose wait ran out is tried once more, and the report says so. An assertion about the project that fails is never tried again.
+ONCE_MORE := --reruns 1 --only-rerun "^TimeoutError: .*Timeout [0-9]+ms exceeded" -rR
 
 .PHONY: app test test-fast lint format bench demo clean
 

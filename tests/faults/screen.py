@@ -6,11 +6,15 @@ Run by hand against a server of its own with an empty cache, both cores kept bus
 from __future__ import annotations
 
 import multiprocessing
+import queue
 import random
+import socket
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ PAGES = (
 )  # fmt: skip
 BLANK = """() => !document.querySelector('[data-testid=stApp]')
   || !document.querySelector('[data-testid=stMain] h1') || !document.querySelector('[data-testid=stSidebar] input')"""
-PATIENCE = 25_000
+PATIENCE = 60_000
 ROUND = 25  # clicks of one visitor, who then gives way to the next
 
 
@@ -114,6 +118,46 @@ def something_to_compute(page: Any, chance: random.Random) -> None:
         bar.get_by_label("Seed", exact=True).press("Enter", timeout=5000)
 
     pressed(typed)
+
+
+@contextmanager
+def slow_line(address: str, seconds: float) -> Iterator[str]:
+    """The address of a server as somebody far away has it: what it says comes that much later."""
+    host, port = address.removeprefix("http://").split(":")
+    door, ends = socket.create_server(("127.0.0.1", 0)), list[socket.socket]()
+
+    def carry(source: socket.socket, sink: socket.socket, late: float) -> None:
+        under_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+        def deliver() -> None:
+            with suppress(OSError):
+                while (item := under_way.get())[1]:
+                    time.sleep(max(0.0, item[0] - time.monotonic()))
+                    sink.sendall(item[1])
+                sink.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=deliver, daemon=True).start()
+        with suppress(OSError):
+            while data := source.recv(65536):
+                under_way.put((time.monotonic() + late, data))
+        under_way.put((0.0, b""))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                near, far = door.accept()[0], socket.create_connection((host, int(port)))
+                ends.extend((near, far))
+                for source, sink, late in ((near, far, 0.0), (far, near, seconds)):
+                    threading.Thread(target=carry, args=(source, sink, late), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        with suppress(OSError):
+            door.shutdown(socket.SHUT_RDWR)
+        for one in [door, *ends]:
+            one.close()
 
 
 def keep_busy() -> None:
