@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkt_core.errors import PromptError
+from pkt_core.errors import BenchmarkError, PromptError
+from pkt_core.evaluation.local_items import find_items
 from pkt_core.examples import load_examples
+from pkt_core.hub_datasets import require_rows
 from pkt_core.prompt_files import keep
 from pkt_core.prompts import load_prompts, pasted
 from pkt_core.row_files import MOST_CHARACTERS, read_rows, shown
@@ -186,3 +188,17 @@ def test_a_kept_file_is_called_by_its_own_name(cache):  # noqa: ARG001
     assert shown(name) == "my-prompts"
     assert shown("kept:task-0123456789abcdef.jsonl") == "task.jsonl"
     assert shown("/home/me/kept.txt") == "/home/me/kept.txt"
+
+
+def test_local_items_and_data_folders_are_read_as_strictly(tmp_path):
+    """The packages that read them would take the first two cells, or skip the row."""
+    config = {"dataset_path": "x/y", "test_split": "test"}
+    good, bad = "question,answer\na,b\n", "question,answer\na,b\nIn Rome, the river is, Tiber.\n"
+    (tmp_path / "task.csv").write_text(good)
+    assert set(find_items("task", config, tmp_path).files) == {"test"}
+    require_rows(tmp_path)
+    (tmp_path / "task.csv").write_text(bad)
+    with pytest.raises(BenchmarkError, match="task.csv, line 3, has 3 cells"):
+        find_items("task", config, tmp_path)
+    with pytest.raises(PromptError, match="task.csv, line 3, has 3 cells"):
+        require_rows(tmp_path)
