@@ -29,8 +29,8 @@ from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 from pkt_core import run_index
-from pkt_core.errors import StoreError
-from pkt_core.files import cache_root, lock, read_json, told_clearly, write_bytes, write_json
+from pkt_core.errors import PathError, StoreError
+from pkt_core.files import cache_root, lock, read_json, read_regular, told_clearly, write_bytes, write_json
 from pkt_core.prompts import assets_folder
 from pkt_core.run_files import Family, PlanShape, ResultsShape
 from pkt_core.sealed import read_sealed, write_sealed
@@ -115,6 +115,10 @@ class Run:
         alive = (
             process is not None and process.alive()
         )  # asked before reading: who is dead by now wrote its last status
+        if not alive and _lost_in_a_power_cut(path) and not self.recorded:
+            made = self.folder.stat().st_mtime
+            message = f"Its status was lost in a power cut. Go on with `pkt transfer --resume {self.id}`."
+            return RunStatus(kind="transfer", state="lost", message=message, created=made, updated=made)
         try:
             status = RunStatus.model_validate(_object(path, MOST_STATUS))
         except ValidationError as error:
@@ -479,6 +483,14 @@ def _checked(run_id: str) -> str:
             f"{run_id!r} is no name of a run; expected letters, digits, dots and dashes. Pick one from the list."
         )
     return run_id
+
+
+def _lost_in_a_power_cut(path: Path) -> bool:
+    """Whether a status has its name and no content: those of training steps are not waited for until the disk has them."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode) and not read_regular(path, MOST_STATUS).strip(b"\0")
+    except (OSError, PathError):
+        return False
 
 
 def _object(path: Path, most_bytes: int) -> dict[str, Any]:

@@ -168,10 +168,6 @@ def launched(**more: Any) -> Callable[[], Any]:
 HUB = {"name": "Qwen/Qwen2.5-0.5B"}
 ABUSES: dict[str, tuple[Callable[[], Any], str]] = {
     "resume somebody's run": (lambda: transfers.resume(theirs("stopped")), "started by somebody else"),
-    "resume past the queue": (
-        lambda: (theirs("running"), transfers.resume(mine("stopped")))[1],
-        "Another run is at work",
-    ),
     "resume when the queue is full": (
         lambda: (run := mine("stopped"), full(), transfers.resume(run)),
         "runs wait already",
