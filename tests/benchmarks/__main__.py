@@ -14,7 +14,7 @@ from pkt_core.catalog import demo_pair
 from pkt_core.models.loading import LoadedModel, load
 from pkt_core.pipeline import silent
 from pkt_core.prompts import load_prompts
-from tests.benchmarks import grids, pages, transfers
+from tests.benchmarks import grids, pages, stores, transfers
 from tests.benchmarks.timing import ratio
 
 
@@ -61,6 +61,7 @@ def main() -> None:
     )
     transfers.against_plain_fine_tuning(teacher, student)
     pages.against_a_bare_page()
+    stores.many_against_few()
 
 
 if __name__ == "__main__":
