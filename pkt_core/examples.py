@@ -24,7 +24,7 @@ from typing import Any
 from pkt_core.errors import ExampleTooLong, PromptError
 from pkt_core.files import cache_root, write_bytes
 from pkt_core.prompts import assets_folder
-from pkt_core.row_files import KEPT, Row, exists, read_file, read_rows, shown, stem_of
+from pkt_core.row_files import KEPT, Row, exists, read_file, read_kept, read_rows, shown, stem_of
 
 IGNORE = -100
 SUFFIXES = (".jsonl", ".csv")
@@ -149,7 +149,8 @@ def load_examples(name: str) -> ExampleSet:
         raise PromptError(
             f"There is no example set or file {name[:200]!r}; expected a .jsonl or .csv with prompt and answer, or {', '.join(bundled())}."
         )
-    return ExampleSet(name, parse_examples(shown(name), path.suffix.lower(), read_file(path, MOST_BYTES)))
+    data = (read_kept if name.startswith(KEPT) else read_file)(path, MOST_BYTES)
+    return ExampleSet(name, parse_examples(shown(name), path.suffix.lower(), data))
 
 
 def parse_examples(name: str, suffix: str, data: bytes) -> tuple[Example, ...]:

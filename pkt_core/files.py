@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ def told_clearly(path: Path) -> Iterator[None]:
         ) from error
 
 
-def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a regular file that somebody named, symlinks followed.
+@contextmanager
+def opened_regular(path: Path, most_bytes: int | None = None) -> Iterator[BufferedReader]:
+    """A regular file that somebody named, opened for reading, symlinks followed.
 
     Nothing is read, and nothing waited for, where the path is a folder, FIFO, device, socket or loop of links, or holds more
     than `most_bytes`: those raise PathError in one sentence, as do missing and unreadable files.
@@ -69,7 +71,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         # Looked at twice: what lies there may have been exchanged in between; O_NONBLOCK so that a FIFO cannot hold us up.
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb") as file:
             _require_regular(path, os.fstat(file.fileno()), most_bytes)
-            data = file.read(most_bytes + 1)
+            yield file
     except FileNotFoundError as error:
         raise PathError(f"There is no file {str(path)[:200]}. Check its spelling.") from error
     except ValueError as error:  # a null in the name
@@ -78,16 +80,22 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         raise PathError(
             f"{str(path)[:200]} could not be read ({error.strerror or error}). Check the path and its permissions."
         ) from error
+
+
+def read_regular(path: Path, most_bytes: int) -> bytes:
+    """The bytes of a regular file that somebody named. Raises PathError as `opened_regular` does."""
+    with opened_regular(path, most_bytes) as file:
+        data = file.read(most_bytes + 1)
     if len(data) > most_bytes:  # it grew meanwhile
         raise PathError(f"{path} has over {most_bytes / 2**20:.0f} MiB, the most that is read. Give a smaller file.")
     return data
 
 
-def _require_regular(path: Path, found: os.stat_result, most_bytes: int) -> None:
+def _require_regular(path: Path, found: os.stat_result, most_bytes: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = "folder" if stat.S_ISDIR(found.st_mode) else "pipe, device or socket"
         raise PathError(f"{path} is a {kind}; expected a regular file. Give the path of a file.")
-    if found.st_size > most_bytes:
+    if most_bytes is not None and found.st_size > most_bytes:
         raise PathError(
             f"{path} has {found.st_size / 2**20:.0f} MiB, at most {most_bytes / 2**20:.0f} are read. Give a smaller file."
         )

@@ -18,7 +18,7 @@ from typing import Any
 
 from pkt_core.errors import PromptError
 from pkt_core.files import cache_root, write_text
-from pkt_core.row_files import KEPT, MOST_BYTES, read_file, read_rows, shown, stem_of
+from pkt_core.row_files import KEPT, MOST_BYTES, read_file, read_kept, read_rows, shown, stem_of
 
 MISSING = "(none)"  # the label of a row that has none
 
@@ -43,7 +43,8 @@ def parse(name: str, suffix: str, data: bytes) -> list[dict[str, Any]]:
 def load_rows(name: str) -> list[dict[str, Any]]:
     """The rows of a file by path or of a kept copy by name. Raises PromptError where it is missing or malformed."""
     path = kept_path(name) if name.startswith(KEPT) else Path(os.path.expanduser(name))
-    return parse(shown(name), path.suffix.lower(), read_file(path))
+    data = read_kept(path) if name.startswith(KEPT) else read_file(path)
+    return parse(shown(name), path.suffix.lower(), data)
 
 
 def with_text(name: str, rows: Sequence[Row]) -> list[Row]:

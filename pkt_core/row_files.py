@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import hashlib
 import json
 import os
 import re
@@ -60,6 +61,16 @@ def read_file(path: str | Path, most_bytes: int = MOST_BYTES) -> bytes:
         return read_regular(Path(os.path.expanduser(path)), most_bytes)
     except PathError as error:
         raise PromptError(str(error)) from error
+
+
+def read_kept(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+    """The bytes of a kept copy, whose name ends in the digest of what was kept. Raises PromptError where it holds anything else."""
+    data = read_file(path, most_bytes)
+    if hashlib.sha256(data).hexdigest()[:16] != path.stem.rpartition("-")[2]:
+        raise PromptError(
+            f"The kept copy {path.name} is damaged: it is not what was uploaded. Delete it and upload the file again."
+        )
+    return data
 
 
 def read_rows(name: str, suffix: str, data: bytes) -> list[tuple[int, Row]]:

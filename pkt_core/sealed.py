@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pkt_core.errors import StoreError
-from pkt_core.files import MOST_JSON, parsed, read_file, write_bytes
+from pkt_core.errors import PathError, StoreError
+from pkt_core.files import MOST_JSON, opened_regular, parsed, read_file, write_bytes
 
 _HEAD = re.compile(rb'\{\n "digest": "sha256:([0-9a-f]{64})"')
 _LONGEST_HEAD = 120
@@ -52,7 +52,7 @@ def read_sealed(path: Path, *, required: bool = False, most_bytes: int = MOST_JS
 
 def file_digest(path: Path) -> dict[str, Any]:
     """Size and sha256 of a whole file, to be kept in a sealed object."""
-    with open(path, "rb") as file:
+    with opened_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": file.tell(), "sha256": digest}
 
@@ -62,8 +62,8 @@ def require_files(folder: Path, digests: dict[str, dict[str, Any]]) -> None:
     for name, digest in digests.items():
         try:
             there = file_digest(folder / name)
-        except OSError as error:
-            raise StoreError(f"{folder / name} could not be read ({error.strerror or error}).") from error
+        except PathError as error:
+            raise StoreError(f"{folder / name} is damaged: {error}") from error
         if there != digest:
             raise StoreError(f"{folder / name} is not what was written: {there['bytes']} bytes, other content.")
 

@@ -201,7 +201,10 @@ def test_a_task_that_is_malformed_is_one_sentence_with_its_line(answers, tmp_pat
     assert not app.exception
     assert "line 2, lacks a prompt or an answer" in words(app).replace("\\", "")
     assert "user_task" not in dict(answers.asked)
-    assert "There is no file" in words(page("behaviour", proof="Your own task", run="one", mytask="/nowhere.jsonl"))
+    missing = words(page("behaviour", proof="Your own task", run="one", mytask=str(tmp_path / "nowhere.jsonl")))
+    assert "There is no file" in missing.replace("\\", "")
+    elsewhere = words(page("behaviour", proof="Your own task", run="one", mytask="/nowhere.jsonl"))
+    assert "outside the folders" in elsewhere, "whether it is there is not told"
 
 
 def test_an_uploaded_task_fills_in_its_name(answers):  # noqa: F811

@@ -143,15 +143,13 @@ def test_what_a_person_gets_wrong_is_one_sentence_and_status_one(capsys, words, 
     assert "Traceback" not in err
 
 
-def test_failures_inside_a_run_are_kept_in_its_status(capsys, models):
+def test_a_plan_that_does_not_fit_its_models_is_refused_before_there_is_a_run(capsys, models):
     from pkt_core.runs import list_runs
 
     status, _, err = run(capsys, "transfer", *work(models), "--teacher-layer", "9")
     assert status == 1
     assert "layers 0 to 3, got 9" in " ".join(err.split())
-    (summary,) = list_runs()
-    assert summary.state == "failed"
-    assert "layers 0 to 3, got 9" in summary.message
+    assert not list_runs(), "a plan that is refused leaves no run"
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(capsys, models, monkeypatch):
@@ -174,7 +172,9 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(capsys, models, monkeypat
     [("", "holds no prompt"), ("word " * 100, "reads at most 64"), ("one\ntwo\n", "needs at least 64")],
 )
 def test_bad_prompt_files(capsys, models, tmp_path, content, sentence):
-    (tmp_path / "p.txt").write_text(content if content.strip() == "" or "\n" in content else "\n".join([content] * 70))
+    (tmp_path / "p.txt").write_text(
+        content if content.strip() == "" or "\n" in content else "\n".join(f"{i} {content}" for i in range(70))
+    )
     status, _, err = run(capsys, "compare", *pair(models), "--prompts", tmp_path / "p.txt")
     assert status == 1
     assert sentence in " ".join(err.split())

@@ -66,7 +66,7 @@ def test_a_task_of_one_item_is_measured_to_the_end(capsys, models, tmp_path):  #
     words[words.index("--general") + 1] = str(tmp_path / "one.txt")
     status, _, err = run(capsys, "transfer", *words)
     assert status == 1
-    assert "holds 1 texts; an interval of bits per byte needs at least 2. Add texts." in " ".join(err.split())
+    assert "holds 1 prompt; an interval of bits per byte needs at least 2 texts. Add texts." in " ".join(err.split())
 
 
 def test_items_that_are_repeated_are_said(capsys, models, tmp_path):  # noqa: F811

@@ -551,3 +551,16 @@ def test_the_digest_covers_every_file_that_says_how_text_is_cut(tmp_path, name):
 def test_the_digest_of_a_bundled_model_is_that_of_the_recorded_results():
     name = folder_digest(ROOT / "assets" / "demo" / "teacher")
     assert name in (ROOT / "assets" / "recorded" / "demo-ours" / "results.json").read_text()
+
+
+@pytest.mark.parametrize("name", ["generation_config.json", "tokenizer.json", "chat_template.jinja", "config.json"])
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop"])
+def test_what_is_no_file_is_told_and_never_waited_for(tmp_path, name, kind):
+    folder = fakes.folder(tmp_path)
+    (folder / name).unlink(missing_ok=True)
+    {
+        "pipe": os.mkfifo,
+        "folder": os.mkdir,
+        "loop": lambda path: os.symlink(path, path),
+    }[kind](folder / name)
+    assert f"{name} is not a file" in told(folder)

@@ -202,3 +202,21 @@ def test_local_items_and_data_folders_are_read_as_strictly(tmp_path):
         find_items("task", config, tmp_path)
     with pytest.raises(PromptError, match="task.csv, line 3, has 3 cells"):
         require_rows(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["prompts", "task"])
+def test_a_kept_copy_that_is_not_what_was_uploaded_is_refused(kind):
+    from pkt_core.examples import keep_examples, load_examples
+    from pkt_core.files import cache_root
+    from pkt_core.prompt_files import keep
+    from pkt_core.prompts import load_prompts
+
+    if kind == "prompts":
+        name, load = keep("mine.txt", b"one\ntwo\n"), load_prompts
+    else:
+        name, load = keep_examples("mine.jsonl", b'{"prompt": "a", "answer": " b"}\n'), load_examples
+    assert len(load(name)) >= 1
+    (path,) = (cache_root() / ("prompts" if kind == "prompts" else "tasks")).iterdir()
+    path.write_bytes(path.read_bytes().replace(b"a", b"o").replace(b"e", b"i"))
+    with pytest.raises(PromptError, match=r"kept copy mine-\w+\.jsonl is damaged"):
+        load(name)

@@ -302,10 +302,6 @@ def lose_status(folder: Path) -> None:
     (folder / "status.json").unlink()
 
 
-def empty_status(folder: Path) -> None:
-    (folder / "status.json").write_bytes(b"")
-
-
 def odd_status(folder: Path) -> None:
     (folder / "status.json").write_text('{"state": "dancing"}')
 
@@ -315,7 +311,6 @@ DAMAGE = {
     tear_plan: "plan.json is damaged",
     list_plan: "plan.json is damaged",
     lose_status: "status.json is missing",
-    empty_status: "status.json is damaged",
     odd_status: "status.json is damaged: it is no status of a run",
 }
 

@@ -246,7 +246,7 @@ def test_looking_at_recall_never_costs_more_than_the_training_it_shows(tmp_path,
     def times(steps, batch_size):
         asked.clear()
         plan = TransferPlan(**models, data=tasks[0], tasks=tasks, steps=steps, batch_size=batch_size)
-        probe = stages.Probe(plan, student)
+        probe = stages.teaching.Probe(plan, student)
         shown = [step for step in range(1, steps + 1) if probe(step)]
         assert shown[-1] == steps
         assert len(shown) == 1 or sum(asked) <= 0.75 * steps * batch_size + 128

@@ -139,9 +139,8 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
 def go(chosen: Any, needs: Task, members: Task) -> None:
     """What it costs, and the two ways to start it."""
     cost(chosen, needs)
-    refused = (needs.result or {}).get("refused") or (
-        needs.error if needs.status == "failed" and not needs.fault else None
-    )
+    # Memory may be there when its turn comes; a plan that contradicts itself or its models could only fail.
+    refused = needs.error if needs.status == "failed" and not needs.fault else None
     with st.container(horizontal=True, gap="small"):
         st.button(
             "Start the transfer",
@@ -150,7 +149,7 @@ def go(chosen: Any, needs: Task, members: Task) -> None:
             icon=":material/play_arrow:",
             on_click=start,
             args=(chosen,),
-            disabled=refused is not None,  # it would leave a run that can only fail
+            disabled=refused is not None,
             help="If another run is going on, it waits in the queue." if refused is None else widgets.plain(refused),
         )
         family_form.button(members)

@@ -54,6 +54,7 @@ def require_folder(folder: Path) -> dict[str, Any]:
     """The config.json of a Hugging Face model folder. Raises ModelError where there is no model, or one that `read_config` refuses."""
     if not folder.is_dir():
         raise ModelError(f"There is no folder {folder}. Give an existing Hugging Face model folder or a hub id.")
+    require_regular(folder)
     if (folder / "adapter_config.json").exists():
         raise ModelError(adapter_sentence(str(folder), folder / "adapter_config.json"))
     if pointers := [path for path in sorted(folder.iterdir()) if path.suffix in WORDS and is_pointer(path)]:
@@ -63,6 +64,24 @@ def require_folder(folder: Path) -> dict[str, Any]:
             f"{folder} is no Hugging Face model folder: it has no config.json. Give a folder with config, safetensors and tokenizer."
         )
     return read_config(folder / "config.json")
+
+
+def require_regular(folder: Path) -> None:
+    """Raises ModelError for an entry that a library would open as a file and that is none: it would wait at a pipe for ever."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix in WORDS and not path.is_file() and not (path.is_symlink() and missing(path)):
+            raise ModelError(f"{path} is not a file; expected a regular file. Download the folder again.")
+
+
+def missing(link: Path) -> bool:
+    """Whether a link leads to nothing, as in a hub cache that was not fetched whole; a loop of links is something."""
+    try:
+        link.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def is_pointer(path: Path) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from pkt_core.errors import LayerNotFound, ModelError
-from pkt_core.models.config import adapter_sentence, read_config, require_folder
+from pkt_core.models.config import adapter_sentence, read_config, require_folder, require_regular
 from pkt_core.models.layout import Layout, find_layout, validate
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
 from pkt_core.models.sites import Site
@@ -338,6 +338,7 @@ def load_with_adapter(ref: ModelRef, folder: Path) -> LoadedModel:
     if not weights.is_file():  # else PEFT would look for a pickle, there or on the hub
         raise ModelError(f"{folder} holds no adapter that fits {ref.name} (there is no {weights.name}).")
     header_size(weights)
+    require_regular(folder)
     base = load(ref)
     try:
         merged = without_code(ref, PeftModel.from_pretrained, base.model, str(folder)).merge_and_unload()
