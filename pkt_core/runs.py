@@ -30,7 +30,7 @@ from pydantic import BaseModel, ValidationError
 
 from pkt_core import run_index
 from pkt_core.errors import PathError, StoreError
-from pkt_core.files import cache_root, lock, read_json, read_regular, told_clearly, write_bytes, write_json
+from pkt_core.files import cache_root, lock, read_file, read_json, read_regular, told_clearly, write_bytes, write_json
 from pkt_core.prompts import assets_folder
 from pkt_core.run_files import Family, PlanShape, ResultsShape
 from pkt_core.sealed import read_sealed, write_sealed
@@ -47,8 +47,8 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _claims: dict[Path, FileLock] = {}
 """Locks of the runs that this process carries out."""
 _SUM = re.compile(rb'(?:, )?"sum": "crc32:([0-9a-f]{8})"\}')
-MOST_STATUS = 2**20
-"""Bytes of a status or a process that are read."""
+MOST_STATUS, MOST_EVENTS = 2**20, 2**30
+"""Bytes of a status or a process, and of all events, that are read."""
 
 
 class Stopped(Exception):
@@ -205,8 +205,7 @@ class Run:
     def events(self, after: int = 0) -> list[dict[str, Any]]:
         """Events in order, without the first `after`. A line that is torn (a write under way, or cut short) or damaged is left out."""
         path = self.folder / "events.jsonl"
-        with told_clearly(path):
-            lines = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
+        lines = read_file(path, MOST_EVENTS).split(b"\n")[:-1] if os.path.lexists(path) else []
         return [event for line in lines if (event := _event(line)) is not None][after:]
 
     def forget_events(self, *, after_step: int) -> None:
@@ -486,11 +485,14 @@ def _checked(run_id: str) -> str:
 
 
 def _lost_in_a_power_cut(path: Path) -> bool:
-    """Whether a status has its name and no content: those of training steps are not waited for until the disk has them."""
+    """Whether a status has its name and not its content: those of training steps are not waited for until the disk has them."""
     try:
-        return stat.S_ISREG(path.stat().st_mode) and not read_regular(path, MOST_STATUS).strip(b"\0")
-    except (OSError, PathError):
+        json.loads(read_regular(path, MOST_STATUS))
+    except PathError:
         return False
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _object(path: Path, most_bytes: int) -> dict[str, Any]:

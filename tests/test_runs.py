@@ -507,7 +507,7 @@ def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
         runs.create_run(PLAN, run_id="demo")
 
 
-@pytest.mark.parametrize("left", [b"", bytes(400)], ids=["nothing", "zeros"])
+@pytest.mark.parametrize("left", [b"", bytes(400), b'{"kind": "transfer", "sta'], ids=["nothing", "zeros", "half"])
 def test_a_status_that_a_power_cut_took_is_of_a_run_that_can_go_on(left):
     run = runs.create_run(PLAN, run_id="cut")
     run.write_status("running", step=3, total_steps=9)
@@ -518,6 +518,6 @@ def test_a_status_that_a_power_cut_took_is_of_a_run_that_can_go_on(left):
     assert "power cut" in summary.message
     assert "--resume cut" in summary.message
     assert run.write_status("running", step=4, total_steps=9).state == "running"
-    (run.folder / "status.json").write_bytes(b"{" + left)  # but half a file is damage
+    (run.folder / "status.json").write_text('{"state": "dancing"}')  # whole, and no status: that is damage
     with pytest.raises(StoreError, match="damaged"):
         run.status()
