@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dashboard import limits
+from pkt_core.base.files import cache_root, read_regular
 from pkt_core.errors import PathError
-from pkt_core.files import cache_root, read_regular
 
 PROMPTS, EXAMPLES = (".txt", ".jsonl", ".csv"), (".jsonl", ".csv")
 MOST_BYTES = 20 * 2**20
@@ -146,9 +146,9 @@ def model(name: str) -> None:
 
 def prompts(name: str) -> None:
     """Raises PathError where prompts are a file or a folder of a data set that a page may not name, PromptError for a wrong spelling."""
-    from pkt_core.hub_datasets import PREFIX, source_of
-    from pkt_core.prompt_files import KEPT
-    from pkt_core.prompts import bundled
+    from pkt_core.data.hub_datasets import PREFIX, source_of
+    from pkt_core.data.prompts import bundled
+    from pkt_core.data.row_files import KEPT
 
     if name.startswith(PREFIX):
         source = source_of(name)
@@ -161,7 +161,8 @@ def prompts(name: str) -> None:
 
 def examples(name: str) -> None:
     """Raises PathError where examples are a file that a page may not name."""
-    from pkt_core.examples import KEPT, bundled
+    from pkt_core.data.examples import bundled
+    from pkt_core.data.row_files import KEPT
 
     if name and not name.startswith(KEPT) and name not in bundled():
         file(name, EXAMPLES)

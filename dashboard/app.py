@@ -24,50 +24,92 @@ def draw() -> None:
         {
             "See": [
                 st.Page(
-                    "views/pair.py", title="Pair", icon=":material/handshake:", default=True, help="Can these two talk?"
+                    "pages/pair/page.py",
+                    url_path="pair",
+                    title="Pair",
+                    icon=":material/handshake:",
+                    default=True,
+                    help="Can these two talk?",
                 ),
                 st.Page(
-                    "views/alignment.py", title="Alignment", icon=":material/grid_on:", help="Where do they agree?"
+                    "pages/alignment/page.py",
+                    url_path="alignment",
+                    title="Alignment",
+                    icon=":material/grid_on:",
+                    help="Where do they agree?",
                 ),
                 st.Page(
-                    "views/latent_map.py",
+                    "pages/latent_map/page.py",
+                    url_path="latent_map",
                     title="Latent map",
                     icon=":material/scatter_plot:",
                     help="What does it look like?",
                 ),
                 st.Page(
-                    "views/maps.py",
+                    "pages/maps/page.py",
+                    url_path="maps",
                     title="Alignment maps",
                     icon=":material/swap_horiz:",
                     help="Which map carries a state across?",
                 ),
                 st.Page(
-                    "views/inspector.py", title="Inspector", icon=":material/search:", help="What does a state mean?"
+                    "pages/inspector/page.py",
+                    url_path="inspector",
+                    title="Inspector",
+                    icon=":material/search:",
+                    help="What does a state mean?",
                 ),
             ],
             "Do": [
-                st.Page("views/transfer.py", title="Transfer", icon=":material/moving:", help="Make it flow"),
                 st.Page(
-                    "views/families.py",
+                    "pages/transfer/page.py",
+                    url_path="transfer",
+                    title="Transfer",
+                    icon=":material/moving:",
+                    help="Make it flow",
+                ),
+                st.Page(
+                    "pages/families/page.py",
+                    url_path="families",
                     title="Families",
                     icon=":material/leaderboard:",
                     help="Which method wins, and against which control?",
                 ),
-                st.Page("views/factors.py", title="Factors", icon=":material/insights:", help="What eases it?"),
-                st.Page("views/behaviour.py", title="Behaviour", icon=":material/quiz:", help="What changed?"),
                 st.Page(
-                    "views/tokens.py",
+                    "pages/factors/page.py",
+                    url_path="factors",
+                    title="Factors",
+                    icon=":material/insights:",
+                    help="What eases it?",
+                ),
+                st.Page(
+                    "pages/behaviour/page.py",
+                    url_path="behaviour",
+                    title="Behaviour",
+                    icon=":material/quiz:",
+                    help="What changed?",
+                ),
+                st.Page(
+                    "pages/tokens/page.py",
+                    url_path="tokens",
                     title="Tokens",
                     icon=":material/format_ink_highlighter:",
                     help="Where did it change?",
                 ),
                 st.Page(
-                    "views/benchmarks.py",
+                    "pages/benchmarks/page.py",
+                    url_path="benchmarks",
                     title="Benchmarks",
                     icon=":material/scoreboard:",
                     help="Does it score differently where the field looks?",
                 ),
-                st.Page("views/runs.py", title="Runs", icon=":material/history:", help="What have we done?"),
+                st.Page(
+                    "pages/runs/page.py",
+                    url_path="runs",
+                    title="Runs",
+                    icon=":material/history:",
+                    help="What have we done?",
+                ),
             ],
         }
     )

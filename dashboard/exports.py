@@ -10,7 +10,7 @@ from csv import QUOTE_NONNUMERIC
 import pandas as pd
 import plotly.graph_objects as go
 
-from pkt_core.report import look
+from pkt_core.words import style
 
 WIDTH = 1100  # pixels of a figure that takes what there is
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -34,7 +34,7 @@ def harmless(cell: object) -> object:
 def offline(shown: go.Figure, title: str, caption: str) -> str:
     """A figure with its caption as one HTML page on white paper."""
     width = shown.layout.width or WIDTH
-    return look.captioned(shown, title, caption, width=width).to_html(include_plotlyjs=True, full_html=True)
+    return style.captioned(shown, title, caption, width=width).to_html(include_plotlyjs=True, full_html=True)
 
 
 @functools.cache
@@ -47,5 +47,5 @@ def can_draw() -> bool:
 def picture(shown: go.Figure, format: str, title: str, caption: str) -> bytes:
     """A figure with its caption as a picture file on white paper, at twice the size for print."""
     width = shown.layout.width or WIDTH
-    made = look.captioned(shown, title, caption, width=width)
+    made = style.captioned(shown, title, caption, width=width)
     return made.to_image(format=format, width=width, height=made.layout.height, scale=2)

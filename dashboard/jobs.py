@@ -1,8 +1,8 @@
 """Starts a run, or the worker of the queue, as a process of its own: it outlives the click, the page and the server; ends a run.
 
-The run folder is all that passes between the two: status and events are read from there (`pkt_core.runs`), a stop is a file.
+The run folder is all that passes between the two: status and events are read from there (`pkt_core.runs.folder`), a stop is a file.
 
-Not covered: what a run does (`pkt_core.cli`), comparisons and pictures, which end with the dashboard (`engine.py`).
+Not covered: what a run does (`pkt_core.cli`), comparisons and pictures, which end with the dashboard (`dashboard/engine/client.py`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from pathlib import Path
 import psutil
 
 from dashboard import limits
-from pkt_core import runs, waiting
-from pkt_core.files import told_clearly
+from pkt_core.base.files import told_clearly
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import queue as run_queue
 
 _workers: list[subprocess.Popen[bytes]] = []  # that this server started; those that find another at work end at once
 TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
@@ -29,11 +30,11 @@ def start(arguments: list[str], run_id: str | Path) -> None:
 
     Returns at once. Raises StoreError where there is no such run, it is recorded, or a process works on it already.
     """
-    run = runs.open_run(run_id)
+    run = run_folder.open_run(run_id)
     run.require_writable()
     limits.require_own(run)
     run.require_idle()
-    process = waiting.start(arguments, run.folder / "log.txt", detached=True)
+    process = run_queue.start(arguments, run.folder / "log.txt", detached=True)
     run.record_process(process.pid)
     threading.Thread(target=process.wait, name=f"reaps {run_id}", daemon=True).start()
 
@@ -43,15 +44,15 @@ def work() -> None:
 
     Returns at once. Where two are started at the same moment, the later one finds the other at work and ends.
     """
-    if waiting.worker() is None:
-        process = waiting.start(["work"], runs.runs_root() / "worker.log", detached=True)
+    if run_queue.worker() is None:
+        process = run_queue.start(["work"], run_folder.runs_root() / "worker.log", detached=True)
         _workers[:] = [*(one for one in _workers if one.poll() is None), process]
         threading.Thread(target=process.wait, name="reaps the worker", daemon=True).start()
 
 
 def worker_lives() -> bool:
     """Whether somebody works on the queue, or was started for it and has not signed on yet, which takes some seconds."""
-    return waiting.worker() is not None or any(process.poll() is None for process in _workers)
+    return run_queue.worker() is not None or any(process.poll() is None for process in _workers)
 
 
 def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
@@ -59,7 +60,7 @@ def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
 
     Returns at once; the thread returned is over when the process is.
     """
-    run = runs.open_run(run_id)
+    run = run_folder.open_run(run_id)
     limits.require_own(run)
     run.request_stop()
     waiter = threading.Thread(target=_end, args=(run, kill_after), name=f"stops {run_id}", daemon=True)
@@ -67,7 +68,7 @@ def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
     return waiter
 
 
-def _end(run: runs.Run, kill_after: float) -> None:
+def _end(run: run_folder.Run, kill_after: float) -> None:
     """Its process is looked up each time: while the queue starts a run, the worker stands for it."""
     deadline = time.monotonic() + kill_after
     while (process := run.process()) is not None and process.alive():
@@ -91,7 +92,7 @@ def _kill(pid: int) -> bool:
 
 def log_tail(run_id: str | Path, n: int) -> str:
     """The last n lines of what the run printed, a progress bar as it stood last; empty where there is no log yet."""
-    path = runs.open_run(run_id).folder / "log.txt"
+    path = run_folder.open_run(run_id).folder / "log.txt"
     if not path.is_file():
         return ""
     with told_clearly(path), open(path, "rb") as log:

@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pkt_core.base.files import cache_root, read_json, write_json
 from pkt_core.errors import PlanError, StoreError
-from pkt_core.files import cache_root, read_json, write_json
 
 MOST_PROMPTS, MOST_STEPS, MOST_WAITING, MOST_CHARACTERS = 512, 300, 2, 4000
 """Prompts of a comparison, steps of a transfer, runs that wait, characters of a text."""
@@ -98,7 +98,7 @@ def require_pair(name: Any) -> None:
     """Raises PlanError in a demo for a pair that does not ship with the project."""
     if not demo():
         return
-    from pkt_core.catalog import pairs
+    from pkt_core.models.catalog import pairs
 
     if name not in [pair.name for pair in pairs() if pair.bundled]:
         require_here("has its own pair of models only")
@@ -168,7 +168,8 @@ def leaves(asked: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def require_items(name: Any) -> None:
     """Raises PlanError in a demo for an uploaded task of too many items."""
-    from pkt_core.examples import KEPT, load_examples
+    from pkt_core.data.examples import load_examples
+    from pkt_core.data.row_files import KEPT
 
     if demo() and isinstance(name, str) and name.startswith(KEPT) and (n := len(load_examples(name))) > MOST_ITEMS:
         raise PlanError(
@@ -182,10 +183,10 @@ def place() -> Iterator[None]:
     if not demo():
         yield
         return
-    from pkt_core import waiting
+    from pkt_core.runs import queue as run_queue
 
     with _place:
-        if len(waiting.waiting()) >= MOST_WAITING:
+        if len(run_queue.waiting()) >= MOST_WAITING:
             raise PlanError(
                 f"{MOST_WAITING} runs wait already, as many as this public demo lets wait. Try again in some minutes."
             )
@@ -212,7 +213,7 @@ def require_own(run: Any) -> None:
 
 def require_own_among(order: list[str], first: int, last: int) -> None:
     """Raises PlanError in a demo where one of the runs from one place of the queue to another is somebody else's."""
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
 
     for run_id in order[min(first, last) : max(first, last) + 1]:
         require_own(open_run(run_id))

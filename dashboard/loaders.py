@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import access, limits
-from dashboard.engine import Engine, Task
+from dashboard.engine.client import Engine, Task
 
 
 @st.cache_resource(on_release=Engine.end, show_spinner=False)
@@ -25,7 +25,7 @@ def engine() -> Engine:
 @st.cache_data(show_spinner=False)
 def pair_names() -> dict[str, dict[str, Any]]:
     """The catalogue as plain records, by name, in order."""
-    from pkt_core.catalog import pairs
+    from pkt_core.models.catalog import pairs
 
     return {pair.name: pair.model_dump(mode="json") for pair in pairs() if pair.bundled or not limits.demo()}
 
@@ -33,8 +33,8 @@ def pair_names() -> dict[str, dict[str, Any]]:
 @st.cache_data(ttl=60, show_spinner=False)
 def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
     """Why a pair cannot be used here, as one sentence; None where it can. A wrong name is a sentence too."""
-    from pkt_core import catalog
     from pkt_core.errors import PktError
+    from pkt_core.models import catalog
 
     try:
         limits.require_pair(name)
@@ -47,7 +47,7 @@ def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
 @st.cache_data(show_spinner=False)
 def prompt_sets() -> list[str]:
     """Names of the bundled prompt sets."""
-    from pkt_core.prompts import bundled
+    from pkt_core.data.prompts import bundled
 
     return bundled()
 
@@ -55,7 +55,7 @@ def prompt_sets() -> list[str]:
 @st.cache_data(max_entries=32, show_spinner=False)
 def kept(path: str, stamp: tuple[int, int]) -> str:
     """The name of a copy of the file as it was at this time of change and size. Raises PktError for a bad file."""
-    from pkt_core.prompt_files import keep
+    from pkt_core.data.prompt_files import keep
 
     del stamp
     return keep(Path(path).name, access.file(path, access.PROMPTS))
@@ -75,8 +75,8 @@ def file_as_it_is(path: str) -> str:
 
 def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
     """Keep an uploaded file: the name of the copy, or None and what is wrong as one sentence."""
+    from pkt_core.data.prompt_files import keep
     from pkt_core.errors import PktError
-    from pkt_core.prompt_files import keep
 
     try:
         limits.require_room(data)
@@ -88,8 +88,8 @@ def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
 @st.cache_data(ttl=600, max_entries=32, show_spinner=False)
 def prompt_facts(name: str) -> dict[str, Any] | None:
     """How many prompts a set has and the names of their labels; None where it cannot be read."""
+    from pkt_core.data.prompts import load_prompts
     from pkt_core.errors import PktError
-    from pkt_core.prompts import load_prompts
 
     try:
         access.require_allowed({"prompts": name})
@@ -103,8 +103,8 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
 def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = None) -> tuple[str, str]:
     """How many prompts there are, repeats said, and why a similarity grid cannot be made of them; empty where they cannot be read
     or it can."""
+    from pkt_core.data.prompts import load_prompts, pasted
     from pkt_core.errors import PktError
-    from pkt_core.prompts import load_prompts, pasted
 
     counted = ""
     try:
@@ -120,7 +120,7 @@ def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = N
 @st.cache_data(max_entries=8, show_spinner=False)
 def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[list[str], dict[str, list[str]]]:
     """Texts of a prompt set by number, and their labels. Raises PromptError where there is no such set."""
-    from pkt_core.prompts import load_prompts, pasted
+    from pkt_core.data.prompts import load_prompts, pasted
 
     access.require_allowed({"prompts": prompts})
     found = pasted(lines or "") if prompts is None else load_prompts(prompts)
@@ -153,7 +153,7 @@ def known(function: str, arguments: dict[str, Any]) -> Task | None:
 
 def runs() -> list[Any]:
     """Summaries of all runs, newest first, recorded ones last. Not cached: a run changes every second."""
-    from pkt_core.runs import list_runs
+    from pkt_core.runs.folder import list_runs
 
     return list_runs(include_recorded=True)
 
@@ -171,8 +171,8 @@ def outcome(run_id: str, folder: Path) -> dict[str, float]:
 def outcome_then(run_id: str, folder: str, written: int) -> dict[str, float]:  # noqa: ARG001 - part of the key
     """The same as of when the results were written: a list of hundreds of runs reads each of them once."""
     from pkt_core.errors import StoreError
-    from pkt_core.report.tables_behaviour import outcome
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
+    from pkt_core.studies.behaviour.text import outcome
 
     try:
         return outcome(open_run(run_id).results() or {})
@@ -182,15 +182,15 @@ def outcome_then(run_id: str, folder: str, written: int) -> dict[str, float]:  #
 
 def run(run_id: str) -> Any:
     """An open run. Raises StoreError where there is none of that name."""
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
 
     return open_run(run_id)
 
 
 def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
     """Keep an uploaded task: the name of the copy, or None and what is wrong as one sentence."""
+    from pkt_core.data.examples import keep_examples
     from pkt_core.errors import PktError
-    from pkt_core.examples import keep_examples
 
     try:
         limits.require_room(data)
@@ -202,7 +202,8 @@ def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
 def task_as_it_is(path: str) -> str:
     """The name of a copy of a task's file as it is now, so that nobody gets results of what it held before. Raises PromptError,
     PathError where no page may read it."""
-    from pkt_core.examples import KEPT, bundled, keep_examples, load_examples
+    from pkt_core.data.examples import bundled, keep_examples, load_examples
+    from pkt_core.data.row_files import KEPT
 
     if path in bundled() or path.startswith(KEPT):
         load_examples(path)
@@ -213,14 +214,14 @@ def task_as_it_is(path: str) -> str:
 @st.cache_data(max_entries=32, show_spinner=False)
 def task_items(name: str, n: int | None, seed: int) -> list[tuple[str, str]]:
     """Prompt and answer of the items that a plan asked of a task, in order. Raises PromptError where the task is not here."""
-    from pkt_core.examples import load_examples
+    from pkt_core.data.examples import load_examples
 
     return [(item.prompt, item.answer) for item in load_examples(name).sample(n, seed).items]
 
 
 def plan_of(settings: dict[str, Any]) -> Any:
     """A plan made from a pair and the transfer page's settings. Raises PlanError in one sentence where they do not fit."""
-    from pkt_core import catalog
+    from pkt_core.models import catalog
     from pkt_core.transfer.plan import TransferPlan
 
     given = dict(settings)
@@ -241,7 +242,7 @@ def read_plan(stored: dict[str, Any]) -> Any:
 
 def command_of(plan: Any) -> str:
     """The terminal command that does the same."""
-    from pkt_core.carrying import command_for
+    from pkt_core.runner import command_for
 
     return command_for(plan)
 
@@ -281,7 +282,7 @@ def report_page(run_id: str, finished: float, others: int) -> bytes:
     """The run as one self-contained HTML page; renewed when the run was evaluated again, or another ended that may be its control."""
     import tempfile
 
-    from pkt_core.report.writeup import write_report
+    from pkt_core.report.html_page import write_report
 
     del finished, others
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import device, limits, loaders, state, widgets
 from dashboard.params import Param
-from pkt_core.report import look
+from pkt_core.words import style
 
 GIB = 2**30
 BESIDE = 1.2  # states and single layers' copies, beside the weights
@@ -56,7 +56,7 @@ def invite() -> None:
     most = there * GIB / BESIDE / each / 1e9
     st.markdown(
         widgets.plain(
-            f"{name} has {look.memory(there)} free: room to compare two models of about {most:.1f} billion parameters together, at "
+            f"{name} has {style.memory(there)} free: room to compare two models of about {most:.1f} billion parameters together, at "
             f"{each} bytes each. Any two decoders in Hugging Face format will do, by hub id or folder; they are asked for the capitals "
             "of 159 countries unless you bring examples."
         )
@@ -77,7 +77,7 @@ def room(request: dict[str, Any]) -> None:
     facts = loaders.pair_names().get(request["pair"])
     if facts is not None:
         name, there = free()
-        st.caption(widgets.plain(f"Wants about {facts['needs_gib']:g} GiB; {name} has {look.memory(there)} free."))
+        st.caption(widgets.plain(f"Wants about {facts['needs_gib']:g} GiB; {name} has {style.memory(there)} free."))
         return
     asked: dict[str, Any] = {
         key: request[key] for key in ("pair", "teacher", "student", "device", "dtype") if key in request
@@ -96,8 +96,8 @@ def in_words(found: dict[str, Any]) -> str:
     """Parameters, memory and whether that is there."""
     sizes = " and ".join(f"{n / 1e9:.2f}" for n in found["n_parameters"].values())
     said = (
-        f"{sizes} billion parameters: about {look.memory(found['bytes'] * BESIDE / GIB)} of memory to compare them, "
-        f"{found['device']} has {look.memory(found['free'] / GIB)} free"
+        f"{sizes} billion parameters: about {style.memory(found['bytes'] * BESIDE / GIB)} of memory to compare them, "
+        f"{found['device']} has {style.memory(found['free'] / GIB)} free"
     )
     return (
         f"{said}."

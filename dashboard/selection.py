@@ -6,7 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import limits, loaders, own_models, recordings, state, widgets
+from dashboard import limits, loaders, own_models, state, widgets
+from dashboard import recorded as dashboard_recorded
 from dashboard.params import Param
 
 CUSTOM, DEMO, OWN_LINES, FILE, DATASET = "custom", "demo", "own lines", "file", "dataset"
@@ -90,7 +91,7 @@ def recorded() -> dict[str, Any] | None:
     standard = {"pair": DEMO, "device": "auto", "dtype": "auto", "prompts": own_prompts(), "n_prompts": N_PROMPTS}
     standard |= {"pooling": "mean", "part": "block_out", "outliers": "none", "skip_first": False, "seed": 0}
     fresh = str(state.value(Param.FRESH, False)).lower() == "true"
-    return None if fresh or comparison_request() != standard else recordings.comparison()
+    return None if fresh or comparison_request() != standard else dashboard_recorded.comparison()
 
 
 def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
@@ -130,7 +131,7 @@ def grid(found: dict[str, Any], recorded: bool, measure: str) -> dict[str, Any] 
     """The grid by one measure: the comparison's own, a recorded one, or asked of the engine, whose progress is shown."""
     if measure == found["grid"]["measure"]:
         return dict(found["grid"])
-    if recorded and measure in (kept := recordings.grids()):
+    if recorded and measure in (kept := dashboard_recorded.grids()):
         return kept[measure]
     request = {**comparison_request(), "measure": measure}
     task = loaders.ask("similarity", request)

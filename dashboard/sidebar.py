@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import loaders, now, prompt_choice, selection, state, widgets
+from dashboard import activity, loaders, prompt_choice, selection, state, widgets
 from dashboard.params import Param
 
 MEMORY = "memory"
@@ -37,7 +37,7 @@ def draw(here: str) -> None:
             picked()
         with widgets.advanced(*ADVANCED):
             advanced()
-        now.draw()
+        activity.draw()
 
 
 def pair() -> None:

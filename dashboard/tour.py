@@ -12,10 +12,13 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import loaders, recordings, state, widgets
+from dashboard import loaders, recorded, state, widgets
 from pkt_core.errors import PktError
-from pkt_core.report import figures, sentences, sentences_families
-from pkt_core.report.look import number
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.comparison import figures as comparison_figures
+from pkt_core.studies.comparison import text as comparison_text
+from pkt_core.studies.families import text as families_text
+from pkt_core.words.style import number
 
 
 @dataclass(frozen=True)
@@ -32,15 +35,15 @@ class Step:
 
 
 def compatible() -> str:
-    found = recordings.comparison()
-    return sentences.compatible(found) if found else ""
+    found = recorded.comparison()
+    return comparison_text.compatible(found) if found else ""
 
 
 def best_cell() -> str:
-    found = recordings.comparison()
+    found = recorded.comparison()
     if not found:
         return ""
-    teacher, student, value = figures.best_cell(found["grid"])
+    teacher, student, value = comparison_figures.best_cell(found["grid"])
     return f"Most alike are teacher layer {teacher} and student layer {student}, at {number(value)}."
 
 
@@ -64,10 +67,10 @@ def effort(results: dict[str, Any]) -> str:
 
 
 def against_controls() -> str:
-    table = recordings.family()
+    table = recorded.family()
     if not table:
         return ""
-    return sentences_families.explained(table["rows"], table["controls"], next(iter(table["rows"][0]["tasks"])))
+    return families_text.explained(table["rows"], table["controls"], next(iter(table["rows"][0]["tasks"])))
 
 
 STEPS = (
@@ -75,7 +78,7 @@ STEPS = (
     Step("alignment", "Where they agree", "Each cell holds one teacher layer against one student layer, on the same prompts. Click a cell: every page then looks at those two layers.", best_cell),
     Step("latent_map", "What it looks like", "Each prompt is a point in both models, drawn in one picture. Circle some with the lasso: they stay chosen on every page.", lambda: ""),
     Step("transfer", "Make it flow", "Here a student is taught, by the teacher's activations or by a rival method. Nothing leaves this machine.", of_run(effort)),
-    Step("behaviour", "What changed", "What the student answers before and after, beside the teacher. Below, one part at a time: whether a control gained as much, what it cost, which layers moved, what the models write.", of_run(sentences.behaviour)),
+    Step("behaviour", "What changed", "What the student answers before and after, beside the teacher. Below, one part at a time: whether a control gained as much, what it cost, which layers moved, what the models write.", of_run(behaviour_text.behaviour)),
     Step("families", "Is it real?", "The same transfer with its meaning taken away, and rival methods on the same data. Where a control does as well, what it lacks did nothing.", against_controls),
     Step("transfer", "Your turn", "Press Start the transfer: it takes about a minute for the demo pair. For models of your own, choose custom under Pair in the bar at the left and name two Hugging Face ids or folders.", lambda: ""),
 )  # fmt: skip

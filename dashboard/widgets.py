@@ -13,10 +13,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard import exports, pulse, state
-from dashboard.engine import Task
+from dashboard.engine.client import Task
 from dashboard.params import Param
 from pkt_core.errors import PktError
-from pkt_core.report import glossary, look
+from pkt_core.words import glossary, style
 
 BIND: Final = "query-params"
 WORDS = 310  # pixels of words that stand beside a small picture on a laptop
@@ -54,7 +54,7 @@ def errors() -> Iterator[None]:
 def plain(text: object) -> str:
     """Text of a model, file or user as Markdown that shows it literally: no links, images, HTML, colours or formulas."""
     marks = "\\`*_{}[]()<>#+-.!|$:~^"
-    return "".join(f"\\{c}" if c in marks else c for c in look.one_line(text))
+    return "".join(f"\\{c}" if c in marks else c for c in style.one_line(text))
 
 
 def small_table(frame: pd.DataFrame) -> None:

@@ -8,68 +8,18 @@ evaluate    what changed, where, at what price?    -> results.json of that run
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
-from pkt_core import stages
-from pkt_core.catalog import Pair
+from pkt_core.base.progress import Progress, silent
 from pkt_core.errors import StoreError
-from pkt_core.models.loading import load
-from pkt_core.prompts import PromptSet
-from pkt_core.results import Comparison
-from pkt_core.runs import Run
-from pkt_core.store import load_artefact, save_artefact
+from pkt_core.models.loading import release
+from pkt_core.runs.folder import Run
+from pkt_core.runs.student import three_models
+from pkt_core.studies.behaviour.compute import alignment_change, behaviour_change
+from pkt_core.transfer import setup as transfer_setup
 from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.plan import TransferPlan
-
-Progress = Callable[[str, float], None]
-COMPARE_VERSION = 6
-
-
-def silent(_stage: str, _fraction: float) -> None:
-    """The progress of a caller that shows none."""
-
-
-def compare(
-    pair: Pair, *, prompts: str | PromptSet | None = None, progress: Progress = silent, **settings: Any
-) -> Comparison:
-    """Similarity of every layer pair with its null, recomposition, attribution and pairing; computed once, then stored.
-
-    Settings are those of stages.Recipe. Raises PlanError where they do not fit.
-    """
-    recipe = stages.Recipe.of(settings)
-    texts = stages.prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)
-    texts.require_samples(recipe.pooling)  # before models are loaded
-    key = stages.pair_key(pair, texts, recipe.model_dump(), COMPARE_VERSION)
-    if stored := load_artefact("comparison", key):
-        return Comparison.from_json(stored[1])
-    began = time.monotonic()
-    progress("Loading both models", 0.0)
-    teacher, student = load(pair.teacher), load(pair.student)
-    grid, states = stages.read_both(teacher, student, texts, recipe, progress)
-    progress("Reading states through the vocabulary", 0.7)
-    recomposition, crossing = stages.recomposition(teacher, student, states, recipe.seed)
-    progress("Attributing the answers to layers", 0.8)
-    attribution = stages.readable_attribution(teacher, pair.examples, recipe.seed)
-    pairing, chosen = stages.pairing(teacher.n_layers, student.n_layers, attribution)
-    comparison = Comparison(
-        **stages.pair_facts(teacher, student),
-        prompts=texts.name,
-        n_prompts=len(texts),
-        pooling=recipe.pooling,
-        part=recipe.part,
-        grid=grid,
-        outliers=stages.outlier_facts({"teacher": teacher, "student": student}, states, texts, recipe.part),
-        recomposition=recomposition,
-        crossing=crossing,
-        attribution=attribution,
-        pairing=pairing,
-        chosen=chosen,
-        seconds=time.monotonic() - began,
-    )
-    save_artefact("comparison", key, {}, comparison.to_json())  # first: it is what a disk that fills up must not lose
-    save_artefact("states", key, states, {"texts": texts.digest})
-    return comparison
+from pkt_core.transfer.training import export, finished_training, train
 
 
 def transfer(
@@ -86,15 +36,15 @@ def transfer(
     Stopped and keeps the student.
     """
     checkpoints = checkpoints or Checkpoints(run.folder / "checkpoints")
-    if not stages.finished_training(plan, run):
-        made = stages.train(plan, run, progress=progress, checkpoints=checkpoints, tracker=tracker)
+    if not finished_training(plan, run):
+        made = train(plan, run, progress=progress, checkpoints=checkpoints, tracker=tracker)
         if not made.first:  # of several processes one writes the student and measures it
             return {"steps": made.steps}
-        results = stages.export(plan, run, made)
+        results = export(plan, run, made)
         if made.steps < plan.total_steps:
             return results
         del made  # measuring needs the memory
-        stages.release()
+        release()
     elif run.watched:  # the first process measures alone
         return {"steps": plan.total_steps}
     checkpoints.remove()
@@ -110,13 +60,13 @@ def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
     results = run.results()
     if results is None or "layers" not in results:
         raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
-    if missing := stages.missing(plan.teacher):
+    if missing := transfer_setup.missing(plan.teacher):
         return results | {"unmeasured": missing}
     began, progress = time.monotonic(), run.heeding(progress)
     progress("Loading teacher, student before and student after", 0.7)
-    models = stages.three_models(plan, run.folder / "student")
-    results["alignment"] = stages.alignment_change(models, plan, results["layers"], progress)
-    results |= stages.behaviour_change(models, plan, progress)
+    models = three_models(plan, run.folder / "student")
+    results["alignment"] = alignment_change(models, plan, results["layers"], progress)
+    results |= behaviour_change(models, plan, progress)
     results["seconds"]["evaluation"] = time.monotonic() - began
     run.write_results(results)
     return results

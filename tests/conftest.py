@@ -18,7 +18,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def walls() -> None:
     """For tests that run code of a model: Bubblewrap has to be there; a kernel that lets it build nothing is a reason to skip."""
-    from pkt_core.evaluation.sandbox import unavailable
+    from pkt_core.benchmarks.sandbox import unavailable
 
     assert shutil.which("bwrap"), (
         "install bubblewrap (apt install bubblewrap); these tests may not be skipped for want of it"

@@ -28,7 +28,7 @@ from transformers import (
     XGLMConfig,
 )
 
-from pkt_core.catalog import Pair, custom_pair
+from pkt_core.models.catalog import Pair, custom_pair
 from pkt_core.models.loading import LoadedModel, load
 from pkt_core.models.ref import ModelRef
 

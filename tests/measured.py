@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from pkt_core.similarity import MEASURES
+from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.reading import Head, Reading
 
 TOKENS = 23

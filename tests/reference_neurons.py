@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cross_entropy, log_softmax, silu
 
-from pkt_core.examples import IGNORE
+from pkt_core.data.examples import IGNORE
 
 
 def answer_loss(model, example):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pkt_core.runs import recorded_root, runs_root
+from pkt_core.runs.folder import recorded_root, runs_root
 
 LABELS = ("semalign-v1", "sft", "logit-kd", "permuted vocabulary", "shuffled teacher rows")
 

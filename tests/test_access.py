@@ -12,8 +12,9 @@ import fakes
 import pytest
 from test_dashboard import ROOT, answers, page  # noqa: F401 - answers replaces the engine
 
-from dashboard import access, benchmark_parts, loaders, state, transfers
-from dashboard.engine_process import answer
+from dashboard import access, loaders, run_actions, state
+from dashboard.engine.worker import answer
+from dashboard.pages.benchmarks import form as benchmarks_form
 from pkt_core.errors import PathError, PktError
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
@@ -55,8 +56,8 @@ DOORS = {
     "a plan's data": lambda name: loaders.plan_of({"pair": "demo", "data": name}),
     "a plan's tasks": lambda name: loaders.plan_of({"pair": "demo", "tasks": ("demo/known-seen", name)}),
     "a plan's text": lambda name: loaders.plan_of({"pair": "demo", "general": name}),
-    "a plan to launch": lambda name: transfers.launch(a_plan(name)),
-    "a family to launch": lambda name: transfers.launch_family(
+    "a plan to launch": lambda name: run_actions.launch(a_plan(name)),
+    "a family to launch": lambda name: run_actions.launch_family(
         [{"plan": a_plan(name).model_dump(mode="json"), "label": "x"}], "sft"
     ),
     "a task": loaders.task_as_it_is,
@@ -89,8 +90,8 @@ def a_plan(data):
 
 
 def benchmark(**asked):
-    benchmark_parts.start({"run": "nobody", "against": [], "asking": {}, **asked})
-    say(state.told(benchmark_parts.PLACE))
+    benchmarks_form.start({"run": "nobody", "against": [], "asking": {}, **asked})
+    say(state.told(benchmarks_form.PLACE))
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +114,7 @@ def said_of(door, name) -> str:
 @pytest.mark.parametrize("door", DOORS)
 def test_a_forbidden_name_gets_one_sentence_whatever_is_there(locked, door, monkeypatch):
     monkeypatch.chdir(locked.outside)
-    monkeypatch.setattr("pkt_core.files.open", lambda *_: pytest.fail("it was opened"), raising=False)
+    monkeypatch.setattr("pkt_core.base.files.open", lambda *_: pytest.fail("it was opened"), raising=False)
     (locked.outside / "loop.jsonl").symlink_to(locked.outside / "loop.jsonl")
     os.mkfifo(locked.outside / "pipe.jsonl")
     (locked.inside / "door").symlink_to(locked.outside)
@@ -323,12 +324,12 @@ def test_pages_say_it_in_one_sentence_and_read_nothing(locked):
 OPENING = {"open", "read_text", "read_bytes", "fdopen", "read_csv", "read_json", "read_excel", "read_parquet", "read_pickle", "read_regular", "loadtxt", "genfromtxt", "fromfile", "memmap", "from_pretrained", "load_file", "safe_open", "copyfile", "copy", "copytree", "sendfile", "readlines"}  # fmt: skip
 MAY_OPEN = {
     "dashboard/access.py": {"read_regular"},
-    "dashboard/engine_process.py": {"open", "fdopen"},  # the request pipe, and the null device in its place
+    "dashboard/engine/worker.py": {"open", "fdopen"},  # the request pipe, and the null device in its place
     "dashboard/limits.py": {"read_json"},  # who owns a run, in its folder
     "dashboard/pulse.py": {"read_text"},  # its own script
-    "dashboard/plan_form.py": {"read_text"},  # the same
+    "dashboard/pages/transfer/plan_form.py": {"read_text"},  # the same
     "dashboard/jobs.py": {"open"},  # the end of the log in a run's folder
-    "dashboard/views/transfer.py": {"open"},  # a tab that is open
+    "dashboard/pages/transfer/page.py": {"open"},  # a tab that is open
 }
 
 
@@ -359,7 +360,7 @@ def test_no_module_of_the_dashboard_opens_a_file_by_another_way(tmp_path):
         "open('x')",
         "Path('x').read_bytes()",
         "import os\nos.open('x', 0)",
-        "from pkt_core.files import read_regular",
+        "from pkt_core.base.files import read_regular",
         "pd.read_csv('x')",
     ):
         bad.write_text(code)

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pkt_core.activations import Capture, collect
+from pkt_core.activations import collect
+from pkt_core.activations.capture import Capture
 from pkt_core.activations.pooling import token_groups
 from pkt_core.activations.spans import tokens_touching
 from pkt_core.errors import PromptError

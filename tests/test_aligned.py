@@ -13,11 +13,11 @@ from pkt_core.projection.aligned import (
     aligned_pca,
     aligned_umap,
     fidelity,
-    one_size,
     same_rows,
     shuffled_rows,
     warm,
 )
+from pkt_core.projection.maps import one_size
 
 
 def chain(n=90, seed=0):

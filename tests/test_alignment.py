@@ -23,8 +23,8 @@ from pkt_core.alignment.maps import (
 )
 from pkt_core.alignment.pairing import interpolation, pair_for, pair_layers, paired_teacher_layer
 from pkt_core.alignment.recomposition import RecompositionCurves, recomposition, recomposition_curves
+from pkt_core.data.examples import Example, encode
 from pkt_core.errors import LayerNotFound, ModelError
-from pkt_core.examples import Example, encode
 
 
 def randn(*shape, seed=0):

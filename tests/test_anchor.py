@@ -9,11 +9,12 @@ from test_trainer import MINE, fresh, weights
 from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
 
-from pkt_core import stages
+from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
-from pkt_core.examples import encode
 from pkt_core.transfer.anchor import anchor_for, anchor_term, written
 from pkt_core.transfer.schedule import Phase, rate
+from pkt_core.transfer.setup import student_that_trains
+from pkt_core.transfer.teacher_pass import record
 from pkt_core.transfer.train import Trainer
 
 
@@ -22,9 +23,9 @@ def trained(tmp_path, name, **more):
     held = {"n_anchor": 32, "anchor_batch": 8} if more.get("anchor", "none") != "none" else {}
     plan = plan_for(models, scope="all", learning_rate=3e-3, steps=25, **held, **more)
     plan.check_settings()
-    targets = stages.record(plan, teacher, student, MINE, tmp_path / name / "x", lambda *_: None)
+    targets = record(plan, teacher, student, MINE, tmp_path / name / "x", lambda *_: None)
     anchor = anchor_for(student, plan)
-    trainable = stages.student_that_trains(student, plan, targets)
+    trainable = student_that_trains(student, plan, targets)
     trainer = Trainer(student, trainable, plan, encode(student.tokenizer, EXAMPLES, 64), targets, None, anchor)
     return trainer, list(trainer.steps())
 
@@ -108,7 +109,7 @@ def test_the_mlp_alone_trains_where_asked(tmp_path):
     neox = fakes.loaded(tmp_path / "n", "gpt_neox", seed=1)
     if not neox.layout.sublayers:
         with pytest.raises(PlanError, match="no MLP apart"):
-            stages.student_that_trains(neox, trainer.plan, trainer.targets)
+            student_that_trains(neox, trainer.plan, trainer.targets)
 
 
 def test_a_cosine_rises_and_falls_to_a_twentieth(tmp_path):

@@ -9,11 +9,12 @@ from test_trainer import MINE, trainer_for
 from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
 
-from pkt_core import stages
 from pkt_core.activations.paired import ALONE
+from pkt_core.alignment import model_maps
+from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
-from pkt_core.examples import encode
 from pkt_core.transfer.readings import read_alike, read_apart, require_rows, supervised, usable
+from pkt_core.transfer.teacher_pass import record
 
 OTHER = ["Paris France Rome Italy city in", "zebra quilt"]
 
@@ -28,7 +29,7 @@ def test_a_row_reads_the_teacher_where_it_has_read_as_far_and_never_further(mode
     teacher, student = models
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     texts = [e.prompt + e.answer for e in EXAMPLES]
-    assert not stages.match(teacher, student).same_tokenizer
+    assert not model_maps.match(teacher, student).same_tokenizer
     for text, example, reading in zip(texts, encoded, read_apart(teacher, student, EXAMPLES, encoded), strict=True):
         ends = [
             [end for _, end in m.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]]
@@ -62,7 +63,7 @@ def test_methods_train_across_tokenizers(models, tmp_path, method):
 
 
 def test_too_few_meetings_are_refused_with_counts(models):
-    match = stages.match(*models)
+    match = model_maps.match(*models)
     require_rows([[True, False, False, False]], match)
     with pytest.raises(PlanError, match=r"meet at 1 of 6 supervised positions"):
         require_rows([[True, False, False], [False] * 3], match)
@@ -71,14 +72,14 @@ def test_too_few_meetings_are_refused_with_counts(models):
 def test_targets_hold_the_teachers_states_at_the_partners(models, tmp_path):
     teacher, student = models
     plan = plan_for(models, method="feature-kd", positions="all", part="block_out")
-    targets = stages.record(plan, teacher, student, MINE, tmp_path / "x", lambda *_: None)
+    targets = record(plan, teacher, student, MINE, tmp_path / "x", lambda *_: None)
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     (reading,) = read_apart(teacher, student, EXAMPLES[:1], encoded[:1])
     with torch.no_grad():
         hidden = teacher.model(torch.tensor([reading.ids]), output_hidden_states=True).hidden_states[3][0]
     # Layer 2's output is the hidden state after three blocks; the last one of transformers is after the norm.
     plan = plan.model_copy(update={"teacher_layer": 2})
-    targets = stages.record(plan, teacher, student, MINE, tmp_path / "y", lambda *_: None)
+    targets = record(plan, teacher, student, MINE, tmp_path / "y", lambda *_: None)
     rows = targets.of([0])
     for t, used in enumerate(rows["used"].tolist()):
         if used:

@@ -11,7 +11,7 @@ from test_cli import models, run, work  # noqa: F401 - models is a fixture
 from transformers import BertModel
 
 from pkt_core.errors import StoreError
-from pkt_core.runs import list_runs
+from pkt_core.runs.folder import list_runs
 
 
 def transfer(capsys, models, **changed):  # noqa: F811
@@ -138,16 +138,16 @@ def test_a_disk_that_fills_up_under_the_weights_is_one_sentence(capsys, models, 
 
 
 def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkeypatch):  # noqa: F811
-    from pkt_core import pipeline
+    from pkt_core.base import store
 
-    save = pipeline.save_artefact
+    save = store.save_artefact
 
     def no_room_for_states(kind, *rest):
         if kind == "states":
             raise StoreError("The disk is full: so it is said.")
         return save(kind, *rest)
 
-    monkeypatch.setattr(pipeline, "save_artefact", no_room_for_states)
+    monkeypatch.setattr(store, "save_artefact", no_room_for_states)
     words = ["compare", "--teacher", models / "teacher", "--student", models / "student"]
     words += ["--prompts", models / "prompts.txt", "--permutations", "20"]
     assert run(capsys, *words)[0] == 1

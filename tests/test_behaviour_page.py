@@ -7,10 +7,12 @@ import pytest
 import report_samples as samples
 from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard.engine import Engine
-from pkt_core import families, runs
-from pkt_core.examples import demo_facts
-from pkt_core.report import figures, sentences_behaviour, tables_behaviour
+from dashboard.engine.client import Engine
+from pkt_core.data.examples import demo_facts
+from pkt_core.runs import folder as run_folder
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.figures import seeds_figure
+from pkt_core.studies.families import compute as families_compute
 
 pytestmark = pytest.mark.filterwarnings("default")
 TASK = "demo/known-seen"
@@ -18,7 +20,7 @@ TASK = "demo/known-seen"
 
 def measured(run_id="one", *, after="1" * 10 + "0" * 10, family=None, seed=0, **plan):
     """A finished run with one task of twenty items, ten of which were forgotten."""
-    made = runs.create_run({"method": "sft", "steps": 20, "seed": seed, "n_task_items": 20, **plan}, run_id=run_id, family=family)  # fmt: skip
+    made = run_folder.create_run({"method": "sft", "steps": 20, "seed": seed, "n_task_items": 20, **plan}, run_id=run_id, family=family)  # fmt: skip
     results = samples.results()
     before = "1" * 20
     results["right"] = {TASK: {"before": before, "after": after, "teacher": before}}
@@ -64,7 +66,7 @@ def test_gain_gap_holm_and_what_n_can_show_stand_beside_each_other():
     assert table["Gain (points)"].iloc[0].startswith("−50.0")
     assert table["Gap to teacher"].iloc[0].startswith("+50.0")
     assert table["n can show"].iloc[0].endswith("points")
-    assert "n can show" not in tables_behaviour.changes_shown(samples.results()["changes"])
+    assert "n can show" not in behaviour_text.changes_shown(samples.results()["changes"])
 
 
 def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
@@ -72,16 +74,16 @@ def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
         belongs = {"family": "f", "label": "sft", "place": seed}
         measured(f"s{seed}", after="1" * (10 + seed) + "0" * (10 - seed), family=belongs, seed=seed)
     measured("other", family={"family": "f", "label": "ours", "place": 3})
-    found = families.seeds_of(runs.open_run("s1"))
+    found = families_compute.seeds_of(run_folder.open_run("s1"))
     assert [one["run"] for one in found["seeds"]] == ["s0", "s1", "s2"]
     assert [one["tasks"][TASK] for one in found["seeds"]] == [0.5, 0.55, 0.6]
-    assert families.seeds_of(measured("alone")) is None
+    assert families_compute.seeds_of(measured("alone")) is None
     app = page("behaviour", run="s1")
     assert not app.exception
     assert "3 seeds of sft in the family f" in words(app).replace("\\", "")
-    drawn = figures.seeds_figure(found, runs.open_run("s1").results()["changes"], "s1")
+    drawn = seeds_figure(found, run_folder.open_run("s1").results()["changes"], "s1")
     assert [trace.name for trace in drawn.data] == ["student before", "seed 0", "seed 1 (this run)", "seed 2"]
-    assert "not known" in sentences_behaviour.seeds({"label": "sft", "family": "f", "seeds": found["seeds"][:1]})
+    assert "not known" in behaviour_text.seeds({"label": "sft", "family": "f", "seeds": found["seeds"][:1]})
 
 
 def test_a_run_with_other_items_or_without_single_answers_says_so():
@@ -98,12 +100,12 @@ def test_a_run_with_other_items_or_without_single_answers_says_so():
 
 
 def test_nothing_worse_is_said_so():
-    empty = tables_behaviour.worsened({"changes": {}, "behaviour": {}})
+    empty = behaviour_text.worsened({"changes": {}, "behaviour": {}})
     assert isinstance(empty, pd.DataFrame)
-    assert sentences_behaviour.worse(empty) == "Nothing that was measured got worse."
+    assert behaviour_text.worse(empty) == "Nothing that was measured got worse."
     results = samples.results()
     results["behaviour"]["after"]["bits_per_byte"] = {**results["behaviour"]["before"]["bits_per_byte"], "value": 1.32}
-    table = tables_behaviour.worsened(results)
+    table = behaviour_text.worsened(results)
     assert not table[table["what"].str.startswith("Bits")]["sure"].any()  # dearer, but the intervals touch
 
 
@@ -241,13 +243,13 @@ def test_a_large_loss_is_a_factor_and_large_counts_have_separators():
         "before": {"kl_to_teacher": one | {"value": 0.1}},
         "after": {"kl_to_teacher": one | {"value": 0.705, "low": 0.6}},
     }
-    table = tables_behaviour.worsened({"changes": {}, "behaviour": behaviour})
-    said = sentences_behaviour.worse(table)
+    table = behaviour_text.worsened({"changes": {}, "behaviour": behaviour})
+    said = behaviour_text.worse(table)
     assert (
         said == "Worse beyond chance: KL to the teacher (general text, bits per token) rose to 7.0 times what it was."
     )
-    assert tables_behaviour.worsened_shown(table)["Worse by, of what it was"].tolist() == ["now 7.0 times"]
-    assert tables_behaviour.worse_by(14.2) == "rose to 15 times what it was"
+    assert behaviour_text.worsened_shown(table)["Worse by, of what it was"].tolist() == ["now 7.0 times"]
+    assert behaviour_text.worse_by(14.2) == "rose to 15 times what it was"
     turned = {"t": {"forgotten": range(1044), "newly right": []}}
-    counts = tables_behaviour.turned_counts(turned, {"t": {"before": "1" * 1044}})
+    counts = behaviour_text.turned_counts(turned, {"t": {"before": "1" * 1044}})
     assert counts["Forgotten"].tolist() == ["1,044"]

@@ -10,9 +10,9 @@ from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
 
 from pkt_core.activations.capture import forward_ids, pad
-from pkt_core.examples import encode
-from pkt_core.transfer import below as module
-from pkt_core.transfer.below import below
+from pkt_core.data.examples import encode
+from pkt_core.transfer import frozen_prefix as module
+from pkt_core.transfer.frozen_prefix import below
 from pkt_core.transfer.train import first_trained
 
 FAMILIES = ["llama", "gpt2", "qwen2", "gemma2", "gpt_neox", "opt", "phi", "mistral"]

@@ -14,18 +14,20 @@ import benchmark_items
 import fakes
 import pytest
 
-from pkt_core import benching
+from pkt_core.benchmarks import asking as benchmarks_asking
+from pkt_core.benchmarks import board as benchmarks_board
+from pkt_core.benchmarks import sandbox
+from pkt_core.benchmarks import text as benchmarks_text
+from pkt_core.benchmarks.asking import Result, measure
+from pkt_core.benchmarks.code_judge import JUDGE, judging, pass_at, uses_our_judge
+from pkt_core.benchmarks.local_items import find_items, override
+from pkt_core.benchmarks.tasks import Asking, find_tasks, leaves, manager, temperature
+from pkt_core.data.examples import ExampleSet, load_examples
 from pkt_core.errors import BenchmarkError, SandboxError, StoreError
-from pkt_core.evaluation import benchmarks, code_judge
 from pkt_core.evaluation.behaviour import answered_right
-from pkt_core.evaluation.benchmark_tasks import Asking, find_tasks, leaves, manager, temperature
-from pkt_core.evaluation.benchmarks import Result, measure
-from pkt_core.evaluation.code_judge import JUDGE, judging, pass_at, uses_our_judge
-from pkt_core.evaluation.local_items import find_items, override
-from pkt_core.examples import ExampleSet, load_examples
-from pkt_core.models.loading import ModelRef, load
-from pkt_core.report import tables_benchmarks
-from pkt_core.runs import create_run, open_run
+from pkt_core.models.loading import load
+from pkt_core.models.ref import ModelRef
+from pkt_core.runs.folder import create_run, open_run
 
 STUDENT = ModelRef(name="demo:student", device="cpu")
 FACTS = "demo/unknown-seen"
@@ -80,7 +82,7 @@ def test_code_runs_only_where_it_was_allowed_and_shut_in(tmp_path, monkeypatch):
     marker = tmp_path / "ran"
     with judging(allowed=False), pytest.raises(SandboxError, match="only if you say so. Allow it with --allow-code"):
         JUDGE.compute(references=["pass"], predictions=[[f"open({str(marker)!r}, 'w')"]])
-    monkeypatch.setattr(code_judge, "run", lambda *_: (_ for _ in ()).throw(SandboxError("no sandbox")))
+    monkeypatch.setattr(sandbox, "run", lambda *_: (_ for _ in ()).throw(SandboxError("no sandbox")))
     with judging(allowed=True), pytest.raises(SandboxError, match="no sandbox"):
         JUDGE.compute(references=["pass"], predictions=[[f"open({str(marker)!r}, 'w')"]])
     assert not marker.exists()
@@ -164,7 +166,7 @@ def test_a_missing_harness_is_one_sentence(monkeypatch):
 
 
 def test_answers_are_asked_once_and_kept_through_a_stop(monkeypatch):
-    subjects = benching.subjects_of(open_run("demo-semalign-v1"))
+    subjects = benchmarks_board.subjects_of(open_run("demo-semalign-v1"))
     assert [one.who.role for one in subjects] == ["before", "after", "teacher"]
     names, asking = [FACTS, "demo/known-seen"], Asking(limit=12, batch_size=12)
     asked = []
@@ -173,9 +175,9 @@ def test_answers_are_asked_once_and_kept_through_a_stop(monkeypatch):
         asked.append((loaded.name, found.protocol.task))
         return measure(loaded, found, *args, **more)
 
-    monkeypatch.setattr(benching, "measure", counted)
+    monkeypatch.setattr(benchmarks_asking, "measure", counted)
     told: list[float] = []
-    stopped = benching.benchmark(
+    stopped = benchmarks_board.benchmark(
         subjects, names, asking, stopping=lambda: len(asked) > 2, progress=lambda _w, d: told.append(d)
     )
     assert stopped.stopped
@@ -183,14 +185,14 @@ def test_answers_are_asked_once_and_kept_through_a_stop(monkeypatch):
         ("before", "demo_unknown_seen"),
         ("before", "demo_known_seen"),
     ]
-    board = benching.benchmark(subjects, names, asking, progress=lambda _w, d: told.append(d))
+    board = benchmarks_board.benchmark(subjects, names, asking, progress=lambda _w, d: told.append(d))
     assert len(asked) == 3 + 4  # the one that was going on was asked again
     assert not board.stopped
     assert len(board.answered) == 6
-    again = benching.benchmark(subjects, names, asking)
+    again = benchmarks_board.benchmark(subjects, names, asking)
     assert len(asked) == 7
     assert again.to_json() == board.to_json()
-    assert benching.stored(subjects).to_json()["lines"] == board.to_json()["lines"]
+    assert benchmarks_board.stored(subjects).to_json()["lines"] == board.to_json()["lines"]
     line = next(line for line in board.lines if line.role == "after" and line.task == "demo_known_seen")
     assert line.gain is not None
     assert line.gap is not None
@@ -200,20 +202,20 @@ def test_answers_are_asked_once_and_kept_through_a_stop(monkeypatch):
     json.dumps(board.to_json(), allow_nan=False)
     assert max(told) <= 1.0
     assert replace(subjects[0], held="bfloat16 on cpu").digest == subjects[0].digest
-    assert benching.key(replace(subjects[0], held="bfloat16 on cpu"), find_tasks([FACTS], asking)[0]) != benching.key(
-        subjects[0], find_tasks([FACTS], asking)[0]
-    )
+    assert benchmarks_board.key(
+        replace(subjects[0], held="bfloat16 on cpu"), find_tasks([FACTS], asking)[0]
+    ) != benchmarks_board.key(subjects[0], find_tasks([FACTS], asking)[0])
 
 
 def test_runs_that_cannot_be_asked_say_why():
     with pytest.raises(StoreError, match="keeps no trained student"):
-        benching.subjects_of(open_run("demo-sft"))
+        benchmarks_board.subjects_of(open_run("demo-sft"))
     run = open_run("demo-semalign-v1")
 
     plan = run.plan()
     other = create_run(plan | {"teacher": plan["teacher"] | {"name": "else/where"}})
     with pytest.raises(BenchmarkError, match="Compare runs of one pair"):
-        benching.subjects_of(run, [other])
+        benchmarks_board.subjects_of(run, [other])
 
 
 def test_local_items_are_found_as_a_user_lays_them_down(tmp_path):
@@ -290,9 +292,9 @@ def test_humaneval_end_to_end_with_a_model_that_knows_the_solutions(tmp_path, mo
         ]
         return lm
 
-    made = benchmarks.harness_model
-    monkeypatch.setattr(benchmarks, "harness_model", knows)
-    monkeypatch.setattr(benchmarks, "require_fit", lambda *_: None)
+    made = benchmarks_asking.harness_model
+    monkeypatch.setattr(benchmarks_asking, "harness_model", knows)
+    monkeypatch.setattr(benchmarks_asking, "require_fit", lambda *_: None)
     result = measure(loaded, found, asking)
     assert result.scores[0].right == [True, True, False, True]
     assert (result.scores[0].metric, result.scores[0].filter, result.scores[0].reported) == (
@@ -310,15 +312,15 @@ def test_humaneval_end_to_end_with_a_model_that_knows_the_solutions(tmp_path, mo
 def test_the_harnesss_own_command_line_gives_the_same_counts(tmp_path):
     """The command that the page shows, run as it stands on the exported student: item by item the same, bit for bit."""
     data = str(benchmark_items.folder_of_items(tmp_path / "items"))
-    (after,) = [one for one in benching.subjects_of(open_run("demo-semalign-v1")) if one.who.role == "after"]
+    (after,) = [one for one in benchmarks_board.subjects_of(open_run("demo-semalign-v1")) if one.who.role == "after"]
     for names, asking in (
         (["mmlu_anatomy"], Asking(data=data, shots=0, batch_size=3)),
         (["gsm8k"], Asking(data=data, shots=1, limit=3, batch_size=2, decoding={"max_gen_toks": 24})),
         ([FACTS], Asking(limit=60, spread=True, batch_size=16)),
     ):
-        told = benching.benchmark([after], names, asking).to_json()
+        told = benchmarks_board.benchmark([after], names, asking).to_json()
         out = tmp_path / names[0].replace("/", "-")
-        command = shlex.split(tables_benchmarks.harness_command(told, told["asked"][0]))
+        command = shlex.split(benchmarks_text.harness_command(told, told["asked"][0]))
         assert command[:2] == ["lm-eval", "run"]
         subprocess.run(
             [sys.executable, "-m", "lm_eval", *command[1:], "--output_path", str(out), "--log_samples"],

@@ -7,17 +7,22 @@ import json
 import pytest
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import benchmark_parts, jobs, loaders
-from dashboard.engine import Task
-from pkt_core import bench_jobs, benching, runs
+from dashboard import jobs, loaders
+from dashboard.engine.client import Task
+from dashboard.pages.benchmarks import form as benchmarks_form
+from pkt_core.benchmarks import board as benchmarks_board
+from pkt_core.benchmarks import figures as benchmarks_figures
+from pkt_core.benchmarks import jobs as benchmarks_jobs
+from pkt_core.benchmarks import text as benchmarks_text
+from pkt_core.benchmarks.asking import MetricScores, Result
+from pkt_core.benchmarks.lines import Who, lines
+from pkt_core.benchmarks.tasks import Protocol
+from pkt_core.data.prompts import assets_folder
 from pkt_core.errors import PktError
-from pkt_core.evaluation.benchmark_table import Who, lines
-from pkt_core.evaluation.benchmark_tasks import Protocol
-from pkt_core.evaluation.benchmarks import MetricScores, Result
 from pkt_core.evaluation.power import detectable
 from pkt_core.evaluation.statistics import paired_change
-from pkt_core.prompts import assets_folder
-from pkt_core.report import figures_benchmarks, reported, sentences_benchmarks, tables_benchmarks
+from pkt_core.runs import folder as run_folder
+from pkt_core.words import reported
 
 pytestmark = pytest.mark.filterwarnings("default")
 BEFORE, AFTER, TEACHER = (
@@ -44,7 +49,7 @@ def result(task, right, *, group=None, model="m", second=None, limit=None):
 
 def board(answered):
     models = {who.label: f"/models/{who.role}" for who, _ in answered}
-    return json.loads(json.dumps(benching.Board(answered, models, False).to_json(), allow_nan=False))
+    return json.loads(json.dumps(benchmarks_board.Board(answered, models, False).to_json(), allow_nan=False))
 
 
 OLD, NEW, BEST = "0000000000111111111100000000000000000000", "1111111111111111111111000000000000000000", "1" * 40
@@ -94,7 +99,7 @@ def test_groups_are_taken_together_and_their_tasks_not_tested_again():
     assert (whole.n, whole.tasks, whole.score.value) == (80, 2, 22 / 40)
     assert whole.p_holm == pytest.approx(whole.gain.p_value)
     assert found["mmlu_a", AFTER.label].p_holm is None
-    shown = figures_benchmarks.scored(board(answered)["lines"])
+    shown = benchmarks_figures.scored(board(answered)["lines"])
     assert {line["task"] for line in shown} == {"mmlu"}
     lone = lines([*answered, (TEACHER, result("mmlu_a", BEST, group="mmlu"))])
     assert not any(line.tasks > 1 for line in lone)  # the teacher has answered one of two: nothing to take together
@@ -118,26 +123,26 @@ def test_scores_that_are_no_yes_or_no_have_a_mean_and_no_reach():
 
 
 def test_what_is_said_of_a_change_and_of_none():
-    said = sentences_benchmarks.headline(told())
+    said = benchmarks_text.headline(told())
     assert "gsm8k: the student scores differently; 25.0\u00a0% before, 55.0\u00a0% after (n = 40" in said
     assert "a change under" in said
     same = board([(BEFORE, result("gsm8k", OLD)), (AFTER, result("gsm8k", OLD))])
-    assert "no change was seen" in sentences_benchmarks.headline(same)
-    assert "points cannot be seen reliably" in sentences_benchmarks.headline(same)
-    assert "Only the first 40 items were asked of gsm8k" in " ".join(sentences_benchmarks.cautions(told(limit=40)))
-    gained, lost = tables_benchmarks.turned(told())["gsm8k, n = 40"]
+    assert "no change was seen" in benchmarks_text.headline(same)
+    assert "points cannot be seen reliably" in benchmarks_text.headline(same)
+    assert "Only the first 40 items were asked of gsm8k" in " ".join(benchmarks_text.cautions(told(limit=40)))
+    gained, lost = benchmarks_text.turned(told())["gsm8k, n = 40"]
     assert (len(gained), len(lost)) == (12, 0)
     assert gained[0] == "gsm8k/0"
-    table = tables_benchmarks.full(told())
+    table = benchmarks_text.full(told())
     assert {"protocol_items", "gain_p_value", "gap_difference", "detectable"} <= set(table.columns)
-    assert len(figures_benchmarks.benchmark_figure(told()["lines"]).data) == 3
+    assert len(benchmarks_figures.benchmark_figure(told()["lines"]).data) == 3
 
 
 def test_reported_figures_are_tagged_and_never_beside_measured_ones():
     assert all(source.startswith("reported, arXiv 2510.24208v1, table ") for source in reported.table()["Source"])
     row = reported.table().set_index("Model or method").loc["student, Llama2-7B-Chat"]
     assert list(row[["MMLU", "GSM8K", "HumanEval", "MBPP"]]) == ["44.20", "16.07", "14.05", "17.80"]
-    assert "Source" not in tables_benchmarks.shown(told()["lines"]).columns
+    assert "Source" not in benchmarks_text.shown(told()["lines"]).columns
 
 
 @pytest.fixture
@@ -196,9 +201,9 @@ def test_a_click_asks_in_a_process_of_its_own_and_stops_there(monkeypatch):
     app = page("benchmarks", run="one")
     next(b for b in app.button if b.label == "Ask all models").click().run()
     assert not app.exception
-    (job,) = bench_jobs.listed()
+    (job,) = benchmarks_jobs.listed()
     assert started == [(["benchmark", "--job", str(job.folder)], job.folder)]
-    assert job.plan()["asking"]["limit"] == benchmark_parts.ITEMS
+    assert job.plan()["asking"]["limit"] == benchmarks_form.ITEMS
     assert not any(run.id == job.id for run in loaders.runs())  # no run among the runs
     job.write_status("running", message="gsm8k: asking teacher", fraction=0.5)
     app = page("benchmarks", run="one")
@@ -210,18 +215,18 @@ def test_a_click_asks_in_a_process_of_its_own_and_stops_there(monkeypatch):
 
 @pytest.mark.slow
 def test_a_request_is_carried_out_and_its_status_is_true(monkeypatch):
-    monkeypatch.setattr(runs, "recorded_root", lambda: assets_folder() / "recorded")
+    monkeypatch.setattr(run_folder, "recorded_root", lambda: assets_folder() / "recorded")
     asked = {"run": "demo-semalign-v1", "tasks": ["demo/known-seen"], "asking": {"limit": 4}}
-    job = bench_jobs.create(bench_jobs.Request.model_validate(asked))
-    bench_jobs.carry_out(str(job.folder))
+    job = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked))
+    benchmarks_jobs.carry_out(str(job.folder))
     assert (job.status().state, job.status().message) == ("done", "3 scores are kept.")
-    bad = bench_jobs.create(bench_jobs.Request.model_validate(asked | {"tasks": ["none.jsonl"]}))
-    bench_jobs.carry_out(str(bad.folder))
+    bad = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked | {"tasks": ["none.jsonl"]}))
+    benchmarks_jobs.carry_out(str(bad.folder))
     assert bad.status().state == "failed"
     assert "There is no example set or file" in bad.status().message
-    ended = bench_jobs.create(bench_jobs.Request.model_validate(asked | {"asking": {"limit": 5}}))
-    monkeypatch.setattr(bench_jobs.Run, "stop_requested", lambda _self: True)
-    bench_jobs.carry_out(str(ended.folder))
+    ended = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked | {"asking": {"limit": 5}}))
+    monkeypatch.setattr(run_folder.Run, "stop_requested", lambda _self: True)
+    benchmarks_jobs.carry_out(str(ended.folder))
     assert ended.status().state == "stopped"
     with pytest.raises(PktError):
         jobs.log_tail("no-such", 3)

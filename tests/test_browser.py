@@ -236,7 +236,7 @@ def test_a_transfer_survives_a_closed_tab_and_can_be_stopped_and_compared(chromi
 @pytest.fixture
 def few(server_cache):
     """The demo models with a handful of questions: a run of seconds."""
-    from pkt_core.examples import demo_facts
+    from pkt_core.data.examples import demo_facts
 
     asked = demo_facts()["demo/unknown-seen"].items[:24]
     lines = [json.dumps({"prompt": item.prompt, "answer": item.answer}) for item in asked]

@@ -12,7 +12,7 @@ import report_samples as samples
 from test_browser import SHOTS, chromium, server  # noqa: F401 - fixtures
 from test_browser_journeys import open_page, save_report, settled, visitor
 
-from pkt_core import runs
+from pkt_core.runs import folder as run_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 BOLD = "<b>evil</b><a href='http://evil/'>evil</a>"
@@ -50,13 +50,15 @@ def server_cache(tmp_path_factory):
                 "student": {"name": f"b/{IMAGE}"},
                 "data": ODD,
             }
-            made = runs.create_run(plan, run_id=run_id, family={"family": IMAGE, "label": label, "place": place})
+            made = run_folder.create_run(plan, run_id=run_id, family={"family": IMAGE, "label": label, "place": place})
             made.write_status("running", message=LINK)
             for i in range(1, 21):
                 made.append_event(samples.step(i))
             made.write_results({**json.loads(renamed), "command": f"pkt {BOLD} {ODD}"})
             made.write_status("done", message=f"{LINK} {IMAGE}")
-        failed = runs.create_run({"method": BOLD, "steps": 5, "teacher": {"name": IMAGE}}, run_id="hostile-failed")
+        failed = run_folder.create_run(
+            {"method": BOLD, "steps": 5, "teacher": {"name": IMAGE}}, run_id="hostile-failed"
+        )
         failed.write_status("running")
         failed.write_status("failed", message=f"{IMAGE} {LINK} {BOLD}")
     return cache

@@ -12,13 +12,13 @@ from test_trainer import trainer_for
 from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
 
-from pkt_core import stages
+from pkt_core.alignment import model_maps
+from pkt_core.data.examples import encode
 from pkt_core.errors import VocabularyMismatch
-from pkt_core.examples import encode
-from pkt_core.transfer.chains import chained, teacher_chains
 from pkt_core.transfer.check import check
 from pkt_core.transfer.objectives import DIVERGENCES, bucketed, kl, sorted_distance
 from pkt_core.transfer.readings import Reading, Span, read_alike, read_apart, spans, supervised, usable
+from pkt_core.transfer.span_likelihood import chained, teacher_chains
 from pkt_core.transfer.targets import TOP_K, kinds, likeliest, shuffled
 
 OTHER = ["Paris France Rome Italy city in", "zebra quilt"]
@@ -108,7 +108,7 @@ def test_the_divergence_is_its_formula_over_shared_tokens_text_and_rest(models, 
     batch = trainer.forward(chosen)
     encoded = [trainer.encoded[i] for i in chosen]
     readings = read_apart(teacher, student, EXAMPLES, trainer.encoded)[:3]
-    match = stages.match(teacher, student)
+    match = model_maps.match(teacher, student)
     expected = naive(kind, batch, encoded, readings, teacher, plan, (match.teacher_ids, match.student_ids))
     assert float(batch.divergence(kind).detach()) == pytest.approx(expected, rel=1e-3, abs=1e-5)
     student_side, teacher_side = chained(batch.logits, batch.labels, batch.targets, temperature)
@@ -188,7 +188,7 @@ def test_distance_by_rank_is_sorting_and_blind_to_what_tokens_are_called():
 
 def test_by_rank_models_without_a_common_token_can_learn_and_by_token_they_are_refused(models, tmp_path):
     teacher, student = models
-    match = stages.match(teacher, student)
+    match = model_maps.match(teacher, student)
     nothing = type(match)(
         **{**match.__dict__, "teacher_ids": match.teacher_ids[:0], "student_ids": match.student_ids[:0]}
     )

@@ -7,11 +7,11 @@ from scipy.stats import t as student_t
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError, StoreError
-from pkt_core.looking import similarity_change
-from pkt_core.runs import create_run, open_run
+from pkt_core.runs.folder import create_run, open_run
 from pkt_core.similarity.change import GridChange, paired_difference
 from pkt_core.similarity.interval import jackknife_groups, jackknife_interval
 from pkt_core.similarity.pairwise import grid_of
+from pkt_core.studies.comparison.change import similarity_change
 
 
 def naive(before, after, left_before, left_after):
@@ -84,7 +84,7 @@ def test_the_recorded_run_moved_the_trained_layer_only_and_is_not_read_twice(mon
     assert_close(found.own[:2, :2].diagonal(), torch.ones(2, dtype=torch.float64))
     assert found.own[2, 2] < 1
     assert_close(found.after - found.before, found.difference)
-    monkeypatch.setattr("pkt_core.stages.three_models", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr("pkt_core.runs.student.three_models", lambda *_: pytest.fail("models were loaded again"))
     again = similarity_change(open_run("demo-semalign-v1"), measure="mutual_knn", n_prompts=128)
     assert again.to_json() == found.to_json() == GridChange.from_json(found.to_json()).to_json()
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pkt_core.report import citing
-from pkt_core.runs import open_run
+from pkt_core.runs.folder import open_run
 from pkt_core.transfer.plan import METHODS
 
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from pkt_core import cli
-from pkt_core.runs import recorded_root
+from pkt_core.runs.folder import recorded_root
 
 EXAMPLES = [("Paris is a city in", " France."), ("Rome is a city in", " Italy."), ("the quick brown", " fox jumps")] * 4
 
@@ -63,7 +63,7 @@ def run(capsys, *words):
 
 
 def test_pairs_lists_the_demo_pair_as_ready(capsys, monkeypatch):
-    monkeypatch.setattr("pkt_core.catalog.hub_reachable", lambda: False)
+    monkeypatch.setattr("pkt_core.base.hub.hub_reachable", lambda: False)
     status, out, _ = run(capsys, "pairs", "--json", "-")
     found = {p["name"]: p for p in json.loads(out)}
     assert status == 0
@@ -144,7 +144,7 @@ def test_what_a_person_gets_wrong_is_one_sentence_and_status_one(capsys, words, 
 
 
 def test_a_plan_that_does_not_fit_its_models_is_refused_before_there_is_a_run(capsys, models):
-    from pkt_core.runs import list_runs
+    from pkt_core.runs.folder import list_runs
 
     status, _, err = run(capsys, "transfer", *work(models), "--teacher-layer", "9")
     assert status == 1
@@ -155,7 +155,7 @@ def test_a_plan_that_does_not_fit_its_models_is_refused_before_there_is_a_run(ca
 def test_a_full_disk_is_one_sentence_and_loses_nothing(capsys, models, monkeypatch):
     import errno
 
-    from pkt_core.runs import list_runs
+    from pkt_core.runs.folder import list_runs
 
     def full(*_args, **_kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -303,7 +303,7 @@ def forbidden_places(folder):
 
 def test_json_goes_to_a_file_that_is_new_or_regular_and_nowhere_else(capsys, tmp_path, monkeypatch):
     line, bad = forbidden_places(tmp_path)
-    monkeypatch.setattr("pkt_core.catalog.pairs", lambda: pytest.fail("it was computed first"))
+    monkeypatch.setattr("pkt_core.models.catalog.pairs", lambda: pytest.fail("it was computed first"))
     for path, kind in bad.items():
         status, out, err = run(capsys, "pairs", "--json", path)
         assert (status, out) == (1, ""), path

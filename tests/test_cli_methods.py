@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from test_cli import models, run, work  # noqa: F401
 
 from pkt_core.cli import app
-from pkt_core.cli_transfers import GIVEN_OTHERWISE
+from pkt_core.cli.transfers import GIVEN_OTHERWISE
 from pkt_core.transfer.plan import TransferPlan
 
 PLANS = {

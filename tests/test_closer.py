@@ -8,20 +8,21 @@ import torch
 from scipy.stats import hypergeom
 from torch.testing import assert_close
 
-from pkt_core import closer
 from pkt_core.activations.collect import collect
+from pkt_core.base.store import list_artefacts
+from pkt_core.data.prompts import pasted
 from pkt_core.errors import LayerNotFound, MeasureError
+from pkt_core.models import loading
 from pkt_core.models.loading import load
 from pkt_core.models.sites import Site
-from pkt_core.pipeline import compare
 from pkt_core.projection.maps import neighbour_overlap
-from pkt_core.prompts import pasted
 from pkt_core.similarity import kernels
-from pkt_core.similarity.agreement import agreement, beyond_chance, pairs_of, ranked, shuffled
+from pkt_core.similarity.agreement import agreement, beyond_chance, pairs_of, shuffled
+from pkt_core.similarity.geometry import ranked
 from pkt_core.similarity.null import permutations
-from pkt_core.stages import closer as stage
-from pkt_core.stages.recipe import Recipe
-from pkt_core.store import list_artefacts
+from pkt_core.studies.comparison.compute import compare
+from pkt_core.studies.comparison.recipe import Recipe
+from pkt_core.studies.layer_pair import compute as layer_pair_compute
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -59,7 +60,7 @@ def test_agreement_is_what_its_naive_twin_says():
     assert_close(found.overlap.numpy(), twin.overlap(a, b))
     assert_close(found.overlap_left_out.numpy(), twin.left_out(lambda *s: twin.overlap(*s).mean(), a, b))
     assert_close(found.overlap.float(), neighbour_overlap(x, y))  # the same as the maps print
-    facts = stage.correlation_facts(found)
+    facts = layer_pair_compute.correlation_facts(found)
     assert_close((facts["low"], facts["high"]), twin.interval(facts["value"], twin.left_out(twin.correlation, a, b)))
 
 
@@ -96,7 +97,7 @@ def test_the_interval_holds_what_more_prompts_of_the_same_kind_say():
     for seed in range(20):
         x, y = clouds(600)
         index = torch.randperm(600, generator=torch.Generator().manual_seed(seed))[:60]
-        facts = stage.correlation_facts(agreement(x[index], y[index]))
+        facts = layer_pair_compute.correlation_facts(agreement(x[index], y[index]))
         held.append(facts["low"] <= truth <= facts["high"])
     assert sum(held) >= 17
 
@@ -139,15 +140,15 @@ def test_what_cannot_be_compared_is_one_sentence():
 
 def test_a_closer_look_is_what_the_models_say_and_comes_from_stored_states(pair, monkeypatch):
     compare(pair, **SETTINGS)
-    monkeypatch.setattr(closer, "load", lambda *_: pytest.fail("models were loaded again"))
-    found = closer.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    found = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
     texts = LINES.sample(512, 0)
     assert (found.ids, found.texts, found.n_all) == (list(texts.ids), list(texts.texts), 80)
     monkeypatch.undo()
 
 
 def test_the_record_holds_what_the_twin_says_of_the_models(pair):
-    found = closer.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
+    found = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
     x, y = (
         collect(load(ref), found.texts, [Site("block_out", layer)], "mean")[0].double().numpy()
         for ref, layer in ((pair.teacher, 2), (pair.student, 1))
@@ -159,7 +160,7 @@ def test_the_record_holds_what_the_twin_says_of_the_models(pair):
     np.fill_diagonal(alike, -2)
     assert found.near["teacher"][0] == [found.ids[place] for place in (-alike[0]).argsort()[:3]]
     assert found.overlap["chance"] == pytest.approx(10 / 79)
-    stored = closer.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
+    stored = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
     assert stored.to_json() == found.to_json()
     assert len(list_artefacts("closer-look")) == 1
 
@@ -167,24 +168,26 @@ def test_the_record_holds_what_the_twin_says_of_the_models(pair):
 def test_states_that_were_not_kept_are_read_again(pair, cache):
     import shutil
 
-    first = closer.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
+    first = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
     for folder in [*(cache / "artefacts").glob("states-*"), *(cache / "artefacts").glob("closer-look-*")]:
         shutil.rmtree(folder)
-    again = closer.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
+    again = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
     assert_close(again.correlation["value"], first.correlation["value"], atol=1e-6, rtol=0)
 
 
 def test_pooled_over_words_a_prompt_is_the_mean_of_its_words_and_short_ones_are_left_out(pair):
     lines = pasted("\n".join([*LINES.texts[:30], "the", *LINES.texts[30:]]))
-    found = closer.closer_look(pair, teacher_layer=2, student_layer=1, prompts=lines, permutations=20, pooling="tokens")
+    found = layer_pair_compute.closer_look(
+        pair, teacher_layer=2, student_layer=1, prompts=lines, permutations=20, pooling="tokens"
+    )
     assert found.n_all == len(found.ids) == 80
     assert 30 not in found.ids
     assert dict(zip(found.ids, found.texts, strict=True)) == {i: t for i, t in enumerate(lines.texts) if i != 30}
     states = torch.randn(12, 5, generator=torch.Generator().manual_seed(0))
-    assert_close(stage.by_prompt(Recipe(pooling="tokens"), states)[1], states[4:8].double().mean(0))
-    assert_close(stage.by_prompt(Recipe(), states), states.double())
+    assert_close(layer_pair_compute.by_prompt(Recipe(pooling="tokens"), states)[1], states[4:8].double().mean(0))
+    assert_close(layer_pair_compute.by_prompt(Recipe(), states), states.double())
 
 
 def test_a_layer_that_is_not_there_is_one_sentence(pair):
     with pytest.raises(LayerNotFound, match="student has layers 0 to 1, got 7"):
-        closer.closer_look(pair, teacher_layer=0, student_layer=7, **SETTINGS)
+        layer_pair_compute.closer_look(pair, teacher_layer=0, student_layer=7, **SETTINGS)

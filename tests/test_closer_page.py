@@ -11,12 +11,12 @@ import reference_agreement as twin
 import report_samples as samples
 from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import loaders, recordings
-from dashboard.engine import Engine
-from pkt_core.report import sentences_closer as sentences
-from pkt_core.report import tables_closer as tables
-from pkt_core.report.figures_closer import closer_figure
-from pkt_core.report.figures_similarity import similarity_heatmap
+from dashboard import loaders, recorded
+from dashboard.engine.client import Engine
+from pkt_core.studies.comparison.figures import similarity_heatmap
+from pkt_core.studies.layer_pair import text as sentences
+from pkt_core.studies.layer_pair import text as tables
+from pkt_core.studies.layer_pair.figures import closer_figure
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -30,7 +30,7 @@ def heads(app):
 
 
 def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(recordings, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", samples.comparison)
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("alignment")
     assert not app.exception
@@ -72,8 +72,8 @@ def test_a_pin_is_set_beside_the_selection_swapped_and_taken_off(answers, monkey
     app.button(key="swap-layers").click().run()
     assert not app.exception
     assert (app.selectbox(key="tl").value, app.text_input(key="pin").value) == ("4", "2.1")
-    app.switch_page("views/latent_map.py").run()
-    app.switch_page("views/alignment.py").run()
+    app.switch_page("pages/latent_map/page.py").run()
+    app.switch_page("pages/alignment/page.py").run()
     assert app.text_input(key="pin").value == "2.1"  # kept from page to page
     answers.asked.clear()
     monkeypatch.setattr(Engine, "known", lambda *_: None)
@@ -88,7 +88,7 @@ def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noq
     assert not app.exception
     assert any("is no pair of layers here" in one.value.replace("\\", "") for one in app.info)
     assert app.text_input(key="pin").value == ""
-    app.switch_page("views/alignment.py").run()
+    app.switch_page("pages/alignment/page.py").run()
     assert not app.exception
     assert not any("is no pair of layers" in one.value for one in app.info)  # said once
     assert set(asked(answers)) == {(4, 1)}
@@ -98,7 +98,7 @@ def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noq
 
 
 def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(recordings, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", samples.comparison)
     monkeypatch.setattr(loaders, "soon", lambda task, *_: task)
     answers.status = "working"
     app = page("alignment", tl="4", sl="1")

@@ -13,12 +13,13 @@ import pytest
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
-from dashboard import loaders, recordings, widgets
-from dashboard.engine import Engine, Task
-from dashboard.engine_plans import PLANS
+from dashboard import loaders, recorded, widgets
+from dashboard.engine.client import Engine, Task
+from dashboard.engine.plans import PLANS
 from dashboard.params import Param
-from pkt_core import runs, waiting
 from pkt_core.errors import PktError
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import queue as run_queue
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -92,8 +93,8 @@ def answers(monkeypatch, tmp_path) -> Answers:
     monkeypatch.setattr(Engine, "ask", lambda *a, **k: found.ask(*a, **k))
     monkeypatch.setattr(Engine, "known", lambda *a: found.ask(*a))
     monkeypatch.setattr(Engine, "warm", lambda _self: None)
-    monkeypatch.setattr(recordings, "comparison", lambda: None)
-    monkeypatch.setattr(runs, "recorded_root", lambda: tmp_path / "recorded")
+    monkeypatch.setattr(recorded, "comparison", lambda: None)
+    monkeypatch.setattr(run_folder, "recorded_root", lambda: tmp_path / "recorded")
     monkeypatch.setattr(loaders, "unavailable", lambda *_: None)
     return found
 
@@ -103,7 +104,7 @@ def page(name: str, **link: str) -> AppTest:
     app.query_params.update(link)
     app.run()
     if name != "pair":
-        app.switch_page(f"views/{name}.py").run()
+        app.switch_page(f"pages/{name}/page.py").run()
     return app
 
 
@@ -113,8 +114,8 @@ def words(app: AppTest) -> str:
     return " ".join(str(one.value) for kind in kinds for one in kind).replace("\u00a0", " ")
 
 
-def finished_run(run_id: str = "one", **plan: Any) -> runs.Run:
-    made = runs.create_run({"method": "semalign-v1", "steps": 20, "seed": 0, **plan}, run_id=run_id)
+def finished_run(run_id: str = "one", **plan: Any) -> run_folder.Run:
+    made = run_folder.create_run({"method": "semalign-v1", "steps": 20, "seed": 0, **plan}, run_id=run_id)
     made.write_status("running", message="Training")
     for i in range(1, 21):
         made.append_event(samples.step(i))
@@ -189,7 +190,7 @@ def test_a_comparison_under_way_shows_progress_and_no_result(answers):
 
 
 def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypatch):
-    monkeypatch.setattr(recordings, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", samples.comparison)
     app = page("pair")
     assert not answers.asked
     assert "recorded" in words(app)
@@ -199,7 +200,7 @@ def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypa
 
 
 def test_other_settings_than_the_recorded_ones_are_computed(answers, monkeypatch):
-    monkeypatch.setattr(recordings, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", samples.comparison)
     page("alignment", pooling="last")
     assert answers.asked[0][1]["pooling"] == "last"
 
@@ -262,7 +263,7 @@ def test_hostile_text_is_never_markdown():
 def worked(monkeypatch) -> list[list[str]]:
     """No worker is started; what waited when one would have been."""
     found: list[list[str]] = []
-    monkeypatch.setattr("dashboard.jobs.work", lambda: found.append(waiting.waiting()))
+    monkeypatch.setattr("dashboard.jobs.work", lambda: found.append(run_queue.waiting()))
     return found
 
 
@@ -271,7 +272,7 @@ def test_starting_a_transfer_puts_a_run_into_the_queue_and_opens_it(worked):
     app.button(key="start").click().run()
     assert not app.exception
     ((run_id,),) = worked
-    plan = runs.open_run(run_id).plan()
+    plan = run_folder.open_run(run_id).plan()
     assert (plan["method"], plan["steps"], plan["teacher_layer"], plan["student_layer"]) == ("sft", 40, 1, 0)
     assert app.selectbox(key="run").value == run_id
     assert "waiting to start" in words(app)
@@ -283,11 +284,11 @@ def test_a_control_takes_the_meaning_out_of_the_plan(worked):
     assert "What it takes away: the map's meaning" in words(app).replace("\\", "")
     app.button(key="start").click().run()
     assert len(worked) == 1
-    assert runs.list_runs()[0].plan["map"] == "permuted"
+    assert run_folder.list_runs()[0].plan["map"] == "permuted"
 
 
 def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
-    made = runs.create_run({"method": "sft", "steps": 20}, run_id="going")
+    made = run_folder.create_run({"method": "sft", "steps": 20}, run_id="going")
     made.write_status("running", step=5, total_steps=20, message="Training")
     made.append_event(samples.step(5))
     stopped: list[str] = []
@@ -313,7 +314,7 @@ def test_two_runs_are_compared_with_their_differing_settings():
 
 
 def test_a_stopped_run_says_how_to_measure_it():
-    made = runs.create_run({"method": "sft"}, run_id="short")
+    made = run_folder.create_run({"method": "sft"}, run_id="short")
     made.write_status("running")
     made.write_results({"layers": {"teacher": 1, "student": 1}})
     made.write_status("stopped", message="Stopped after step 3 of 20.")
@@ -342,15 +343,15 @@ def test_every_parameter_name_is_used_once_and_escapes_are_complete():
 
 
 def test_a_recording_that_is_broken_counts_as_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr("pkt_core.prompts.assets_folder", lambda: tmp_path)
+    monkeypatch.setattr("pkt_core.data.prompts.assets_folder", lambda: tmp_path)
     path = tmp_path / "recorded" / "comparison.json"
     path.parent.mkdir()
-    assert recordings.read("comparison.json") is None
+    assert recorded.read("comparison.json") is None
     for broken in ("{", "[]"):
         path.write_text(broken)
-        assert recordings.read("comparison.json") is None
+        assert recorded.read("comparison.json") is None
     path.write_text(json.dumps({"a": 1}))
-    assert recordings.read("comparison.json") == {"a": 1}
+    assert recorded.read("comparison.json") == {"a": 1}
 
 
 def test_maps_are_asked_for_at_the_chosen_layers_and_large_pairs_are_not_stitched_unasked(answers, monkeypatch):

@@ -6,13 +6,13 @@ import pytest
 import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
 
-from pkt_core import runs
+from pkt_core.runs import folder as run_folder
 
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 def test_a_run_that_failed_before_it_taught_anything_offers_no_behaviour():
-    made = runs.create_run({"method": "sft", "steps": 20, "seed": 0}, run_id="bad")
+    made = run_folder.create_run({"method": "sft", "steps": 20, "seed": 0}, run_id="bad")
     made.write_status("running", message="Starting")
     made.write_status("failed", message="There is no example file.")
     app = page("transfer", run="bad")
@@ -53,7 +53,7 @@ def test_what_a_link_sets_under_advanced_is_in_sight():
 
 def test_the_list_of_runs_says_what_each_came_to_and_two_rows_are_compared():
     finished_run("one")
-    bare = runs.create_run({"method": "sft", "steps": 5, "seed": 0}, run_id="bare")
+    bare = run_folder.create_run({"method": "sft", "steps": 5, "seed": 0}, run_id="bare")
     bare.write_status("running")
     app = page("runs")
     assert not app.exception
@@ -69,12 +69,12 @@ def test_the_list_of_runs_says_what_each_came_to_and_two_rows_are_compared():
 @pytest.mark.parametrize(("rows", "held"), [([], {}), ([1], {"run": "b"}), ([2, 0, 1, 9], {"run": "c", "with": "a"})])
 def test_a_ticked_row_opens_its_run_and_a_second_one_is_set_beside_it(monkeypatch, rows, held):
     import dashboard.state as session
-    from dashboard import run_listing
+    from dashboard.pages.runs import listing as runs_listing
 
     found: dict[str, str] = {}
     monkeypatch.setattr(session, "selected_rows", lambda _: rows)
     monkeypatch.setattr(session, "open_run", lambda run, param="run": found.update({str(param): run}))
-    run_listing.opened_by_click(["a", "b", "c"])
+    runs_listing.opened_by_click(["a", "b", "c"])
     assert found == held
 
 

@@ -10,10 +10,11 @@ import json
 import pytest
 from test_dashboard import PAGES, Answers, answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import loaders, recordings
+from dashboard import loaders
+from dashboard import recorded as dashboard_recorded
 from dashboard.params import Param
-from pkt_core import runs
-from pkt_core.prompts import assets_folder
+from pkt_core.data.prompts import assets_folder
+from pkt_core.runs import folder as run_folder
 
 pytestmark = pytest.mark.filterwarnings("default")
 RECORDED = ("comparison", "grids", "maps", "family", "factors")
@@ -46,7 +47,7 @@ def told(app) -> str:
 
 def without_recordings(monkeypatch) -> None:
     for name in RECORDED:
-        monkeypatch.setattr(recordings, name, lambda none={} if name in ("grids", "maps") else None: none)
+        monkeypatch.setattr(dashboard_recorded, name, lambda none={} if name in ("grids", "maps") else None: none)
 
 
 def test_the_table_has_every_page():
@@ -70,8 +71,10 @@ def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):  # noqa:
     find, recorded = answers.find, assets_folder() / "recorded"
     board = {"benchmark_board": {"lines": [], "asked": []}, "benchmark_sandbox": {"unavailable": None, "missing": None}}
     monkeypatch.setattr(answers, "find", lambda asked, given: board.get(asked) or find(asked, given))
-    monkeypatch.setattr(runs, "recorded_root", lambda: recorded)
-    monkeypatch.setattr(recordings, "comparison", lambda: json.loads((recorded / "comparison.json").read_text()))
+    monkeypatch.setattr(run_folder, "recorded_root", lambda: recorded)
+    monkeypatch.setattr(
+        dashboard_recorded, "comparison", lambda: json.loads((recorded / "comparison.json").read_text())
+    )
     app = page(name)
     assert not app.exception
     assert not app.error
@@ -99,7 +102,7 @@ def test_a_notice_of_the_link_stays_until_something_else_is_chosen_or_another_pa
     for _ in range(2):  # a page is drawn again whenever something is ready
         assert sum("tl=99" in one.value for one in app.info) == 1
         app.run()
-    app.switch_page("views/alignment.py").run()
+    app.switch_page("pages/alignment/page.py").run()
     for _ in range(2):
         assert ["telepathy" in one.value for one in app.info] == [True]  # that of the page before has been read
         app.run()

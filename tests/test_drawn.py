@@ -12,77 +12,78 @@ import pytest
 import report_samples as samples
 from scipy.stats import spearmanr
 
-from dashboard import drawn, recordings
-from pkt_core import runs
-from pkt_core.report import figures, tables
+from dashboard import figure_cache, recorded
+from pkt_core.runs import folder as run_folder
+from pkt_core.studies.comparison import text as comparison_text
+from pkt_core.studies.comparison.figures import best_cell, similarity_heatmap
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_a_figure_is_drawn_once_for_the_same_values_and_again_for_others():
     grid = samples.grid()
-    first = drawn.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1))
-    assert drawn.similarity_heatmap(samples.grid(), label="CKA", pairing=[0, 2, 5], chosen=(4, 1)) is first
-    assert first.to_json() == figures.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1)).to_json()
+    first = figure_cache.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1))
+    assert figure_cache.similarity_heatmap(samples.grid(), label="CKA", pairing=[0, 2, 5], chosen=(4, 1)) is first
+    assert first.to_json() == similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1)).to_json()
     grid["values"][4][1] += 1e-12  # the same list, changed in place
-    other = drawn.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1))
+    other = figure_cache.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1))
     assert other is not first
-    assert drawn.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 2)) is not other
-    assert drawn.best_cell is figures.best_cell
+    assert figure_cache.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 2)) is not other
+    assert figure_cache.best_cell is best_cell
 
 
 def test_no_more_figures_are_kept_than_said(monkeypatch):
-    monkeypatch.setattr(drawn, "KEPT", 2)
-    first = drawn.outlier_figure({"teacher": samples.outliers(4), "student": samples.outliers(3)})
+    monkeypatch.setattr(figure_cache, "KEPT", 2)
+    first = figure_cache.outlier_figure({"teacher": samples.outliers(4), "student": samples.outliers(3)})
     for layers in (5, 6):
-        drawn.outlier_figure({"teacher": samples.outliers(layers), "student": samples.outliers(3)})
-    assert drawn.outlier_figure({"teacher": samples.outliers(4), "student": samples.outliers(3)}) is not first
-    assert len(drawn._drawn) == 2
+        figure_cache.outlier_figure({"teacher": samples.outliers(layers), "student": samples.outliers(3)})
+    assert figure_cache.outlier_figure({"teacher": samples.outliers(4), "student": samples.outliers(3)}) is not first
+    assert len(figure_cache._drawn) == 2
 
 
 def test_a_run_that_is_over_is_read_once_and_again_when_it_changed(monkeypatch):
-    made = runs.create_run({"method": "sft"}, run_id="one")
-    read = runs._read_summary
+    made = run_folder.create_run({"method": "sft"}, run_id="one")
+    read = run_folder._read_summary
     asked: list[str] = []
-    monkeypatch.setattr(runs, "_read_summary", lambda run: asked.append(run.id) or read(run))
+    monkeypatch.setattr(run_folder, "_read_summary", lambda run: asked.append(run.id) or read(run))
     made.write_status("running")
     for _ in range(2):
-        assert runs.list_runs()[0].state == "running"
+        assert run_folder.list_runs()[0].state == "running"
     made.write_status("done", message="Done.")
     for _ in range(3):
-        assert (runs.list_runs()[0].state, runs.list_runs()[0].message) == ("done", "Done.")
+        assert (run_folder.list_runs()[0].state, run_folder.list_runs()[0].message) == ("done", "Done.")
     assert len(asked) == 3  # twice while it ran, once when it was over
     made.write_status("running", message="Measuring again")
-    assert runs.list_runs()[0].state == "running"
+    assert run_folder.list_runs()[0].state == "running"
     made.write_status("failed", message="The disk is full.")
-    assert runs.list_runs()[0].message == "The disk is full."
+    assert run_folder.list_runs()[0].message == "The disk is full."
     (made.folder / "plan.json").write_text("{")
-    assert runs.list_runs()[0].state == "damaged"
+    assert run_folder.list_runs()[0].state == "damaged"
 
 
 def test_the_claims_that_ship_are_those_of_the_records():
-    assert recordings.read("measures.json") == recordings.claims()
+    assert recorded.read("measures.json") == recorded.claims()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rank_correlation_is_that_of_scipy_ties_included(seed):
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, 6, 30).astype(float), rng.normal(size=30)
-    assert tables.rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
-    assert tables.rank_correlation(x, -x) == pytest.approx(-1.0)
-    assert np.isnan(tables.rank_correlation(np.ones(4), y[:4]))
+    assert comparison_text.rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+    assert comparison_text.rank_correlation(x, -x) == pytest.approx(-1.0)
+    assert np.isnan(comparison_text.rank_correlation(np.ones(4), y[:4]))
 
 
 def test_no_page_of_the_demo_brings_a_heavy_library_into_the_dashboard(tmp_path):
     code = """
 import sys
 from streamlit.testing.v1 import AppTest
-from dashboard.engine import Engine, Task
+from dashboard.engine.client import Engine, Task
 Engine.ask = Engine.known = lambda self, function, arguments, **_: Task(function, arguments, status="working")
 Engine.warm = lambda self: None
 app = AppTest.from_file("ROOT/dashboard/app.py", default_timeout=120).run()
 for page in "alignment latent_map maps inspector transfer families factors behaviour tokens benchmarks runs".split():
-    app.switch_page(f"views/{page}.py").run()
+    app.switch_page(f"pages/{page}/page.py").run()
     assert not app.exception, page
 print([one for one in ("torch", "transformers", "umap", "sklearn", "scipy.stats") if one in sys.modules])
 """.replace("ROOT", str(ROOT))

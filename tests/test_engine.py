@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dashboard.engine import Engine, Task
+from dashboard.engine.client import Engine, Task
 
 
 @pytest.fixture

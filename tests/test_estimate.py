@@ -8,12 +8,12 @@ import pytest
 import torch
 from test_families import demo
 
-from pkt_core import stages
 from pkt_core.errors import PlanError
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import ModelShape, model_shape
-from pkt_core.stages import room
+from pkt_core.transfer import requirements
 from pkt_core.transfer.estimate import estimate, require_disk, require_memory
+from pkt_core.transfer.requirements import needs
 
 TEACHER, STUDENT = ModelShape(10_000_000, (1_000_000,) * 6, 256, 5000), ModelShape(2_000_000, (400_000,) * 3, 128, 5000)
 GIVEN = {"n_examples": 100, "n_tokens": 50, "n_rows": 5}
@@ -42,7 +42,7 @@ def test_what_saves_memory_is_estimated_to_save_it():
 
 
 def test_the_demo_plan_is_known_without_reading_weights():
-    found = stages.needs(demo())
+    found = needs(demo())
     shapes = model_shape(ModelRef(name="demo:teacher")), model_shape(ModelRef(name="demo:student"))
     assert (found.teacher, found.student) == tuple(4 * shape.n_parameters for shape in shapes)
     assert found.sentence().startswith("Needs about")
@@ -57,6 +57,6 @@ def test_a_plan_that_cannot_fit_is_refused_before_anything_is_loaded(monkeypatch
     require_disk(found, 2**40)
     with pytest.raises(PlanError, match="disk of the cache has"):
         require_disk(found, 10)
-    monkeypatch.setattr(room, "free_disk", lambda: 10)
+    monkeypatch.setattr(requirements, "free_disk", lambda: 10)
     with pytest.raises(PlanError, match="disk of the cache has"):
-        room.require_device(demo())
+        requirements.require_device(demo())

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from pkt_core.data.examples import Example, ExampleSet, demo_facts, encode, keep_examples, load_examples
 from pkt_core.errors import MeasureError, PromptError
 from pkt_core.evaluation.behaviour import answered_right, read_texts, recall
 from pkt_core.evaluation.generate import continuations
 from pkt_core.evaluation.statistics import paired_change, proportion, ratio, sign_flip
-from pkt_core.examples import Example, ExampleSet, demo_facts, encode, keep_examples, load_examples
 from pkt_core.models.vocabulary import match_vocabularies
 
 TEXTS = ["the quick brown fox", "Paris is a city in France.", "text", "numbers such as 1 2 3"]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from pkt_core import factors
 from pkt_core.errors import PlanError
 from pkt_core.evaluation import ease as easing
 from pkt_core.evaluation.ease import Block, ease
 from pkt_core.models.ref import ModelRef
-from pkt_core.report import sentences_factors
-from pkt_core.runs import create_run
+from pkt_core.runs.folder import create_run
+from pkt_core.studies.factors import compute as factors_compute
+from pkt_core.studies.factors import text as factors_text
 from pkt_core.transfer.plan import TransferPlan
 
 DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
@@ -107,20 +107,20 @@ def test_nothing_is_said_of_too_few_points_or_of_what_does_not_vary():
 
 def test_a_sweep_has_every_pair_of_layers_or_evenly_spread_ones():
     plan = TransferPlan(**DEMO)
-    members = factors.sweep(plan, 6, 3, at_most=18, seeds=2)
+    members = factors_compute.sweep(plan, 6, 3, at_most=18, seeds=2)
     assert len(members) == 36
     assert {(m.plan.teacher_layer, m.plan.student_layer) for m in members} == set(itertools.product(range(6), range(3)))
     assert [m.plan.seed for m in members[:2]] == [0, 1]
     assert members[0].label == "layer 0 to 0"
-    teachers, students = factors.spread(28, 24, 64)
+    teachers, students = factors_compute.spread(28, 24, 64)
     assert len(teachers) * len(students) <= 64
     assert (teachers[0], teachers[-1], students[0], students[-1]) == (0, 27, 0, 23)
     steps = {b - a for a, b in itertools.pairwise(teachers)}
     assert max(steps) - min(steps) <= 1
     with pytest.raises(PlanError, match="Got sft, which takes nothing from a teacher layer"):
-        factors.sweep(TransferPlan(**DEMO, method="sft"), 6, 3, at_most=18)
+        factors_compute.sweep(TransferPlan(**DEMO, method="sft"), 6, 3, at_most=18)
     with pytest.raises(PlanError, match="Got 3 pairs of layers; at least 4"):
-        factors.sweep(plan, 6, 3, at_most=3)
+        factors_compute.sweep(plan, 6, 3, at_most=3)
 
 
 def a_run(gain, teacher, student, **more):
@@ -142,21 +142,21 @@ def test_runs_that_differ_in_layers_and_seeds_alone_are_a_group_and_controls_are
     runs += [a_run(0.0, t, 1, map="permuted") for t in range(4)]
     damaged = a_run(0.3, 5, 2)
     (damaged.folder / "results.json").write_text("{")
-    groups = factors.gather([*runs, damaged])
+    groups = factors_compute.gather([*runs, damaged])
     assert [(len(g.points), g.control) for g in groups] == [(6, False), (4, True), (2, False)]
     point = groups[0].points[3]
     assert (point.teacher, point.student, len(point.runs)) == (1, 1, 2)
     assert point.gains["facts"] == pytest.approx([0.11, 0.111])
-    assert point.gains[factors.GENERAL] == pytest.approx([0.011, 0.0111])
+    assert point.gains[factors_compute.GENERAL] == pytest.approx([0.011, 0.0111])
 
 
 @pytest.mark.usefixtures("cache")
 def test_all_factors_of_a_group_with_holms_correction_strongest_first():
     grid = draw(6, 3)
     runs = [a_run(float(grid[t, s]), t, s) for t in range(6) for s in range(3)]
-    (group,) = factors.gather(runs)
-    grids = {"debiased_linear_cka": grid, "mutual_knn": draw(6, 3, seed=4), **factors.depths(6, 3)}
-    found = factors.factors([group], [grids], "facts")
+    (group,) = factors_compute.gather(runs)
+    grids = {"debiased_linear_cka": grid, "mutual_knn": draw(6, 3, seed=4), **factors_compute.depths(6, 3)}
+    found = factors_compute.factors([group], [grids], "facts")
     assert found[0].name == "debiased_linear_cka"
     assert found[0].rho == pytest.approx(1)
     assert len(found) == 5
@@ -166,7 +166,7 @@ def test_all_factors_of_a_group_with_holms_correction_strongest_first():
 
 
 def test_depth_is_a_factor_of_its_own():
-    found = factors.depths(3, 2)
+    found = factors_compute.depths(3, 2)
     assert found["teacher depth"].tolist() == [[0, 0], [0.5, 0.5], [1, 1]]
     assert found["student depth"].tolist() == [[0, 1]] * 3
     assert found["same relative depth"].tolist() == [[0, -1], [-0.5, -0.5], [-1, 0]]
@@ -175,17 +175,17 @@ def test_depth_is_a_factor_of_its_own():
 @pytest.mark.usefixtures("cache")
 def test_too_few_runs_are_said_in_one_sentence():
     with pytest.raises(PlanError, match="Try every pair of layers first"):
-        factors.answer([a_run(0.1, 1, 1)])
+        factors_compute.answer([a_run(0.1, 1, 1)])
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cache")
 def test_factors_of_real_grids_and_what_they_cannot_know():
     runs = [a_run(float(t == 2 * s), t, s, n_prompts=64) for t in range(6) for s in range(3)]
-    found = factors.answer(runs, measures=["debiased_linear_cka", "procrustes"])
+    found = factors_compute.answer(runs, measures=["debiased_linear_cka", "procrustes"])
     assert found["used"] == [found["groups"][0]["key"]]
     told = {f["name"]: f for f in found["factors"]["facts"]}
-    assert set(told) == {"debiased_linear_cka", "procrustes", *factors.DEPTHS}
+    assert set(told) == {"debiased_linear_cka", "procrustes", *factors_compute.DEPTHS}
     values = np.array(told["procrustes"]["values"][found["used"][0]])
     assert values.shape == (6, 3)
     assert values.max() <= 0  # a distance, turned so that larger is closer
@@ -195,7 +195,7 @@ def test_factors_of_real_grids_and_what_they_cannot_know():
 def test_what_lies_further_out_than_the_sure_factor_is_named_with_its_p():
     far = {"label": "Far", "kind": "likeness", "rho": 0.9, "low": 0.7, "high": 0.95, "n": 18, "p_value": 0.01, "p_corrected": 0.09, "visible": 0.8}  # fmt: skip
     sure = {**far, "label": "Sure", "rho": 0.7, "p_corrected": 0.04}
-    said = sentences_factors.eases([far, sure], "demo/unknown-seen")
+    said = factors_text.eases([far, sure], "demo/unknown-seen")
     assert "alike by Sure" in said
     assert said.endswith("Far lies further out (0.90), but so do shuffles of whole layers there (p = 0.090 corrected).")
-    assert "further out" not in sentences_factors.eases([{**far, "p_corrected": 0.01}, sure], "demo/unknown-seen")
+    assert "further out" not in factors_text.eases([{**far, "p_corrected": 0.01}, sure], "demo/unknown-seen")

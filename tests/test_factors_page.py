@@ -10,8 +10,9 @@ from test_dashboard import answers, page  # noqa: F401 - answers replaces the en
 from test_factors import a_run
 from test_transfer_page import plain
 
-from pkt_core.report import figures, sentences_factors, tables_factors
-from pkt_core.waiting import waiting
+from pkt_core.runs.queue import waiting
+from pkt_core.studies.factors import text as factors_text
+from pkt_core.studies.factors.figures import beside_figure, factors_figure, points_figure
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -25,10 +26,10 @@ def group():
 
 
 FIGURES = {
-    "factors": lambda: figures.factors_figure(listed()),
-    "points": lambda: figures.points_figure([group()], listed()[0], "facts", {"g": samples.HOSTILE}),
-    "points of bits": lambda: figures.points_figure([group()], listed()[0], "general text", {}),
-    "beside": lambda: figures.beside_figure(group(), listed()[0], "facts"),
+    "factors": lambda: factors_figure(listed()),
+    "points": lambda: points_figure([group()], listed()[0], "facts", {"g": samples.HOSTILE}),
+    "points of bits": lambda: points_figure([group()], listed()[0], "general text", {}),
+    "beside": lambda: beside_figure(group(), listed()[0], "facts"),
 }
 
 
@@ -41,7 +42,7 @@ def test_figures_name_their_axes_and_let_no_tag_through(make):
 
 
 def test_the_strongest_factor_stands_on_top_with_its_band_of_chance_and_what_cannot_be_said_is_left_out():
-    figure = figures.factors_figure(listed())
+    figure = factors_figure(listed())
     assert figure.layout.yaxis.ticktext[-1] == "CKA (debiased, linear)"
     assert len(figure.layout.yaxis.ticktext) == len(figure.layout.shapes) == 3
     assert {(s.x0, s.x1) for s in figure.layout.shapes} == {(-0.55, 0.55)}
@@ -50,35 +51,35 @@ def test_the_strongest_factor_stands_on_top_with_its_band_of_chance_and_what_can
 
 
 def test_each_point_knows_its_layers_and_its_run_and_each_gain_its_cell():
-    points = figures.points_figure([group()], listed()[0], "facts", {}).data[0]
+    points = points_figure([group()], listed()[0], "facts", {}).data[0]
     assert list(points.customdata[4]) == [1, 1, "run-1-1", 1]
     assert points.y[4] == pytest.approx(100 * group()["points"][4]["gains"]["facts"][0])
-    gained = figures.beside_figure(group(), listed()[0], "general text").data[0]
+    gained = beside_figure(group(), listed()[0], "general text").data[0]
     assert gained.z[3][0] == pytest.approx(-0.3)
     assert gained.zmin < 0 < gained.zmax
 
 
 def test_sentences_say_what_eases_what_does_not_and_what_cannot_be_known():
-    sure = sentences_factors.eases(listed(), "facts")
+    sure = factors_text.eases(listed(), "facts")
     assert "the more alike by CKA (debiased, linear), the more was gained" in sure
-    unsure = sentences_factors.eases(listed(sure=False), "facts")
+    unsure = factors_text.eases(listed(sure=False), "facts")
     assert "no factor is told from chance after correction for 3 factors" in unsure
-    assert "nothing can be said" in sentences_factors.eases([listed()[3]], "facts")
-    assert "chance alone goes beyond rank correlations of ±0.55 5 times in 100" in sentences_factors.cannot(listed())
+    assert "nothing can be said" in factors_text.eases([listed()[3]], "facts")
+    assert "chance alone goes beyond rank correlations of ±0.55 5 times in 100" in factors_text.cannot(listed())
     apart = [factor | {"visible": 0.26 + 0.31 * (factor["name"] == listed()[0]["name"])} for factor in listed()]
-    assert "of ±0.26 to ±0.57, depending on the factor, 5 times" in sentences_factors.cannot(apart)
+    assert "of ±0.26 to ±0.57, depending on the factor, 5 times" in factors_text.cannot(apart)
     assert (
         "Depth in the student alone, without a look at any state, reaches 0.40; CKA (debiased, linear) goes further, with 0.90"
-        in sentences_factors.cannot(listed())
+        in factors_text.cannot(listed())
     )
     weak = [listed()[1], listed()[2]]
-    assert "nothing here shows that likeness matters beyond it" in sentences_factors.cannot(weak)
+    assert "nothing here shows that likeness matters beyond it" in factors_text.cannot(weak)
 
 
 def test_tables_hold_every_factor_and_every_run():
-    assert len(tables_factors.factors_table(listed())) == 4
-    assert tables_factors.factors_shown(listed())["Rank correlation"].tolist() == ["0.90", "0.40", "−0.10", "–"]
-    table = tables_factors.points_table([group()], listed()[0], "facts", {"g": "one"})
+    assert len(factors_text.factors_table(listed())) == 4
+    assert factors_text.factors_shown(listed())["Rank correlation"].tolist() == ["0.90", "0.40", "−0.10", "–"]
+    table = factors_text.points_table([group()], listed()[0], "facts", {"g": "one"})
     assert table["run"].tolist() == [f"run-{t}-{s}" for t in range(4) for s in range(3)]
 
 
@@ -93,7 +94,7 @@ def test_a_first_visit_sees_the_recording_and_can_try_every_pair():
 
 
 def test_without_a_recording_the_page_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("dashboard.recordings.factors", lambda: None)
+    monkeypatch.setattr("dashboard.recorded.factors", lambda: None)
     app = page("factors")
     assert not app.exception
     assert "No factor can be compared yet" in plain(app)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from pkt_core import families
-from pkt_core.cli_transfers import named
+from pkt_core.cli.transfers import named
 from pkt_core.errors import PlanError, StoreError
+from pkt_core.evaluation import statistics
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import model_shape
-from pkt_core.runs import create_run
+from pkt_core.runs.folder import create_run
+from pkt_core.studies.families import compute as families_compute
 from pkt_core.transfer.controls import CONTROLS, Saved, control, steps_for_anchor, steps_for_teacher
 from pkt_core.transfer.layers import chosen_pairs
 from pkt_core.transfer.plan import INSTALLED, METHODS, OWN, USERS, Method, TransferPlan
@@ -116,8 +117,8 @@ def test_a_setting_that_another_one_overrules_is_refused_and_a_stored_plan_is_st
 def test_rivals_and_controls_drop_what_they_cannot_hold():
     plan = demo(method="logit-kd", adapter="lora", lora_rank=4, modules="mlp", steps=77, learning_rate=3e-3)
     for method in METHODS:
-        families.rival(plan, method).check_settings()
-    assert families.rival(plan, "sft").lora_rank == families.rival(plan, "seeking").lora_rank == 4
+        families_compute.rival(plan, method).check_settings()
+    assert families_compute.rival(plan, "sft").lora_rank == families_compute.rival(plan, "seeking").lora_rank == 4
     tuned = control(demo(method="seeking", lora_rank=4), "equal-compute fine-tuning")
     tuned.check_settings()
     assert tuned.lora_rank == 16
@@ -139,7 +140,7 @@ def layers(plan):
 )
 def test_a_control_of_the_pairing_keeps_the_student_layer_and_takes_another_teacher_layer(settings, own, backwards):
     plan = demo(**settings)
-    found = families.members(plan, controls=["reversed pairing", "random pair of layers"], seeds=6)
+    found = families_compute.members(plan, controls=["reversed pairing", "random pair of layers"], seeds=6)
     assert layers(plan) == own
     assert [layers(m.plan) for m in found if m.label == "reversed pairing"] == [backwards] * 6
     drawn = [layers(m.plan) for m in found if m.label == "random pair of layers"]
@@ -151,17 +152,17 @@ def test_a_control_of_the_pairing_keeps_the_student_layer_and_takes_another_teac
 
 def test_a_control_that_would_be_the_transfer_itself_is_left_out_with_the_reason():
     plan = demo(teacher_layer=5, student_layer=0)  # what the reversed pairing gives
-    names = {member.label for member in families.members(plan)}
+    names = {member.label for member in families_compute.members(plan)}
     assert "reversed pairing" not in names
     assert "random pair of layers" in names
-    told = families.left_out(plan, seeds=1)
+    told = families_compute.left_out(plan, seeds=1)
     assert told == ["The control reversed pairing is left out: it would pair the same layers as the transfer itself."]
-    assert families.left_out(demo(teacher_layer=5, student_layer=2), seeds=1) == []
+    assert families_compute.left_out(demo(teacher_layer=5, student_layer=2), seeds=1) == []
     chance = [seed for seed in range(8) if layers(demo(student_layer=0, pairing="random", seed=seed)) == [(5, 0)]]
-    seeds = [m.plan.seed for m in families.members(plan, seeds=8) if m.label == "random pair of layers"]
+    seeds = [m.plan.seed for m in families_compute.members(plan, seeds=8) if m.label == "random pair of layers"]
     assert chance
     assert sorted(seeds + chance) == list(range(8))
-    assert f"is left out with seed {chance[0]}" in families.left_out(plan, seeds=8)[0]
+    assert f"is left out with seed {chance[0]}" in families_compute.left_out(plan, seeds=8)[0]
 
 
 def test_equal_compute_counts_forward_and_backward():
@@ -185,7 +186,7 @@ def test_the_controls_of_ours_take_its_anchor_away_and_pay_for_it_in_steps():
     tuned = control(plan, "equal-compute fine-tuning", saved=Saved(teacher=7, anchor=more))
     assert (tuned.method, tuned.steps, tuned.anchor) == ("sft", 269, "none")
     assert steps_for_anchor(free, anchor_tokens=30, example_tokens=10.0) == 0
-    kd = families.rival(plan, "logit-kd")
+    kd = families_compute.rival(plan, "logit-kd")
     assert (kd.anchor, kd.scope, kd.modules, kd.steps) == ("none", "layer", "all", 100)
     kd.check_settings()
 
@@ -202,7 +203,7 @@ def test_a_shape_is_known_without_weights():
 
 def test_members_are_the_plan_its_rivals_and_its_controls_with_seeds():
     plan = demo(seed=4, learning_rate=3e-3, teacher_layer=5, student_layer=2)
-    found = families.members(plan, rivals=["sft", "semalign-aclr"], controls=["permuted vocabulary"], seeds=2)
+    found = families_compute.members(plan, rivals=["sft", "semalign-aclr"], controls=["permuted vocabulary"], seeds=2)
     assert [(m.label, m.plan.seed) for m in found] == [
         (label, seed) for label in ("semalign-v1", "sft", "semalign-aclr", "permuted vocabulary") for seed in (4, 5)
     ]
@@ -241,7 +242,7 @@ def test_the_table_finds_a_difference_that_is_there_and_none_that_is_not(monkeyp
 
     finished(monkeypatch, tmp_path, "f", {"base": [answers(0.5), answers(0.5)], "same": [answers(0.5), answers(0.5)],
                                           "better": [answers(0.8), answers(0.8)]})  # fmt: skip
-    base, same, better = families.summary(families.runs_of("f"))
+    base, same, better = families_compute.summary(families_compute.runs_of("f"))
     assert base.tasks["task"].difference is None
     assert same.tasks["task"].p_value > 0.05
     assert better.tasks["task"].p_value < 0.01
@@ -250,12 +251,12 @@ def test_the_table_finds_a_difference_that_is_there_and_none_that_is_not(monkeyp
     assert base.runs == ["r0", "r1"]
     assert base.bits_per_byte == [2.0, 3.0]
     assert base.tasks["task"].value == pytest.approx(np.mean(base.tasks["task"].seeds))
-    assert families.to_json([base])[0]["label"] == "base"
+    assert families_compute.to_json([base])[0]["label"] == "base"
 
 
 def test_a_task_of_one_item_has_a_table_that_claims_nothing(monkeypatch, tmp_path):
     finished(monkeypatch, tmp_path, "one", {"base": ["0", "0"], "better": ["1", "1"]})
-    base, better = families.summary(families.runs_of("one"))
+    base, better = families_compute.summary(families_compute.runs_of("one"))
     assert (base.tasks["task"].low, base.tasks["task"].high) == (0, 1)
     found = better.tasks["task"]
     assert (found.difference, found.difference_low, found.difference_high, found.p_value) == (1, -1, 1, 1)
@@ -265,15 +266,15 @@ def test_the_sign_flip_test_agrees_with_scipys_wilcoxon_in_kind():
     draw = np.random.default_rng(1)
     for shift in (0.0, 0.5):
         x = draw.normal(shift, 1, 80)
-        ours, theirs = families.sign_flip(x, families.DRAWS), wilcoxon(x).pvalue
+        ours, theirs = statistics.sign_flip(x, families_compute.DRAWS), wilcoxon(x).pvalue
         assert (ours < 0.05) == (theirs < 0.05)
-    assert families.sign_flip(np.zeros(5), families.DRAWS) == 1.0
+    assert statistics.sign_flip(np.zeros(5), families_compute.DRAWS) == 1.0
 
 
 def test_a_family_that_is_not_there_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PKT_CACHE", str(tmp_path))
     with pytest.raises(StoreError, match="There is no family 'x'"):
-        families.runs_of("x")
+        families_compute.runs_of("x")
 
 
 def test_a_control_may_be_typed_with_hyphens_and_an_unknown_one_lists_each_name_once():

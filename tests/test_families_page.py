@@ -7,9 +7,11 @@ import report_samples as samples
 from test_dashboard import answers, finished_run, page  # noqa: F401 - answers replaces the engine
 from test_transfer_page import plain
 
-from dashboard import plan_form, run_parts
-from pkt_core import runs
-from pkt_core.report import figures, sentences_families, tables_families
+from dashboard import run_widgets
+from dashboard.pages.transfer import plan_form
+from pkt_core.runs import folder as run_folder
+from pkt_core.studies.families import text as families_text
+from pkt_core.studies.families.figures import family_figure
 
 pytestmark = pytest.mark.filterwarnings("default")
 RIGHT = {"base": "0" * 60 + "1" * 40, "better": "0" * 20 + "1" * 80}
@@ -17,7 +19,7 @@ RIGHT = {"base": "0" * 60 + "1" * 40, "better": "0" * 20 + "1" * 80}
 
 def member(place: int, label: str, right: str | None, family: str = "f", **plan):
     """A run of a family; done with these answers, or waiting."""
-    made = runs.create_run(
+    made = run_folder.create_run(
         plan_form.bare("semalign-v1", seed=place % 2, **plan).model_dump(mode="json"),
         run_id=f"r{place}",
         family={"family": family, "label": label, "place": place},
@@ -53,7 +55,7 @@ def test_a_first_visit_sees_the_recorded_family_and_where_to_make_one():
 
 
 def test_without_a_recording_the_page_says_what_to_do(monkeypatch):
-    monkeypatch.setattr("dashboard.recordings.family", lambda: None)
+    monkeypatch.setattr("dashboard.recorded.family", lambda: None)
     app = page("families")
     assert "No family yet" in plain(app)
     assert len(app.get("page_link")) == 1
@@ -146,25 +148,25 @@ FIRST = row("mine", value=0.5)
 
 def test_the_sentence_claims_a_win_only_beyond_chance():
     sure, unsure = row("rival", value=0.6, p=0.01, away=0.1), row("rival", value=0.6, p=0.3, away=0.1)
-    assert "rival wins with 60.0\u00a0%" in sentences_families.winner([FIRST, sure], [], "t")
-    assert "not beyond chance" in sentences_families.winner([FIRST, unsure], [], "t")
+    assert "rival wins with 60.0\u00a0%" in families_text.winner([FIRST, sure], [], "t")
+    assert "not beyond chance" in families_text.winner([FIRST, unsure], [], "t")
     worse = row("rival", value=0.4, p=0.01, away=-0.1)
-    assert "better than rival" in sentences_families.winner([FIRST, worse], [], "t")
-    assert "no rival beside it" in sentences_families.winner([FIRST, worse], ["rival"], "t")
-    assert "not measured" not in sentences_families.winner([FIRST], [], "t")
-    assert "no row is above that" in sentences_families.gained([FIRST], "t", 0.49)
-    assert "no row is above that" not in sentences_families.gained([FIRST], "t", 0.4)
+    assert "better than rival" in families_text.winner([FIRST, worse], [], "t")
+    assert "no rival beside it" in families_text.winner([FIRST, worse], ["rival"], "t")
+    assert "not measured" not in families_text.winner([FIRST], [], "t")
+    assert "no row is above that" in families_text.gained([FIRST], "t", 0.49)
+    assert "no row is above that" not in families_text.gained([FIRST], "t", 0.4)
 
 
 def test_a_control_that_does_as_well_refutes_and_one_that_does_not_supports():
     same, worse = row("a", value=0.49, p=0.6, away=-0.01), row("b", value=0.2, p=0.001, away=-0.3)
-    assert "1 of 2 controls is no worse than mine beyond chance: a" in sentences_families.explained(
+    assert "1 of 2 controls is no worse than mine beyond chance: a" in families_text.explained(
         [FIRST, same, worse], ["a", "b"], "t"
     )
-    assert "better than each of its 1 controls" in sentences_families.explained([FIRST, worse], ["b"], "t")
+    assert "better than each of its 1 controls" in families_text.explained([FIRST, worse], ["b"], "t")
     better = row("c", value=0.9, p=0.001, away=0.4)
-    assert "no worse than mine beyond chance: c" in sentences_families.explained([FIRST, better], ["c"], "t")
-    assert "No control" in sentences_families.explained([FIRST, same], [], "t")
+    assert "no worse than mine beyond chance: c" in families_text.explained([FIRST, better], ["c"], "t")
+    assert "No control" in families_text.explained([FIRST, same], [], "t")
 
 
 def test_the_picture_has_a_panel_per_task_every_seed_and_the_levels():
@@ -175,7 +177,7 @@ def test_the_picture_has_a_panel_per_task_every_seed_and_the_levels():
     ]
     for one in rows:
         one["tasks"] |= {f"t{i}": one["tasks"]["t"] for i in range(3)}
-    figure = figures.family_figure(rows, ["<b>control"], {"t": {"prior": 0.07, "before": 0.1, "n": 100}})
+    figure = family_figure(rows, ["<b>control"], {"t": {"prior": 0.07, "before": 0.1, "n": 100}})
     assert len(figure.layout.annotations) == 4
     first = [trace for trace in figure.data if trace.xaxis == "x"]
     assert sum(len(trace.x) for trace in first if trace.name == "one seed") == 6
@@ -192,13 +194,13 @@ def test_the_picture_has_a_panel_per_task_every_seed_and_the_levels():
 
 def test_the_tables_carry_the_same_numbers():
     rows = [FIRST, row("rival", value=0.6, p=0.012, away=-0.1)]
-    table = tables_families.family_table(rows, [])
+    table = families_text.family_table(rows, [])
     assert table["bits_per_byte"].tolist() == [2.1, 2.1]
     assert table["kind"].tolist() == ["reference", "rival"]
-    shown = tables_families.family_shown(rows, [], "t")
+    shown = families_text.family_shown(rows, [], "t")
     assert shown["Points to the first"].tolist() == ["–", "−10.0"]
     assert shown["p (Holm)"].tolist() == ["–", "0.012"]
-    assert tables_families.family_shown(rows, [], "elsewhere")["Right"].tolist() == ["–", "–"]
+    assert families_text.family_shown(rows, [], "elsewhere")["Right"].tolist() == ["–", "–"]
 
 
 def results_of(**changes):
@@ -218,7 +220,7 @@ def test_runs_of_several_pairs_and_of_no_steps_are_shown():
     assert not app.exception
     assert "1 to 0, 5 to 2" in plain(app)
     assert "at most 1.00 GiB of memory" in plain(app)
-    made = runs.create_run(plan_form.bare("stitch").model_dump(mode="json"), run_id="still")
+    made = run_folder.create_run(plan_form.bare("stitch").model_dump(mode="json"), run_id="still")
     made.write_status("running")
     made.write_results(results_of(steps=0, trained_parameters=0, seconds={"targets": 1.0, "training": 0.0}))
     made.write_status("done")
@@ -253,10 +255,10 @@ def test_a_run_without_its_teacher_says_so_rather_than_that_it_was_stopped():
     ],
 )
 def test_a_plan_in_words_names_its_control(change, word):
-    assert word in run_parts.describe(plan_form.bare("semalign-v1", **change).model_dump(mode="json"))
-    assert word not in run_parts.describe(plan_form.bare("semalign-v1").model_dump(mode="json"))
+    assert word in run_widgets.describe(plan_form.bare("semalign-v1", **change).model_dump(mode="json"))
+    assert word not in run_widgets.describe(plan_form.bare("semalign-v1").model_dump(mode="json"))
 
 
 def test_names_that_hold_a_comma_are_joined_by_semicolons():
-    assert sentences_families.listed(["a", "b", "c"]) == "a, b and c"
-    assert sentences_families.listed(["a", "no anchor, equal compute", "c"]) == "a; no anchor, equal compute; and c"
+    assert families_text.listed(["a", "b", "c"]) == "a, b and c"
+    assert families_text.listed(["a", "no anchor, equal compute", "c"]) == "a; no anchor, equal compute; and c"

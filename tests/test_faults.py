@@ -23,7 +23,7 @@ def table_of(*words: str) -> str:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # the child only writes a file
 def test_a_writer_that_can_be_cut_short_is_found_out_and_one_that_cannot_is_not(tmp_path):
-    from pkt_core.files import write_bytes
+    from pkt_core.base.files import write_bytes
 
     old, new = b"old" * 3000, b"new" * 5000
 

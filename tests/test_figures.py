@@ -14,32 +14,50 @@ import pytest
 import report_samples as samples
 
 from dashboard import exports
-from pkt_core.report import captions_training, figures, look, sentences, sentences_maps, tables, tables_maps
-from pkt_core.report.figures_transfer import log_ticks
-from pkt_core.similarity import MEASURES
+from pkt_core.similarity.measures import MEASURES
+from pkt_core.studies.alignment_maps import text as alignment_maps_text
+from pkt_core.studies.alignment_maps.figures import maps_figure, stitching_figure
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.figures import behaviour_figure, comparison_figure, log_ticks, training_figure
+from pkt_core.studies.comparison import text as comparison_text
+from pkt_core.studies.comparison.figures import (
+    attribution_figure,
+    best_cell,
+    change_figure,
+    noise_level,
+    outlier_figure,
+    recomposition_figure,
+    similarity_heatmap,
+    small_grids,
+)
+from pkt_core.studies.families.figures import family_figure
+from pkt_core.studies.generations import text as generations_text
+from pkt_core.studies.latent_map import text as latent_map_text
+from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
+from pkt_core.words import style
 
 ROOT = Path(__file__).parents[1]
 FIGURES = {
-    "heatmap": lambda: figures.similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
-    "recomposition": lambda: figures.recomposition_figure(
+    "heatmap": lambda: similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
+    "recomposition": lambda: recomposition_figure(
         samples.comparison()["recomposition"], samples.comparison()["crossing"]
     ),
-    "recomposition of two strangers": lambda: figures.recomposition_figure(samples.comparison()["recomposition"]),
-    "attribution": lambda: figures.attribution_figure(samples.attribution(), [0, 2, 5], 6, (5, 2)),
-    "no attribution": lambda: figures.attribution_figure(None, [0, 2, 5], 6),
-    "map by overlap": lambda: figures.latent_figure(samples.latent()),
-    "map by label": lambda: figures.latent_figure(samples.latent(), colour="relation", linked=True),
-    "map by model": lambda: figures.latent_figure(samples.latent(method="umap"), colour="model"),
-    "chain": lambda: figures.chain_figure(samples.chain(), picked=[101, 102]),
-    "chain of layers by label": lambda: figures.chain_figure(samples.chain(kind="teacher"), colour="relation"),
-    "chain in one": lambda: figures.chain_figure(samples.chain(method="umap"), colour="model", overlay=True),
-    "chain, null": lambda: figures.chain_figure(samples.chain(shuffled=True), overlay=True, picked=[100]),
-    "training": lambda: figures.training_figure([samples.step(i) for i in range(1, 21)]),
-    "behaviour": lambda: figures.behaviour_figure(samples.results()["behaviour"], samples.results()["changes"]),
-    "maps": lambda: figures.maps_figure(samples.maps()),
-    "stitching": lambda: figures.stitching_figure(samples.stitching(), (5, 2)),
-    "moved": lambda: figures.change_figure(samples.change(), 2),
-    "two runs": lambda: figures.comparison_figure({"a": samples.results(), samples.HOSTILE: samples.results()}),
+    "recomposition of two strangers": lambda: recomposition_figure(samples.comparison()["recomposition"]),
+    "attribution": lambda: attribution_figure(samples.attribution(), [0, 2, 5], 6, (5, 2)),
+    "no attribution": lambda: attribution_figure(None, [0, 2, 5], 6),
+    "map by overlap": lambda: latent_figure(samples.latent()),
+    "map by label": lambda: latent_figure(samples.latent(), colour="relation", linked=True),
+    "map by model": lambda: latent_figure(samples.latent(method="umap"), colour="model"),
+    "chain": lambda: chain_figure(samples.chain(), picked=[101, 102]),
+    "chain of layers by label": lambda: chain_figure(samples.chain(kind="teacher"), colour="relation"),
+    "chain in one": lambda: chain_figure(samples.chain(method="umap"), colour="model", overlay=True),
+    "chain, null": lambda: chain_figure(samples.chain(shuffled=True), overlay=True, picked=[100]),
+    "training": lambda: training_figure([samples.step(i) for i in range(1, 21)]),
+    "behaviour": lambda: behaviour_figure(samples.results()["behaviour"], samples.results()["changes"]),
+    "maps": lambda: maps_figure(samples.maps()),
+    "stitching": lambda: stitching_figure(samples.stitching(), (5, 2)),
+    "moved": lambda: change_figure(samples.change(), 2),
+    "two runs": lambda: comparison_figure({"a": samples.results(), samples.HOSTILE: samples.results()}),
 }
 
 
@@ -59,7 +77,7 @@ def test_no_tag_of_the_data_reaches_a_figure(make):
 
 
 def heatmap(**options) -> go.Figure:
-    return figures.similarity_heatmap(samples.grid(**options))
+    return similarity_heatmap(samples.grid(**options))
 
 
 def test_each_cell_of_the_heatmap_is_a_point_that_knows_its_layers():
@@ -79,17 +97,17 @@ def test_zero_is_neutral_grey_and_the_noise_level_stands_on_the_colour_bar():
     )
     assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
     assert trace.zmin < 0 < trace.zmax == 1
-    level = figures.noise_level(samples.grid())
+    level = noise_level(samples.grid())
     assert level == pytest.approx(np.quantile(samples.grid()["null_max"], 0.95))
-    assert any(f"noise {look.number(level)}" in tick for tick in trace.colorbar.ticktext)
+    assert any(f"noise {style.number(level)}" in tick for tick in trace.colorbar.ticktext)
 
 
 def test_a_measure_without_negative_values_gets_a_sequential_scale_from_zero_to_one():
     grid = samples.grid() | {"measure": "mutual_knn", "values": [[0.2, 0.4], [0.1, 0.9]], "null_max": []}
     grid |= {"low": None, "high": None, "p_values": None}
-    trace = figures.similarity_heatmap(grid).data[0]
+    trace = similarity_heatmap(grid).data[0]
     assert (trace.zmin, trace.zmax) == (0, 1)
-    assert figures.noise_level(grid) is None
+    assert noise_level(grid) is None
 
 
 def test_large_grids_keep_their_numbers_for_the_hover():
@@ -107,7 +125,7 @@ def test_recomposition_shows_every_control_and_the_expected_value_on_the_axes_of
 
 def test_a_pair_off_the_rule_is_drawn_dashed_and_one_on_it_is_not():
     def dashed(chosen):
-        traces = figures.attribution_figure(samples.attribution(), [0, 2, 5], 6, chosen).data
+        traces = attribution_figure(samples.attribution(), [0, 2, 5], 6, chosen).data
         return [t for t in traces if isinstance(t, go.Scatter) and t.line.dash == "dash"]
 
     assert not dashed((5, 2))
@@ -116,30 +134,30 @@ def test_a_pair_off_the_rule_is_drawn_dashed_and_one_on_it_is_not():
 
 def test_rare_labels_share_one_grey_and_no_point_is_lost():
     latent = samples.latent()
-    figure = figures.latent_figure(latent, colour="relation")
+    figure = latent_figure(latent, colour="relation")
     assert any(trace.name == "3 others" for trace in figure.data)
     assert sum(len(trace.x) for trace in figure.data) == 2 * len(latent["texts"])
 
 
 def test_long_trainings_are_thinned_but_keep_the_last_step():
     steps = [samples.step(i, 5000) for i in range(1, 5001)]
-    figure = figures.training_figure(steps)
+    figure = training_figure(steps)
     assert len(figure.data[0].x) <= 601
     assert figure.data[0].x[-1] == 5000
     recall = next(trace for trace in figure.data if trace.name.startswith("share right"))
     assert list(recall.x) == list(range(10, 5001, 10))  # rare, so none is left out
-    assert "one step in 9 is drawn" in captions_training.training(steps)
+    assert "one step in 9 is drawn" in behaviour_text.training(steps)
 
 
 def test_a_loss_that_starts_near_zero_does_not_squeeze_the_others_and_the_caption_says_so():
     steps = [samples.step(i) for i in range(1, 21)]
     steps[0]["terms"] = {"kl": 3.0, "anchor": 1e-9}
     steps[1]["terms"] = {"kl": 2.0, "anchor": 0.0}
-    axis = figures.training_figure(steps).layout.yaxis
+    axis = training_figure(steps).layout.yaxis
     assert axis.range[0] == pytest.approx(np.log10(3e-3), abs=0.2)
     assert len(axis.tickvals) <= 7
-    assert "cut off" in captions_training.training(steps)
-    assert "cut off" not in captions_training.training(steps[5:])
+    assert "cut off" in behaviour_text.training(steps)
+    assert "cut off" not in behaviour_text.training(steps[5:])
 
 
 def test_ticks_of_a_narrow_axis_are_there_and_those_of_a_wide_one_are_few():
@@ -153,10 +171,10 @@ def test_the_caption_of_a_training_speaks_of_the_curves_there_are():
     steps = [samples.step(i) for i in range(1, 21)]
     bare = [step | {"alignment": None} for step in steps]
     nothing = [{key: value for key, value in step.items() if key != "recall"} for step in bare]
-    assert "mean cosine" in captions_training.training(steps)
-    assert "cosine" not in captions_training.training(bare)
-    assert "Nothing is drawn on the right" in captions_training.training(nothing)
-    assert "Cosine" not in figures.training_figure(bare).layout.yaxis2.title.text
+    assert "mean cosine" in behaviour_text.training(steps)
+    assert "cosine" not in behaviour_text.training(bare)
+    assert "Nothing is drawn on the right" in behaviour_text.training(nothing)
+    assert "Cosine" not in training_figure(bare).layout.yaxis2.title.text
 
 
 def test_the_prior_is_a_tick_and_intervals_are_drawn():
@@ -168,16 +186,16 @@ def test_the_prior_is_a_tick_and_intervals_are_drawn():
 
 
 def test_tables_hold_the_numbers_behind_the_figures():
-    assert len(tables.grid_table(samples.grid())) == 18
-    assert set(tables.recomposition_table(samples.comparison()["recomposition"])["curve"]) == {
+    assert len(comparison_text.grid_table(samples.grid())) == 18
+    assert set(comparison_text.recomposition_table(samples.comparison()["recomposition"])["curve"]) == {
         "real",
         "gaussian",
         "embedding_rows",
         "permuted",
     }
-    both = tables.recomposition_table(samples.comparison()["recomposition"], samples.comparison()["crossing"])
+    both = comparison_text.recomposition_table(samples.comparison()["recomposition"], samples.comparison()["crossing"])
     assert len(both[both["model"] == "crossing"]) == 6
-    assert tables.attribution_table(samples.attribution(), [0, 2, 5])["student_layers"].tolist() == [
+    assert comparison_text.attribution_table(samples.attribution(), [0, 2, 5])["student_layers"].tolist() == [
         "0",
         "",
         "1",
@@ -185,32 +203,32 @@ def test_tables_hold_the_numbers_behind_the_figures():
         "",
         "2",
     ]
-    assert len(tables.attribution_table(None, [0, 2, 5])) == 6
-    assert len(tables.latent_table(samples.latent())) == 40
-    assert tables.steps_table([samples.step(1)])["layer"].tolist() == [1.0]
-    assert len(tables.behaviour_table(samples.results()["behaviour"])) == 9
-    assert len(tables.divergence_table(samples.results()["behaviour"])) == 7
-    assert tables.changes_table(samples.results()["changes"])["prior"].tolist() == [0.24, 0.24, 0.2]
+    assert len(comparison_text.attribution_table(None, [0, 2, 5])) == 6
+    assert len(latent_map_text.latent_table(samples.latent())) == 40
+    assert behaviour_text.steps_table([samples.step(1)])["layer"].tolist() == [1.0]
+    assert len(behaviour_text.behaviour_table(samples.results()["behaviour"])) == 9
+    assert len(behaviour_text.divergence_table(samples.results()["behaviour"])) == 7
+    assert behaviour_text.changes_table(samples.results()["changes"])["prior"].tolist() == [0.24, 0.24, 0.2]
 
 
 def test_sentences_say_yes_only_above_noise():
     good, bad = samples.comparison(), samples.comparison(grid=samples.grid() | {"null_max": [0.99] * 200})
-    assert sentences.compatible(good).startswith("Yes: they share all 4,093 tokens")
-    assert sentences.compatible(bad).startswith("Hardly:")
-    assert "17 of 18" in sentences.where(good)
-    assert "0 of 18" in sentences.where(bad)
-    assert "Closer than the noise" in sentences.cell(good["grid"], 4, 2)
-    assert "No closer than the noise" in sentences.cell(good["grid"], 0, 0)
+    assert comparison_text.compatible(good).startswith("Yes: they share all 4,093 tokens")
+    assert comparison_text.compatible(bad).startswith("Hardly:")
+    assert "17 of 18" in comparison_text.where(good)
+    assert "0 of 18" in comparison_text.where(bad)
+    assert "Closer than the noise" in comparison_text.cell(good["grid"], 4, 2)
+    assert "No closer than the noise" in comparison_text.cell(good["grid"], 0, 0)
 
 
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     found = samples.results()
-    assert "gained on reworded new facts" in sentences.behaviour(found)
-    assert "lost on known facts (50\u00a0% to 33\u00a0%" in sentences.behaviour(found)
+    assert "gained on reworded new facts" in behaviour_text.behaviour(found)
+    assert "lost on known facts (50\u00a0% to 33\u00a0%" in behaviour_text.behaviour(found)
     flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
-    assert "No task changed beyond chance" in sentences.behaviour(found | {"changes": flat})
-    assert "Alike in part" in sentences.latent(samples.latent())
-    assert "Not alike" in sentences.latent(samples.latent() | {"map_control": 0.4})
+    assert "No task changed beyond chance" in behaviour_text.behaviour(found | {"changes": flat})
+    assert "Alike in part" in latent_map_text.latent(samples.latent())
+    assert "Not alike" in latent_map_text.latent(samples.latent() | {"map_control": 0.4})
 
 
 def test_where_smaller_is_closer_everything_turns_round():
@@ -221,34 +239,36 @@ def test_where_smaller_is_closer_everything_turns_round():
         "values": [[1.5 - v for v in row] for row in up["values"]],
         "null_max": [1.4] * 100,
     }
-    assert figures.best_cell(down)[:2] == figures.best_cell(up)[:2]
-    assert figures.noise_level(down) == pytest.approx(1.4)
-    assert "closer than the noise" in sentences.cell(down, 4, 2).lower()
-    assert "17 of 18" in sentences.spread(down)
-    heatmap = figures.similarity_heatmap(down, label="Procrustes angle").data[0]
+    assert best_cell(down)[:2] == best_cell(up)[:2]
+    assert noise_level(down) == pytest.approx(1.4)
+    assert "closer than the noise" in comparison_text.cell(down, 4, 2).lower()
+    assert "17 of 18" in comparison_text.spread(down)
+    heatmap = similarity_heatmap(down, label="Procrustes angle").data[0]
     assert heatmap.reversescale
     assert (heatmap.zmin, heatmap.zmax) == (0.0, pytest.approx(1.5708, abs=1e-4))
-    table = tables.measures_table({"debiased_linear_cka": up, "procrustes": down}, {"procrustes": "Procrustes"})
+    table = comparison_text.measures_table(
+        {"debiased_linear_cka": up, "procrustes": down}, {"procrustes": "Procrustes"}
+    )
     assert table["rank_correlation"].tolist() == pytest.approx([1, 1])
     assert table["measure"].tolist() == ["debiased_linear_cka", "Procrustes"]
-    assert len(figures.small_grids({"a": up, "b": down}, {}).data) == 2
+    assert len(small_grids({"a": up, "b": down}, {}).data) == 2
 
 
 def test_a_warning_only_where_something_owns_the_picture():
     calm = {"teacher": samples.outliers(6), "student": samples.outliers(3)}
-    assert sentences.outliers(calm, "none") is None
+    assert comparison_text.outliers(calm, "none") is None
     loud = calm | {"teacher": samples.outliers(6, top=0.8, first=300.0)}
-    assert "holds 80\u00a0% of its variance; position 0 of teacher layer 0 is 300 times" in sentences.outliers(
+    assert "holds 80\u00a0% of its variance; position 0 of teacher layer 0 is 300 times" in comparison_text.outliers(
         loud, "none"
     )
-    assert "position 0" not in sentences.outliers(loud, "none", True).split(". ")[0]  # it is left out already
-    assert "80\u00a0%" not in sentences.outliers(loud, "drop_top")
-    assert len(tables.outlier_table(loud)) == 9
-    assert len(figures.outlier_figure(loud).data) == 6
+    assert "position 0" not in comparison_text.outliers(loud, "none", True).split(". ")[0]  # it is left out already
+    assert "80\u00a0%" not in comparison_text.outliers(loud, "drop_top")
+    assert len(comparison_text.outlier_table(loud)) == 9
+    assert len(outlier_figure(loud).data) == 6
 
 
 def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_cells_can_be_clicked():
-    figure = figures.stitching_figure(samples.stitching())
+    figure = stitching_figure(samples.stitching())
     axis = figure.layout.coloraxis
     at_zero = next(c for at, c in axis.colorscale if abs(at - (0 - axis.cmin) / (axis.cmax - axis.cmin)) < 1e-9)
     assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
@@ -257,35 +277,35 @@ def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_c
     assert np.allclose(np.asarray(figure.data[0].z), values - 0.9)
     cells = next(trace for trace in figure.data if trace.name == "cells")
     assert {(row[0], row[1]) for row in cells.customdata} == set(np.ndindex(values.shape))
-    words = sentences_maps.stitching(samples.stitching())
+    words = alignment_maps_text.stitching(samples.stitching())
     assert "Teacher layer 0 into student layer 0 costs least: 0.85" in words
 
 
 def test_what_moved_is_framed_and_said_with_its_direction():
-    figure = figures.change_figure(samples.change(), 2)
+    figure = change_figure(samples.change(), 2)
     frames = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert len(frames) == 6
     assert figure.layout.coloraxis2.cmin == -figure.layout.coloraxis2.cmax
-    words = sentences_maps.change(samples.change())
+    words = comparison_text.change(samples.change())
     assert words.startswith(
         "5 pairs of layers came closer to the teacher and 1 went away, of 18; most moved teacher layer 5"
     )
-    other_way = sentences_maps.change(samples.change() | {"larger_is_closer": False})
+    other_way = comparison_text.change(samples.change() | {"larger_is_closer": False})
     assert other_way.startswith("1 pairs of layers came closer")
     still = samples.change() | {"p_values": np.ones((6, 3)).tolist()}
-    assert sentences_maps.change(still).startswith("No pair of layers moved")
+    assert comparison_text.change(still).startswith("No pair of layers moved")
 
 
 def test_maps_are_shown_with_controls_bounds_and_the_best_one_named():
-    figure = figures.maps_figure(samples.maps())
+    figure = maps_figure(samples.maps())
     assert {trace.name for trace in figure.data} == {"map", "control: meaning removed"}
     assert len([shape for shape in figure.layout.shapes if shape.type == "line"]) == 6
-    assert "best carried by the affine map" in sentences_maps.maps(samples.maps()).lower()
-    assert len(tables_maps.maps_table(samples.maps())) == 10
+    assert "best carried by the affine map" in alignment_maps_text.maps(samples.maps()).lower()
+    assert len(alignment_maps_text.maps_table(samples.maps())) == 10
 
 
 def test_every_panel_of_a_chain_shows_the_same_rectangle_and_says_what_it_keeps():
-    figure = figures.chain_figure(samples.chain(kind="teacher"))
+    figure = chain_figure(samples.chain(kind="teacher"))
     layout = json.loads(figure.to_json())["layout"]
     for axis in ("xaxis", "yaxis"):
         ranges = [value["range"] for name, value in layout.items() if name.startswith(axis)]
@@ -299,7 +319,7 @@ def test_every_panel_of_a_chain_shows_the_same_rectangle_and_says_what_it_keeps(
 
 def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_their_ids():
     chain = samples.chain()
-    figure = figures.chain_figure(chain, picked=[103, 999])
+    figure = chain_figure(chain, picked=[103, 999])
     dots = [t for t in figure.data if t.customdata is not None]
     assert [list(t.marker.color) for t in dots] == chain["overlap"]
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
@@ -311,7 +331,7 @@ def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_thei
 def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
     for shuffled in (False, True):
         chain = samples.chain(shuffled=shuffled)
-        figure = figures.chain_figure(chain, overlay=True, picked=[104])
+        figure = chain_figure(chain, overlay=True, picked=[104])
         arrows = [t for t in figure.data if t.mode == "lines+markers"]
         there = chain["partners"][0][4] if shuffled else 4
         assert (arrows[0].x[0], arrows[0].x[1]) == (chain["xy"][0][4][0], chain["xy"][1][there][0])
@@ -320,44 +340,46 @@ def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
 
 def test_the_joint_picture_prints_the_held_out_error_beside_its_control():
     ridge = samples.latent() | {"map": "ridge", "map_r2": 0.7, "map_r2_control": -0.6}
-    said = " ".join(a.text for a in figures.latent_figure(ridge).layout.annotations)
+    said = " ".join(a.text for a in latent_figure(ridge).layout.annotations)
     assert "ridge map: cosine 0.40 (control 0.01), R² 0.70 (control −0.60)" in said
-    assert "R²" not in " ".join(a.text for a in figures.latent_figure(samples.latent()).layout.annotations)
+    assert "R²" not in " ".join(a.text for a in latent_figure(samples.latent()).layout.annotations)
 
 
 def test_sentences_and_tables_of_chains():
     assert (
         "44\u00a0% of each prompt's nearest neighbours with the teacher before the transfer and 42\u00a0% after it"
-        in sentences.chain(samples.chain())
+        in latent_map_text.chain(samples.chain())
     )
-    assert "largest break is between teacher, layer 0 and teacher, layer 1" in sentences.chain(
+    assert "largest break is between teacher, layer 0 and teacher, layer 1" in latent_map_text.chain(
         samples.chain(kind="teacher")
     )
-    assert sentences.chain(samples.chain(shuffled=True)).startswith("Null picture")
-    assert "40 of 40 prompts changed" in sentences.turnover(samples.turnover())
+    assert latent_map_text.chain(samples.chain(shuffled=True)).startswith("Null picture")
+    assert "40 of 40 prompts changed" in latent_map_text.turnover(samples.turnover())
     nobody = samples.turnover()
     nobody["rows"] = [row | {"q": 0.5} for row in nobody["rows"]]
-    assert "No prompt changed" in sentences.turnover(nobody)
-    assert sentences.picked_cell(samples.picked_cell(40, enough=True), "CKA").startswith("CKA: 0.400 by the 40 picked")
-    assert len(tables.chain_table(samples.chain())) == 120
-    table = tables.turnover_table(samples.turnover())
+    assert "No prompt changed" in latent_map_text.turnover(nobody)
+    assert generations_text.picked_cell(samples.picked_cell(40, enough=True), "CKA").startswith(
+        "CKA: 0.400 by the 40 picked"
+    )
+    assert len(latent_map_text.chain_table(samples.chain())) == 120
+    table = latent_map_text.turnover_table(samples.turnover())
     assert table["neighbours_before"][0] == "text 100 | text 101 | text 102"
     assert table["prompt"].tolist() == list(range(100, 140))
-    assert tables.next_token_table(samples.picked_tokens())["teacher_next"][0].startswith("a|b 90 %  \\n 5 %")
+    assert generations_text.next_token_table(samples.picked_tokens())["teacher_next"][0].startswith("a|b 90 %  \\n 5 %")
 
 
 def test_without_attribution_the_pairing_has_the_whole_width():
-    alone = figures.attribution_figure(None, [0, 2, 5], 6).layout.xaxis.domain
-    beside = figures.attribution_figure(samples.attribution(), [0, 2, 5], 6).layout.xaxis2.domain
+    alone = attribution_figure(None, [0, 2, 5], 6).layout.xaxis.domain
+    beside = attribution_figure(samples.attribution(), [0, 2, 5], 6).layout.xaxis2.domain
     assert (alone[0], beside[0] > 0.5) == (0, True)
 
 
 def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
     long = "/home/somebody/a/long/way/down/to/the/capitals.jsonl"
-    assert [look.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "new facts"]
+    assert [style.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "new facts"]
     results = samples.results()
     results["changes"] = {long: {**next(iter(results["changes"].values())), "difference": 0.5, "p_value": 0.001}}
-    assert "gained on capitals.jsonl" in sentences.behaviour(results)
+    assert "gained on capitals.jsonl" in behaviour_text.behaviour(results)
 
 
 def test_figures_become_pictures_on_white_paper():
@@ -372,7 +394,7 @@ def test_figures_become_pictures_on_white_paper():
     assert size[1] > 2 * figure.layout.height  # the caption is below
     assert b"How to read it." in svg
     assert b"Student layer (from 0)" in svg
-    assert "white" in look.on_paper(figure).layout.paper_bgcolor
+    assert "white" in style.on_paper(figure).layout.paper_bgcolor
 
 
 def family_rows(low: float) -> list[dict]:
@@ -388,23 +410,23 @@ def family_rows(low: float) -> list[dict]:
 
 
 def test_the_panels_of_a_family_share_one_scale_with_room_between_their_numbers():
-    wide = figures.family_figure(family_rows(0.1), [], {"demo/unknown-seen": {"before": 0.9}}).layout
+    wide = family_figure(family_rows(0.1), [], {"demo/unknown-seen": {"before": 0.9}}).layout
     assert wide.xaxis.range == wide.xaxis2.range == (-3, 103)
     assert [text for text in wide.xaxis.ticktext if text] == ["0 %", "50 %", "100 %"]
     assert wide.xaxis2.domain[0] - wide.xaxis.domain[1] > 0.05
-    near = figures.family_figure(family_rows(0.4), [], {}).layout
+    near = family_figure(family_rows(0.4), [], {}).layout
     assert near.xaxis.range == near.xaxis2.range == pytest.approx((38.9, 51.1))
 
 
 def test_two_lines_near_each_other_have_their_words_at_two_heights():
-    notes = {a.text: a.yshift for a in figures.maps_figure(samples.maps()).layout.annotations}
+    notes = {a.text: a.yshift for a in maps_figure(samples.maps()).layout.annotations}
     assert notes["student alone"] - notes["nothing passes"] >= 12
 
 
 def test_a_faint_change_is_drawn_faintly_and_the_trained_layer_is_marked_beside_the_numbers():
     change = samples.change()
     change |= {"difference": (0.01 * np.ones((6, 3))).tolist()}
-    figure = figures.change_figure(change, 2)
+    figure = change_figure(change, 2)
     assert figure.layout.coloraxis2.cmax >= 0.1
     assert {shape.x0 for shape in figure.layout.shapes if shape.type == "line"} == {1.5}
     third, last = figure.data[2].xaxis, figure.data[3].xaxis
@@ -414,7 +436,7 @@ def test_a_faint_change_is_drawn_faintly_and_the_trained_layer_is_marked_beside_
 
 def test_no_name_of_a_measure_takes_more_than_two_lines():
     named = {name: measure.label for name, measure in MEASURES.items()}
-    figure = figures.small_grids(dict.fromkeys(named, samples.grid()), named)
+    figure = small_grids(dict.fromkeys(named, samples.grid()), named)
     assert max(a.text.count("<br>") for a in figure.layout.annotations) == 1
 
 
@@ -428,16 +450,16 @@ def test_the_expected_value_of_random_bases_is_written_above_every_curve():
 def test_own_bases_are_said_to_lie_above_or_below_random_ones():
     high, low = samples.curves(3), samples.curves(6)
     low = low | {"gaussian": samples.curve(0.97, 6)}
-    said = sentences.recomposition({"teacher": low, "student": high})
+    said = comparison_text.recomposition({"teacher": low, "student": high})
     assert "The teacher's own bases recompose its states no better than random ones at any of 6 layers" in said
     assert "(0.70 to 0.75 against 0.97 to 1.02), which refutes" in said
     assert "The student's own bases recompose its states better than random ones at all 3 layers" in said
     mixed = low | {"gaussian": samples.curve(0.5, 3) | {"high": [0.6, 0.9, 0.9]}, "real": samples.curve(0.7, 3)}
-    assert "at 1 of 3 layers (0; " in sentences.recomposition({"teacher": mixed})
+    assert "at 1 of 3 layers (0; " in comparison_text.recomposition({"teacher": mixed})
 
 
 def test_the_panels_of_a_chain_fill_their_places_and_the_scale_leaves_room_for_buttons():
-    figure = figures.chain_figure(samples.chain())
+    figure = chain_figure(samples.chain())
     assert {axis.constrain for axis in (*figure.select_xaxes(), *figure.select_yaxes())} == {"range"}
     bar = figure.layout.coloraxis.colorbar
     assert bar.xanchor == "left"
@@ -445,27 +467,27 @@ def test_the_panels_of_a_chain_fill_their_places_and_the_scale_leaves_room_for_b
 
 
 def test_a_share_and_its_sign_stay_on_one_line_also_in_a_figure():
-    assert look.percent(0.05) == "5\u00a0%"
-    assert look.text("  a\n b  5\u00a0% ") == "a b 5\u00a0%"
-    assert look.text("\u00a0\u00a0a") == "a"
+    assert style.percent(0.05) == "5\u00a0%"
+    assert style.text("  a\n b  5\u00a0% ") == "a b 5\u00a0%"
+    assert style.text("\u00a0\u00a0a") == "a"
 
 
 def test_chance_is_the_nulls_where_samples_are_pieces_of_prompts():
     """A formula for independent samples says nothing of pieces of one prompt, which resemble each other."""
     grid = samples.grid()
-    assert sentences.by_chance(grid, "0") == "By chance: 0."
+    assert comparison_text.by_chance(grid, "0") == "By chance: 0."
     grid["recipe"]["pooling"] = "tokens"
     grid["null_mean"] = [[0.3, None], [0.34, 0.32]]
-    assert sentences.by_chance(grid, "0").endswith("permutation null gives: 0.32 on average over all cells.")
+    assert comparison_text.by_chance(grid, "0").endswith("permutation null gives: 0.32 on average over all cells.")
     grid["null_mean"] = [[None]]
-    assert sentences.by_chance(grid, "0").endswith("Here it is what the permutation null gives.")
+    assert comparison_text.by_chance(grid, "0").endswith("Here it is what the permutation null gives.")
 
 
 def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plot():
 
-    plain = look.on_paper(figures.chain_figure(samples.chain()))
+    plain = style.on_paper(chain_figure(samples.chain()))
     long = "How to read `it`, and what would refute it. " * 12
-    shown = look.captioned(plain, "<img src=x onerror=alert(1)> by layer", long, width=700)
+    shown = style.captioned(plain, "<img src=x onerror=alert(1)> by layer", long, width=700)
     note = next(one for one in shown.layout.annotations if one.name == "caption")
     assert "<b>&lt;img src=x onerror=alert(1)&gt; by layer</b>" in note.text
     assert "<img" not in note.text

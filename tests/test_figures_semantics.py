@@ -5,7 +5,9 @@ import json
 import pytest
 import report_samples as samples
 
-from pkt_core.report import figures, look, sentences, tables_semantics
+from pkt_core.studies.inspection import text as inspection_text
+from pkt_core.studies.inspection.figures import difference_figure, reading_figure, trajectory_figure
+from pkt_core.words import style
 
 KINDS = {
     "plain": samples.inspection(),
@@ -16,9 +18,9 @@ DRAWN = {
     f"{name} {kind}": (make, found)
     for kind, found in KINDS.items()
     for name, make in (
-        ("readings", figures.reading_figure),
-        ("trajectory", figures.trajectory_figure),
-        ("differences", figures.difference_figure),
+        ("readings", reading_figure),
+        ("trajectory", trajectory_figure),
+        ("differences", difference_figure),
     )
     if not (name == "differences" and kind == "strangers")
 }
@@ -35,7 +37,7 @@ def test_every_figure_survives_json_names_its_axes_and_escapes_tokens(make, foun
 
 
 def test_readings_show_the_control_and_frame_the_chosen_layers():
-    figure = figures.reading_figure(samples.inspection(after=True))
+    figure = reading_figure(samples.inspection(after=True))
     titles = [a.text for a in figure.layout.annotations]
     assert sum("meaningless" in title for title in titles) == 1
     assert sum("after" in title for title in titles) == 1
@@ -49,14 +51,14 @@ def test_readings_show_the_control_and_frame_the_chosen_layers():
 def test_deep_models_drop_the_numbers_not_the_tokens():
     deep = samples.inspection()
     deep["teacher"] = samples.reader("teacher", 40, 256, deep["teacher"]["tokens"], 2)
-    trace = figures.reading_figure(deep).data[0]
+    trace = reading_figure(deep).data[0]
     assert len(trace.z) == 40
     assert trace.text[39][0] == "·t390"
-    assert "<br>" in figures.reading_figure(samples.inspection()).data[0].text[0][0]
+    assert "<br>" in reading_figure(samples.inspection()).data[0].text[0][0]
 
 
 def test_trajectories_leave_out_what_a_vocabulary_lacks_and_draw_chance():
-    figure = figures.trajectory_figure(samples.inspection())
+    figure = trajectory_figure(samples.inspection())
     names = [trace.name for trace in figure.data if trace.showlegend]
     assert names.count("by chance") == 1
     assert any("asked for" in name for name in names)
@@ -68,7 +70,7 @@ def test_trajectories_leave_out_what_a_vocabulary_lacks_and_draw_chance():
 
 
 def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
-    figure = figures.difference_figure(samples.inspection(after=True))
+    figure = difference_figure(samples.inspection(after=True))
     bars = next(trace for trace in figure.data if trace.type == "bar")
     assert list(bars.x) == pytest.approx([0.6, 0.4, 0.2, 0.0])
     low, high = figure.layout.xaxis2.range
@@ -79,25 +81,25 @@ def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
     assert [trace.name for trace in figure.data if trace.xaxis == "x"] == [
         "teacher carried over", "student", "student after", "control: vocabulary permuted"
     ]  # fmt: skip
-    assert "student after" not in [trace.name for trace in figures.difference_figure(samples.inspection()).data]
+    assert "student after" not in [trace.name for trace in difference_figure(samples.inspection()).data]
 
 
 def test_tables_hold_the_numbers():
     found = samples.inspection(after=True)
-    assert len(tables_semantics.reading_table(found)) == 5 * (6 + 3 + 6 + 6 + 3)
-    assert len(tables_semantics.trajectory_table(found)) == 2 * (6 + 3 + 6 + 6 + 3)
-    assert tables_semantics.difference_table(found)["difference"].tolist() == pytest.approx([0.6, 0.4, 0.2, 0.0])
-    lens = tables_semantics.lens_table(found)
+    assert len(inspection_text.reading_table(found)) == 5 * (6 + 3 + 6 + 6 + 3)
+    assert len(inspection_text.trajectory_table(found)) == 2 * (6 + 3 + 6 + 6 + 3)
+    assert inspection_text.difference_table(found)["difference"].tolist() == pytest.approx([0.6, 0.4, 0.2, 0.0])
+    lens = inspection_text.lens_table(found)
     assert lens["teacher layer"].tolist() == ["5", "4", "3", "2", "1", "0"] if "teacher layer" in lens else True
     assert len(lens) == 6
     assert lens.iloc[0, 1].endswith("·b 0.20, ·c 0.10")
-    numbers = tables_semantics.options_table(samples.basis_options(), (5, 2))
+    numbers = inspection_text.options_table(samples.basis_options(), (5, 2))
     assert len(numbers) == 12
     assert numbers["teacher_top1"].tolist() == [0.98] * 12
 
 
 def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
-    shown = tables_semantics.options_shown(
+    shown = inspection_text.options_shown(
         samples.basis_options(refused=True), {"gain": True, "norm": False, "ridge": 1e-3}, (5, 2)
     )
     bold = shown["Gain"].str.startswith("**")
@@ -109,19 +111,19 @@ def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
     ]
     assert shown[shown["Ridge"] == "0"]["Condition"].str.contains("needs a ridge").all()
     assert (shown[shown["Ridge"] == "0"]["Map cosine"] == "").all()
-    assert tables_semantics.small(3e-14) == "3e−14"
+    assert inspection_text.small(3e-14) == "3e−14"
 
 
 def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
-    said = sentences.inspected(samples.inspection())
+    said = inspection_text.inspected(samples.inspection())
     assert "cosine 0.70: more than chance (control 0.01, random directions ±0.20)" in said
     weak = samples.inspection()
     weak["crossing"]["meeting"] = [[0.1] * 3] * 6
-    assert "no more than chance" in sentences.inspected(weak)
-    assert "share 20 tokens" in sentences.inspected(samples.inspection(shared=False))
+    assert "no more than chance" in inspection_text.inspected(weak)
+    assert "share 20 tokens" in inspection_text.inspected(samples.inspection(shared=False))
     facts = samples.basis_options()
-    assert "is tied" in sentences.head_in_words(facts["teacher"], "teacher")
-    assert "its own matrix" in sentences.head_in_words(facts["student"], "student")
-    assert "capped at 30" in sentences.head_in_words(facts["student"], "student")
-    assert look.visible(" a\n") == "·a⏎"
-    assert look.token("<b>") == "&lt;b&gt;"
+    assert "is tied" in inspection_text.head_in_words(facts["teacher"], "teacher")
+    assert "its own matrix" in inspection_text.head_in_words(facts["student"], "student")
+    assert "capped at 30" in inspection_text.head_in_words(facts["student"], "student")
+    assert style.visible(" a\n") == "·a⏎"
+    assert style.token("<b>") == "&lt;b&gt;"

@@ -5,23 +5,23 @@ from __future__ import annotations
 import pytest
 from test_cli import models, run, work  # noqa: F401 - models is a fixture
 
-from pkt_core import stages
-from pkt_core.runs import list_runs, open_run
-from pkt_core.stages import change
+from pkt_core.evaluation import behaviour
+from pkt_core.runs.folder import list_runs, open_run
+from pkt_core.transfer import training
 from pkt_core.transfer.checkpoint import Checkpoints
 
 
 @pytest.fixture
 def stopped_while_measured(capsys, models, monkeypatch):  # noqa: F811
     """A run that was asked to stop while its first task was asked."""
-    real = change.answered_right
+    real = behaviour.answered_right
 
     def asked(*given, **more):
         open_run(list_runs()[0].id).request_stop()
         return real(*given, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(change, "answered_right", asked)
+        patched.setattr(behaviour, "answered_right", asked)
         status, _, err = run(capsys, "transfer", *work(models), "--method", "sft")
     assert status == 0, err
     return open_run(list_runs()[0].id)
@@ -42,7 +42,7 @@ def test_a_stop_while_behaviour_is_measured_keeps_the_student_and_going_on_measu
     assert "behaviour" not in results
     weights = (made.folder / "student" / "model.safetensors").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(stages, "train", never)
+        patched.setattr(training, "train", never)
         code, _, err = run(capsys, "transfer", "--resume", made.id)
         assert code == 0, err
     assert made.status().state == "done"

@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from pkt_core.data.prompts import PromptSet
 from pkt_core.errors import MeasureError
-from pkt_core.prompts import PromptSet
-from pkt_core.similarity import GridFitter, SimilarityGrid, grid_of, measure
 from pkt_core.similarity.blocks import block_sums, entry_order, upper_triangles
 from pkt_core.similarity.cka import gram, u_centred
+from pkt_core.similarity.grid import GridFitter, SimilarityGrid
 from pkt_core.similarity.interval import bootstrap_weights
+from pkt_core.similarity.measures import measure
 from pkt_core.similarity.null import permutations
+from pkt_core.similarity.pairwise import grid_of
 
 
 def layers(n=512, seed=0, noise=False):

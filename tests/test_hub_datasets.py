@@ -5,10 +5,11 @@ import sys
 
 import pytest
 
-from pkt_core import hub, hub_datasets
+from pkt_core.base import hub
+from pkt_core.data import hub_datasets
+from pkt_core.data.hub_datasets import Source, cut, dataset_rows, source_of
+from pkt_core.data.prompts import load_prompts
 from pkt_core.errors import PromptError
-from pkt_core.hub_datasets import Source, cut, dataset_rows, source_of
-from pkt_core.prompts import load_prompts
 
 ROWS = [
     {

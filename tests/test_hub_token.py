@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from test_cli import models, run, work  # noqa: F401 - models is a fixture
 
-from pkt_core.files import cache_root
+from pkt_core.base.files import cache_root
 from pkt_core.models import tokenizer
-from pkt_core.runs import list_runs
+from pkt_core.runs.folder import list_runs
 
 ROOT = Path(__file__).parents[1]
 CANARY = "hf_canaryCANARYcanary0123456789"
@@ -43,7 +43,7 @@ def test_the_token_of_the_hub_is_nowhere_after_a_whole_run(capsys, models, tmp_p
     asked = json.dumps(
         {"function": "compare", "arguments": {"pair": "custom", "teacher": "nobody/nothing", "student": "x/y"}}
     )
-    engine = subprocess.run([sys.executable, "-m", "dashboard.engine_process"], cwd=ROOT, input=asked + "\n", capture_output=True, text=True)  # fmt: skip
+    engine = subprocess.run([sys.executable, "-m", "dashboard.engine.worker"], cwd=ROOT, input=asked + "\n", capture_output=True, text=True)  # fmt: skip
     assert '"error"' in engine.stdout
     said += [worker.stdout, worker.stderr, engine.stdout, engine.stderr]
     assert not [text for text in said if CANARY in text]

@@ -9,17 +9,22 @@ import pytest
 import reference_semantics as naive
 import torch
 
-from pkt_core import inspecting, stages
+from pkt_core.alignment import lens, model_maps
 from pkt_core.alignment.lens import BasisChoice
-from pkt_core.catalog import custom_pair, demo_pair
+from pkt_core.data.prompts import load_prompts, pasted
 from pkt_core.errors import LayerNotFound, PlanError, PromptError
-from pkt_core.inspecting import basis_options, inspect_token
+from pkt_core.models import loading
+from pkt_core.models.catalog import custom_pair, demo_pair
 from pkt_core.models.loading import load
 from pkt_core.models.pool import Pool
 from pkt_core.models.ref import ModelRef
-from pkt_core.prompts import load_prompts, pasted
-from pkt_core.readings import BasisOptions, Inspection
-from pkt_core.runs import create_run
+from pkt_core.runs.folder import create_run
+from pkt_core.studies.inspection import compute as inspection_compute
+from pkt_core.studies.inspection import spaces
+from pkt_core.studies.inspection.basis_options import basis_options
+from pkt_core.studies.inspection.compute import inspect_token
+from pkt_core.studies.inspection.record import BasisOptions, Inspection
+from pkt_core.studies.inspection.spaces import Vocabulary, follow, see
 
 TEXT = "the quick brown fox is a city in France."
 LINES = pasted("\n".join(f"{' '.join(TEXT.split()[i % 4 :])} number {i}" for i in range(24)))
@@ -51,7 +56,7 @@ def test_an_inspection_is_the_states_of_that_token_in_words(pair):
         with torch.no_grad():
             said = model.model(input_ids=torch.tensor([model.tokenizer(TEXT)["input_ids"]]), output_hidden_states=True)
         rows = naive.bases(model.layout.head.weight.detach())[: len(model.tokenizer)]
-        names = stages.Vocabulary.of(model).names
+        names = Vocabulary.of(model).names
         for layer in range(layers - 1):  # the last entry of hidden_states is behind the final norm
             exact = naive.reading(said.hidden_states[layer + 1][0, reader.token], rows, 4)
             assert [name for name, _ in reader.own.top[layer]] == [names[i] for i, _ in exact]
@@ -66,9 +71,9 @@ def test_carried_readings_use_the_students_bases_and_differences_are_ranked(pair
     found = inspect_token(pair, text=TEXT, at=11, teacher_layer=1, student_layer=0)
     crossing = found.crossing
     teacher, student = load(pair.teacher), load(pair.student)
-    match = stages.match(teacher, student)
+    match = model_maps.match(teacher, student)
     of_teacher, of_student = (naive.bases(m.layout.head.weight.detach()) for m in (teacher, student))
-    h, y = (stages.see(m, TEXT, 11, "block_out").states for m in (teacher, student))
+    h, y = (see(m, TEXT, 11, "block_out").states for m in (teacher, student))
     carried = torch.zeros(32, dtype=torch.float64)
     for t, s in zip(match.teacher_ids.tolist(), match.student_ids.tolist(), strict=True):
         carried += naive.cosine(h[1], of_teacher[t]) * of_student[s] / of_student[s].norm()
@@ -97,14 +102,14 @@ def test_two_tokenizers_meet_at_a_character(tmp_path):
 def test_a_followed_token_is_one_text_with_two_ids_or_missing_from_one_side(tmp_path):
     pair = two_tokenizers(tmp_path, ["the fox is in the city of quick foxes"])
     sides = {
-        who: inspecting.opened_side(Pool(), (who, "n", "auto", "cpu"), load(ref), BasisChoice())
+        who: inspection_compute.opened_side(Pool(), (who, "n", "auto", "cpu"), load(ref), BasisChoice())
         for who, ref in (("teacher", pair.teacher), ("student", pair.student))
     }
-    match = stages.match(sides["teacher"].loaded, sides["student"].loaded)
+    match = model_maps.match(sides["teacher"].loaded, sides["student"].loaded)
     across = dict(zip(match.teacher_ids.tolist(), match.student_ids.tolist(), strict=True))
     moved = next(t for t, s in across.items() if t != s)
     alone = next(t for t in sides["teacher"].vocabulary.names if t > 2 and t not in across)
-    seen = {who: stages.see(side.loaded, TEXT, 3, "block_out") for who, side in sides.items()}
+    seen = {who: see(side.loaded, TEXT, 3, "block_out") for who, side in sides.items()}
 
     def says(who, token):
         logits = torch.zeros_like(seen[who].logits)
@@ -112,11 +117,11 @@ def test_a_followed_token_is_one_text_with_two_ids_or_missing_from_one_side(tmp_
         return replace(seen[who], logits=logits)
 
     agreed = {"teacher": says("teacher", moved), "student": says("student", across[moved])}
-    named, of_teacher, of_student = stages.follow(sides, agreed, match, "")
+    named, of_teacher, of_student = follow(sides, agreed, match, "")
     assert [one.why for one in named] == ["teacher predicts, student predicts"]
     assert (of_teacher, of_student) == ([moved], [across[moved]])
     apart = {"teacher": says("teacher", alone), "student": says("student", across[moved])}
-    named, of_teacher, of_student = stages.follow(sides, apart, match, "")
+    named, of_teacher, of_student = follow(sides, apart, match, "")
     assert (of_teacher, of_student) == ([alone, moved], [None, across[moved]])
     assert named[0].name == sides["teacher"].vocabulary.names[alone]
 
@@ -147,7 +152,7 @@ def test_the_same_model_on_both_sides_reads_the_same(tmp_path):
 def test_what_was_looked_at_is_stored_and_models_stay_for_the_next_look(pair, monkeypatch):
     pool = Pool()
     first = inspect_token(pair, text=TEXT, pool=pool)
-    monkeypatch.setattr(inspecting, "load", lambda *_: pytest.fail("a model was loaded again"))
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("a model was loaded again"))
     assert inspect_token(pair, text=TEXT, pool=pool) == first
     assert inspect_token(pair, text=TEXT) == first  # stored: no pool, no models
     other = inspect_token(pair, text=TEXT, at=3, pool=pool)
@@ -168,7 +173,7 @@ def test_what_was_looked_at_is_stored_and_models_stay_for_the_next_look(pair, mo
 def test_applying_the_norm_needs_no_new_bases_but_folding_the_gain_does(pair, monkeypatch):
     pool = Pool()
     inspect_token(pair, text=TEXT, pool=pool)
-    monkeypatch.setattr(inspecting, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
+    monkeypatch.setattr(lens, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
     assert inspect_token(pair, text=TEXT, pool=pool, norm=True).choice["norm"]
     with pytest.raises(BaseException, match="made again"):
         inspect_token(pair, text=TEXT, pool=pool, gain=True)
@@ -176,13 +181,13 @@ def test_applying_the_norm_needs_no_new_bases_but_folding_the_gain_does(pair, mo
 
 def test_a_followed_word_is_the_token_within_a_text_first(tmp_path):
     fakes.folder(tmp_path / "one", layers=2)
-    side = inspecting.opened_side(
+    side = inspection_compute.opened_side(
         Pool(), ("k", "n", "auto", "cpu"), load(ModelRef(name=str(tmp_path / "one"))), BasisChoice()
     )
     names = side.vocabulary.names
-    assert names[stages.inspection.anchor_id(side, "city")] == " city"
-    assert names[stages.inspection.anchor_id(side, "Q")] == "Q"
-    assert names[stages.inspection.anchor_id(side, "Zürich")] == side.loaded.tokenizer.decode(
+    assert names[spaces.anchor_id(side, "city")] == " city"
+    assert names[spaces.anchor_id(side, "Q")] == "Q"
+    assert names[spaces.anchor_id(side, "Zürich")] == side.loaded.tokenizer.decode(
         side.loaded.tokenizer(" Zürich")["input_ids"][0]
     )
 

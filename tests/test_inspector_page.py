@@ -4,8 +4,8 @@ import pytest
 import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
 
-from dashboard import loaders, recordings
-from dashboard.engine import Engine
+from dashboard import loaders, recorded
+from dashboard.engine.client import Engine
 
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's o
 @pytest.fixture(autouse=True)
 def found(answers, monkeypatch):  # noqa: F811
     """An engine whose inspections can be swapped."""
-    monkeypatch.setattr(recordings, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", samples.comparison)
     return answers
 
 

@@ -12,12 +12,13 @@ import psutil
 import pytest
 
 from dashboard import jobs
-from pkt_core import runs, waiting
 from pkt_core.errors import StoreError
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import queue as run_queue
 
 STAND_IN = """
 import os, sys, time
-from pkt_core.runs import open_run
+from pkt_core.runs.folder import open_run
 
 what, run_id = sys.argv[1:]
 run = open_run(run_id)
@@ -38,7 +39,7 @@ for step in range(1000):
 """
 
 WORKER = """
-from pkt_core.waiting import work
+from pkt_core.runs.queue import work
 
 def carry_out(run):
     print("did", run.id, flush=True)
@@ -54,13 +55,13 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m pkt_core` runs the script above: the real package, with a `__main__` of ours found first."""
     package = tmp_path / "code" / "pkt_core"
     package.mkdir(parents=True)
-    real = Path(runs.__file__).parent
+    real = Path(run_folder.__file__).parent
     (package / "__init__.py").write_text(f"__path__.append({str(real)!r})\n__version__ = 'test'\n")
     (package / "__main__.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path / "code")
 
 
-def wait_for(run: runs.Run, condition: Callable[[runs.Run], bool], seconds: float = 60) -> None:
+def wait_for(run: run_folder.Run, condition: Callable[[run_folder.Run], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition(run):
         assert time.monotonic() < deadline, f"{run.status()}\n{jobs.log_tail(run.id, 20)}"
@@ -73,7 +74,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.usefixtures("stand_in")
 def test_a_run_starts_detached_and_stops_when_asked(cache):
-    run = runs.create_run({})
+    run = run_folder.create_run({})
     began = time.monotonic()
     jobs.start(["works", run.id], run.id)
     assert time.monotonic() - began < 2, "no click waits for it"
@@ -92,7 +93,7 @@ def test_a_run_starts_detached_and_stops_when_asked(cache):
 
 @pytest.mark.usefixtures("stand_in")
 def test_one_that_does_not_listen_is_ended_with_its_children():
-    run = runs.create_run({})
+    run = run_folder.create_run({})
     jobs.start(["stubborn", run.id], run.id)
     wait_for(run, lambda run: bool(run.events()) and run.status().step > 0)
     began = time.monotonic()
@@ -108,7 +109,7 @@ def test_one_that_does_not_listen_is_ended_with_its_children():
 
 @pytest.mark.usefixtures("stand_in")
 def test_one_that_dies_at_once_is_lost_with_its_last_words():
-    run = runs.create_run({})
+    run = run_folder.create_run({})
     jobs.start(["dies", run.id], run.id)
     wait_for(run, lambda run: run.status().state == "lost")
     assert "log.txt" in run.status().message
@@ -117,7 +118,7 @@ def test_one_that_dies_at_once_is_lost_with_its_last_words():
 
 @pytest.mark.usefixtures("stand_in")
 def test_a_run_outlives_the_server_that_started_it():
-    run = runs.create_run({})
+    run = run_folder.create_run({})
     code = (
         "import sys, time; from dashboard.jobs import start; start(['works', sys.argv[1]], sys.argv[1]); time.sleep(60)"
     )
@@ -139,23 +140,23 @@ def test_a_run_outlives_the_server_that_started_it():
 @pytest.mark.usefixtures("stand_in")
 def test_a_worker_carries_out_what_waits_and_there_are_never_two(cache, tmp_path):
     (tmp_path / "code" / "pkt_core" / "__main__.py").write_text(WORKER)
-    names = [runs.create_run({}).id for _ in range(3)]
-    waiting.enqueue(names)
+    names = [run_folder.create_run({}).id for _ in range(3)]
+    run_queue.enqueue(names)
     began = time.monotonic()
     for _ in range(3):  # three clicks at once
         jobs.work()
     assert time.monotonic() - began < 2, "no click waits for it"
     assert jobs.worker_lives()  # at once, before it has signed on
     for name in names:
-        wait_for(runs.open_run(name), lambda run: run.status().state == "done")
-    wait_for(runs.open_run(names[0]), lambda _: waiting.worker() is None)
+        wait_for(run_folder.open_run(name), lambda run: run.status().state == "done")
+    wait_for(run_folder.open_run(names[0]), lambda _: run_queue.worker() is None)
     told = [line for line in (cache / "runs" / "worker.log").read_text().splitlines() if line.startswith("did")]
     assert sorted(told) == sorted(f"did {name}" for name in names), "each once"
-    wait_for(runs.open_run(names[0]), lambda _: not jobs.worker_lives())
-    late = runs.create_run({}).id
-    waiting.enqueue([late])
+    wait_for(run_folder.open_run(names[0]), lambda _: not jobs.worker_lives())
+    late = run_folder.create_run({}).id
+    run_queue.enqueue([late])
     jobs.work()
-    wait_for(runs.open_run(late), lambda run: run.status().state == "done")
+    wait_for(run_folder.open_run(late), lambda run: run.status().state == "done")
 
 
 def test_what_cannot_start_is_told():
@@ -164,7 +165,7 @@ def test_what_cannot_start_is_told():
 
 
 def test_log_tail_shows_a_progress_bar_as_it_stood_last():
-    run = runs.create_run({})
+    run = run_folder.create_run({})
     assert jobs.log_tail(run.id, 3) == ""
     (run.folder / "log.txt").write_bytes(b"one\ntwo\r\n 10%\r 50%\r100%\nhalf \xff\n" * 2)
     assert jobs.log_tail(run.id, 3) == "two\n100%\nhalf �"

@@ -15,13 +15,16 @@ import pytest
 from test_dashboard import PAGES, ROOT, answers, page  # noqa: F401 - answers replaces the engine
 from typer.testing import CliRunner
 
-from dashboard import access, benchmark_parts, jobs, limits, loaders, plan_form, queue_parts, state, transfers
-from dashboard.engine import Engine, Task
-from dashboard.engine_process import answer
-from pkt_core import waiting
+from dashboard import access, jobs, limits, loaders, run_actions, state
+from dashboard.engine.client import Engine, Task
+from dashboard.engine.worker import answer
+from dashboard.pages.benchmarks import form as benchmarks_form
+from dashboard.pages.transfer import plan_form
+from dashboard.pages.transfer import queue as transfer_queue
 from pkt_core.cli import app as commands
 from pkt_core.errors import PktError
-from pkt_core.runs import Run, open_run
+from pkt_core.runs import queue as run_queue
+from pkt_core.runs.folder import Run, open_run
 
 pytestmark = pytest.mark.filterwarnings("default")
 UNAVAILABLE, ASK = loaders.unavailable.__wrapped__, Engine.ask  # before a test stands others in for them
@@ -47,7 +50,7 @@ def demo(monkeypatch):
     monkeypatch.setattr(jobs, "_end", lambda *_: None)  # the runs here are written by this very process
     monkeypatch.setattr(jobs, "work", lambda: started.append("work"))
     monkeypatch.setattr(
-        waiting,
+        run_queue,
         "start",
         lambda words, _log, **_more: started.append(words) or SimpleNamespace(pid=1, wait=lambda: None),
     )
@@ -79,31 +82,31 @@ def at_the_engine(function: str, **arguments: Any) -> Callable[[], Any]:
 
 def theirs(state_of_it: str = "queued") -> str:
     """A run of somebody else."""
-    made = by("them", lambda: transfers.launch(a_plan()))
+    made = by("them", lambda: run_actions.launch(a_plan()))
     if state_of_it != "queued":
-        waiting.remove(made)
+        run_queue.remove(made)
         open_run(made).write_status(state_of_it)
     return made
 
 
 def mine(state_of_it: str = "queued") -> str:
     """A run of one's own."""
-    made = transfers.launch(a_plan())
+    made = run_actions.launch(a_plan())
     if state_of_it != "queued":
-        waiting.remove(made)
+        run_queue.remove(made)
         open_run(made).write_status(state_of_it)
     return made
 
 
 def change(what: str, run_id: str) -> None:
     """A click in the queue; what it was told is raised."""
-    queue_parts.change(what, [run_id])
-    if sentence := state.told(queue_parts.PLACE):
+    transfer_queue.change(what, [run_id])
+    if sentence := state.told(transfer_queue.PLACE):
         raise PktError(sentence)
 
 
 def out_of_the_queue(run_id: str) -> str:
-    waiting.remove(run_id)
+    run_queue.remove(run_id)
     return run_id
 
 
@@ -152,8 +155,8 @@ def uploads(n: int) -> None:
 
 
 def benchmark() -> None:
-    benchmark_parts.start({"run": "nobody", "against": [], "tasks": ["demo/known-seen"], "asking": {}})
-    if sentence := state.told(benchmark_parts.PLACE):
+    benchmarks_form.start({"run": "nobody", "against": [], "tasks": ["demo/known-seen"], "asking": {}})
+    if sentence := state.told(benchmarks_form.PLACE):
         raise PktError(sentence)
 
 
@@ -162,28 +165,28 @@ def plan(**more: Any) -> dict[str, Any]:
 
 
 def launched(**more: Any) -> Callable[[], Any]:
-    return lambda: transfers.launch(a_plan().model_copy(update=more))
+    return lambda: run_actions.launch(a_plan().model_copy(update=more))
 
 
 HUB = {"name": "Qwen/Qwen2.5-0.5B"}
 ABUSES: dict[str, tuple[Callable[[], Any], str]] = {
-    "resume somebody's run": (lambda: transfers.resume(theirs("stopped")), "started by somebody else"),
+    "resume somebody's run": (lambda: run_actions.resume(theirs("stopped")), "started by somebody else"),
     "resume when the queue is full": (
-        lambda: (run := mine("stopped"), full(), transfers.resume(run)),
+        lambda: (run := mine("stopped"), full(), run_actions.resume(run)),
         "runs wait already",
     ),
     "requeue past the limit": (
-        lambda: (run := out_of_the_queue(mine()), full(), transfers.requeue(run)),
+        lambda: (run := out_of_the_queue(mine()), full(), run_actions.requeue(run)),
         "runs wait already",
     ),
-    "requeue somebody's run": (lambda: transfers.requeue(out_of_the_queue(theirs())), "started by somebody else"),
-    "launch past the limit": (lambda: (full(), transfers.launch(a_plan())), "2 runs wait already"),
+    "requeue somebody's run": (lambda: run_actions.requeue(out_of_the_queue(theirs())), "started by somebody else"),
+    "launch past the limit": (lambda: (full(), run_actions.launch(a_plan())), "2 runs wait already"),
     "stop somebody's run": (lambda: loaders.stop(theirs("running")), "started by somebody else"),
     "stop a run of nobody": (lambda: loaders.stop(unowned()), "started by somebody else"),
     "move one's run before somebody's": (lambda: (theirs(), change("up", mine()))[1], "started by somebody else"),
     "move somebody's run": (lambda: (run := theirs(), mine(), change("down", run)), "started by somebody else"),
     "take somebody's run out": (lambda: change("remove", theirs()), "started by somebody else"),
-    "take out by the function": (lambda: transfers.take_out(theirs()), "started by somebody else"),
+    "take out by the function": (lambda: run_actions.take_out(theirs()), "started by somebody else"),
     "start a process for somebody's run": (
         lambda: jobs.start(["transfer", "--run", "x"], theirs()),
         "started by somebody else",
@@ -197,12 +200,12 @@ ABUSES: dict[str, tuple[Callable[[], Any], str]] = {
     "pairs without end": (launched(layer_pairs="1:1," * 3000), "at most 4,000"),
     "tasks without end": (launched(tasks=("demo/known-seen",) * 300), "at most 256"),
     "a plan with a hub model": (
-        lambda: transfers.launch(a_plan().model_validate(plan(teacher=HUB))),
+        lambda: run_actions.launch(a_plan().model_validate(plan(teacher=HUB))),
         "its own pair of models only",
     ),
     "a plan with a hub data set": (launched(general="hf:stanfordnlp/sst2"), "its own prompts only"),
     "a plan with a file": (launched(data="/etc/x.jsonl"), "outside the folders"),
-    "a family": (lambda: transfers.launch_family([], "sft"), "no families"),
+    "a family": (lambda: run_actions.launch_family([], "sft"), "no families"),
     "members of a family": (
         at_the_engine("family_members", plan=plan(), rivals=[], controls=[], seeds=50),
         "at most 5",
@@ -261,7 +264,7 @@ ABUSES: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def unowned() -> str:
-    from pkt_core.runs import create_run
+    from pkt_core.runs.folder import create_run
 
     return create_run(plan()).id
 
@@ -284,10 +287,10 @@ def test_each_abuse_is_refused_in_one_sentence(demo, abuse, monkeypatch):
 
 
 ALLOWED: dict[str, Callable[[], Any]] = {
-    "launch": lambda: transfers.launch(a_plan(steps=300)),
+    "launch": lambda: run_actions.launch(a_plan(steps=300)),
     "launch on a task of one's own": lambda: launched(data=keep(loaders.keep_task, rows(50)))(),
-    "resume one's own run": lambda: transfers.resume(mine("stopped")),
-    "requeue one's own run": lambda: transfers.requeue(out_of_the_queue(mine())),
+    "resume one's own run": lambda: run_actions.resume(mine("stopped")),
+    "requeue one's own run": lambda: run_actions.requeue(out_of_the_queue(mine())),
     "stop one's own run": lambda: loaders.stop(mine("running")),
     "move one's own runs": lambda: (mine(), change("up", mine())),
     "take one's own run out": lambda: change("remove", mine()),

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pkt_core import looking
-from pkt_core.catalog import custom_pair
+from pkt_core.base.store import load_artefact
+from pkt_core.data.prompts import PromptSet, pasted
 from pkt_core.errors import MeasureError, PktError, PlanError, PromptError
-from pkt_core.looking import compare, similarity
-from pkt_core.prompts import PromptSet, pasted
-from pkt_core.similarity import MEASURES, measure
-from pkt_core.stages import Recipe
-from pkt_core.store import load_artefact
+from pkt_core.models import loading
+from pkt_core.models.catalog import custom_pair
+from pkt_core.similarity.measures import MEASURES, measure
+from pkt_core.studies.comparison.compute import compare, similarity
+from pkt_core.studies.comparison.recipe import Recipe
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -70,8 +70,8 @@ def test_a_grid_is_the_measure_of_the_stored_states(pair, states, name):
 
 def test_what_was_read_is_not_read_again_and_settings_change_it(pair, monkeypatch):
     plain = similarity(pair, measure="rsa", prompts=LINES, **FEW)
-    monkeypatch.setattr(looking, "load", lambda *_: pytest.fail("models were loaded again"))
-    monkeypatch.setattr("pkt_core.pipeline.load", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr("pkt_core.models.loading.load", lambda *_: pytest.fail("models were loaded again"))
     assert torch.equal(similarity(pair, measure="rsa", prompts=LINES, **FEW).values, plain.values)
     similarity(pair, measure="jaccard", prompts=LINES, **FEW)
     monkeypatch.undo()

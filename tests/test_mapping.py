@@ -5,18 +5,21 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pkt_core import mapping, picking
 from pkt_core.activations.collect import collect
-from pkt_core.catalog import custom_pair
+from pkt_core.data import prompts
+from pkt_core.data.prompts import PromptSet, pasted
 from pkt_core.errors import MeasureError, PktError, PlanError, PromptError
+from pkt_core.models import loading
+from pkt_core.models.catalog import custom_pair
 from pkt_core.models.loading import load
 from pkt_core.models.sites import Site
 from pkt_core.projection.maps import neighbour_overlap
 from pkt_core.projection.turnover import neighbour_turnover
-from pkt_core.prompts import PromptSet, pasted
-from pkt_core.runs import create_run
-from pkt_core.similarity import measure
-from pkt_core.stages.chain import spread_layers
+from pkt_core.runs.folder import create_run
+from pkt_core.similarity.measures import measure
+from pkt_core.studies.generations import picked
+from pkt_core.studies.latent_map import compute as latent_map_compute
+from pkt_core.studies.latent_map.chain import spread_layers
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -44,7 +47,7 @@ def states_of(ref, layer, texts):
 
 
 def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
-    found = mapping.chain_map(pair, teacher_layer=2, student_layer=1, **SMALL)
+    found = latent_map_compute.chain_map(pair, teacher_layer=2, student_layer=1, **SMALL)
     texts = LINES.sample(40, 0)
     assert (found.ids, found.texts) == (list(texts.ids), list(texts.texts))
     x, y = states_of(pair.teacher, 2, found.texts), states_of(pair.student, 1, found.texts)
@@ -53,7 +56,7 @@ def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
     assert found.ends == found.steps[0]
     assert_close(torch.tensor(found.overlap[0]), overlap, atol=1e-3, rtol=0)
     assert [(one["model"], one["layer"]) for one in found.slices] == [("teacher", 2), ("student", 1)]
-    table = mapping.turnover(pair, teacher_layer=2, student_layer=1, **SMALL)
+    table = latent_map_compute.turnover(pair, teacher_layer=2, student_layer=1, **SMALL)
     expected = neighbour_turnover(x, y)
     assert_close(table.mean, float(expected.turnover.mean()))
     assert [row["id"] for row in table.rows] == [found.ids[i] for i in expected.ranked().tolist()]
@@ -63,21 +66,21 @@ def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
 
 def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, monkeypatch):
     settings = {"kind": "run", "run": run, "teacher_layer": 2, "student_layer": 1, **SMALL}
-    found = mapping.chain_map(pair, **settings)
+    found = latent_map_compute.chain_map(pair, **settings)
     assert [one["model"] for one in found.slices] == ["teacher", "before", "after"]
     assert len(found.xy) == 3
-    monkeypatch.setattr(mapping, "load", lambda *_: pytest.fail("models were loaded again"))
-    assert mapping.chain_map(pair, **settings).to_json() == found.to_json()
-    null = mapping.chain_map(pair, shuffled=True, **settings)  # from the stored activations
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    assert latent_map_compute.chain_map(pair, **settings).to_json() == found.to_json()
+    null = latent_map_compute.chain_map(pair, shuffled=True, **settings)  # from the stored activations
     assert null.partners is not None
     assert null.slices[0]["fidelity"] == found.slices[0]["fidelity"]
     assert abs(sum(null.steps) / 2 - null.overlap_chance) < 0.1
     assert null.overlap_chance == pytest.approx(10 / 39)
-    mapping.turnover(pair, first=1, second=2, **settings)
+    latent_map_compute.turnover(pair, first=1, second=2, **settings)
 
 
 def test_layers_of_one_model_make_a_chain(pair):
-    found = mapping.chain_map(pair, kind="teacher", **SMALL)
+    found = latent_map_compute.chain_map(pair, kind="teacher", **SMALL)
     assert [one["layer"] for one in found.slices] == [0, 1, 2]
     assert spread_layers(24) == [0, 5, 9, 14, 18, 23]
     assert spread_layers(1) == [0]
@@ -95,16 +98,16 @@ def test_what_chains_cannot_be_is_one_sentence(pair, run):
         ({"teacher_layer": 9}, PktError, "layers 0 to 2, got 9"),
     ]:
         with pytest.raises(kind, match=words):
-            mapping.chain_map(pair, **{**SMALL, **settings})
+            latent_map_compute.chain_map(pair, **{**SMALL, **settings})
     other = custom_pair(pair.teacher.name, pair.teacher.name)
     with pytest.raises(PlanError, match="Run trained has the student"):
-        mapping.chain_map(other, kind="run", run=run, **SMALL)
+        latent_map_compute.chain_map(other, kind="run", run=run, **SMALL)
     with pytest.raises(PlanError, match="slices 0 and 7"):
-        mapping.turnover(pair, first=0, second=7, **SMALL)
+        latent_map_compute.turnover(pair, first=0, second=7, **SMALL)
 
 
 def test_picked_tokens_are_the_models_own_words(pair):
-    found = picking.picked_tokens(pair, ids=[3, 70, 3, 999], prompts=LINES)
+    found = picked.picked_tokens(pair, ids=[3, 70, 3, 999], prompts=LINES)
     assert [row["id"] for row in found.rows] == [3, 70]
     teacher, student = load(pair.teacher), load(pair.student)
     text = LINES.texts[3]
@@ -120,7 +123,7 @@ def test_picked_tokens_are_the_models_own_words(pair):
     js = ((p * (p / m).log2()).sum() + (q * (q / m).log2()).sum()) / 2
     assert_close(found.rows[0]["js_bits"], float(js), atol=1e-5, rtol=0)
     assert (
-        picking.picked_tokens(custom_pair(pair.teacher.name, pair.teacher.name), ids=[3], prompts=LINES).rows[0][
+        picked.picked_tokens(custom_pair(pair.teacher.name, pair.teacher.name), ids=[3], prompts=LINES).rows[0][
             "js_bits"
         ]
         < 1e-6
@@ -128,7 +131,7 @@ def test_picked_tokens_are_the_models_own_words(pair):
 
 
 def test_a_few_picked_prompts_give_neighbours_and_many_a_similarity_beside_random_choices(pair):
-    few = picking.picked_cell(
+    few = picked.picked_cell(
         pair,
         ids=[5, 9],
         teacher_layer=2,
@@ -142,7 +145,7 @@ def test_a_few_picked_prompts_give_neighbours_and_many_a_similarity_beside_rando
     overlap = neighbour_overlap(x, y)
     assert {row["id"]: round(row["overlap"], 4) for row in few.rows} == {i: round(float(overlap[i]), 4) for i in (5, 9)}
     ids = list(range(40))
-    many = picking.picked_cell(
+    many = picked.picked_cell(
         pair, ids=ids, teacher_layer=2, student_layer=1, measure="debiased_linear_cka", prompts=LINES, permutations=20
     )
     assert_close(many.facts["picked"], measure("debiased_linear_cka", x[:40], y[:40]), atol=1e-6, rtol=0)
@@ -160,21 +163,21 @@ def test_prompts_outside_the_sample_are_read_too(pair):
         "n_prompts": 64,
     }
     left_out = next(i for i in range(80) if i not in LINES.sample(64, 0).ids)
-    found = picking.picked_cell(pair, ids=[left_out], **settings)
+    found = picked.picked_cell(pair, ids=[left_out], **settings)
     assert found.facts["n"] == 65
     assert found.rows[0]["text"] == LINES.texts[left_out]
 
 
 def test_continuations_are_by_all_three_and_kept(pair, run, monkeypatch):
-    found = picking.picked_continuations(pair, run=run, ids=[1, 2], prompts=LINES)
+    found = picked.picked_continuations(pair, run=run, ids=[1, 2], prompts=LINES)
     assert [set(row) for row in found.rows] == [{"id", "text", "before", "after", "teacher"}] * 2
-    monkeypatch.setattr(picking, "load", lambda *_: pytest.fail("models were loaded again"))
-    assert picking.picked_continuations(pair, run=run, ids=[1, 2], prompts=LINES) == found
+    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    assert picked.picked_continuations(pair, run=run, ids=[1, 2], prompts=LINES) == found
 
 
 def test_picking_nothing_there_is_one_sentence(pair):
     with pytest.raises(PromptError, match="prompts 0 to 79; none of the picked"):
-        picking.picked_tokens(pair, ids=[500], prompts=LINES)
+        picked.picked_tokens(pair, ids=[500], prompts=LINES)
     with pytest.raises(MeasureError, match="no measure 'telepathy'"):
-        picking.picked_cell(pair, ids=[1], teacher_layer=0, student_layer=0, measure="telepathy", prompts=LINES)
-    assert picking.chosen(PromptSet("x", ("a", "b"), {}, (7, 9)), [9]).texts == ("b",)
+        picked.picked_cell(pair, ids=[1], teacher_layer=0, student_layer=0, measure="telepathy", prompts=LINES)
+    assert prompts.chosen(PromptSet("x", ("a", "b"), {}, (7, 9)), [9]).texts == ("b",)

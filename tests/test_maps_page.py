@@ -13,16 +13,16 @@ import pytest
 import report_samples as samples
 from test_dashboard import Answers, answers, finished_run, page, words  # noqa: F401 - `answers` is a fixture used by name
 
-from dashboard import recordings
-from dashboard.engine import Engine
-from pkt_core import runs
+from dashboard import recorded
+from dashboard.engine.client import Engine
+from pkt_core.runs import folder as run_folder
 
 pytestmark = pytest.mark.filterwarnings("default")
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
 
 
-def kept_run(run_id: str = "one") -> runs.Run:
+def kept_run(run_id: str = "one") -> run_folder.Run:
     """A finished run of the demo pair that keeps weights."""
     made = finished_run(run_id, **PLAN)
     (made.folder / "student").mkdir()
@@ -77,7 +77,7 @@ def test_layers_make_a_chain_and_chosen_layers_do_not_matter(answers, chain):  #
 
 
 def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(recordings, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", samples.comparison)
     answers.status = "umap works"
     app = page("latent_map")
     assert not app.exception
@@ -111,7 +111,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     assert not app.exception
     assert last(answers, "picked_tokens")["ids"] == [100, 101]
     assert "JS" in words(app)
-    app.switch_page("views/alignment.py").run()
+    app.switch_page("pages/alignment/page.py").run()
     assert last(answers, "picked_cell")["ids"] == [100, 101]
     assert last(answers, "picked_cell")["measure"] == "debiased_linear_cka"
     assert "A similarity of their own needs 32 prompts" in words(app).replace("\\", "")
@@ -119,7 +119,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     app.run()
     assert "Outside what random choices of 40 prompts give" in words(app).replace("\\", "")
     monkeypatch.setattr(Engine, "known", lambda *_: None)  # nobody asked for more yet
-    app.switch_page("views/behaviour.py").run()
+    app.switch_page("pages/behaviour/page.py").run()
     assert (last(answers, "picked_continuations")["ids"], last(answers, "picked_continuations")["run"]) == (
         [100, 101],
         "one",
@@ -128,7 +128,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     app.button(key="unpick").click().run()
     assert app.text_input(key="picked").value == ""
     answers.asked.clear()
-    app.switch_page("views/alignment.py").run()
+    app.switch_page("pages/alignment/page.py").run()
     assert "picked_cell" not in {name for name, _ in answers.asked}
 
 
@@ -149,11 +149,11 @@ def test_many_picked_prompts_fit_the_link(answers):  # noqa: F811
 
 
 def test_a_task_tells_time_left_from_the_pace_of_its_stage(monkeypatch):
-    from dashboard import engine
+    from dashboard.engine import client
 
     now = [100.0]
-    monkeypatch.setattr(engine.time, "monotonic", lambda: now[0])
-    task = engine.Task("chain_map", {})
+    monkeypatch.setattr(client.time, "monotonic", lambda: now[0])
+    task = client.Task("chain_map", {})
     task.tell("Compiling", 0.3)
     now[0] = 160.0
     task.tell("Aligning", 0.4)
@@ -174,7 +174,7 @@ from dashboard import loaders
 app = AppTest.from_file("dashboard/app.py", default_timeout=120)
 app.query_params.update({"points": "50", "aligned": "pca", "tl": "5", "sl": "2"})
 app.run()
-app.switch_page("views/latent_map.py").run()
+app.switch_page("pages/latent_map/page.py").run()
 end = time.monotonic() + 400
 while not app.get("plotly_chart") and time.monotonic() < end:
     time.sleep(1)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from measured import noise, related, takes
 from torch.testing import assert_close
 
-from pkt_core.similarity import MEASURES, measure
+from pkt_core.similarity.measures import MEASURES, measure
 
 ALL = pytest.mark.parametrize("name", list(MEASURES))
 EQUAL = 1e-7  # next-token agreement is computed in float32, the others agree to 1e-12

@@ -7,9 +7,9 @@ from measured import related, takes
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity import MEASURES, grid_of, measure
 from pkt_core.similarity.agreement import agreement
-from pkt_core.similarity.pairwise import null_of
+from pkt_core.similarity.measures import MEASURES, measure
+from pkt_core.similarity.pairwise import grid_of, null_of
 
 SCALE_FREE = [name for name, record in MEASURES.items() if record.scale_invariant]
 

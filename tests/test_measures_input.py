@@ -7,7 +7,8 @@ from measured import related
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity import grid_of, measure
+from pkt_core.similarity.measures import measure
+from pkt_core.similarity.pairwise import grid_of
 
 NAME = "debiased_linear_cka"
 

@@ -17,7 +17,7 @@ from sklearn.metrics import r2_score
 from sklearn.neighbors import NearestNeighbors
 from statsmodels.multivariate.cancorr import CanCorr
 
-from pkt_core.similarity import measure
+from pkt_core.similarity.measures import measure
 from pkt_core.similarity.regression import RIDGE, halves
 
 

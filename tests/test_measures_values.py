@@ -16,7 +16,7 @@ from measured import TOKENS, noise, related, seeded, takes
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity import MEASURES, measure
+from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.reading import Head, Reading
 from pkt_core.similarity.regression import halves
 

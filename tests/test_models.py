@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from pkt_core.activations import Capture
+from pkt_core.activations.capture import Capture
+from pkt_core.alignment.model_maps import match
 from pkt_core.errors import LayerNotFound, ModelError
 from pkt_core.models.layout import find_layout, validate
 from pkt_core.models.loading import folder_digest, load
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.sites import Site, parse_site
-from pkt_core.stages.grids import reading
-from pkt_core.stages.shared import match
+from pkt_core.studies.comparison.grids import reading
 from pkt_core.transfer.methods.neurons import Readout
 
 

@@ -18,16 +18,16 @@ from tokenizers import Regex, pre_tokenizers, processors
 from transformers import AutoTokenizer
 
 from pkt_core.activations.collect import collect
-from pkt_core.catalog import availability, custom_pair
+from pkt_core.alignment.model_maps import match
 from pkt_core.errors import ModelError
 from pkt_core.evaluation.behaviour import read_texts
 from pkt_core.evaluation.generate import continuations, written
+from pkt_core.models.catalog import availability, custom_pair
 from pkt_core.models.loading import folder_digest, load, load_config, load_tokenizer, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import model_shape
 from pkt_core.models.sites import Site
 from pkt_core.models.tokenizer import save_tokenizer
-from pkt_core.stages.shared import match
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = "model.safetensors"
@@ -124,7 +124,7 @@ def test_the_engine_keeps_its_requests_out_of_reach():
     """A question that a library or a child asks meets an empty input and not the next request."""
     code = """
 import subprocess, sys
-import dashboard.engine_process as engine
+import dashboard.engine.worker as engine
 def answer(function, arguments, progress, tell):
     try:
         said = input()

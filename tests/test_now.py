@@ -10,14 +10,15 @@ from streamlit.testing.v1 import AppTest
 from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
 
 from dashboard import device, loaders
-from dashboard.engine import Engine, Task
-from pkt_core import runs, waiting
+from dashboard.engine.client import Engine, Task
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import queue as run_queue
 
 pytestmark = pytest.mark.filterwarnings("default")
 
 
 def a_run(run_id: str):
-    return runs.create_run({"method": "semalign-v1", "steps": 20, "seed": 0}, run_id=run_id)
+    return run_folder.create_run({"method": "semalign-v1", "steps": 20, "seed": 0}, run_id=run_id)
 
 
 def progress(app: AppTest) -> list[str]:
@@ -32,7 +33,7 @@ def test_memory_is_always_there_and_an_idle_machine_says_so():
 
 def test_runs_at_work_and_waiting_are_on_every_page_and_one_that_ends_is_told_once():
     first, second = a_run("one"), a_run("two")
-    waiting.enqueue(["two"])
+    run_queue.enqueue(["two"])
     first.write_status("running", fraction=0.4, message="Training")
     app = page("pair")
     assert any("semalign\\-v1 Training" in text for text in progress(app))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from pkt_core.similarity import measure
+from pkt_core.similarity.measures import measure
 from pkt_core.transfer.objectives import (
     DIVERGENCES,
     bucketed,

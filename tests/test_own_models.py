@@ -7,8 +7,8 @@ import pytest
 from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
 
 from dashboard import device, loaders, own_models
-from dashboard.engine import Engine
-from dashboard.engine_plans import pair_room
+from dashboard.engine.client import Engine
+from dashboard.engine.plans import pair_room
 
 pytestmark = pytest.mark.filterwarnings("default")
 

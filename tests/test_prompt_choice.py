@@ -7,7 +7,7 @@ import report_samples as samples
 from test_dashboard import answers, page, words  # noqa: F401 - the fixture that stands in for the engine
 
 from dashboard.prompt_choice import UPLOAD
-from pkt_core.prompts import bundled, load_prompts
+from pkt_core.data.prompts import bundled, load_prompts
 
 pytestmark = pytest.mark.filterwarnings("default")
 FILE = b"text,topic\n" + b"".join(b"prompt %d,%s\n" % (i, [b"art", b"sport"][i % 2]) for i in range(70))
@@ -60,7 +60,7 @@ def test_an_upload_that_cannot_be_read_is_one_sentence():
 
 @pytest.mark.parametrize("given", ["hf:owner/name,split=test", "owner/name,split=test"])
 def test_a_dataset_is_asked_for_by_its_name_and_not_read_by_the_page(answers, monkeypatch, given):  # noqa: F811
-    monkeypatch.setattr("pkt_core.hub_datasets.dataset_rows", lambda _: pytest.fail("the page read the dataset"))
+    monkeypatch.setattr("pkt_core.data.hub_datasets.dataset_rows", lambda _: pytest.fail("the page read the dataset"))
     app = page("alignment", prompts="dataset", dataset=given)
     assert not app.exception
     assert set(asked(answers)) == {"hf:owner/name,split=test"}
@@ -118,7 +118,7 @@ def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypat
 
 
 def test_facts_of_a_match_survive_json():
-    from pkt_core.results import VocabularyFacts
+    from pkt_core.studies.comparison.record import VocabularyFacts
 
     facts = samples.comparison()["vocabulary"]
     assert vars(VocabularyFacts(**json.loads(json.dumps(facts)))) == facts

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from pkt_core.catalog import demo_pair
-from pkt_core.prompts import assets_folder, bundled, load_prompts
+from pkt_core.data.prompts import assets_folder, bundled, load_prompts
+from pkt_core.models.catalog import demo_pair
 
 FOLDER = assets_folder() / "prompts"
 WORDNET = Path("/usr/share/wordnet")

@@ -2,9 +2,9 @@
 
 import pytest
 
+from pkt_core.data.prompt_files import keep
+from pkt_core.data.prompts import PromptSet, bundled, load_prompts, of_rows, pasted
 from pkt_core.errors import PromptError
-from pkt_core.prompt_files import keep
-from pkt_core.prompts import PromptSet, bundled, load_prompts, of_rows, pasted
 
 
 def test_bundled_sets_load_with_labels():

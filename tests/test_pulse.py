@@ -8,7 +8,8 @@ import pytest
 from run_store import fill
 from test_dashboard import ROOT, answers, page, words  # noqa: F401 - answers replaces the engine
 
-from dashboard import pulse, run_listing
+from dashboard import pulse
+from dashboard.pages.runs import listing as runs_listing
 from pkt_core.errors import StoreError
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -88,7 +89,7 @@ def test_many_runs_are_shown_a_hundred_at_a_time_and_found_by_their_words():
     app = page("runs")
     assert not app.exception
     assert "100 of 120 runs, newest first" in words(app).replace("\\", "")
-    assert len(app.dataframe[0].value) == run_listing.PAGE
+    assert len(app.dataframe[0].value) == runs_listing.PAGE
     app.number_input(key="rows").set_value(200).run()
     assert len(app.dataframe[0].value) == 120
     app.text_input(key="find").set_value("family-001 done").run()

@@ -8,11 +8,12 @@ import shlex
 
 import pytest
 
-from pkt_core.catalog import demo_pair
-from pkt_core.pipeline import compare, evaluate
-from pkt_core.prompts import assets_folder
-from pkt_core.runs import create_run, list_runs, open_run
-from pkt_core.translating import alignment_maps, stitching
+from pkt_core.data.prompts import assets_folder
+from pkt_core.models.catalog import demo_pair
+from pkt_core.pipeline import evaluate
+from pkt_core.runs.folder import create_run, list_runs, open_run
+from pkt_core.studies.alignment_maps.compute import alignment_maps, stitching
+from pkt_core.studies.comparison.compute import compare
 
 RECORDED = assets_folder() / "recorded"
 NAMES = ["demo-semalign-v1", "demo-semalign-v1-permuted", "demo-ours", "demo-logit-kd", "demo-sft"]

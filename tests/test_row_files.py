@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pkt_core.benchmarks.local_items import find_items
+from pkt_core.data.examples import load_examples
+from pkt_core.data.hub_datasets import require_rows
+from pkt_core.data.prompt_files import keep
+from pkt_core.data.prompts import load_prompts, pasted
+from pkt_core.data.row_files import MOST_CHARACTERS, read_rows, shown
 from pkt_core.errors import BenchmarkError, PromptError
-from pkt_core.evaluation.local_items import find_items
-from pkt_core.examples import load_examples
-from pkt_core.hub_datasets import require_rows
-from pkt_core.prompt_files import keep
-from pkt_core.prompts import load_prompts, pasted
-from pkt_core.row_files import MOST_CHARACTERS, read_rows, shown
 
 DEEP = "[" * 100_000 + "]" * 100_000
 
@@ -206,10 +206,10 @@ def test_local_items_and_data_folders_are_read_as_strictly(tmp_path):
 
 @pytest.mark.parametrize("kind", ["prompts", "task"])
 def test_a_kept_copy_that_is_not_what_was_uploaded_is_refused(kind):
-    from pkt_core.examples import keep_examples, load_examples
-    from pkt_core.files import cache_root
-    from pkt_core.prompt_files import keep
-    from pkt_core.prompts import load_prompts
+    from pkt_core.base.files import cache_root
+    from pkt_core.data.examples import keep_examples, load_examples
+    from pkt_core.data.prompt_files import keep
+    from pkt_core.data.prompts import load_prompts
 
     if kind == "prompts":
         name, load = keep("mine.txt", b"one\ntwo\n"), load_prompts

@@ -14,7 +14,8 @@ import pytest
 from run_store import fill
 from typer.testing import CliRunner
 
-from pkt_core import run_index, runs
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import index as runs_index
 
 MANY = 150
 _opened: list[str] | None = None
@@ -34,7 +35,7 @@ def opened(work: Callable[[], Any]) -> int:
     _opened = []
     try:
         work()
-        return sum(str(runs.runs_root()) in path and path.endswith(".json") for path in _opened)
+        return sum(str(run_folder.runs_root()) in path and path.endswith(".json") for path in _opened)
     finally:
         _opened = None
 
@@ -42,42 +43,42 @@ def opened(work: Callable[[], Any]) -> int:
 @pytest.fixture
 def store(monkeypatch, tmp_path) -> list[str]:
     """Many runs that another process has listed before."""
-    monkeypatch.setattr(runs, "recorded_root", lambda: tmp_path / "recorded")
+    monkeypatch.setattr(run_folder, "recorded_root", lambda: tmp_path / "recorded")
     made = fill(MANY, family_of=30)
-    runs.list_runs()
-    runs._over.clear()
+    run_folder.list_runs()
+    run_folder._over.clear()
     return made
 
 
 def states() -> dict[str, str]:
-    runs._over.clear()  # as another process would
-    return {run.id: run.state for run in runs.list_runs()}
+    run_folder._over.clear()  # as another process would
+    return {run.id: run.state for run in run_folder.list_runs()}
 
 
 def test_a_new_process_opens_no_run_that_is_in_the_index_and_says_the_same(store):
-    from_folders = opened(lambda: (run_index_lost(), runs.list_runs()))
+    from_folders = opened(lambda: (run_index_lost(), run_folder.list_runs()))
     assert from_folders >= 3 * MANY
-    read = runs.list_runs()
-    runs._over.clear()
-    assert opened(runs.list_runs) == 0
-    assert runs.list_runs() == read
+    read = run_folder.list_runs()
+    run_folder._over.clear()
+    assert opened(run_folder.list_runs) == 0
+    assert run_folder.list_runs() == read
     assert [run.id for run in read] == store[::-1]
     assert read[0].family == {"family": "family-004", "label": "shuffled teacher rows", "place": 29}
 
 
 def run_index_lost() -> None:
-    runs._over.clear()
-    (runs.runs_root() / run_index.NAME).unlink()
+    run_folder._over.clear()
+    (run_folder.runs_root() / runs_index.NAME).unlink()
 
 
 def test_what_changed_is_read_again_and_nothing_else(store):
     first, second, third = store[:3]
-    run = runs.open_run(first)
+    run = run_folder.open_run(first)
     run.write_status("running")
     run.write_status("failed", message="Out of memory.")
-    (runs.runs_root() / second / "plan.json").write_text("{")  # in place, as an editor might
-    runs.open_run(third).delete()
-    runs._over.clear()
+    (run_folder.runs_root() / second / "plan.json").write_text("{")  # in place, as an editor might
+    run_folder.open_run(third).delete()
+    run_folder._over.clear()
     assert opened(lambda: states()) <= 8
     found = states()
     assert found[first] == "failed"
@@ -89,7 +90,7 @@ def test_what_changed_is_read_again_and_nothing_else(store):
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("harm", ["lost", "no database", "torn", "a folder", "of another version"])
 def test_an_index_that_is_lost_or_damaged_costs_nothing_but_time(harm):
-    before, path = states(), runs.runs_root() / run_index.NAME
+    before, path = states(), run_folder.runs_root() / runs_index.NAME
     assert set(before.values()) == {"done"}
     if harm == "of another version":
         with sqlite3.connect(path) as index:
@@ -108,23 +109,23 @@ def test_an_index_that_is_lost_or_damaged_costs_nothing_but_time(harm):
     assert states() == before
     assert states() == before
     if harm != "a folder":
-        runs._over.clear()
-        assert opened(runs.list_runs) == 0, "it was written again"
+        run_folder._over.clear()
+        assert opened(run_folder.list_runs) == 0, "it was written again"
 
 
 @pytest.mark.usefixtures("store")
 def test_a_flipped_bit_becomes_no_wrong_line():
-    path, before = runs.runs_root() / run_index.NAME, runs.list_runs()
+    path, before = run_folder.runs_root() / runs_index.NAME, run_folder.list_runs()
     data = path.read_bytes()
     at = data.index(b'"state": "done"') + len(b'"state": "d')
     path.write_bytes(data[:at] + b"0" + data[at + 1 :])
-    runs._over.clear()
-    assert runs.list_runs() == before
+    run_folder._over.clear()
+    assert run_folder.list_runs() == before
 
 
 @pytest.mark.usefixtures("store")
 def test_a_process_that_holds_the_index_holds_up_nobody():
-    holder = sqlite3.connect(runs.runs_root() / run_index.NAME)
+    holder = sqlite3.connect(run_folder.runs_root() / runs_index.NAME)
     holder.execute("BEGIN EXCLUSIVE")
     try:
         assert set(states().values()) == {"done"}
@@ -134,17 +135,17 @@ def test_a_process_that_holds_the_index_holds_up_nobody():
 
 @pytest.mark.usefixtures("store")
 def test_processes_that_list_at_once_all_see_all():
-    (runs.runs_root() / run_index.NAME).unlink()
+    (run_folder.runs_root() / runs_index.NAME).unlink()
     code = "from pkt_core import runs; print(len(runs.list_runs()), len({run.id for run in runs.list_runs()}))"
     started = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(4)
     ]  # fmt: skip
     assert [process.communicate()[0].split() for process in started] == [[str(MANY)] * 2] * 4
-    assert len(run_index.known(runs.runs_root())) == MANY
+    assert len(runs_index.known(run_folder.runs_root())) == MANY
 
 
 def test_a_run_whose_process_is_gone_is_not_taken_for_running_nor_the_other_way(store):
-    run = runs.open_run(store[0])
+    run = run_folder.open_run(store[0])
     run.write_status("running")  # by this process, which lives
     assert states()[run.id] == "running"
     status = json.loads((run.folder / "status.json").read_text())
@@ -155,10 +156,10 @@ def test_a_run_whose_process_is_gone_is_not_taken_for_running_nor_the_other_way(
 
 
 def test_few_runs_need_no_index(monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "recorded_root", lambda: tmp_path / "recorded")
+    monkeypatch.setattr(run_folder, "recorded_root", lambda: tmp_path / "recorded")
     fill(3)
-    assert len(runs.list_runs()) == 3
-    assert not (runs.runs_root() / run_index.NAME).exists()
+    assert len(run_folder.list_runs()) == 3
+    assert not (run_folder.runs_root() / runs_index.NAME).exists()
 
 
 @pytest.mark.usefixtures("store")

@@ -13,14 +13,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pkt_core import runs, status
+from pkt_core.data import prompts
 from pkt_core.errors import StoreError
-from pkt_core.status import Process, RunStatus
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import status as run_status
+from pkt_core.runs.status import Process, RunStatus
 
 PLAN = {"method": "semalign-v1", "seed": 0, "teacher": {"name": "demo"}}
 WORKER = """
 import sys, time
-from pkt_core.runs import open_run
+from pkt_core.runs.folder import open_run
 run = open_run(sys.argv[1])
 run.write_status("running", step=3, total_steps=10, message="Training")
 run.append_event({"kind": "step", "step": 3})
@@ -30,7 +32,7 @@ time.sleep(60)
 
 
 @contextmanager
-def worker(run: runs.Run):
+def worker(run: run_folder.Run):
     """A real process that reports step 3 of 10 and then hangs; killed at the end, whatever the test did."""
     process = subprocess.Popen([sys.executable, "-c", WORKER, run.id], stdout=subprocess.PIPE, text=True)
     try:
@@ -48,14 +50,14 @@ def dead_process() -> Process:
     return found
 
 
-def rewrite_status(run: runs.Run, **changes) -> None:
+def rewrite_status(run: run_folder.Run, **changes) -> None:
     path = run.folder / "status.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
 def test_a_new_run_is_queued_and_named_by_time_and_method(cache):
-    run = runs.create_run(PLAN)
-    assert runs.re.fullmatch(r"\d{8}-\d{6}-semalign-v1-[0-9a-f]{4}", run.id)
+    run = run_folder.create_run(PLAN)
+    assert run_folder.re.fullmatch(r"\d{8}-\d{6}-semalign-v1-[0-9a-f]{4}", run.id)
     assert run.folder == cache / "runs" / run.id
     assert sorted(path.name for path in run.folder.iterdir()) == ["plan.json", "status.json"]
     assert run.plan() == PLAN
@@ -63,15 +65,15 @@ def test_a_new_run_is_queued_and_named_by_time_and_method(cache):
     assert (found.kind, found.state, found.pid, found.started) == ("transfer", "queued", None, None)
     assert run.results() is None
     assert run.events() == []
-    assert runs.open_run(run.id) == run
-    assert runs.open_run(run.folder) == run
-    assert runs.create_run({}, kind="compare").id.split("-")[2] == "compare"
+    assert run_folder.open_run(run.id) == run
+    assert run_folder.open_run(run.folder) == run
+    assert run_folder.create_run({}, kind="compare").id.split("-")[2] == "compare"
 
 
 def test_a_name_is_taken_once():
-    runs.create_run(PLAN, run_id="mine")
+    run_folder.create_run(PLAN, run_id="mine")
     with pytest.raises(StoreError, match=r"a run 'mine' already.*Choose another"):
-        runs.create_run(PLAN, run_id="mine")
+        run_folder.create_run(PLAN, run_id="mine")
 
 
 def test_a_run_that_cannot_be_written_leaves_nothing(cache, monkeypatch):
@@ -81,12 +83,12 @@ def test_a_run_that_cannot_be_written_leaves_nothing(cache, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(StoreError, match="The disk is full"):
-            runs.create_run(PLAN)
+            run_folder.create_run(PLAN)
     assert list((cache / "runs").iterdir()) == []
 
 
 def test_status_from_start_to_end():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     begun = run.write_status("running", total_steps=10, message="Loading")
     assert (begun.state, begun.step, begun.message, begun.pid) == ("running", 0, "Loading", os.getpid())
     assert begun.created <= begun.started <= begun.updated
@@ -101,7 +103,7 @@ def test_status_from_start_to_end():
 
 def test_remaining_time_is_the_mean_pace_since_progress_began(monkeypatch):
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(status.time, "time", lambda: float(next(clock)))
+    monkeypatch.setattr(run_status.time, "time", lambda: float(next(clock)))
     now = RunStatus(kind="transfer", state="running", created=0, updated=0)
     told = {"step": None, "total_steps": None, "message": None}
     now = now.advanced("running", fraction=0.2, **told)
@@ -114,7 +116,7 @@ def test_remaining_time_is_the_mean_pace_since_progress_began(monkeypatch):
 
 
 def test_status_is_replaced_in_one_piece(monkeypatch):
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     run.write_status("running", step=1)
 
     def full(*_args):
@@ -129,7 +131,7 @@ def test_status_is_replaced_in_one_piece(monkeypatch):
 
 
 def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     with worker(run) as process:
         assert run.status().state == "running"
         assert run.status().pid == process.pid
@@ -147,13 +149,13 @@ def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():
     assert "gone at step 3 of 10" in found.message
     assert "pkt transfer --resume" in found.message
     assert json.loads((run.folder / "status.json").read_text())["state"] == "running", "reading changes nothing"
-    assert runs.list_runs()[0].state == "lost"
+    assert run_folder.list_runs()[0].state == "lost"
     run.delete()
-    assert runs.list_runs() == []
+    assert run_folder.list_runs() == []
 
 
 def test_a_recycled_process_number_is_another_process():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     run.write_status("running")
     assert run.status().state == "running"
     mine = Process.of(os.getpid())
@@ -162,18 +164,18 @@ def test_a_recycled_process_number_is_another_process():
 
 
 def test_a_run_of_another_machine_is_believed_until_it_falls_silent():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     run.write_status("running")
     rewrite_status(run, process=Process.of(os.getpid()).model_copy(update={"host": "elsewhere"}).model_dump())
     assert run.status().state == "running"
     with pytest.raises(StoreError, match="is running"):
         run.delete()
-    rewrite_status(run, updated=time.time() - 2 * status.SILENT_SECONDS)
+    rewrite_status(run, updated=time.time() - 2 * run_status.SILENT_SECONDS)
     assert run.status().state == "lost", "that a process here has the same number proves nothing"
 
 
 def test_a_process_that_dies_before_its_first_word_is_noticed():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     run.record_process(os.getpid())
     assert run.status().state == "queued"
     assert run.process().pid == os.getpid()
@@ -183,7 +185,7 @@ def test_a_process_that_dies_before_its_first_word_is_noticed():
 
 
 def test_a_run_ended_by_force_after_a_stop_request_is_stopped():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     with worker(run):
         run.request_stop()
         assert run.stop_requested()
@@ -193,7 +195,7 @@ def test_a_run_ended_by_force_after_a_stop_request_is_stopped():
 
 
 def test_a_stop_asked_while_queued_holds_and_one_of_an_earlier_attempt_does_not():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     assert not run.stop_requested()
     run.request_stop()
     run.write_status("running", step=5, total_steps=10)
@@ -205,7 +207,7 @@ def test_a_stop_asked_while_queued_holds_and_one_of_an_earlier_attempt_does_not(
 
 
 def test_events_are_read_on_from_where_one_was():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     seen: list[dict] = []
     for step in range(5):
         run.append_event({"kind": "step", "step": step, "text": "zwölf\nZeilen"})
@@ -217,7 +219,7 @@ def test_events_are_read_on_from_where_one_was():
 
 
 def test_a_torn_line_costs_only_itself():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     run.append_event({"step": 0})
     with open(run.folder / "events.jsonl", "ab") as file:
         file.write(b'{"step": 1, "te')
@@ -230,18 +232,18 @@ def test_a_torn_line_costs_only_itself():
 
 
 def test_events_that_do_not_fit_on_the_disk_are_told(monkeypatch):
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
 
     def full(*_args):
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(runs, "open", full, raising=False)
+    monkeypatch.setattr(run_folder, "open", full, raising=False)
     with pytest.raises(StoreError, match="The disk is full"):
         run.append_event({"step": 0})
 
 
 def test_results_come_back_and_damage_is_told():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     run.write_results({"seconds": {"training": 1.5}})
     assert run.results() == {"seconds": {"training": 1.5}}
     (run.folder / "results.json").write_text("[1")
@@ -257,33 +259,33 @@ def test_a_name_never_leaves_the_folder_of_runs(cache, name):
     (cache / "secret").mkdir(parents=True)
     (cache / "secret" / "plan.json").write_text("{}")
     with pytest.raises(StoreError, match="is no name of a run"):
-        runs.open_run(name)
+        run_folder.open_run(name)
     with pytest.raises(StoreError, match="is no name of a run"):
-        runs.create_run(PLAN, run_id=name)
+        run_folder.create_run(PLAN, run_id=name)
 
 
 def test_a_method_from_a_plan_never_leaves_the_folder_either(cache):
-    assert runs.create_run({"method": "../../x"}).folder.parent == cache / "runs"
-    assert "-transfer-" in runs.create_run({"method": "../"}).id
+    assert run_folder.create_run({"method": "../../x"}).folder.parent == cache / "runs"
+    assert "-transfer-" in run_folder.create_run({"method": "../"}).id
 
 
 def test_listing_runs_loads_no_torch():
-    code = "import sys, pkt_core.runs as runs; runs.list_runs(include_recorded=True); assert 'torch' not in sys.modules"
+    code = "import sys, pkt_core.runs.folder as runs; runs.list_runs(include_recorded=True); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_missing_run_names_near_ones():
     with pytest.raises(StoreError, match="There is no run 'mine'; "):
-        runs.open_run("mine")
-    runs.create_run(PLAN, run_id="first-try")
-    runs.create_run(PLAN, run_id="other")
+        run_folder.open_run("mine")
+    run_folder.create_run(PLAN, run_id="first-try")
+    run_folder.create_run(PLAN, run_id="other")
     with pytest.raises(StoreError, match="near ones: first-try"):
-        runs.open_run("first-tri")
+        run_folder.open_run("first-tri")
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path):
     with pytest.raises(StoreError, match=r"is no run: expected a folder with a plan.json"):
-        runs.open_run(tmp_path)
+        run_folder.open_run(tmp_path)
 
 
 def lose_plan(folder: Path) -> None:
@@ -317,18 +319,18 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_run_is_listed_with_its_reason_and_can_be_deleted(damage, cache):
-    runs.create_run(PLAN, run_id="whole")
-    broken = runs.create_run(PLAN, run_id="broken")
+    run_folder.create_run(PLAN, run_id="whole")
+    broken = run_folder.create_run(PLAN, run_id="broken")
     damage(broken.folder)
     (cache / "runs" / "stray.txt").write_text("no run")
     (cache / "runs" / ".new-half-made").mkdir()
-    found = {summary.id: summary for summary in runs.list_runs()}
+    found = {summary.id: summary for summary in run_folder.list_runs()}
     assert found.keys() == {"whole", "broken"}
     assert (found["whole"].state, found["whole"].method, found["whole"].plan) == ("queued", "semalign-v1", PLAN)
     assert (found["broken"].state, found["broken"].plan) == ("damaged", None)
     assert DAMAGE[damage] in found["broken"].message
-    runs.open_run("broken").delete()
-    assert [summary.id for summary in runs.list_runs()] == ["whole"]
+    run_folder.open_run("broken").delete()
+    assert [summary.id for summary in run_folder.list_runs()] == ["whole"]
 
 
 FILES = ("status.json", "process.json", "plan.json", "family.json", "results.json")
@@ -361,38 +363,41 @@ def patch(path: Path, name: str, value) -> None:
 def family_of_two(damaged: str = "broken"):
     plan = {**PLAN, "steps": 3, "student": {"name": "x"}}
     for place, name in enumerate(("whole", damaged)):
-        made = runs.create_run(plan, run_id=name, family={"family": "f", "label": "a", "place": place})
+        made = run_folder.create_run(plan, run_id=name, family={"family": "f", "label": "a", "place": place})
         made.record_process(os.getpid())
         made.write_status("running", message="Training")
         made.write_results({"steps": 3, "seconds": {"training": 1.0}})
         made.write_status("done", message="Done.")
-    return runs.open_run(damaged)
+    return run_folder.open_run(damaged)
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
 @pytest.mark.parametrize("file", FILES)
 def test_nonsense_in_one_file_takes_that_run_away_and_no_list(file, nonsense):
-    from pkt_core import controlled, factors, families, waiting
+    from pkt_core.runs import queue as run_queue
+    from pkt_core.studies.behaviour import controls as behaviour_controls
+    from pkt_core.studies.factors import compute as factors_compute
+    from pkt_core.studies.families import compute as families_compute
 
     broken = family_of_two()
     NONSENSE[nonsense](broken.folder / file)
-    found = {summary.id: summary for summary in runs.list_runs()}
+    found = {summary.id: summary for summary in run_folder.list_runs()}
     assert found.keys() == {"whole", "broken"}
     assert found["whole"].state == "done"
     assert found["broken"].state == ("damaged" if file in ("status.json", "plan.json") else "done")
     assert "Traceback" not in found["broken"].message
-    assert waiting.waiting() == []
-    there = [run.id for run in families.runs_of("f")]
+    assert run_queue.waiting() == []
+    there = [run.id for run in families_compute.runs_of("f")]
     assert there == (["whole"] if file in ("family.json", "status.json", "plan.json") else ["whole", "broken"])
-    assert families.summary([runs.open_run(name) for name in found]) == []
-    assert families.seeds_of(runs.open_run("whole"))["seeds"] == []
-    assert factors.gather([runs.open_run(name) for name in found]) == []
-    assert all(one.run.recorded for one in controlled.finished("whole"))
+    assert families_compute.summary([run_folder.open_run(name) for name in found]) == []
+    assert families_compute.seeds_of(run_folder.open_run("whole"))["seeds"] == []
+    assert factors_compute.gather([run_folder.open_run(name) for name in found]) == []
+    assert all(one.run.recorded for one in behaviour_controls.finished("whole"))
     if file in ("family.json", "results.json"):
         with pytest.raises(StoreError, match="json"):
             broken.family() if file == "family.json" else broken.results()
     broken.delete()
-    assert [summary.id for summary in runs.list_runs()] == ["whole"]
+    assert [summary.id for summary in run_folder.list_runs()] == ["whole"]
 
 
 @pytest.mark.parametrize("pid", PIDS, ids=repr)
@@ -400,7 +405,7 @@ def test_a_process_that_cannot_be_is_none(pid):
     broken = family_of_two()
     patch(broken.folder / "process.json", "process", {"pid": pid, "created": 1.0, "host": "x"})
     rewrite_status(broken, process={"pid": pid, "created": 1.0, "host": "x"}, state="running")
-    found = {summary.id: summary for summary in runs.list_runs()}
+    found = {summary.id: summary for summary in run_folder.list_runs()}
     assert found["whole"].state == "done"
     assert found["broken"].state == "damaged"
     assert broken.process() is None
@@ -421,7 +426,7 @@ def test_any_byte_of_a_run_that_is_another_is_noticed_and_a_run_of_an_earlier_ve
 
 
 def test_a_line_of_events_with_another_byte_is_left_out_and_no_other():
-    run = runs.create_run(PLAN)
+    run = run_folder.create_run(PLAN)
     events = [{"kind": "step", "step": 1, "loss": 0.5}, {}, {"kind": "step", "step": 2, "text": "zwölf"}]
     for event in events:
         run.append_event(event)
@@ -439,11 +444,11 @@ def test_a_line_of_events_with_another_byte_is_left_out_and_no_other():
 
 
 def test_a_run_asked_to_stop_says_so_between_two_tellings():
-    run, told = runs.create_run(PLAN), []
+    run, told = run_folder.create_run(PLAN), []
     progress = run.heeding(lambda stage, done: told.append((stage, done)))
     progress("Asking", 0.5)
     run.request_stop()
-    with pytest.raises(runs.Stopped):
+    with pytest.raises(run_folder.Stopped):
         progress("Asking", 0.6)
     assert told == [("Asking", 0.5)]
     run.withdraw_stop()
@@ -452,7 +457,7 @@ def test_a_run_asked_to_stop_says_so_between_two_tellings():
 
 
 def test_several_runs_are_made_or_none(cache, monkeypatch):
-    real, left = runs.create_run, [3]
+    real, left = run_folder.create_run, [3]
 
     def fills_up(*given, **more):
         left[0] -= 1
@@ -462,34 +467,34 @@ def test_several_runs_are_made_or_none(cache, monkeypatch):
 
     members = [(PLAN, {"family": "f", "label": "a", "place": place}) for place in range(4)]
     with monkeypatch.context() as patched:
-        patched.setattr(runs, "create_run", fills_up)
+        patched.setattr(run_folder, "create_run", fills_up)
         with pytest.raises(StoreError, match="disk is full"):
-            runs.create_runs(members)
+            run_folder.create_runs(members)
     assert list((cache / "runs").iterdir()) == []
-    assert [run.family()["place"] for run in runs.create_runs(members)] == [0, 1, 2, 3]
+    assert [run.family()["place"] for run in run_folder.create_runs(members)] == [0, 1, 2, 3]
 
 
 def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
     recorded = tmp_path / "assets" / "recorded"
-    monkeypatch.setattr(runs, "assets_folder", lambda: tmp_path / "assets")
-    assert runs.list_runs(include_recorded=True) == []
+    monkeypatch.setattr(prompts, "assets_folder", lambda: tmp_path / "assets")
+    assert run_folder.list_runs(include_recorded=True) == []
     for created, name in enumerate(["b", "a", "c"]):
-        rewrite_status(runs.create_run(PLAN, run_id=name), created=float(created))
-    made = runs.create_run(PLAN, run_id="demo")
+        rewrite_status(run_folder.create_run(PLAN, run_id=name), created=float(created))
+    made = run_folder.create_run(PLAN, run_id="demo")
     made.write_status("running")
     made.write_status("done")
     recorded.mkdir(parents=True)
     made.folder.rename(recorded / "demo")
     (recorded / "comparison.json").write_text("{}")
-    assert [summary.id for summary in runs.list_runs()] == ["c", "a", "b"]
-    listed = runs.list_runs(include_recorded=True)
+    assert [summary.id for summary in run_folder.list_runs()] == ["c", "a", "b"]
+    listed = run_folder.list_runs(include_recorded=True)
     assert [(summary.id, summary.recorded) for summary in listed] == [
         ("c", False),
         ("a", False),
         ("b", False),
         ("demo", True),
     ]
-    for opened in (runs.open_run("demo"), runs.open_run(recorded / "demo")):
+    for opened in (run_folder.open_run("demo"), run_folder.open_run(recorded / "demo")):
         assert opened.recorded
         assert opened.status().state == "done"
         assert opened.plan() == PLAN
@@ -504,16 +509,16 @@ def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
             with pytest.raises(StoreError, match="recorded one and read-only"):
                 write(opened)
     with pytest.raises(StoreError, match="a run 'demo' already"):
-        runs.create_run(PLAN, run_id="demo")
+        run_folder.create_run(PLAN, run_id="demo")
 
 
 @pytest.mark.parametrize("left", [b"", bytes(400), b'{"kind": "transfer", "sta'], ids=["nothing", "zeros", "half"])
 def test_a_status_that_a_power_cut_took_is_of_a_run_that_can_go_on(left):
-    run = runs.create_run(PLAN, run_id="cut")
+    run = run_folder.create_run(PLAN, run_id="cut")
     run.write_status("running", step=3, total_steps=9)
     run.write_status("failed", message="The disk is full.")
     (run.folder / "status.json").write_bytes(left)
-    (summary,) = runs.list_runs()
+    (summary,) = run_folder.list_runs()
     assert (summary.state, run.status().state) == ("lost", "lost")
     assert "power cut" in summary.message
     assert "--resume cut" in summary.message

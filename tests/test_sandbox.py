@@ -16,10 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pkt_core.errors import SandboxError
-from pkt_core.evaluation import sandbox
-from pkt_core.evaluation.sandbox import Limits, run, unavailable
-from pkt_core.evaluation.syscalls import (
+from pkt_core.benchmarks import sandbox
+from pkt_core.benchmarks.sandbox import Limits, run, unavailable
+from pkt_core.benchmarks.sandbox.syscalls import (
     ALLOW,
     ANY_OF,
     ARCHITECTURE,
@@ -39,6 +38,7 @@ from pkt_core.evaluation.syscalls import (
     UNKNOWN,
     filter_for,
 )
+from pkt_core.errors import SandboxError
 
 ROOT = Path(__file__).parents[1]
 QUICK = Limits(seconds=4.0, processor_seconds=2)
@@ -392,7 +392,7 @@ def test_an_ordinary_user_gets_the_same_walls():
         shutil.copytree(Path(psutil.__file__).parent, copy / "psutil", ignore=shutil.ignore_patterns("__pycache__"))
         for path in (copy, *copy.rglob("*")):
             path.chmod(0o755)
-        code = f"import sys; sys.path.insert(0, {folder!r}); from pkt_core.evaluation.sandbox import *; print(unavailable(), run('1/0').how, run('1').how)"
+        code = f"import sys; sys.path.insert(0, {folder!r}); from pkt_core.benchmarks.sandbox import *; print(unavailable(), run('1/0').how, run('1').how)"
         done = subprocess.run(
             ["/usr/bin/python3", "-B", "-c", code],
             user=65534, group=65534, extra_groups=[], capture_output=True, text=True, cwd="/", env={"PATH": os.environ["PATH"]},

@@ -8,8 +8,8 @@ from torch.testing import assert_close
 from trained import EXAMPLES, SET, extraction, plan_for, prepared
 
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
-from pkt_core.examples import encode
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.methods import seeking
 from pkt_core.transfer.trainable import changed, fingerprints

@@ -27,7 +27,7 @@ from pkt_core.errors import ModelError
 from pkt_core.models.norms import final_norm, zero_mean
 from pkt_core.models.pool import KEPT, Pool
 from pkt_core.models.vocabulary import token_names, token_texts
-from pkt_core.stages.inspection import token_at
+from pkt_core.studies.inspection.spaces import token_at
 
 FAMILIES = ["llama", "qwen2", "gemma2", "gemma3", "gpt2", "gpt_neox", "opt", "phi"]
 

@@ -8,8 +8,8 @@ from measured import related, takes
 from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity import MEASURES, measure
 from pkt_core.similarity.cka import gram, u_centred
+from pkt_core.similarity.measures import MEASURES, measure
 
 ALL = pytest.mark.parametrize("name", list(MEASURES))
 

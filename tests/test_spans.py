@@ -15,13 +15,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from pkt_core.activations.collect import collect, pieces, stream
 from pkt_core.activations.spans import shared_pieces, spread, tokens_touching
-from pkt_core.catalog import custom_pair, demo_pair
+from pkt_core.data.prompts import PER_PROMPT, load_prompts, pasted
 from pkt_core.errors import PromptError
-from pkt_core.looking import compare
+from pkt_core.models.catalog import custom_pair, demo_pair
 from pkt_core.models.loading import LoadedModel, load
 from pkt_core.models.sites import Site
-from pkt_core.prompts import PER_PROMPT, load_prompts, pasted
-from pkt_core.similarity import measure
+from pkt_core.similarity.measures import measure
+from pkt_core.studies.comparison.compute import compare
 
 HARD = [
     "the quick brown fox jumps over the lazy dog",

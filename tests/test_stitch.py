@@ -10,8 +10,8 @@ from trained import extraction, plan_for
 
 from pkt_core.alignment.maps import AlignmentMap
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
-from pkt_core.examples import Encoded
 from pkt_core.transfer.methods import stitch
 from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.trainable import changed, fingerprints

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from torch.testing import assert_close
 
-from pkt_core import files, sealed, staging, store
+from pkt_core.base import files, fingerprint, sealed, staging, store
 from pkt_core.errors import StoreError
 
 PLAIN = st.recursive(
@@ -58,12 +58,12 @@ def same_typed(a, b) -> bool:
 
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,4}", fullmatch=True), PLAIN, max_size=4))
 def test_fingerprint_ignores_the_order_of_keys(parts):
-    assert store.fingerprint(**parts) == store.fingerprint(**backwards(parts))
+    assert fingerprint.fingerprint(**parts) == fingerprint.fingerprint(**backwards(parts))
 
 
 @given(PLAIN, PLAIN)
 def test_fingerprints_are_equal_exactly_where_values_are(a, b):
-    assert (store.fingerprint(part=a) == store.fingerprint(part=b)) == same_typed(a, b)
+    assert (fingerprint.fingerprint(part=a) == fingerprint.fingerprint(part=b)) == same_typed(a, b)
 
 
 def test_fingerprint_tells_types_and_models_apart():
@@ -75,31 +75,33 @@ def test_fingerprint_tells_types_and_models_apart():
         Recipe(name="a", layers=(0, 1)),
         {"name": "a"},
     ]
-    assert len({store.fingerprint(part=value) for value in different}) == len(different)
-    assert store.fingerprint(part=(1, 2)) == store.fingerprint(part=[1, 2])
-    assert store.fingerprint(part=Recipe(name="a")) == store.fingerprint(part=Recipe(name="a", layers=(0,)))
+    assert len({fingerprint.fingerprint(part=value) for value in different}) == len(different)
+    assert fingerprint.fingerprint(part=(1, 2)) == fingerprint.fingerprint(part=[1, 2])
+    assert fingerprint.fingerprint(part=Recipe(name="a")) == fingerprint.fingerprint(part=Recipe(name="a", layers=(0,)))
 
 
 def test_fingerprint_is_the_same_in_another_process():
-    code = "from pkt_core.store import fingerprint; print(fingerprint(b={'x': 1.5, 'a': {'é': [None]}}, version=3))"
+    code = (
+        "from pkt_core.base.store import fingerprint; print(fingerprint(b={'x': 1.5, 'a': {'é': [None]}}, version=3))"
+    )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert other.stdout.strip() == store.fingerprint(version=3, b={"a": {"é": [None]}, "x": 1.5})
+    assert other.stdout.strip() == fingerprint.fingerprint(version=3, b={"a": {"é": [None]}, "x": 1.5})
 
 
 @pytest.mark.parametrize("value", [torch.zeros(1), {1: "a"}, {"a": {1, 2}}, [Path("a")]], ids=repr)
 def test_fingerprint_refuses_what_has_no_stable_name(value):
     with pytest.raises(TypeError, match="plain values and pydantic models"):
-        store.fingerprint(part=value)
+        fingerprint.fingerprint(part=value)
 
 
 def test_cache_root_follows_the_environment_then_the_checkout_then_home(cache, monkeypatch, tmp_path):
-    assert store.cache_root() == cache
+    assert files.cache_root() == cache
     monkeypatch.delenv("PKT_CACHE")
-    assert store.cache_root() == Path(store.__file__).parents[1] / "cache"
+    assert files.cache_root() == Path(store.__file__).parents[1] / "cache"
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert store.cache_root() == tmp_path / ".cache" / "pkt"
+    assert files.cache_root() == tmp_path / ".cache" / "pkt"
 
 
 def test_artefact_comes_back_bit_for_bit():
@@ -139,7 +141,7 @@ def test_a_crash_between_tensors_and_manifest_leaves_no_artefact(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "write_sealed", crash)
+        patched.setattr(sealed, "write_sealed", crash)
         with pytest.raises(KeyboardInterrupt):
             store.save_artefact("grid", "abc", tensors(), {})
     assert store.load_artefact("grid", "abc") is None
@@ -328,24 +330,24 @@ def fail_with(number: int):
 )
 def test_a_failed_write_says_why_and_leaves_the_old_file(tmp_path, monkeypatch, function, number, sentence):
     path = tmp_path / "status.json"
-    store.write_json(path, {"old": True})
+    files.write_json(path, {"old": True})
     with monkeypatch.context() as patched:
         patched.setattr(os, function, fail_with(number))
         with pytest.raises(StoreError, match=sentence):
-            store.write_json(path, {"old": False})
-    assert store.read_json(path) == {"old": True}
+            files.write_json(path, {"old": False})
+    assert files.read_json(path) == {"old": True}
     assert [left.name for left in tmp_path.iterdir()] == ["status.json"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full is Linux's")
 def test_a_disk_that_is_really_full_is_told(tmp_path, monkeypatch):
     path = tmp_path / "status.json"
-    store.write_json(path, {"old": True})
+    files.write_json(path, {"old": True})
     with monkeypatch.context() as patched:
         patched.setattr(files, "open", lambda *_: os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb"), raising=False)
         with pytest.raises(StoreError, match="The disk is full"):
-            store.write_json(path, {"old": False})
-    assert store.read_json(path) == {"old": True}
+            files.write_json(path, {"old": False})
+    assert files.read_json(path) == {"old": True}
 
 
 def test_a_full_disk_keeps_the_old_artefact_and_no_rest(monkeypatch):
@@ -367,17 +369,17 @@ def test_an_impossible_cache_folder_is_told(tmp_path, monkeypatch):
 
 def test_read_json_tells_missing_from_damaged(tmp_path):
     with pytest.raises(StoreError, match="is missing"):
-        store.read_json(tmp_path / "a.json")
+        files.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b"\xff{")
     with pytest.raises(StoreError, match="is damaged: expected JSON"):
-        store.read_json(tmp_path / "a.json")
+        files.read_json(tmp_path / "a.json")
 
 
 @given(PLAIN)
 def test_json_comes_back(tmp_path_factory, value):
     path = tmp_path_factory.mktemp("json") / "a.json"
-    store.write_json(path, value)
-    assert same_typed(store.read_json(path), value)
+    files.write_json(path, value)
+    assert same_typed(files.read_json(path), value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from pkt_core.evaluation.power import detectable
 from pkt_core.evaluation.statistics import paired_change
 from pkt_core.evaluation.tasks import over_tasks
-from pkt_core.report.tables_behaviour import turned
+from pkt_core.studies.behaviour.text import turned_items
 
 
 def change(before, after):
@@ -41,10 +41,10 @@ def test_gap_and_what_of_it_was_closed():
 
 
 def test_items_that_turned_are_counted_both_ways():
-    assert turned("1100", "1010") == {"forgotten": [1], "newly right": [2]}
-    assert turned("11", "11") == {"forgotten": [], "newly right": []}
+    assert turned_items("1100", "1010") == {"forgotten": [1], "newly right": [2]}
+    assert turned_items("11", "11") == {"forgotten": [], "newly right": []}
     with pytest.raises(ValueError, match="zip"):
-        turned("11", "1")
+        turned_items("11", "1")
 
 
 def test_what_n_can_show_rests_on_how_many_answers_turned():

@@ -8,15 +8,16 @@ import reference_tokens as naive
 import torch
 from torch.testing import assert_close
 
-from pkt_core import behaving
-from pkt_core.behaving import texts_of, token_change
+from pkt_core.data.examples import load_examples
+from pkt_core.data.prompts import pasted
 from pkt_core.errors import PlanError, PromptError, StoreError
 from pkt_core.evaluation.behaviour import answered_right
-from pkt_core.examples import load_examples
-from pkt_core.models.loading import ModelRef, load
-from pkt_core.prompts import pasted
-from pkt_core.runs import create_run
-from pkt_core.token_results import TokenChange
+from pkt_core.models.loading import load
+from pkt_core.models.ref import ModelRef
+from pkt_core.runs.folder import create_run
+from pkt_core.studies.token_change import compute as token_change_compute
+from pkt_core.studies.token_change.compute import texts_of, token_change
+from pkt_core.studies.token_change.record import TokenChange
 from pkt_core.transfer.plan import TransferPlan
 
 LINES = pasted("Paris is a city in France.\nthe quick brown fox\nnumbers such as 1 2 3 <b>and</b> signs")
@@ -112,7 +113,7 @@ def test_another_tokenizer_is_compared_by_characters_only(tmp_path):
 def test_it_is_computed_once_and_survives_json(tmp_path, monkeypatch):
     run = made_run(tmp_path)
     found = token_change(run, texts="prompts", prompts=LINES)
-    monkeypatch.setattr(behaving, "change_of", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(token_change_compute, "change_of", lambda *_, **__: pytest.fail("computed again"))
     again = token_change(run, texts="prompts", prompts=LINES)
     assert again == found == TokenChange.from_json(json.loads(json.dumps(found.to_json())))
 

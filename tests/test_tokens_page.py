@@ -8,7 +8,9 @@ import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
 
 from dashboard import widgets
-from pkt_core.report import figures, figures_tokens, sentences_tokens, tables_tokens
+from pkt_core.studies.token_change import figures as token_change_figures
+from pkt_core.studies.token_change import text as token_change_text
+from pkt_core.studies.token_change.figures import COLOURINGS, next_figure, reliability_figure, sentence_figure
 
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 MODELS = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
@@ -123,8 +125,8 @@ def test_hostile_text_is_shown_literally():
     assert re.search(r"(?<!\\)<script", "a <script> that is not escaped would be found")
     assert widgets.plain(":red[y] $latex$") == "\\:red\\[y\\] \\$latex\\$"
     for figure in (
-        *(figures.sentence_figure(samples.token_change()["sentences"][0], key, 2) for key in figures.COLOURINGS),
-        figures.next_figure(samples.token_change()["sentences"][0], 2),
+        *(sentence_figure(samples.token_change()["sentences"][0], key, 2) for key in COLOURINGS),
+        next_figure(samples.token_change()["sentences"][0], 2),
     ):
         drawn = figure.to_json().replace("\\u003c", "<").replace("\\u0026", "&")
         assert "<script" not in drawn
@@ -135,42 +137,42 @@ def test_hostile_text_is_shown_literally():
 def test_every_colouring_has_a_number_per_predicted_token_or_says_it_has_none(alike):
     one = samples.token_change(alike=alike)["sentences"][0]
     n = len(one["tokens"]) - 1
-    for key, by in figures.COLOURINGS.items():
+    for key, by in COLOURINGS.items():
         values = by.of(one)
         assert (values is None) == (key == "teacher" and not alike)
         assert values is None or len(values) == n
-        figure = figures.sentence_figure(one, key, 1)
+        figure = sentence_figure(one, key, 1)
         boxes = [box for trace in figure.data if trace.type == "bar" for box in trace.customdata]
         assert sorted(box[0] for box in boxes) == list(range(n + 1))
-    assert figures.COLOURINGS["bits"].of(one) == [-2.0] * n  # 3 bits before, 1 after: better is below zero
+    assert COLOURINGS["bits"].of(one) == [-2.0] * n  # 3 bits before, 1 after: better is below zero
 
 
 def test_unchanged_tokens_stay_grey_and_changed_ones_do_not():
-    by = figures.COLOURINGS["bits"]
-    assert figures_tokens.colour(0.0, by) is None
-    better, worse = figures_tokens.colour(-6.0, by), figures_tokens.colour(6.0, by)
+    by = COLOURINGS["bits"]
+    assert token_change_figures.colour(0.0, by) is None
+    better, worse = token_change_figures.colour(-6.0, by), token_change_figures.colour(6.0, by)
     assert better != worse
-    assert figures_tokens.colour(-60.0, by) == better  # beyond the scale the colour stays
-    assert figures_tokens.ink("rgb(250, 250, 250)") == "#000000"
-    assert figures_tokens.ink("rgb(8, 48, 107)") == "#ffffff"
+    assert token_change_figures.colour(-60.0, by) == better  # beyond the scale the colour stays
+    assert token_change_figures.ink("rgb(250, 250, 250)") == "#000000"
+    assert token_change_figures.ink("rgb(8, 48, 107)") == "#ffffff"
 
 
 def test_long_texts_break_between_tokens():
-    found = figures_tokens.places(["x" * 30] * 5)
+    found = token_change_figures.places(["x" * 30] * 5)
     assert [line for line, _, _ in found] == [0, 0, 1, 1, 2]
-    assert figures_tokens.wide("東京") == 4
+    assert token_change_figures.wide("東京") == 4
 
 
 def test_sentences_tables_and_other_tokenizers():
     alike, other, plain = samples.token_change(), samples.token_change(alike=False), samples.token_change(plain=True)
-    assert "nearer the teacher" in sentences_tokens.tokens(alike)
-    assert "bits per token" not in sentences_tokens.tokens(other)
-    assert "answers" not in sentences_tokens.tokens(plain)
-    assert "Nothing changed" in sentences_tokens.tokens(alike | {"half": 0})
-    assert sentences_tokens.direction({"low": -1, "high": 1}, ("a", "b", "c")) == "c"
-    assert list(tables_tokens.spans_table(other["sentences"][0])["change"]) == [-1.0]
-    assert tables_tokens.ranked(other)["teacher_bits"].notna().all()
-    assert len(tables_tokens.tokens_table(alike["sentences"][0])) == 8
-    assert "overconfident" in sentences_tokens.calibration(alike["calibration"])
-    assert len(tables_tokens.calibration_table(alike["calibration"])) == 30
-    assert json.loads(figures.reliability_figure(alike["calibration"]).to_json())["data"]
+    assert "nearer the teacher" in token_change_text.tokens(alike)
+    assert "bits per token" not in token_change_text.tokens(other)
+    assert "answers" not in token_change_text.tokens(plain)
+    assert "Nothing changed" in token_change_text.tokens(alike | {"half": 0})
+    assert token_change_text.direction({"low": -1, "high": 1}, ("a", "b", "c")) == "c"
+    assert list(token_change_text.spans_table(other["sentences"][0])["change"]) == [-1.0]
+    assert token_change_text.ranked(other)["teacher_bits"].notna().all()
+    assert len(token_change_text.tokens_table(alike["sentences"][0])) == 8
+    assert "overconfident" in token_change_text.calibration(alike["calibration"])
+    assert len(token_change_text.calibration_table(alike["calibration"])) == 30
+    assert json.loads(reliability_figure(alike["calibration"]).to_json())["data"]

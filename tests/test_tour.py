@@ -7,18 +7,19 @@ import pytest
 from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
 from test_transfer_page import plain
 
-from dashboard import recordings, tour
-from pkt_core import runs
+from dashboard import recorded as dashboard_recorded
+from dashboard import tour
+from pkt_core.runs import folder as run_folder
 
 pytestmark = pytest.mark.filterwarnings("default")
-COMPARISON, ROOT = recordings.comparison, runs.recorded_root
+COMPARISON, ROOT = dashboard_recorded.comparison, run_folder.recorded_root
 
 
 @pytest.fixture
 def recorded(monkeypatch):
     """What ships with the project, which other page tests leave out."""
-    monkeypatch.setattr(recordings, "comparison", COMPARISON)
-    monkeypatch.setattr(runs, "recorded_root", ROOT)
+    monkeypatch.setattr(dashboard_recorded, "comparison", COMPARISON)
+    monkeypatch.setattr(run_folder, "recorded_root", ROOT)
 
 
 def buttons(app):
@@ -34,7 +35,7 @@ def test_who_skips_is_not_asked_again():
     app = page("pair")
     buttons(app)["tour-no"].click().run()
     assert not buttons(app)
-    app.switch_page("views/runs.py").run()
+    app.switch_page("pages/runs/page.py").run()
     assert not buttons(app)
 
 
@@ -51,7 +52,7 @@ def test_each_step_is_on_its_page_and_says_what_was_recorded():
         said.append(text)
         if "tour-next" in buttons(app):
             buttons(app)["tour-next"].click().run()
-    values = np.array(recordings.comparison()["grid"]["values"])
+    values = np.array(dashboard_recorded.comparison()["grid"]["values"])
     teacher, student = np.unravel_index(values.argmax(), values.shape)
     assert f"teacher layer {teacher} and student layer {student}, at {values.max():.2f}" in said[1]
     assert "took 300 steps" in said[3]
@@ -64,7 +65,7 @@ def test_each_step_is_on_its_page_and_says_what_was_recorded():
 def test_elsewhere_it_shows_the_way_back_to_its_step():
     app = page("pair")
     buttons(app)["tour-start"].click().run()
-    app.switch_page("views/runs.py").run()
+    app.switch_page("pages/runs/page.py").run()
     assert "tour-there" in buttons(app)
     buttons(app)["tour-there"].click().run()
     assert "tour-there" not in buttons(app)

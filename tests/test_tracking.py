@@ -10,13 +10,13 @@ from test_families import demo
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import load
 from pkt_core.models.ref import ModelRef
-from pkt_core.stages import tracking
+from pkt_core.transfer import trackers
 
 EVENT = {"step": 3, "terms": {"kl": 0.25}, "alignment": 0.5, "recall": {"task": 0.75}}
 
 
 def test_a_tracker_is_told_every_term_recall_and_alignment(tmp_path):
-    tracker = tracking.Tracker("tensorboard", tmp_path, "run-1", demo())
+    tracker = trackers.Tracker("tensorboard", tmp_path, "run-1", demo())
     tracker.tell(EVENT)
     tracker.end()
     (written,) = [p for p in tmp_path.rglob("*") if "tfevents" in p.name and p.stat().st_size > 0][:1]
@@ -27,7 +27,7 @@ def test_a_tracker_is_told_every_term_recall_and_alignment(tmp_path):
 
 
 def test_without_a_tracker_nothing_is_written(tmp_path):
-    tracker = tracking.Tracker(None, tmp_path, "run-1", demo())
+    tracker = trackers.Tracker(None, tmp_path, "run-1", demo())
     tracker.tell(EVENT)
     tracker.end()
     assert list(tmp_path.iterdir()) == []
@@ -35,7 +35,7 @@ def test_without_a_tracker_nothing_is_written(tmp_path):
 
 def test_a_tracker_that_is_not_there_is_one_sentence(tmp_path):
     with pytest.raises(PlanError, match=r"Got tracker comet; installed here: tensorboard"):
-        tracking.Tracker("comet", tmp_path, "run-1", demo())
+        trackers.Tracker("comet", tmp_path, "run-1", demo())
 
 
 def test_a_model_spread_by_accelerate_says_the_same(tmp_path):
@@ -52,4 +52,4 @@ def test_a_tracker_that_does_not_start_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr("accelerate.Accelerator.init_trackers", refuses)
     with pytest.raises(PlanError, match=r"tensorboard could not be started \(no server at home\). Set it up, or run"):
-        tracking.Tracker("tensorboard", tmp_path, "run-1", demo())
+        trackers.Tracker("tensorboard", tmp_path, "run-1", demo())

@@ -15,16 +15,16 @@ from safetensors.torch import load_file, save_file
 from test_transfer import EXAMPLES, pair, plan_for  # noqa: F401
 from torch.testing import assert_close
 
-from pkt_core import stages
+from pkt_core.data.examples import Example, ExampleSet, encode
 from pkt_core.errors import PlanError, StoreError
-from pkt_core.examples import Example, ExampleSet, encode
-from pkt_core.runs import create_run, open_run
-from pkt_core.stages.targets import stored_targets
+from pkt_core.runs.folder import create_run, open_run
 from pkt_core.transfer import checkpoint as checkpoints
 from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.layers import chosen_pairs
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.setup import student_that_trains
 from pkt_core.transfer.targets import read_targets, shuffled
+from pkt_core.transfer.teacher_pass import as_planned, record, stored_targets
 from pkt_core.transfer.train import Trainer
 
 MINE = ExampleSet("mine", tuple(EXAMPLES))
@@ -32,8 +32,8 @@ MINE = ExampleSet("mine", tuple(EXAMPLES))
 
 def trainer_for(models, plan, folder):
     teacher, student = models
-    targets = stages.as_planned(stages.record(plan, teacher, student, MINE, folder, lambda *_: None), plan)
-    trainable = stages.student_that_trains(student, plan, targets)
+    targets = as_planned(record(plan, teacher, student, MINE, folder, lambda *_: None), plan)
+    trainable = student_that_trains(student, plan, targets)
     return Trainer(student, trainable, plan, encode(student.tokenizer, EXAMPLES, 64), targets)
 
 
@@ -165,8 +165,8 @@ def test_recomputing_gives_the_loss_and_the_gradients_of_keeping(tmp_path, famil
         student = fakes.loaded(tmp_path / f"{recompute}s", family, seed=1, **more)
         models = fakes.loaded(tmp_path / f"{recompute}t", layers=4, width=48), student
         plan = plan_for(models, method="sft", scope="all", recompute=recompute, steps=2, batch_size=3)
-        targets = stages.record(plan, *models, UNEVEN, tmp_path / f"{recompute}x", lambda *_: None)
-        trainable = stages.student_that_trains(student, plan, targets)
+        targets = record(plan, *models, UNEVEN, tmp_path / f"{recompute}x", lambda *_: None)
+        trainable = student_that_trains(student, plan, targets)
         trainer = Trainer(student, trainable, plan, encode(student.tokenizer, UNEVEN.items, 64), targets)
         losses = [report.terms["cross_entropy"] for report in trainer.steps()]
         gradients = torch.cat([p.grad.flatten() for p in trainable.parameters])
@@ -299,7 +299,7 @@ def test_any_byte_of_stored_targets_that_is_another_is_noticed_and_they_are_reco
     models = fresh(tmp_path, "flip")
     folder = tmp_path / "targets-x"
     plan = plan_for(models)
-    stages.record(plan, *models, MINE, folder, lambda *_: None)
+    record(plan, *models, MINE, folder, lambda *_: None)
     for path in folder.iterdir():
         data = path.read_bytes()
         places = range(0, len(data), 1 if path.suffix == ".json" else len(data) // 150)

@@ -10,18 +10,21 @@ import reference_transfer as naive
 import torch
 from torch.testing import assert_close
 
-from pkt_core import stages
+from pkt_core.alignment import model_maps
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.data.examples import Example, ExampleSet, encode
 from pkt_core.errors import LayerNotFound, PlanError, VocabularyMismatch
-from pkt_core.examples import Example, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.ref import ModelRef
+from pkt_core.transfer import setup as transfer_setup
 from pkt_core.transfer.check import check
 from pkt_core.transfer.export import export_student, open_student, write_card
 from pkt_core.transfer.objectives import distillation_kl, label_cross_entropy, layer_cosine, output_cosine
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.schedule import batches
+from pkt_core.transfer.setup import student_that_trains
+from pkt_core.transfer.teacher_pass import as_planned, record
 from pkt_core.transfer.train import Trainer
 from pkt_core.transfer.trainable import changed, fingerprints
 
@@ -99,10 +102,10 @@ def run(pair, plan):
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     examples = ExampleSet("mine", tuple(EXAMPLES))
     with TemporaryDirectory() as folder:
-        targets = stages.record(plan, teacher, student, examples, Path(folder) / "t", lambda *_: None)
-    targets = stages.as_planned(targets, plan)
+        targets = record(plan, teacher, student, examples, Path(folder) / "t", lambda *_: None)
+    targets = as_planned(targets, plan)
     before = fingerprints(student.model)
-    trainable = stages.student_that_trains(student, plan, targets)
+    trainable = student_that_trains(student, plan, targets)
     reports = list(Trainer(student, trainable, plan, encoded, targets).steps())
     return before, trainable, reports
 
@@ -198,7 +201,7 @@ def test_lora_trains_adapters_alone_and_survives_a_trip_to_disk(tmp_path, family
 
 def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
     teacher, student = pair
-    match = stages.match(teacher, student)
+    match = model_maps.match(teacher, student)
     for more, error, words in [
         ({"teacher_layer": 9}, LayerNotFound, "layers 0 to 3, got 9"),
         ({"layer_weight": 0, "output_weight": 0}, PlanError, "nothing to train towards"),
@@ -208,7 +211,7 @@ def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
             check(plan_for(pair, **more), teacher, student, match)
     other = fakes.loaded(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
     few = dataclasses.replace(
-        stages.match(teacher, other), teacher_ids=torch.arange(9), student_ids=torch.arange(9), same_tokenizer=False
+        model_maps.match(teacher, other), teacher_ids=torch.arange(9), student_ids=torch.arange(9), same_tokenizer=False
     )
     with pytest.raises(VocabularyMismatch, match="share 9 of"):
         check(plan_for((teacher, other)), teacher, other, few)
@@ -239,14 +242,14 @@ def test_a_loss_that_explodes_is_reported(pair):
 def test_looking_at_recall_never_costs_more_than_the_training_it_shows(tmp_path, monkeypatch):
     """On a large model, asking 64 items of each task at every other step would take most of the time."""
     asked, student = [], fakes.loaded(tmp_path)
-    monkeypatch.setattr(stages.teaching, "answered_right", lambda _model, task: asked.append(len(task)) or [True])
+    monkeypatch.setattr(transfer_setup, "answered_right", lambda _model, task: asked.append(len(task)) or [True])
     models = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student")}
     tasks = ("demo/unknown-seen", "demo/known-seen")
 
     def times(steps, batch_size):
         asked.clear()
         plan = TransferPlan(**models, data=tasks[0], tasks=tasks, steps=steps, batch_size=batch_size)
-        probe = stages.teaching.Probe(plan, student)
+        probe = transfer_setup.Probe(plan, student)
         shown = [step for step in range(1, steps + 1) if probe(step)]
         assert shown[-1] == steps
         assert len(shown) == 1 or sum(asked) <= 0.75 * steps * batch_size + 128

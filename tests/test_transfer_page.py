@@ -6,10 +6,14 @@ import pytest
 import report_samples as samples
 from test_dashboard import answers, page, words, worked  # noqa: F401 - answers replaces the engine
 
-from dashboard import engine_plans, loaders, plan_form, queue_parts, run_parts
+from dashboard import loaders, run_widgets
+from dashboard.engine import plans as engine_plans
+from dashboard.pages.transfer import plan_form
+from dashboard.pages.transfer import queue as transfer_queue
 from dashboard.params import Param
-from pkt_core import runs, waiting
 from pkt_core.errors import PlanError
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import queue as run_queue
 from pkt_core.transfer.controls import CONTROLS
 from pkt_core.transfer.plan import METHODS, USERS, TransferPlan
 
@@ -28,7 +32,7 @@ def keys(app) -> set[str]:
 def started(app):
     app.button(key="start").click().run()
     assert not app.exception
-    return next(iter(runs.list_runs())).plan
+    return next(iter(run_folder.list_runs())).plan
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -186,17 +190,17 @@ def test_a_family_is_one_click_with_its_number_and_time(worked):  # noqa: F811
     app.button(key="start-family").click().run()
     assert not app.exception
     (order,) = worked
-    told = [runs.open_run(run_id).family() for run_id in order]
+    told = [run_folder.open_run(run_id).family() for run_id in order]
     assert [one["label"] for one in told] == ["logit-kd"] * 2 + ["sft"] * 2 + ["shuffled teacher rows"] * 2
     assert len({one["family"] for one in told}) == 1
-    assert [runs.open_run(run_id).plan()["seed"] for run_id in order] == [0, 1] * 3
+    assert [run_folder.open_run(run_id).plan()["seed"] for run_id in order] == [0, 1] * 3
     assert app.get("page_link")
 
 
 def queued(*names: str) -> None:
     for name in names:
-        runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id=name)
-    waiting.enqueue(names)
+        run_folder.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id=name)
+    run_queue.enqueue(names)
 
 
 def test_two_tabs_change_one_queue_without_losing_each_others_changes():
@@ -204,14 +208,14 @@ def test_two_tabs_change_one_queue_without_losing_each_others_changes():
     one, two = page("transfer"), page("transfer")
     one.button(key="queue-up-c").click().run()
     two.button(key="queue-down-a").click().run()  # drawn before the other tab's change
-    assert waiting.waiting() == ["c", "a", "b"]
+    assert run_queue.waiting() == ["c", "a", "b"]
     one.button(key="queue-remove-b").click().run()
     two.button(key="queue-up-b").click().run()  # gone meanwhile
     assert "does not wait" in plain(two)
-    assert waiting.waiting() == ["c", "a"]
+    assert run_queue.waiting() == ["c", "a"]
     assert one.query_params == {}
     one.button(key="queue-clear").click().run()
-    assert waiting.waiting() == []
+    assert run_queue.waiting() == []
 
 
 def test_a_queue_that_nobody_works_on_offers_to(worked):  # noqa: F811
@@ -228,22 +232,22 @@ def test_a_run_taken_out_can_be_put_back():
     app = page("transfer", run="b")
     assert "Number 2 of 2 in the queue" in plain(app)
     app.button(key="dequeue").click().run()
-    assert waiting.waiting() == ["a"]
+    assert run_queue.waiting() == ["a"]
     app.button(key="requeue").click().run()
-    assert waiting.waiting() == ["a", "b"]
+    assert run_queue.waiting() == ["a", "b"]
 
 
 @pytest.mark.parametrize("state_of_it", ["failed", "stopped"])
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_run_that_ended_early_says_from_where_it_goes_on(monkeypatch, state_of_it, kept):
-    made = runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
+    made = run_folder.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
     made.write_status("running")
     made.write_status(state_of_it, message="The disk is full.")
     if kept:
         (made.folder / "checkpoints" / "step-00000120").mkdir(parents=True)
         (made.folder / "checkpoints" / "step-00000120" / "facts.json").write_text("{}")
     started: list[list[str]] = []
-    monkeypatch.setattr("dashboard.jobs.work", lambda: started.append(waiting.waiting()))
+    monkeypatch.setattr("dashboard.jobs.work", lambda: started.append(run_queue.waiting()))
     for name in ("transfer", "runs"):
         app = page(name, run="half")
         button = app.button(key="resume")
@@ -258,7 +262,7 @@ def test_a_run_that_ended_early_says_from_where_it_goes_on(monkeypatch, state_of
 
 
 def test_a_trained_run_that_was_stopped_while_measured_offers_to_measure_only(monkeypatch):
-    made = runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
+    made = run_folder.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
     made.write_status("running")
     made.write_results({"layers": {"teacher": 1, "student": 1}, "steps": 300, "planned_steps": 300})
     app = page("behaviour", run="half")
@@ -274,13 +278,13 @@ def test_a_trained_run_that_was_stopped_while_measured_offers_to_measure_only(mo
     app = page("behaviour", run="half")
     assert "it is stopped" in plain(app)
     app.button(key="go-on").click().run()
-    assert waiting.waiting() == ["half"]
+    assert run_queue.waiting() == ["half"]
     assert "This run waits in the queue" in plain(app)
     assert "go-on" not in {one.key for one in app.button}
 
 
 def test_a_done_run_offers_no_resume():
-    made = runs.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="whole")
+    made = run_folder.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="whole")
     made.write_status("running")
     made.write_status("done")
     assert "resume" not in {one.key for one in page("transfer", run="whole").button}
@@ -295,7 +299,7 @@ def test_the_needs_of_every_method_are_known_without_a_model(method):
 
 
 def test_layers_are_said_as_the_plan_will_choose_them():
-    from dashboard.plan_choices import layers_in_words
+    from dashboard.pages.transfer.plan_choices import layers_in_words
 
     found = samples.comparison()  # 6 and 3 layers
     assert layers_in_words(found, plan_form.bare("semalign-v1", teacher_layer=1)).startswith(
@@ -332,13 +336,14 @@ def test_the_demo_starts_where_its_recorded_runs_worked_unless_layers_are_chosen
 @pytest.mark.usefixtures("worked")
 def test_a_run_taken_out_of_the_queue_says_so_and_is_not_what_a_page_opens_on():
     first = started(page("transfer"))
-    (run,) = runs.list_runs()
-    waiting.remove(run.id)
+    (run,) = run_folder.list_runs()
+    run_queue.remove(run.id)
     app = page("transfer", run=run.id)
     assert "taken out of the queue" in plain(app)
     assert first["method"] == "semalign-v1"
     listed = {
-        one.id: run_parts.taken_out(one, one.state, waiting.waiting()) for one in runs.list_runs(include_recorded=True)
+        one.id: run_widgets.taken_out(one, one.state, run_queue.waiting())
+        for one in run_folder.list_runs(include_recorded=True)
     }
     assert [name for name, gone in listed.items() if gone] == [run.id]
 
@@ -362,24 +367,24 @@ def watch_first(app) -> bool:
 @pytest.mark.usefixtures("worked")
 def test_the_run_stands_first_for_who_came_for_it(monkeypatch):
     queued("mine", "other")
-    models = run_parts.models(runs.open_run("mine").plan())
+    models = run_widgets.models(run_folder.open_run("mine").plan())
     assert not watch_first(page("transfer"))
     assert watch_first(page("transfer", run="mine"))
     assert not watch_first(page("transfer", run="gone"))  # said, and not shown
-    (listed,) = (run for run in runs.list_runs() if run.id == "mine")
-    monkeypatch.setattr(queue_parts, "running", lambda: [listed])
+    (listed,) = (run for run in run_folder.list_runs() if run.id == "mine")
+    monkeypatch.setattr(transfer_queue, "running", lambda: [listed])
     assert watch_first(page("transfer"))
-    monkeypatch.setattr(run_parts, "models", lambda plan: models if plan != listed.plan else ("another", "pair"))
+    monkeypatch.setattr(run_widgets, "models", lambda plan: models if plan != listed.plan else ("another", "pair"))
     assert not watch_first(page("transfer"))
 
 
 def test_what_is_watched_unasked_belongs_to_the_chosen_models():
     plan = plan_form.bare("sft").model_dump(mode="json")
-    runs.create_run(plan, run_id="ours")
-    runs.create_run(plan | {"teacher": plan["teacher"] | {"name": "another/teacher"}}, run_id="newer")
-    waiting.enqueue(["newer", "ours"])
+    run_folder.create_run(plan, run_id="ours")
+    run_folder.create_run(plan | {"teacher": plan["teacher"] | {"name": "another/teacher"}}, run_id="newer")
+    run_queue.enqueue(["newer", "ours"])
     run = page("transfer").selectbox(key="run")
     assert run.label == "Run (auto is ours)"
     assert "newer" in run.options
-    waiting.remove("ours")
+    run_queue.remove("ours")
     assert page("transfer").selectbox(key="run").label == "Run (auto is newer)"

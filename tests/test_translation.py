@@ -6,18 +6,25 @@ import reference_translation as naive
 import torch
 from torch.testing import assert_close
 
+from pkt_core.activations import paired as activations_paired
 from pkt_core.activations.capture import forward_ids
 from pkt_core.activations.paired import ALONE, added_bytes, paired_batches, partners, without_massive
 from pkt_core.activations.resume import Resume
 from pkt_core.alignment.maps import affine_map, held_out_error, ridge_map, scaled, split
-from pkt_core.catalog import custom_pair, demo_pair
+from pkt_core.data.prompts import pasted
 from pkt_core.errors import LayerNotFound, PlanError, PromptError
 from pkt_core.evaluation.stitching import own_bits, scored, stitched_bits
-from pkt_core.map_results import MapComparison, StitchedGrid
-from pkt_core.prompts import pasted
-from pkt_core.stages import translation
-from pkt_core.stages.translation import KINDS, Halves, explained, per_text, round_trip_bound
-from pkt_core.translating import alignment_maps, stitching
+from pkt_core.models.catalog import custom_pair, demo_pair
+from pkt_core.studies.alignment_maps.compute import (
+    KINDS,
+    Halves,
+    alignment_maps,
+    explained,
+    per_text,
+    round_trip_bound,
+    stitching,
+)
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted("\n".join(f"{' '.join(WORDS[i % 7 : i % 7 + 5])} number {i}" for i in range(40)))
@@ -199,13 +206,13 @@ def test_one_massive_token_bends_no_fit_and_is_told(models, monkeypatch):
         there = ridge_map(halves.fitted.teacher[-1], halves.fitted.student[-1], 0.01)
         return 1 - held_out_error(there, plain.held_out.teacher[-1], plain.held_out.student[-1]).r2
 
-    monkeypatch.setattr(translation, "paired_batches", with_one)
+    monkeypatch.setattr(activations_paired, "paired_batches", with_one)
     found = Halves.read(teacher, student, LINES.texts, lambda *_: None)
     assert found.massive == 2  # one in each half
     assert found.said() == {"massive": 2}
     assert len(found.fitted.text) == len(plain.fitted.text) - 1
     assert error(found) == pytest.approx(error(plain), rel=0.1)
-    monkeypatch.setattr(translation, "without_massive", lambda batches: (batches, 0))
+    monkeypatch.setattr(activations_paired, "without_massive", lambda batches: (batches, 0))
     assert error(Halves.read(teacher, student, LINES.texts, lambda *_: None)) > 2 * error(plain)
 
 

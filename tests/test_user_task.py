@@ -8,15 +8,17 @@ import torch
 from test_token_change import made_run
 from torch.testing import assert_close
 
-from pkt_core import behaving
-from pkt_core.behaving import user_task
 from pkt_core.cli import app
+from pkt_core.data.examples import Example, ExampleSet, encode
 from pkt_core.errors import PromptError
 from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.evaluation.choices import chance, choice_scores, own_confidence, picked_per_byte, picked_plain
-from pkt_core.examples import Example, ExampleSet, encode
-from pkt_core.models.loading import ModelRef, load
-from pkt_core.task_results import UserTask
+from pkt_core.models.loading import load
+from pkt_core.models.ref import ModelRef
+from pkt_core.studies.behaviour import user_task as behaviour_user_task
+from pkt_core.studies.behaviour.record import UserTask
+from pkt_core.studies.behaviour.user_task import user_task
+from pkt_core.studies.token_change import compute as token_change_compute
 
 CITIES = [("Paris", " France."), ("Rome", " Italy."), ("the quick", " brown fox."), ("numbers", " such as 1 2 3.")]
 CHOICES = tuple(answer for _, answer in CITIES)
@@ -100,7 +102,7 @@ def test_a_file_is_asked_of_all_three_and_kept(tmp_path, monkeypatch, choices):
     else:
         cloze = ExampleSet("mine", tuple(Example(p, a) for p, a in CITIES))
         assert [c == "1" for c in found.scored[0].right["after"]] == answered_right(after, cloze)
-    monkeypatch.setattr(behaving, "asked", lambda *_, **__: pytest.fail("asked again"))
+    monkeypatch.setattr(token_change_compute, "asked", lambda *_, **__: pytest.fail("asked again"))
     assert user_task(run, task=task) == found == UserTask.from_json(json.loads(json.dumps(found.to_json())))
 
 
@@ -122,6 +124,6 @@ def test_the_command_prints_both_scorings_and_writes_nothing(tmp_path):
 
 def test_too_many_items_are_refused(tmp_path, monkeypatch):
     run, task = made_run(tmp_path), file_with(tmp_path / "mine.jsonl", False)
-    monkeypatch.setattr(behaving, "MOST_ITEMS", 3)
+    monkeypatch.setattr(behaviour_user_task, "MOST_ITEMS", 3)
     with pytest.raises(PromptError, match="holds 4 items; at most 3 are asked"):
         user_task(run, task=task)

@@ -118,8 +118,8 @@ def test_a_byte_by_its_number_is_that_byte():
 
 
 def test_what_is_said_of_a_match_adds_up():
-    from pkt_core.report import vocabularies
-    from pkt_core.results import VocabularyFacts
+    from pkt_core.studies.comparison import vocabularies
+    from pkt_core.studies.comparison.record import VocabularyFacts
 
     one, other = fakes.tokenizer(), fakes.tokenizer(texts=["entirely different words appear here zebra quilt"])
     match = match_vocabularies(one, other, 384, len(other))

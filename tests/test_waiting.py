@@ -13,10 +13,11 @@ import time
 import pytest
 from test_families import demo
 
-from pkt_core import waiting
+from pkt_core.base.sealed import write_sealed
 from pkt_core.errors import StoreError
-from pkt_core.runs import create_run, open_run
-from pkt_core.sealed import write_sealed
+from pkt_core.runs import folder as run_folder
+from pkt_core.runs import queue as run_queue
+from pkt_core.runs.folder import create_run, open_run
 
 
 @pytest.fixture
@@ -25,36 +26,36 @@ def runs(monkeypatch, tmp_path):
     names = ["a", "b", "c"]
     for name in names:
         create_run(demo().model_dump(mode="json"), run_id=name)
-    waiting.enqueue(names)
+    run_queue.enqueue(names)
     return names
 
 
 def test_runs_wait_in_order_and_can_be_moved_and_removed(runs):
-    assert waiting.waiting() == runs
-    waiting.move("c", 0)
-    assert waiting.waiting() == ["c", "a", "b"]
-    waiting.enqueue(["a"])  # again: it keeps its place
-    assert waiting.waiting() == ["c", "a", "b"]
-    waiting.remove("a")
-    assert waiting.waiting() == ["c", "b"]
+    assert run_queue.waiting() == runs
+    run_queue.move("c", 0)
+    assert run_queue.waiting() == ["c", "a", "b"]
+    run_queue.enqueue(["a"])  # again: it keeps its place
+    assert run_queue.waiting() == ["c", "a", "b"]
+    run_queue.remove("a")
+    assert run_queue.waiting() == ["c", "b"]
     open_run("b").delete()
-    assert waiting.waiting() == ["c"]
+    assert run_queue.waiting() == ["c"]
     with pytest.raises(StoreError, match="does not wait"):
-        waiting.move("a", 0)
+        run_queue.move("a", 0)
     for never in ("a", "nope"):
         with pytest.raises(StoreError, match=f"Run {never} does not wait in the queue"):
-            waiting.remove(never)
-    waiting.remove("c")
+            run_queue.remove(never)
+    run_queue.remove("c")
     with pytest.raises(StoreError, match="does not wait"):
-        waiting.remove("c")  # nor where nothing waits
+        run_queue.remove("c")  # nor where nothing waits
 
 
 @pytest.mark.usefixtures("runs")
 def test_only_new_runs_wait():
     open_run("a").write_status("done")
     with pytest.raises(StoreError, match="Run a is done; only new runs and those that ended early wait"):
-        waiting.enqueue(["a"])
-    assert waiting.waiting() == ["b", "c"]
+        run_queue.enqueue(["a"])
+    assert run_queue.waiting() == ["b", "c"]
 
 
 @pytest.mark.usefixtures("runs")
@@ -63,28 +64,28 @@ def test_a_worker_carries_out_one_at_a_time_and_a_second_does_nothing():
 
     def carry_out(run):
         seen.append(run.id)
-        assert waiting.worker() is not None
-        assert waiting.work(carry_out) == 0  # another worker, while this one lives
+        assert run_queue.worker() is not None
+        assert run_queue.work(carry_out) == 0  # another worker, while this one lives
         if run.id == "a":
-            waiting.move("c", 0)  # the order may change while it works
+            run_queue.move("c", 0)  # the order may change while it works
         run.write_status("failed" if run.id == "c" else "done")
 
-    assert waiting.work(carry_out) == 3
+    assert run_queue.work(carry_out) == 3
     assert seen == ["a", "c", "b"]
-    assert waiting.worker() is None
-    assert waiting.waiting() == []
+    assert run_queue.worker() is None
+    assert run_queue.waiting() == []
 
 
 def test_changes_from_many_sides_lose_nothing(runs):
     more = [f"r{i}" for i in range(12)]
     for name in more:
         create_run(demo().model_dump(mode="json"), run_id=name)
-    threads = [threading.Thread(target=waiting.enqueue, args=([name],)) for name in more]
+    threads = [threading.Thread(target=run_queue.enqueue, args=([name],)) for name in more]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(waiting.waiting()) == sorted([*runs, *more])
+    assert sorted(run_queue.waiting()) == sorted([*runs, *more])
 
 
 def python(code, *words, **more):
@@ -94,7 +95,7 @@ def python(code, *words, **more):
 ENQUEUE = """
 import sys
 from pkt_core import waiting
-from pkt_core.runs import create_run
+from pkt_core.runs.folder import create_run
 for i in range(int(sys.argv[2])):
     waiting.enqueue([create_run({}, run_id=f"p{sys.argv[1]}-{i}").id])
 """
@@ -105,7 +106,7 @@ def test_processes_that_enqueue_at_once_lose_nothing():
     many, each = 8, 8  # 8 x 200 by hand: all 1,600 there
     started = [python(ENQUEUE, str(number), str(each)) for number in range(many)]
     assert [process.communicate(timeout=120)[0] for process in started] == [""] * many
-    assert sorted(waiting.waiting()) == sorted(f"p{number}-{i}" for number in range(many) for i in range(each))
+    assert sorted(run_queue.waiting()) == sorted(f"p{number}-{i}" for number in range(many) for i in range(each))
 
 
 HOLDS = """
@@ -123,54 +124,54 @@ waiting._change(slowly)
 def test_a_holder_that_is_suspended_loses_nothing_and_a_killed_one_holds_nobody_up():
     for name in ("a", "b", "c", "d"):
         create_run({}, run_id=name)
-    waiting.enqueue(["a"])
+    run_queue.enqueue(["a"])
     holder = python(HOLDS)
     assert holder.stdout.readline() == "holds\n"
     holder.send_signal(signal.SIGSTOP)
-    os.utime(waiting.runs_root() / "queue.lock", (0, 0))  # however old it looks: its holder lives
-    other = threading.Thread(target=waiting.enqueue, args=(["c"],))
+    os.utime(run_folder.runs_root() / "queue.lock", (0, 0))  # however old it looks: its holder lives
+    other = threading.Thread(target=run_queue.enqueue, args=(["c"],))
     other.start()
     other.join(0.5)
     assert other.is_alive(), "it waits"
     holder.send_signal(signal.SIGCONT)
     other.join(60)
     holder.communicate(timeout=60)
-    assert waiting.waiting() == ["a", "b", "c"]
+    assert run_queue.waiting() == ["a", "b", "c"]
     holder = python(HOLDS)
     assert holder.stdout.readline() == "holds\n"
     holder.kill()
-    os.utime(waiting.runs_root() / "queue.lock", (4e9, 4e9))  # dated in the future
+    os.utime(run_folder.runs_root() / "queue.lock", (4e9, 4e9))  # dated in the future
     began = time.monotonic()
-    waiting.enqueue(["d"])
+    run_queue.enqueue(["d"])
     assert time.monotonic() - began < 5
-    assert waiting.waiting() == ["a", "b", "c", "d"]
+    assert run_queue.waiting() == ["a", "b", "c", "d"]
     holder.communicate()
 
 
 def test_runs_that_ended_early_wait_to_go_on_and_those_at_work_or_done_do_not(runs):
     del runs
     for name, state in (("a", "stopped"), ("b", "failed"), ("c", "done")):
-        waiting.remove(name)
+        run_queue.remove(name)
         open_run(name).write_status("running")
         with pytest.raises(StoreError, match="is running"):
-            waiting.enqueue([name])
+            run_queue.enqueue([name])
         open_run(name).write_status(state, message="So it was.")
     with pytest.raises(StoreError, match="is done"):
-        waiting.enqueue(["c"])
+        run_queue.enqueue(["c"])
     open_run("a").request_stop()
-    waiting.enqueue(["a", "b"])
-    assert waiting.waiting() == ["a", "b"]
+    run_queue.enqueue(["a", "b"])
+    assert run_queue.waiting() == ["a", "b"]
     assert open_run("a").status().message == "So it was.", "waiting changes nothing of it"
-    waiting.forget("b")  # somebody carries it out by hand
+    run_queue.forget("b")  # somebody carries it out by hand
     asked = []
-    assert waiting.work(lambda run: asked.append((run.id, run.stop_requested()))) == 1
+    assert run_queue.work(lambda run: asked.append((run.id, run.stop_requested()))) == 1
     assert asked == [("a", False)], "the stop of the attempt before is withdrawn"
 
 
 CLAIM = """
 import sys, time
 from pkt_core.errors import StoreError
-from pkt_core.runs import open_run
+from pkt_core.runs.folder import open_run
 run = open_run(sys.argv[1])
 while time.time() < float(sys.argv[2]): pass
 try:
@@ -201,7 +202,7 @@ def test_of_processes_that_claim_a_run_at_once_exactly_one_wins():
 RUN = """
 import sys, time
 from pkt_core import waiting
-from pkt_core.runs import open_run
+from pkt_core.runs.folder import open_run
 run = open_run(sys.argv[1])
 with waiting.turn():
     run.claim()
@@ -236,15 +237,15 @@ def test_the_run_of_a_killed_worker_goes_on_and_no_second_is_at_work_beside_it(r
     until(lambda: open_run("a").events())
     first.kill()
     first.wait()
-    assert waiting.worker() is None
+    assert run_queue.worker() is None
     second, third = python(WORK, RUN), None
     try:
-        until(lambda: waiting.worker() is not None)
+        until(lambda: run_queue.worker() is not None)
         third = python(WORK, RUN)
         assert third.communicate()[0] == "worker 0\n", "never two"
         time.sleep(1)
         assert open_run("a").status().state == "running"
-        assert waiting.waiting() == ["b", "c"], "the others wait as long"
+        assert run_queue.waiting() == ["b", "c"], "the others wait as long"
         for name in ("a", "b", "c"):
             until(lambda name=name: open_run(name).events())
             open_run(name).request_stop()
@@ -267,21 +268,21 @@ def test_a_queue_of_an_earlier_version_opens_and_any_byte_that_is_another_is_not
     path = tmp_path / "runs" / "queue.json"
     data = path.read_bytes()
     path.write_text(json.dumps(["b", "a"]))
-    assert waiting.waiting() == ["b", "a"]
+    assert run_queue.waiting() == ["b", "a"]
     for place in range(len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
         with pytest.raises(StoreError, match="is damaged"):
-            waiting.waiting()
+            run_queue.waiting()
     write_sealed(path, {"order": ["c", 7]})
     with pytest.raises(StoreError, match="expected a list of run ids"):
-        waiting.waiting()
+        run_queue.waiting()
 
 
 @pytest.mark.usefixtures("runs")
 def test_a_damaged_queue_is_one_sentence(tmp_path):
     (tmp_path / "runs" / "queue.json").write_text("{}")
     with pytest.raises(StoreError, match="expected a list of run ids"):
-        waiting.waiting()
+        run_queue.waiting()
 
 
 @pytest.mark.slow
@@ -291,8 +292,8 @@ def test_a_run_that_fails_does_not_stop_the_queue(monkeypatch, tmp_path):
     create_run(
         demo(method="sft", steps=2, n_examples=16, n_general=4, n_prompts=16).model_dump(mode="json"), run_id="good"
     )
-    waiting.enqueue(["bad", "good"])
-    assert waiting.work(waiting.in_its_own_process) == 2
+    run_queue.enqueue(["bad", "good"])
+    assert run_queue.work(run_queue.in_its_own_process) == 2
     assert open_run("bad").status().state == "failed"
     assert "missing.jsonl" in open_run("bad").status().message
     assert open_run("good").status().state == "done"

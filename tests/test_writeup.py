@@ -8,13 +8,14 @@ import pytest
 import report_samples as samples
 from scipy.stats import binomtest
 
-from pkt_core.controlled import controls_of, differences, to_json
 from pkt_core.errors import StoreError
 from pkt_core.models.ref import ModelRef
-from pkt_core.report import against, look
-from pkt_core.report.writeup import drawn, marked, said, write_report
-from pkt_core.runs import Run, create_run, list_runs, open_run
+from pkt_core.report.html_page import drawn, marked, said, write_report
+from pkt_core.runs.folder import Run, create_run, list_runs, open_run
+from pkt_core.studies.behaviour import controls_text
+from pkt_core.studies.behaviour.controls import controls_of, differences, to_json
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.words import style
 
 
 def finished(results):
@@ -33,8 +34,8 @@ def test_a_report_opens_offline_and_holds_the_figures(tmp_path):
     assert "src=" not in page.split("</script>")[-1]
     assert len(page) < 10_000_000
     for task, change in results["changes"].items():
-        assert look.task_name(task) in page
-        assert look.percent(change["after"], 1) in page
+        assert style.task_name(task) in page
+        assert style.percent(change["after"], 1) in page
 
 
 def test_a_report_prints_words_and_sensible_digits(tmp_path):
@@ -63,7 +64,7 @@ def test_a_caption_keeps_its_tags_as_text():
 def test_a_report_written_by_the_app_has_room_for_its_row_labels():
     bare = go.layout.Template(layout={"yaxis": {"automargin": False}})  # the app's own template has none either
     figure = go.Figure(layout={"template": bare}).update_yaxes(ticktext=["a"], tickvals=[0])
-    assert look.on_paper(figure).layout.yaxis.automargin
+    assert style.on_paper(figure).layout.yaxis.automargin
     assert '"automargin":false' not in drawn(figure)
 
 
@@ -100,7 +101,7 @@ def test_the_controls_of_a_recorded_run_are_found_by_their_plans():
         assert left.difference == pytest.approx(by_hand / len(pairs))
     raw = [paired_p(one[t]["after"], other[t]["after"]) for t in permuted.left]
     assert [left.p_value for left in permuted.left.values()] == pytest.approx(holm(raw))
-    assert "1 of 9 controls was carried out" in against.sentence(to_json(list(found.values())))
+    assert "1 of 9 controls was carried out" in controls_text.sentence(to_json(list(found.values())))
 
 
 def test_a_control_of_the_pairing_that_pairs_the_same_layers_is_none():

@@ -8,12 +8,13 @@ import torch
 from test_token_change import made_run
 from torch.testing import assert_close
 
-from pkt_core import behaving
-from pkt_core.behaving import writing
+from pkt_core.data.prompts import pasted
 from pkt_core.errors import PlanError, PromptError
+from pkt_core.evaluation import generate
 from pkt_core.evaluation.generate import Sampling, chances, continuations, drawn, written
-from pkt_core.prompts import pasted
-from pkt_core.report.words import marked_words
+from pkt_core.studies.generations import compute as generations_compute
+from pkt_core.studies.generations.compute import writing
+from pkt_core.studies.generations.text import marked_words
 
 PROMPTS = ["Paris is a", "the", "numbers such as 1 2", "the quick brown fox jumps over", "a language model reads"]
 
@@ -66,7 +67,7 @@ def test_draws_follow_the_distribution_and_chance_hangs_on_prompt_and_seed_alone
 def test_rows_come_as_they_are_written_and_are_kept(tmp_path, monkeypatch):
     run = made_run(tmp_path)
     lines, told = pasted("\n".join(PROMPTS)), []
-    monkeypatch.setattr(behaving, "AT_ONCE", 2)
+    monkeypatch.setattr(generations_compute, "AT_ONCE", 2)
     found = writing(run, prompts=lines, new_tokens=4, tell=told.append)
     assert [len(rows) for rows in told] == [2, 2, 1]
     assert [row for rows in told for row in rows] == found.rows
@@ -77,7 +78,7 @@ def test_rows_come_as_they_are_written_and_are_kept(tmp_path, monkeypatch):
     sampled = writing(run, prompts=lines, new_tokens=4, temperature=0.8, top_p=0.9, seed=5)
     assert (sampled.facts["temperature"], sampled.facts["top_p"], sampled.facts["seed"]) == (0.8, 0.9, 5)
     assert sampled.rows != found.rows
-    monkeypatch.setattr(behaving, "written", lambda *_, **__: pytest.fail("written again"))
+    monkeypatch.setattr(generate, "written", lambda *_, **__: pytest.fail("written again"))
     assert writing(run, prompts=lines, new_tokens=4) == found
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pkt_core import stages
-from pkt_core.examples import Example, ExampleSet, encode
-from pkt_core.transfer.methods import Extraction
+from pkt_core.data.examples import Example, ExampleSet, encode
+from pkt_core.transfer.methods.method import Extraction
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import read_alike
+from pkt_core.transfer.setup import student_that_trains
+from pkt_core.transfer.teacher_pass import record
 from pkt_core.transfer.train import Trainer
 from pkt_core.transfer.trainable import fingerprints
 
@@ -31,7 +32,7 @@ def prepared(teacher, student, plan):
     """The fingerprints before, what trains, and the trainer that would."""
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     with TemporaryDirectory() as folder:
-        targets = stages.record(plan, teacher, student, SET, Path(folder) / "t", lambda *_: None)
+        targets = record(plan, teacher, student, SET, Path(folder) / "t", lambda *_: None)
     before = fingerprints(student.model)
-    trainable = stages.student_that_trains(student, plan, targets)
+    trainable = student_that_trains(student, plan, targets)
     return before, trainable, Trainer(student, trainable, plan, encoded, targets)

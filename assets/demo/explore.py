@@ -32,10 +32,10 @@ from torch import Tensor
 from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
 from pkt_core.activations.capture import pad
-from pkt_core.catalog import demo_pair
-from pkt_core.examples import IGNORE, Encoded, ExampleSet, demo_facts, encode
+from pkt_core.data.examples import IGNORE, Encoded, ExampleSet, demo_facts, encode
+from pkt_core.data.prompts import load_prompts
+from pkt_core.models.catalog import demo_pair
 from pkt_core.models.loading import LoadedModel, load
-from pkt_core.prompts import load_prompts
 
 HERE = Path(__file__).parent
 LOG = HERE / "trials.jsonl"

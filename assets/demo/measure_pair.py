@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from pkt_core.data.examples import demo_facts
 from pkt_core.evaluation.behaviour import answered_right, read_texts
 from pkt_core.evaluation.statistics import proportion
-from pkt_core.examples import demo_facts
 from pkt_core.models.loading import load
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.vocabulary import match_vocabularies

@@ -20,9 +20,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pkt_core.runs import runs_root
-from pkt_core.similarity import MEASURES
-from pkt_core.stages import KINDS
+from pkt_core.runs.folder import runs_root
+from pkt_core.similarity.measures import MEASURES
+from pkt_core.studies.alignment_maps.compute import KINDS
 
 HERE = Path(__file__).parent
 LAYERS = ["--teacher-layer", "5", "--student-layer", "2"]
@@ -58,7 +58,7 @@ def record_comparison() -> None:
 
 
 def record_family() -> None:
-    from dashboard.engine_plans import family_table
+    from dashboard.engine.plans import family_table
 
     words = [
         "family",
@@ -82,8 +82,8 @@ def record_family() -> None:
 
 
 def record_factors() -> None:
-    from pkt_core.factors import answer
-    from pkt_core.families import runs_of
+    from pkt_core.studies.factors.compute import answer
+    from pkt_core.studies.families.compute import runs_of
 
     words = ["sweep", "--pair", "demo", "--method", "semalign-v1", "--learning-rate", "0.003"]
     words += ["--seeds", "3", "--n-task-items", "300", "--n-general", "60"]

@@ -11,10 +11,10 @@ from torch import Tensor
 from pkt_core.activations.capture import Capture, forward_states, pad
 from pkt_core.activations.pooling import Pooling, pool, token_groups
 from pkt_core.activations.spans import Span, shared_pieces, spread
+from pkt_core.data.prompts import PER_PROMPT
 from pkt_core.errors import ModelError, PromptError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.prompts import PER_PROMPT
 
 CAPTURE_VERSION = 2  # raise when the same inputs would give other activations: stored ones are then not reused
 

@@ -20,9 +20,28 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
-from pkt_core.examples import IGNORE, Encoded
+from pkt_core.data.examples import IGNORE, Encoded, ExampleSet, encode, load_examples
+from pkt_core.errors import ExampleTooLong
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
+
+ATTRIBUTED_EXAMPLES = 64
+
+
+def attribution(teacher: LoadedModel, examples: str | ExampleSet, seed: int) -> LayerAttribution:
+    """Gradient x activation of the teacher's answers, at most 64 examples."""
+    chosen = (load_examples(examples) if isinstance(examples, str) else examples).sample(ATTRIBUTED_EXAMPLES, seed)
+    encoded = encode(teacher.tokenizer, chosen.items, teacher.context)
+    return layer_attribution(teacher, encoded, batch_size=16)
+
+
+def readable_attribution(teacher: LoadedModel, examples: str, seed: int) -> LayerAttribution | None:
+    """The same; None where the teacher reads fewer tokens at once than an example has: a comparison does not rest on it."""
+    try:
+        return attribution(teacher, examples, seed)
+    except ExampleTooLong:
+        return None
+
 
 DRAWS = 1000
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pkt_core.activations.capture import forward_ids, pad
+from pkt_core.data.examples import IGNORE, ExampleSet, encode
 from pkt_core.evaluation.divergence import NATS_TO_BITS
 from pkt_core.evaluation.statistics import Estimate, proportion, ratio
-from pkt_core.examples import IGNORE, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch
 

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from pkt_core.activations.capture import forward_ids, pad
-from pkt_core.examples import IGNORE, Encoded, Example, encode
+from pkt_core.data.examples import IGNORE, Encoded, Example, encode
 from pkt_core.models.loading import LoadedModel
 
 

@@ -7,7 +7,7 @@ The points of a block are not independent: those that share a layer share its pe
 whole teacher layers and whole student layers of the grid and leaves the gains where they are (Mantel's test, for a grid
 with two sides). It asks whether the factor knows which layers they were, not whether its numbers could be noise.
 
-Not covered: which factors there are, and where the gains come from (`factors.py`).
+Not covered: which factors there are, and where the gains come from (`studies/factors/compute.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the tests on several tasks say together: corrected p-values, what so many items can show, and the gap to the teacher.
 
-Not covered: one task's change (`statistics.py`), rivals of a family (`families.py`).
+Not covered: one task's change (`statistics.py`), rivals of a family (`studies/families/compute.py`).
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pkt_core.base.files import read_regular
 from pkt_core.errors import ModelError, PathError
-from pkt_core.files import read_regular
 
 MOST_BYTES = 16 * 2**20
 MOST: tuple[tuple[str, int], ...] = (

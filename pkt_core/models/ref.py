@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pkt_core.prompts import assets_folder
+from pkt_core.data.prompts import assets_folder
 
 DEMO = "demo:"  # a name that means the same in every clone, so that a run can be carried elsewhere
 

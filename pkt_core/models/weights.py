@@ -13,8 +13,8 @@ from math import prod
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pkt_core.base.files import read_regular
 from pkt_core.errors import ModelError, PathError
-from pkt_core.files import read_regular
 from pkt_core.models.config import is_pointer, pointer_sentence
 
 WEIGHTS = "model.safetensors"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pkt_core.report.look import NO_BREAK, number, percent, task_name
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.words.style import NO_BREAK, number, percent, task_name
 
 Json = Mapping[str, Any]
 PAPERS = {

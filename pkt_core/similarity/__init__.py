@@ -1,9 +1,10 @@
 """How alike two sets of activations of the same prompts are, with what chance alone would give."""
 
 from pkt_core.similarity.grid import GridFitter, SimilarityGrid
-from pkt_core.similarity.measures import MEASURES, Measure, measure
+from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.pairwise import grid_of, null_of
 from pkt_core.similarity.reading import Head, Reading
+from pkt_core.similarity.record import Measure
 
 __all__ = [
     "MEASURES",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pkt_core.activations.collect import require_fit
 from pkt_core.alignment.pairing import read_pairs, require_layer
+from pkt_core.data.examples import encode, load_examples
+from pkt_core.data.prompts import load_prompts
+from pkt_core.errors import PromptError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import VocabularyMatch
@@ -30,3 +34,27 @@ def require_layers(plan: TransferPlan, n_teacher: int, n_student: int) -> None:
         for layer in named[side]:
             if layer is not None:
                 require_layer(side, layer, n)
+
+
+FEWEST_PROMPTS = 4  # that a debiased CKA can be had from
+FEWEST_GENERAL = 2  # that a bootstrap can draw from
+
+
+def require_measurable(plan: TransferPlan, *models: LoadedModel) -> None:
+    """Raises PromptError where the evaluation could not be carried out, before anything was trained for it."""
+    prompts = load_prompts(plan.prompts).sample(plan.n_prompts, plan.seed)
+    if len(prompts) < FEWEST_PROMPTS:
+        raise PromptError(
+            f"{prompts.name} holds {prompts.counted}; alignment before and after needs at least {FEWEST_PROMPTS}. Add prompts."
+        )
+    general = load_prompts(plan.general).sample(plan.n_general, plan.seed)
+    if len(general) < FEWEST_GENERAL:
+        raise PromptError(
+            f"{general.name} holds {general.counted}; an interval of bits per byte needs at least {FEWEST_GENERAL} texts. Add texts."
+        )
+    texts = prompts.texts + general.texts
+    tasks = [load_examples(name).sample(plan.n_task_items, plan.seed) for name in plan.tasks]
+    for loaded in models:
+        require_fit(loaded, texts)
+        for task in tasks:
+            encode(loaded.tokenizer, task.items, loaded.context)

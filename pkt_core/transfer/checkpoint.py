@@ -18,10 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pkt_core.base.files import read_json, told_clearly
+from pkt_core.base.sealed import file_digest, read_sealed, require_files, write_sealed
+from pkt_core.base.staging import beside, sync_file, sync_folder
 from pkt_core.errors import StoreError
-from pkt_core.files import read_json, told_clearly
-from pkt_core.sealed import file_digest, read_sealed, require_files, write_sealed
-from pkt_core.staging import beside, sync_file, sync_folder
 
 logger = logging.getLogger(__name__)
 

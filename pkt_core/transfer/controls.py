@@ -2,7 +2,7 @@
 
 A control is a plan like any other. Which ones a plan has follows from what its method uses.
 
-Not covered: carrying them out and the table they end in (`families.py`).
+Not covered: carrying them out and the table they end in (`studies/families/compute.py`).
 """
 
 from __future__ import annotations
@@ -157,3 +157,12 @@ def steps_for_anchor(plan: TransferPlan, *, anchor_tokens: int, example_tokens: 
     learning = plan.steps * plan.anchor_batch * anchor_tokens
     writing = plan.n_anchor * anchor_tokens * 2 * FORWARD / (FORWARD + BACKWARD)
     return round((learning + writing) / batch)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One plan of a family."""
+
+    label: str
+    """What sets it apart: a method or a control; its seed is the plan's."""
+    plan: TransferPlan

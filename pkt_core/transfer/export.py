@@ -11,15 +11,15 @@ from jinja2 import Template
 from safetensors.torch import save
 
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.base.files import told_clearly, write_bytes, write_text
+from pkt_core.base.sealed import file_digest, read_sealed, require_files
+from pkt_core.base.staging import beside, move_over, sync_file, sync_folder
+from pkt_core.data.examples import ExampleSet
+from pkt_core.data.row_files import shown
 from pkt_core.errors import StoreError
-from pkt_core.examples import ExampleSet
-from pkt_core.files import told_clearly, write_bytes, write_text
 from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.tokenizer import save_tokenizer
-from pkt_core.row_files import shown
-from pkt_core.sealed import file_digest, read_sealed, require_files
-from pkt_core.staging import beside, move_over, sync_file, sync_folder
 from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
 

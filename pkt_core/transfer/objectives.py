@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, log_softmax, normalize
 
-from pkt_core.transfer.chains import rest
+from pkt_core.transfer.span_likelihood import rest
 
 TINY = 1e-12
 

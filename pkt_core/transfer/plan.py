@@ -16,8 +16,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pkt_core.alignment.pairing import read_pairs, write_pairs
-from pkt_core.catalog import Pair
 from pkt_core.errors import PlanError, StoreError
+from pkt_core.models.catalog import Pair
 from pkt_core.models.ref import ModelRef
 
 Method = Literal[

@@ -3,7 +3,7 @@
 With one tokenizer that is the same token. With two, tokens are matched by characters (`activations.paired`): a row has a
 teacher state where the teacher has read some of the text before, and a teacher distribution only where both have read
 exactly the same characters, because only there do both predict what follows. From one such cut to the next is a span, in
-which each model takes as many tokens as it needs (`chains.py`).
+which each model takes as many tokens as it needs (`transfer/span_likelihood.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import Literal
 
 from pkt_core.activations.paired import ALONE, partners
+from pkt_core.data.examples import IGNORE, Encoded, Example, encode
 from pkt_core.errors import PlanError
-from pkt_core.examples import IGNORE, Encoded, Example, encode
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch
 

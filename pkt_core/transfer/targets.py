@@ -22,16 +22,16 @@ from torch import Tensor
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.base.files import told_clearly
+from pkt_core.base.sealed import file_digest, read_sealed, require_files, write_sealed
+from pkt_core.base.staging import beside, move_over, sync_file
+from pkt_core.data.examples import Encoded
 from pkt_core.errors import StoreError
-from pkt_core.examples import Encoded
-from pkt_core.files import told_clearly
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.sealed import file_digest, read_sealed, require_files, write_sealed
-from pkt_core.staging import beside, move_over, sync_file
-from pkt_core.transfer.chains import teacher_chains
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import Needs, Reading, supervised, usable
+from pkt_core.transfer.span_likelihood import teacher_chains
 
 Carry = Callable[[Tensor], Tensor]
 """From teacher states to what the student is pulled towards: an alignment map, with or without the teacher's norm before it."""

@@ -21,13 +21,13 @@ from torch.nn.functional import cosine_similarity
 from torch.utils.checkpoint import checkpoint
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
-from pkt_core.examples import Encoded
 from pkt_core.models.loading import LoadedModel, release
 from pkt_core.models.sites import Site
 from pkt_core.transfer.anchor import Anchor, anchor_term
-from pkt_core.transfer.below import below
 from pkt_core.transfer.devices import Processes
+from pkt_core.transfer.frozen_prefix import below
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.methods.method import Batch
 from pkt_core.transfer.objectives import label_cross_entropy

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import torch
 
-from pkt_core import stages
 from pkt_core.activations.collect import stream
 from pkt_core.alignment.basis import semantic_basis
-from pkt_core.catalog import demo_pair
+from pkt_core.base.progress import silent
+from pkt_core.data.prompts import load_prompts
+from pkt_core.models.catalog import demo_pair
 from pkt_core.models.loading import LoadedModel, load
-from pkt_core.pipeline import silent
-from pkt_core.prompts import load_prompts
+from pkt_core.studies.comparison.recipe import Recipe
+from pkt_core.studies.comparison.states import block_sites, read_both
 from tests.benchmarks import grids, pages, stores, transfers
 from tests.benchmarks.timing import ratio
 
@@ -34,7 +35,7 @@ def main() -> None:
     pair = demo_pair()
     teacher, student = load(pair.teacher), load(pair.student)
     texts = load_prompts("general").sample(512, 0)
-    recipe = stages.Recipe(permutations=20)
+    recipe = Recipe(permutations=20)
 
     def both_forward() -> None:
         bare_forward(teacher, list(texts.texts))
@@ -42,13 +43,13 @@ def main() -> None:
 
     ratio(
         "Whole layer grid (512 prompts, 20 permutations) against two bare forward passes",
-        lambda: stages.read_both(teacher, student, texts, recipe, silent),
+        lambda: read_both(teacher, student, texts, recipe, silent),
         both_forward,
         aim="(aim: at most 1.2)",
     )
     ratio(
         "Recording all block outputs of the teacher against its bare forward pass",
-        lambda: [None for _ in stream(teacher, texts.texts, stages.block_sites(teacher, "block_out"), "mean")],
+        lambda: [None for _ in stream(teacher, texts.texts, block_sites(teacher, "block_out"), "mean")],
         lambda: bare_forward(teacher, list(texts.texts), 32),
     )
     head = torch.randn(8000, 1024)

@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pkt_core import stages
-from pkt_core.examples import ExampleSet, encode, load_examples
+from pkt_core.base.progress import silent
+from pkt_core.data.examples import ExampleSet, encode, load_examples
 from pkt_core.models.loading import LoadedModel
-from pkt_core.pipeline import silent
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.setup import student_that_trains
 from pkt_core.transfer.targets import Targets
+from pkt_core.transfer.teacher_pass import record
 from pkt_core.transfer.train import Trainer
 from tests.benchmarks.timing import ratio
 
 
 def recorded(plan: TransferPlan, teacher: LoadedModel, student: LoadedModel, examples: ExampleSet) -> Targets:
     with TemporaryDirectory() as folder:
-        return stages.record(plan, teacher, student, examples, Path(folder) / "targets", silent)
+        return record(plan, teacher, student, examples, Path(folder) / "targets", silent)
 
 
 def against_plain_fine_tuning(teacher: LoadedModel, student: LoadedModel) -> None:
@@ -28,7 +29,7 @@ def against_plain_fine_tuning(teacher: LoadedModel, student: LoadedModel) -> Non
     encoded = encode(student.tokenizer, examples.items, 256)
     targets = recorded(plan, teacher, student, examples)
     none = recorded(sft, teacher, student, examples)
-    trainable = stages.student_that_trains(student, plan, targets)
+    trainable = student_that_trains(student, plan, targets)
 
     def train(plan: TransferPlan, targets: Targets) -> None:
         for _ in Trainer(student, trainable, plan, encoded, targets).steps():

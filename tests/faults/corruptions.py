@@ -153,7 +153,7 @@ def digest_of(tensors: dict[str, Any]) -> str:
 
 
 def artefact(kind: str, copy: Path) -> Any:
-    from pkt_core.store import list_artefacts, load_artefact
+    from pkt_core.base.store import list_artefacts, load_artefact
 
     list_artefacts(kind)
     [folder] = [one for one in (copy / "artefacts").glob(f"{kind}-*") if "damaged" not in one.name]
@@ -180,7 +180,7 @@ def checkpoint(copy: Path) -> Any:
 
 
 def run_file(read: Callable[[Any], Any], name: str, _copy: Path) -> Any:
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
 
     return read(open_run(name))
 
@@ -193,13 +193,13 @@ def plan(run: Any) -> Any:
 
 def rows_of_list(_copy: Path) -> Any:
     """The list of runs, by name."""
-    from pkt_core.runs import list_runs
+    from pkt_core.runs.folder import list_runs
 
     return {one.id: [one.state, one.message, one.fraction, one.created, one.finished, one.plan] for one in list_runs()}
 
 
 def queue(_copy: Path) -> Any:
-    from pkt_core.waiting import waiting, worker
+    from pkt_core.runs.queue import waiting, worker
 
     return [waiting(), worker() is not None]
 
@@ -213,7 +213,7 @@ def kept_task(ground: Ground, _copy: Path) -> Any:
 
 
 def prompts(name: str) -> Any:
-    from pkt_core.prompts import load_prompts
+    from pkt_core.data.prompts import load_prompts
 
     found = load_prompts(name)
     labels = sorted(found.labels.items())
@@ -221,7 +221,7 @@ def prompts(name: str) -> Any:
 
 
 def examples(name: str) -> Any:
-    from pkt_core.examples import load_examples
+    from pkt_core.data.examples import load_examples
 
     return [(one.prompt, one.answer, one.group, *one.choices) for one in load_examples(name).items]
 
@@ -231,7 +231,7 @@ def user_file(name: str, copy: Path) -> Any:
 
 
 def student(copy: Path) -> Any:
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
     from pkt_core.transfer.export import open_student
     from pkt_core.transfer.plan import TransferPlan
 

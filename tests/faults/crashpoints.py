@@ -259,7 +259,9 @@ def scenarios() -> list[Scenario]:
     """The functions that write what is read back."""
     import torch
 
-    from pkt_core import files, runs, store, waiting
+    from pkt_core.base import files, store
+    from pkt_core.runs import folder as run_folder
+    from pkt_core.runs import queue as run_queue
     from pkt_core.transfer.checkpoint import Checkpoints
 
     def checkpoints(cache: Path) -> Any:
@@ -277,10 +279,10 @@ def scenarios() -> list[Scenario]:
     plans = [{"method": "m", "text": "x" * 3000}]
 
     def run(_cache: Path) -> Any:
-        return runs.create_run(plans[0], run_id="one")
+        return run_folder.create_run(plans[0], run_id="one")
 
     def state_of(_cache: Path) -> Any:
-        [one] = runs.list_runs() or [None]
+        [one] = run_folder.list_runs() or [None]
         return one and (one.state, one.plan)
 
     return [
@@ -322,15 +324,15 @@ def scenarios() -> list[Scenario]:
         Scenario(
             "waiting.enqueue",
             lambda cache: run(cache) and None,
-            lambda _: waiting.enqueue(["one"]),
-            lambda _: waiting.waiting(),
+            lambda _: run_queue.enqueue(["one"]),
+            lambda _: run_queue.waiting(),
             ([], ["one"]),
         ),
         Scenario(
             "Run.write_results",
             lambda cache: run(cache).write_results({"n": [1] * 900}),
-            lambda _: runs.open_run("one").write_results({"n": [2] * 900}),
-            lambda _: runs.open_run("one").results(),
+            lambda _: run_folder.open_run("one").write_results({"n": [2] * 900}),
+            lambda _: run_folder.open_run("one").results(),
             ({"n": [1] * 900}, {"n": [2] * 900}),
         ),
     ]

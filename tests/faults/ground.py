@@ -268,9 +268,9 @@ def _build_files(home: Path) -> None:
     """Models, texts, and the caches in which nothing has run yet."""
     from transformers import AutoModelForCausalLM
 
-    from pkt_core.runs import create_run
+    from pkt_core.runs.folder import create_run
+    from pkt_core.runs.queue import enqueue
     from pkt_core.transfer.plan import TransferPlan
-    from pkt_core.waiting import enqueue
     from tests import fakes
     from tests.faults.corruptions import write_user_files
 
@@ -301,12 +301,12 @@ def _build_files(home: Path) -> None:
 
 def _keep(home: Path) -> None:
     """What a person keeps in the cache besides runs, and a queue."""
-    from pkt_core.examples import keep_examples
-    from pkt_core.files import write_json
-    from pkt_core.prompt_files import keep
-    from pkt_core.runs import create_run, open_run, runs_root
-    from pkt_core.status import Process
-    from pkt_core.waiting import enqueue
+    from pkt_core.base.files import write_json
+    from pkt_core.data.examples import keep_examples
+    from pkt_core.data.prompt_files import keep
+    from pkt_core.runs.folder import create_run, open_run, runs_root
+    from pkt_core.runs.queue import enqueue
+    from pkt_core.runs.status import Process
 
     os.environ["PKT_CACHE"] = str(home / "work" / "cache")
     (home / "kept.txt").write_text(keep("mine.txt", (home / "prompts.txt").read_bytes()))
@@ -329,7 +329,7 @@ def lasting(value: Any) -> Any:
 def result_of(cache: Path, run: str = "r") -> tuple[str, Any] | None:
     """Digest of the trained weights and the lasting figures of a run; None where either is missing or cannot be read."""
     from pkt_core.errors import PktError
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
 
     folder = cache / "runs" / run
     try:

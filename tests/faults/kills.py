@@ -57,7 +57,7 @@ def killed(words: Sequence[str], cache: Path, moment: Moment, random: Random) ->
 
 def listed(names: set[str]) -> dict[str, Any]:
     """The list of runs, which has to be readable and whole."""
-    from pkt_core.runs import list_runs
+    from pkt_core.runs.folder import list_runs
 
     found = {one.id: one for one in list_runs()}
     if missing := names - set(found):
@@ -78,7 +78,7 @@ def checkpointed(cache: Path, run: str = "r") -> int:
 
 def no_half_artefact(cache: Path) -> None:
     """Every artefact that can be loaded is whole, and none that a plain kill left is damaged."""
-    from pkt_core.store import MANIFEST, load_artefact
+    from pkt_core.base.store import MANIFEST, load_artefact
 
     for folder in (cache / "artefacts").glob("*-*"):
         kind, _, key = folder.name.partition("-")
@@ -112,7 +112,7 @@ def whole_result(ground: Ground, cache: Path, like: str, run: str = "r", model: 
 
 def told_steps(run: str, total: int) -> None:
     """Every step is told once, in order."""
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
 
     steps = [event["step"] for event in open_run(run).events() if event.get("kind") == "step"]
     if steps != list(range(1, total + 1)):
@@ -192,7 +192,7 @@ def compare(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
 
 def worker(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     """`pkt work` on three waiting runs, killed; then two workers are started at once."""
-    from pkt_core.waiting import waiting
+    from pkt_core.runs.queue import waiting
 
     undisturbed = ground.did("work")
     cache, moment, names = ground.cache("queue", room), anywhere(undisturbed, random), {"q0", "q1", "q2"}
@@ -257,7 +257,7 @@ def family(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
 
 def alive(run: str) -> bool:
     """Whether a process was started for a run and lives."""
-    from pkt_core.runs import open_run
+    from pkt_core.runs.folder import open_run
 
     process = open_run(run).process()
     return process is not None and process.alive()

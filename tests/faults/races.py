@@ -60,13 +60,13 @@ def promised(attempt: Callable[[Ground, Random, Path], str], ground: Ground, ran
 
 
 def new_runs(n: int) -> list[str]:
-    from pkt_core.runs import create_run
+    from pkt_core.runs.folder import create_run
 
     return [create_run({"method": "m"}, run_id=f"n{i:03d}").id for i in range(n)]
 
 
 def require_each_once(names: list[str]) -> None:
-    from pkt_core.waiting import waiting
+    from pkt_core.runs.queue import waiting
 
     order = waiting()
     if missing := sorted(set(names) - set(order)):
@@ -77,7 +77,7 @@ def require_each_once(names: list[str]) -> None:
 
 def enqueue_together(_ground: Ground, _random: Random, _room: Path) -> str:
     """Eight processes put ten runs each into the queue, one by one."""
-    from pkt_core.waiting import enqueue
+    from pkt_core.runs.queue import enqueue
 
     names = new_runs(WRITERS * EACH)
     children = [forked(lambda own=names[i::WRITERS]: [enqueue([name]) for name in own]) for i in range(WRITERS)]  # type: ignore[misc]
@@ -89,7 +89,7 @@ def enqueue_together(_ground: Ground, _random: Random, _room: Path) -> str:
 
 def holder_suspended(_ground: Ground, random: Random, room: Path) -> str:
     """One process is suspended while it writes the queue; others come meanwhile; it goes on."""
-    from pkt_core.waiting import enqueue
+    from pkt_core.runs.queue import enqueue
 
     names = new_runs(4)
 
@@ -115,7 +115,7 @@ def holder_suspended(_ground: Ground, random: Random, room: Path) -> str:
 
 def holder_killed(_ground: Ground, random: Random, room: Path) -> str:
     """One process is killed while it holds the lock, and its files carry a date of the future; the next must not wait."""
-    from pkt_core.waiting import enqueue
+    from pkt_core.runs.queue import enqueue
 
     names = new_runs(2)
     at = random.randint(2, 5)

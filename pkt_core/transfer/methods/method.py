@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from pkt_core.alignment.pairing import LayerPair
-from pkt_core.examples import Encoded, ExampleSet, encode
+from pkt_core.data.examples import Encoded, ExampleSet, encode
 from pkt_core.models.loading import LoadedModel
-from pkt_core.transfer.chains import chained
 from pkt_core.transfer.objectives import DIVERGENCES, bucketed, sorted_distance
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import Reading
+from pkt_core.transfer.span_likelihood import chained
 from pkt_core.transfer.targets import Carry
 from pkt_core.transfer.trainable import Trainable
 

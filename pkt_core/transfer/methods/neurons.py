@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.data.examples import IGNORE, Encoded
 from pkt_core.errors import PlanError
-from pkt_core.examples import IGNORE, Encoded
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 

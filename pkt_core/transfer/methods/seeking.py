@@ -23,8 +23,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
-from pkt_core.examples import Encoded
 from pkt_core.models.loading import LoadedModel
 from pkt_core.transfer.methods.baselines import sft_terms
 from pkt_core.transfer.methods.matrices import matrices, oriented, turned

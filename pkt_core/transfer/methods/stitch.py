@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from pkt_core.activations.capture import Capture, forward_states, pad
 from pkt_core.activations.collect import require_fit
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
-from pkt_core.examples import Encoded
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.transfer.methods.matrices import matrices, oriented

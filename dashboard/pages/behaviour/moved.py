@@ -1,0 +1,49 @@
+"""What a run moved: the grid against the teacher before and after, by any measure, asked of the engine when its section is opened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import figure_cache as figures
+from dashboard import loaders, recorded, selection, widgets
+from dashboard.params import Param
+from pkt_core.studies.comparison import text as comparison_text
+
+NO_MODEL_OF_ITS_OWN = ("pair", "teacher", "student", "device", "dtype", "prompts")
+
+
+def request(run_id: str, measure: str) -> dict[str, Any]:
+    """The run's own models and prompts, read as the sidebar says."""
+    settings = {k: v for k, v in selection.comparison_request().items() if k not in NO_MODEL_OF_ITS_OWN}
+    return {"run": run_id, "measure": measure, **settings}
+
+
+def show(run: Any, results: dict[str, Any]) -> None:
+    """Progress, then the figure; a run without trained weights says so."""
+    st.subheader("Did the student's layers move towards the teacher's?", anchor=False)
+    if not (run.folder / "student").is_dir():
+        st.caption("This run keeps no trained student, so its layers cannot be read again.")
+        return
+    left, _ = st.columns([1, 2])
+    with left:
+        measure = widgets.choice(
+            "Measure", list(recorded.measures()), Param.MEASURE, default=selection.MEASURE,
+            help="CKA was not trained by any method here; the cosine to the mapped teacher is what semalign-v1 trains.",
+        )  # fmt: skip
+    asked = request(run.id, measure)
+    task = loaders.ask("similarity_change", asked)
+    found = widgets.result(
+        task, "Reading all three models", lambda: loaders.ask("similarity_change", asked, again=True)
+    )
+    if found is None:
+        return
+    st.markdown(widgets.plain(comparison_text.change(found)))
+    layers = results["layers"]
+    lowest = min(pair["student"] for pair in layers.get("pairs") or [layers])
+    trained = lowest if run.plan().get("scope", "layer") == "layer" else None
+    widgets.figure(
+        figures.change_figure(found, trained), comparison_text.CHANGE, comparison_text.change_table(found), "moved",
+        alt="Similarity grids before and after the run, their difference, and the student against itself",
+    )  # fmt: skip

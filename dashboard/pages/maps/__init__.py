@@ -1,0 +1,1 @@
+"""Mapping states from teacher to student."""

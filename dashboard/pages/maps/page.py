@@ -1,0 +1,106 @@
+"""Which map carries a state across? Every kind of alignment map beside its control, and the student stitched onto the teacher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import figure_cache as figures
+from dashboard import loaders, selection, state, widgets
+from dashboard import recorded as dashboard_recorded
+from dashboard.params import Param
+from pkt_core.studies.alignment_maps import text as alignment_maps_text
+
+KINDS = ("affine", "ridge", "procrustes", "logit-preserving", "semantic")
+STITCHED = "stitching"
+
+
+def picked() -> None:
+    """A click on a cell chooses its pair of layers, on every page."""
+    if (cell := state.clicked_cell(f"figure-{STITCHED}")) is not None:
+        state.choose_layers(*cell)
+
+
+def begin(request: dict[str, Any]) -> None:
+    """Start stitching; for callbacks."""
+    loaders.ask("stitching", request)
+
+
+def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: dict[str, Any] | None) -> None:
+    """All maps at the chosen pair of layers; `kept` is what was recorded, at layers of its own."""
+    recorded = kept is not None and (kept["teacher_layer"], kept["student_layer"]) == (teacher, student)
+    found = kept
+    if not recorded:
+        request = {**request, "teacher_layer": teacher, "student_layer": student}
+        task = loaders.ask("alignment_maps", request)
+        found = widgets.result(task, "The maps", lambda: loaders.ask("alignment_maps", request, again=True))
+    if found is None:
+        return
+    widgets.answer(alignment_maps_text.maps(found), recorded=recorded)
+    st.caption(
+        f"Teacher layer {teacher}, student layer {student}; fitted on {found['n_fitted']:,} tokens of one half of "
+        f"{found['recipe']['texts']} prompts, scored on {found['n_held_out']:,} tokens of the other."
+        f"{alignment_maps_text.massive(found['recipe'])}"
+    )
+    missing = [kind for kind in KINDS if kind not in found["maps"]]
+    if missing:
+        st.info(f"Left out, because the two vocabularies share too few tokens: {', '.join(missing)}.")
+    widgets.figure(
+        figures.maps_figure(found), alignment_maps_text.MAPS, alignment_maps_text.maps_table(found), "maps",
+        alt="Scores of each alignment map and its control on held-out texts",
+    )  # fmt: skip
+
+
+def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, Any]) -> None:
+    """The stitched loss of every pair of layers through maps of one kind, `kept` where it was recorded."""
+    st.subheader("Where can the student be stitched onto the teacher?", anchor=False)
+    kind = widgets.switch("Map", KINDS, Param.STITCH, default="affine")
+    grid = kept.get(kind) or computed({**request, "kind": kind})
+    if grid is None:
+        return
+    st.markdown(widgets.plain(alignment_maps_text.stitching(grid)))
+    widgets.figure(
+        figures.stitching_figure(grid, chosen), alignment_maps_text.STITCHING, alignment_maps_text.stitching_table(grid), STITCHED, on_select=picked,
+        alt="Heatmaps of the stitched next-token loss by teacher and student layer, with control",
+    )  # fmt: skip
+
+
+def computed(request: dict[str, Any]) -> dict[str, Any] | None:
+    """Stitching asked of the engine; pairs that do not ship are stitched when asked, because they may be large."""
+    bundled = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
+    task = loaders.ask("stitching", request) if bundled else loaders.known("stitching", request)
+    if task is None:
+        widgets.empty(
+            "Not stitched yet", "Every pair of layers is run over half of the prompts: minutes for large models."
+        )
+        st.button(
+            "Stitch every pair of layers", type="primary", key="stitch-now", icon=":material/play_arrow:",
+            on_click=begin, args=(request,),
+        )  # fmt: skip
+        return None
+    return widgets.result(task, "Stitching", lambda: loaders.ask("stitching", request, again=True))
+
+
+def show() -> None:
+    widgets.head(
+        "Which map carries a state across?",
+        "Teacher states, token by token, through each kind of alignment map: near the student's, recoverable, and of use to it?",
+        words=("alignment map", "Procrustes", "stitching", "bits per byte", "95 % interval", "control"),
+    )
+    with widgets.errors():
+        found, recorded = selection.comparison("Maps need to know both models' layers.")
+        if found is None:
+            return
+        request = {
+            **selection.pair_request(),
+            **selection.prompts_request(),
+            "seed": selection.comparison_request()["seed"],
+        }
+        chosen = selection.layers(found)
+        kept = dashboard_recorded.maps() if recorded else {}
+        side_by_side(request, *chosen, kept.get("maps"))
+        stitched(request, chosen, kept.get("stitching", {}))
+
+
+show()

@@ -1,0 +1,69 @@
+"""What ships with the project and shows before anything was computed here: results of the demo pair, made by `assets/recorded/record.py`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from dashboard import access
+from pkt_core.errors import PathError
+
+
+@st.cache_data(show_spinner=False)
+def comparison() -> dict[str, Any] | None:
+    """The comparison of the demo pair that ships with the project, in its JSON form; None where it is missing or broken."""
+    return read("comparison.json")
+
+
+@st.cache_data(show_spinner=False)
+def grids() -> dict[str, dict[str, Any]]:
+    """The same comparison by every other measure, by its name; empty where it is missing or broken."""
+    return read("grids.json") or {}
+
+
+@st.cache_data(show_spinner=False)
+def maps() -> dict[str, Any]:
+    """All alignment maps at the recorded pair of layers, and stitching by kind; empty where they are missing or broken."""
+    return read("maps.json") or {}
+
+
+@st.cache_data(show_spinner=False)
+def family() -> dict[str, Any] | None:
+    """The family of the demo pair that ships with the project as its table; None where it is missing or broken."""
+    return read("family.json")
+
+
+@st.cache_data(show_spinner=False)
+def factors() -> dict[str, Any] | None:
+    """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
+    return read("factors.json")
+
+
+@st.cache_data(show_spinner=False)
+def measures() -> dict[str, dict[str, Any]]:
+    """What each measure of similarity claims of itself, by name, as it ships: the records themselves bring torch along."""
+    return read("measures.json") or claims()
+
+
+def claims() -> dict[str, dict[str, Any]]:
+    """The same from the records: label, range, direction, chance, source, what leaves it unchanged."""
+    from pkt_core.similarity.measures import MEASURES
+
+    said = ("label", "low", "high", "larger_is_closer", "chance", "source", "note", "symmetric")
+    return {
+        name: {**{key: getattr(record, key) for key in said}, "invariant_to": sorted(record.invariant_to)}
+        for name, record in MEASURES.items()
+    }
+
+
+def read(name: str) -> dict[str, Any] | None:
+    """A file of the recordings in its JSON form; None where it is missing or broken."""
+    from pkt_core.data.prompts import assets_folder
+
+    try:
+        found = json.loads(access.own(assets_folder() / "recorded" / name))
+    except (PathError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,1 @@
+"""Standard benchmarks, asked through lm-evaluation-harness."""

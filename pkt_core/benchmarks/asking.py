@@ -1,0 +1,231 @@
+"""A loaded model asked a task by lm-evaluation-harness itself, every item's score kept.
+
+The harness builds the prompts, asks the model, cuts the answers and scores them; what is ours is the progress, a stop between
+two batches, the sandbox for generated code (`benchmarks/code_judge.py`), and that nothing is reduced to a mean too early.
+
+Not covered: which models, and where results are kept (`benchmarks/board.py`); tables of several models (`benchmarks/lines.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from pkt_core.benchmarks.code_judge import JUDGE, judging
+from pkt_core.benchmarks.tasks import Asking, Found, Protocol, digest, quiet
+from pkt_core.errors import BenchmarkError
+from pkt_core.models.loading import LoadedModel
+
+KEPT_CHARACTERS = 2000  # of an answer
+Progress = Callable[[float], None]
+
+
+class Stopped(Exception):
+    """Someone asked to end; what was complete before is kept."""
+
+
+@dataclass(frozen=True)
+class MetricScores:
+    """One metric after one filter, item by item."""
+
+    metric: str
+    filter: str
+    """How the answer was cut out of what the model wrote; `none` where it was not."""
+    values: list[float] | None
+    """Per item in order; None for metrics that are no mean over items."""
+    reported: float
+    """The harness's own figure."""
+
+    @property
+    def right(self) -> list[bool] | None:
+        """Right or wrong per item; None where an item can be something between."""
+        if self.values is None or not set(self.values) <= {0.0, 1.0}:
+            return None
+        return [value == 1.0 for value in self.values]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model's answers to one task under one protocol."""
+
+    model: str
+    """Digest of its weights."""
+    held: str
+    """Precision and kind of device, such as `float32 on cpu`."""
+    protocol: Protocol
+    group: str
+    """What was asked for: the task, or a group it belongs to."""
+    include: list[str]
+    """Folders of task files that the harness's own command line needs to find the task."""
+    scores: list[MetricScores]
+    """In the task's order; the first is the one that tables lead with."""
+    prompts: str
+    """Digest of the prompts as the harness built them, in order."""
+    answers: list[str]
+    """What the model wrote to each item, cut to 2,000 characters; empty where it writes nothing."""
+    names: list[str]
+    """What each item calls itself, else its number."""
+    endings: dict[str, int]
+    """What became of generated code: `passed`, `failed`, `time`, `memory`, `killed`, and how many; else empty."""
+    cut: int
+    """Prompts that were too long for the model and lost their beginning."""
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        told = {**data["protocol"], "seeds": tuple(data["protocol"]["seeds"])}
+        scores = [MetricScores(**one) for one in data["scores"]]
+        return cls(**{**data, "protocol": Protocol(**told), "scores": scores})
+
+
+class Watch:
+    """Told by the harness of each answer; tells how much is done, and ends the asking where that was wished."""
+
+    def __init__(self, requests: int, progress: Progress, stopping: Callable[[], bool]) -> None:
+        self.requests, self.done, self.progress, self.stopping = max(1, requests), 0, progress, stopping
+
+    def add_partial(self, _kind: str, _request: object, _answer: object) -> None:
+        self.done += 1
+        self.progress(min(1.0, self.done / self.requests))
+        if self.stopping():
+            raise Stopped
+
+
+def measure(
+    loaded: LoadedModel,
+    found: Found,
+    asking: Asking,
+    *,
+    progress: Progress = lambda _done: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Ask a model a task. Raises Stopped where asked to end, BenchmarkError where the task does not fit the model."""
+    from lm_eval import simple_evaluate
+
+    told, began = found.protocol, time.monotonic()
+    require_fit(loaded, told)
+    lm = harness_model(loaded, asking)
+    lm.set_cache_hook(Watch(told.n * requests_each(found.task), progress, stopping))
+    seeds = dict(
+        zip(("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"), told.seeds, strict=True)
+    )
+    with quiet(), judging(asking.allow_code), torch.inference_mode():
+        JUDGE.taken()
+        answered: Any = simple_evaluate(
+            model=lm,
+            tasks=[found.task],
+            task_manager=found.manager,
+            num_fewshot=asking.shots,
+            limit=None if told.chosen else asking.limit,
+            samples={told.task: told.chosen} if told.chosen else None,
+            gen_kwargs=dict(asking.decoding) or None,
+            apply_chat_template=asking.chat,
+            bootstrap_iters=0,
+            log_samples=True,
+            confirm_run_unsafe_code=asking.allow_code,
+            **seeds,
+        )
+        endings = Counter(str(outcome.how) for outcome in JUDGE.taken())
+    samples, results = answered["samples"][told.task], answered["results"][told.task]
+    first = [s for s in samples if s["filter"] == samples[0]["filter"]]
+    return Result(
+        model=loaded.digest,
+        held=held(loaded),
+        protocol=told,
+        group=found.asked_for,
+        include=list(found.include),
+        scores=scores(samples, results),
+        prompts=digest([s["prompt_hash"] for s in first]),
+        answers=[answer(s) for s in first] if told.kind == "generate_until" else [],
+        names=[name(s) for s in first],
+        endings=dict(endings),
+        cut=too_long(lm, first, told),
+        seconds=time.monotonic() - began,
+    )
+
+
+def held(loaded: LoadedModel) -> str:
+    """As what a model's weights are held, which decides its last digits."""
+    return f"{str(loaded.dtype).removeprefix('torch.')} on {loaded.device.type}"
+
+
+def harness_model(loaded: LoadedModel, asking: Asking) -> Any:
+    """The loaded model as the harness takes one, with its own progress bars off."""
+    from lm_eval.models.huggingface import HFLM
+
+    class Quiet(HFLM):
+        def loglikelihood(self, requests: Any, **_: Any) -> Any:
+            return super().loglikelihood(requests, disable_tqdm=True)
+
+        def loglikelihood_rolling(self, requests: Any, **_: Any) -> Any:
+            return super().loglikelihood_rolling(requests, disable_tqdm=True)
+
+        def generate_until(self, requests: Any, **_: Any) -> Any:
+            return super().generate_until(requests, disable_tqdm=True)
+
+    with quiet():
+        return Quiet(
+            pretrained=loaded.model, tokenizer=loaded.tokenizer, batch_size=asking.batch_size, backend="causal"
+        )
+
+
+def require_fit(loaded: LoadedModel, told: Protocol) -> None:
+    longest = int(told.decoding.get("max_gen_toks") or 0)
+    if longest >= loaded.context:
+        raise BenchmarkError(
+            f"{told.task} lets a model write {longest} tokens and {loaded.name} holds {loaded.context} in all. Say "
+            f"--decoding max_gen_toks={max(1, loaded.context // 4)}, or leave {told.task} out."
+        )
+
+
+def requests_each(task: Any) -> int:
+    """How many times the model is asked per item: once per choice, else once."""
+    if task.OUTPUT_TYPE == "multiple_choice":
+        _, doc = next(iter(task.doc_iterator(limit=1)))
+        return len(task.doc_to_choice(doc))
+    return int(task.config.repeats or 1)
+
+
+def scores(samples: list[dict[str, Any]], results: Mapping[str, Any]) -> list[MetricScores]:
+    """Every metric after every filter, in the order of the task's definition."""
+    made = []
+    for key, reported in results.items():
+        metric, _, cut = key.partition(",")
+        if not cut or metric.endswith("_stderr") or not isinstance(reported, int | float):
+            continue
+        values = [s.get(metric) for s in samples if s["filter"] == cut]
+        single = all(isinstance(v, int | float) and math.isfinite(v) for v in values)
+        mean = sum(map(float, values)) / len(values) if single and values else math.nan  # type: ignore[arg-type]
+        kept = [float(v) for v in values] if math.isclose(mean, reported, abs_tol=1e-9) else None  # type: ignore[arg-type]
+        made.append(MetricScores(metric, cut, kept, float(reported)))
+    if not made:
+        raise BenchmarkError("The harness gave no figure for this task. Choose another.")
+    return made
+
+
+def answer(sample: Mapping[str, Any]) -> str:
+    """The first of what the model wrote to an item."""
+    first = sample["resps"][0]
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    return str(first)[:KEPT_CHARACTERS]
+
+
+def name(sample: Mapping[str, Any]) -> str:
+    doc = sample["doc"] if isinstance(sample["doc"], Mapping) else {}
+    return str(next((doc[key] for key in ("task_id", "id", "idx") if key in doc), sample["doc_id"]))
+
+
+def too_long(lm: Any, samples: list[dict[str, Any]], told: Protocol) -> int:
+    """Prompts that do not fit beside the answer; the harness cuts their beginning off."""
+    room = lm.max_length - int(told.decoding.get("max_gen_toks") or 0)
+    return sum(len(lm.tok_encode(str(s["arguments"][0][0]))) > room for s in samples)

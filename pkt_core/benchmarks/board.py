@@ -1,0 +1,218 @@
+"""Benchmarks of a run: teacher, student before and after, and the students of further runs, asked the same; each answer kept.
+
+benchmark    asks every model every task, what is stored already excepted   -> Board
+stored       what is stored for these models                                -> Board
+
+One model is in memory at a time. What is complete is stored at once, so a stop loses the task that was going on and no other.
+
+Not covered: what a task asks and how it is scored (`benchmarks/tasks.py`, `benchmarks.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.store import list_artefacts, load_artefact, save_artefact
+from pkt_core.benchmarks.asking import Result, Stopped, measure
+from pkt_core.benchmarks.lines import Line, Role, Who, lines
+from pkt_core.benchmarks.tasks import Asking, Found, find_tasks
+from pkt_core.errors import BenchmarkError, StoreError
+from pkt_core.models.loading import LoadedModel, choose_device, choose_dtype, file_digest, load, model_digest, release
+from pkt_core.models.ref import ModelRef, short_name
+from pkt_core.runs.folder import Run
+from pkt_core.transfer.export import open_student
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.setup import trainable_ref
+
+KIND = "benchmark"
+VERSION = 2
+FACTS = ("model", "held", "include", "prompts", "endings", "cut", "seconds", "names")
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model to ask."""
+
+    who: Who
+    digest: str
+    """Names its weights, known without loading them."""
+    held: str
+    """Precision and kind of device."""
+    open: Callable[[], LoadedModel]
+    path: str
+    """What the harness's command line is to load."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What several models answered."""
+
+    answered: list[tuple[Who, Result]]
+    """In the order of the tasks, then of the models."""
+    models: dict[str, str]
+    """By label, what the harness's command line is to load."""
+    stopped: bool
+    """Whether it was ended early."""
+
+    @property
+    def lines(self) -> list[Line]:
+        return lines(self.answered)
+
+    def to_json(self) -> dict[str, Any]:
+        protocols = {
+            result.protocol.key: {**result.to_json()["protocol"], "group": result.group} for _, result in self.answered
+        }
+        asked = [
+            {
+                "label": who.label,
+                "task": result.protocol.task,
+                "protocol": result.protocol.key,
+                **{name: getattr(result, name) for name in FACTS},
+                "values": {f"{one.metric},{one.filter}": one.values for one in result.scores},
+            }
+            for who, result in self.answered
+        ]
+        told = {"lines": [line.to_json() for line in self.lines], "protocols": protocols, "asked": asked}
+        return {**told, "models": self.models, "stopped": self.stopped}
+
+
+def benchmark(
+    subjects: Sequence[Subject],
+    names: Sequence[str],
+    asking: Asking,
+    *,
+    progress: Progress = lambda _stage, _done: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Board:
+    """Ask every model every task; what is stored is not asked again. Raises BenchmarkError for a task that cannot be asked."""
+    progress("Finding the tasks", 0.0)
+    tasks = find_tasks(names, asking)
+    wanted = [(subject, found) for subject in subjects for found in tasks if kept(subject, found) is None]
+    size, done = sum(found.protocol.n for _, found in wanted) or 1, 0
+    for subject in subjects:
+        mine = [found for one, found in wanted if one is subject]
+        if not mine:
+            continue
+        if stopping():
+            return board(subjects, tasks, stopped=True)
+        progress(f"Loading {subject.who.label}", done / size)
+        loaded = subject.open()
+        for found in mine:
+            words, n = f"{found.protocol.task}: asking {subject.who.label}", found.protocol.n
+
+            def tell(part: float, words: str = words, n: int = n, done: int = done) -> None:
+                progress(words, (done + part * n) / size)
+
+            try:
+                result = measure(loaded, found, asking, progress=tell, stopping=stopping)
+            except Stopped:
+                return board(subjects, tasks, stopped=True)
+            save_artefact(KIND, key(subject, found), {}, result.to_json())
+            done += n
+        del loaded
+        release()
+    return board(subjects, tasks, stopped=False)
+
+
+def key(subject: Subject, found: Found) -> str:
+    return fingerprint(model=subject.digest, held=subject.held, protocol=found.protocol.key, version=VERSION)
+
+
+def kept(subject: Subject, found: Found) -> Result | None:
+    stored = load_artefact(KIND, key(subject, found))
+    return Result.from_json(stored[1]) if stored else None
+
+
+def board(subjects: Sequence[Subject], tasks: Sequence[Found], *, stopped: bool) -> Board:
+    found = [(subject.who, kept(subject, task)) for task in tasks for subject in subjects]
+    return Board([(who, result) for who, result in found if result is not None], paths(subjects), stopped)
+
+
+def paths(subjects: Sequence[Subject]) -> dict[str, str]:
+    return {subject.who.label: subject.path for subject in subjects}
+
+
+def stored(subjects: Sequence[Subject]) -> Board:
+    """Everything these models have answered, whenever that was, in the order in which it was first asked."""
+    by_model: dict[tuple[str, str], list[Subject]] = {}
+    for subject in subjects:
+        by_model.setdefault((subject.digest, subject.held), []).append(subject)
+    results: list[Result] = []
+    for meta in list_artefacts(KIND):
+        with suppress(TypeError, KeyError):  # written by another version, in another form
+            results.append(Result.from_json(meta))
+    order = list(dict.fromkeys(result.protocol.key for result in results))
+    place = {subject.who: i for i, subject in enumerate(subjects)}
+    found = [(subject.who, result) for result in results for subject in by_model.get((result.model, result.held), [])]
+    return Board(
+        sorted(found, key=lambda one: (order.index(one[1].protocol.key), place[one[0]])), paths(subjects), False
+    )
+
+
+def subjects_of(run: Run, against: Sequence[Run] = ()) -> list[Subject]:
+    """Student before, student after, teacher, and the students of further runs of the same pair.
+
+    Raises StoreError for a run that keeps no trained student, BenchmarkError for one of another pair.
+    """
+    plan = plan_of(run)
+    before = trainable_ref(plan.student)
+    found = [
+        of_ref(before, Who("student before", "before")),
+        of_student(run, plan, Who("student after", "after", run.id, plan.seed)),
+        of_ref(plan.teacher, Who("teacher", "teacher")),
+    ]
+    for other in against:
+        its = plan_of(other)
+        if (its.teacher.name, its.student.name) != (plan.teacher.name, plan.student.name):
+            raise BenchmarkError(
+                f"Run {other.id} is of {short_name(its.teacher.name)} and {short_name(its.student.name)}, {run.id} of "
+                f"{short_name(plan.teacher.name)} and {short_name(plan.student.name)}. Compare runs of one pair."
+            )
+        found.append(of_student(other, its, Who(label_of(other, its), "other", other.id, its.seed)))
+    return found
+
+
+def of_model(ref: ModelRef, role: Role = "model") -> Subject:
+    """A model that belongs to no run."""
+    return of_ref(ref, Who(short_name(ref.name), role))
+
+
+def of_ref(ref: ModelRef, who: Who) -> Subject:
+    return Subject(who, model_digest(ref), held(ref), lambda: load(ref), str(ref.folder or ref.name))
+
+
+def of_student(run: Run, plan: TransferPlan, who: Who) -> Subject:
+    folder = run.folder / "student"
+    if not folder.is_dir():
+        raise StoreError(
+            f"Run {run.id} keeps no trained student. Choose a run that finished here, or carry its plan out again."
+        )
+    ref = trainable_ref(plan.student)
+    if plan.adapter == "lora":
+        digest = f"{model_digest(ref)}+{file_digest(folder / 'adapter_model.safetensors')}"
+    else:
+        digest = model_digest(ModelRef(name=str(folder)))
+    there = plan.model_copy(update={"student": ref})
+    path = f"{ref.folder or ref.name},peft={folder}" if plan.adapter == "lora" else str(folder)
+    return Subject(who, digest, held(ref), lambda: open_student(folder, there), path)
+
+
+def held(ref: ModelRef) -> str:
+    device = choose_device(ref.device)
+    return f"{str(choose_dtype(ref.dtype, device)).removeprefix('torch.')} on {device.type}"
+
+
+def plan_of(run: Run) -> TransferPlan:
+    return TransferPlan.read(run.plan(), Path(run.folder) / "plan.json")
+
+
+def label_of(run: Run, plan: TransferPlan) -> str:
+    """What a further run is called: its place in its family, else its method, else what its name says."""
+    told = run.family() or {}
+    return f"{told.get('label') or run.id}, seed {plan.seed}" if told else run.id

@@ -1,0 +1,94 @@
+"""Benchmarks asked for from a page: a folder each with the request and how far it is, carried out by a process of its own.
+
+The folder is built like a run's (`runs/folder.py`) but lies beside the runs, as it is none: its results are in the store, by model.
+
+Not covered: starting the process (`dashboard/pages/benchmarks/form.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pkt_core.base.files import cache_root
+from pkt_core.base.staging import sweep
+from pkt_core.benchmarks.tasks import Asking
+from pkt_core.errors import PktError, StoreError
+from pkt_core.runs.folder import Run, create_run, open_run
+
+
+class Request(BaseModel):
+    """What is to be asked of whom."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    """Its student before and after, and its teacher."""
+    against: list[str] = Field(default_factory=list)
+    """Further runs of the same pair."""
+    tasks: list[str] = Field(min_length=1)
+    asking: Asking = Field(default_factory=Asking)
+
+
+def root() -> Path:
+    """The folder of all requests; may not exist yet."""
+    return cache_root() / "benchmarks"
+
+
+def create(request: Request) -> Run:
+    """A new request, nothing started."""
+    return create_run(request.model_dump(mode="json"), kind="benchmark", root=root())
+
+
+def listed() -> list[Run]:
+    """All requests, newest first."""
+    folders = [path for path in root().iterdir() if (path / "plan.json").is_file()] if root().is_dir() else []
+    return [Run(folder.name, folder) for folder in sorted(folders, key=lambda path: path.name, reverse=True)]
+
+
+def read(job: Run) -> Request:
+    """The request in a folder. Raises StoreError where it is damaged."""
+    try:
+        return Request.model_validate(job.plan())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{job.folder} holds no request ({where}: {first['msg']}). Ask again.") from error
+
+
+def carry_out(folder: str) -> None:
+    """Carry out the request in a folder, its status kept true whatever happens."""
+    from pkt_core.benchmarks import board as benchmarks_board
+    from pkt_core.runner import one_sentence
+
+    job = open_run(Path(folder))
+    job.write_status("running", message="Starting", fraction=0.0)
+    sweep(cache_root())
+    try:
+        asked = read(job)
+        subjects = benchmarks_board.subjects_of(open_run(asked.run), [open_run(name) for name in asked.against])
+        board = benchmarks_board.benchmark(
+            subjects,
+            asked.tasks,
+            asked.asking,
+            progress=lambda words, done: keep(job, words, done),
+            stopping=job.stop_requested,
+        )
+    except KeyboardInterrupt:
+        job.write_status("stopped", message="Interrupted from the keyboard; what was complete is kept.")
+        raise
+    except Exception as error:
+        job.write_status("failed", message=one_sentence(error))
+        if not isinstance(error, PktError):
+            raise
+        return
+    complete = f"{len(board.answered)} scores are kept."
+    job.write_status(
+        "stopped" if board.stopped else "done", message=f"Stopped; {complete}" if board.stopped else complete
+    )
+
+
+def keep(job: Any, words: str, done: float) -> None:
+    job.write_status("running", message=words, fraction=done)

@@ -1,0 +1,222 @@
+"""Benchmark results of several models beside each other: intervals, paired changes, what could have been seen at all.
+
+Only answers to the same items under the same protocol are compared. Every model that is not the student before or the teacher
+is measured against both: its gain over the student before, and the teacher's lead over it, item by item.
+
+Not covered: asking the models (`benchmarks.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from pkt_core.benchmarks.asking import MetricScores, Result
+from pkt_core.evaluation.power import detectable
+from pkt_core.evaluation.statistics import Change, Estimate, mean_step, paired_change, proportion, ratio, sign_flip
+
+Role = Literal["before", "after", "teacher", "other", "model"]
+DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Who:
+    """A model in the table."""
+
+    label: str
+    """As the table calls it."""
+    role: Role
+    """`other` is the student of a further run, `model` one that belongs to no run."""
+    run: str | None = None
+    """The run whose student it is."""
+    seed: int | None = None
+    """That run's."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One model's score on one task, and what it differs by."""
+
+    task: str
+    """The task, or the group whose tasks are taken together."""
+    tasks: int
+    """How many tasks that are."""
+    group: str
+    """What was asked for: the task itself, or a group it belongs to."""
+    metric: str
+    filter: str
+    leads: bool
+    """Whether this is the task's first metric; the others are shown but not tested."""
+    label: str
+    role: Role
+    run: str | None
+    seed: int | None
+    n: int
+    share: bool
+    """Whether each item is right or wrong, so that scores are shares and differences are points."""
+    score: Estimate | None
+    """Share right with Wilson's interval, or a mean over items with a bootstrap; None for metrics that are neither."""
+    reported: float
+    """The harness's own figure."""
+    gain: Change | None
+    """This model minus the student before, on the same items; None for that student, the teacher and single models."""
+    p_holm: float | None
+    """Of the gain, corrected over all gains in the table that lead."""
+    detectable: float | None
+    """The smallest gain that McNemar's test finds four times in five on items of which as many differ as here."""
+    gap: Change | None
+    """The teacher minus this model, on the same items."""
+    settings: str
+    """Names how it was asked; lines with the same settings may be compared."""
+
+    def to_json(self) -> dict[str, Any]:
+        told = asdict(self)
+        return told | {
+            "detectable": None if self.detectable is None or math.isinf(self.detectable) else self.detectable
+        }
+
+
+def lines(answered: Sequence[tuple[Who, Result]]) -> list[Line]:
+    """All lines, task by task in the order given; within a task the models in theirs."""
+    made: list[Line] = []
+    for settings, told in by_settings(answered).items():
+        for metric, cut in metrics_of(told):
+            made += of_one_metric(told, metric, cut, settings)
+    return corrected(made)
+
+
+def by_settings(answered: Sequence[tuple[Who, Result]]) -> dict[str, list[tuple[Who, list[Result]]]]:
+    """Results that may be compared: each task by itself, and groups of which every model has answered all the same tasks."""
+    single: dict[str, list[tuple[Who, list[Result]]]] = {}
+    groups: dict[tuple[Any, ...], dict[Who, dict[str, Result]]] = {}
+    for who, result in answered:
+        told = result.protocol
+        single.setdefault(told.key, []).append((who, [result]))
+        if result.group != told.task:
+            alike = (result.group, told.harness, told.limit, told.shots, told.seeds, told.chat, told.batch_size)
+            groups.setdefault(alike, {}).setdefault(who, {})[told.task] = result
+    whole: dict[str, list[tuple[Who, list[Result]]]] = {}
+    for alike, found in groups.items():
+        shared = set.intersection(*(set(tasks) for tasks in found.values()))
+        if len(shared) > 1:
+            whole[repr(alike)] = [(who, [tasks[name] for name in sorted(shared)]) for who, tasks in found.items()]
+    return {**whole, **single}
+
+
+def metrics_of(told: list[tuple[Who, list[Result]]]) -> list[tuple[str, str]]:
+    """Metrics that all results have, in the order of the first."""
+    return [
+        (one.metric, one.filter)
+        for one in told[0][1][0].scores
+        if all(find(result, one.metric, one.filter) for _, results in told for result in results)
+    ]
+
+
+def find(result: Result, metric: str, cut: str) -> MetricScores | None:
+    return next((one for one in result.scores if (one.metric, one.filter) == (metric, cut)), None)
+
+
+def of_one_metric(told: list[tuple[Who, list[Result]]], metric: str, cut: str, settings: str) -> list[Line]:
+    values = {who: joined(results, metric, cut) for who, results in told}
+    before = next((values[who] for who in values if who.role == "before"), None)
+    teacher = next((values[who] for who in values if who.role == "teacher"), None)
+    made = []
+    for who, results in told:
+        own, first = values[who], results[0]
+        changed = who.role in ("after", "other")
+        gain = difference(before, own) if changed else None
+        made.append(
+            Line(
+                task=first.group if len(results) > 1 else first.protocol.task,
+                tasks=len(results),
+                group=first.group,
+                metric=metric,
+                filter=cut,
+                leads=(first.scores[0].metric, first.scores[0].filter) == (metric, cut),
+                label=who.label,
+                role=who.role,
+                run=who.run,
+                seed=who.seed,
+                n=sum(result.protocol.n for result in results),
+                share=own is not None and binary(own),
+                score=None if own is None else estimate(own),
+                reported=reported(results, metric, cut),
+                gain=gain,
+                p_holm=None,
+                detectable=seen(before, own) if gain is not None else None,
+                gap=difference(own, teacher) if who.role != "teacher" else None,
+                settings=settings,
+            )
+        )
+    return made
+
+
+def joined(results: Sequence[Result], metric: str, cut: str) -> np.ndarray | None:
+    """The values of all items of all tasks; None where a task has none."""
+    found = [one.values if (one := find(result, metric, cut)) else None for result in results]
+    return None if any(values is None for values in found) else np.concatenate([np.asarray(v, float) for v in found])
+
+
+def reported(results: Sequence[Result], metric: str, cut: str) -> float:
+    """The harness's figure, weighted by items where several tasks are taken together."""
+    figures = [one.reported for result in results if (one := find(result, metric, cut)) is not None]
+    return float(np.average(figures, weights=[result.protocol.n for result in results]))
+
+
+def binary(*values: np.ndarray) -> bool:
+    return all(np.isin(one, (0.0, 1.0)).all() for one in values)
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Of a share or of a mean."""
+    return proportion(int(values.sum()), len(values)) if binary(values) else ratio(values, np.ones_like(values))
+
+
+def difference(first: np.ndarray | None, second: np.ndarray | None) -> Change | None:
+    """The second minus the first, item by item; None where either is missing."""
+    if first is None or second is None:
+        return None
+    if binary(first, second):
+        return paired_change(first.astype(bool).tolist(), second.astype(bool).tolist())
+    steps = second - first
+    interval = mean_step(steps)
+    return Change(
+        float(first.mean()),
+        float(second.mean()),
+        float(steps.mean()),
+        interval.low,
+        interval.high,
+        sign_flip(steps, DRAWS),
+        len(steps),
+    )
+
+
+def seen(before: np.ndarray | None, own: np.ndarray | None) -> float | None:
+    """What could be seen on these items; only for scores that are right or wrong."""
+    if before is None or own is None or not binary(before, own):
+        return None
+    return detectable(len(own), float((before != own).mean()))
+
+
+def corrected(made: list[Line]) -> list[Line]:
+    """The same lines, p-values of the leading gains corrected by Holm's rule over all of them."""
+    tested = [
+        i for i, line in enumerate(made) if line.gain is not None and line.leads and not part_of_group(line, made)
+    ]
+    if not tested:
+        return made
+    p_values = multipletests([made[i].gain.p_value for i in tested], method="holm")[1]  # type: ignore[union-attr]
+    at = dict(zip(tested, p_values.tolist(), strict=True))
+    return [replace(line, p_holm=at[i]) if i in at else line for i, line in enumerate(made)]
+
+
+def part_of_group(line: Line, made: Iterable[Line]) -> bool:
+    """Whether a group in the table already stands for this task, so that it is not tested twice."""
+    return line.group != line.task and any(
+        other.tasks > 1 and (other.task, other.label) == (line.group, line.label) for other in made
+    )

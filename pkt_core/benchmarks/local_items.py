@@ -1,0 +1,116 @@
+"""Benchmark items from local files of the hub's schema, for machines that reach no hub: where they lie, and the task that reads them.
+
+Each task keeps the harness's own definition (template, filters, metrics); a small task file beside it says only where the items
+are, in the harness's own format, so that the harness's command line reads the same.
+
+Not covered: checking that a file holds the official items; its digest is in every result's protocol.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pkt_core.base.files import cache_root, write_text
+from pkt_core.data.row_files import read_file, read_rows
+from pkt_core.errors import BenchmarkError, PromptError
+
+MOST_BYTES = 2**29  # of a file; the largest task's items have a tenth of that
+KINDS = {".jsonl": "json", ".jsonl.gz": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
+SPLITS = ("test_split", "validation_split", "training_split", "fewshot_split")
+
+
+@dataclass(frozen=True)
+class LocalItems:
+    """The files of one task."""
+
+    files: dict[str, Path]
+    """By the name of the split."""
+    kind: str
+    """Which reader of `datasets` reads them."""
+
+
+def find_items(task: str, config: Mapping[str, Any], folder: Path) -> LocalItems:
+    """A task's files in a folder. Raises BenchmarkError where its items are not there.
+
+    Looked for in this order, each as .jsonl, .jsonl.gz, .json, .parquet or .csv: `TASK/SPLIT`, `NAME/SUBSET/SPLIT`, `NAME/SPLIT`,
+    then `TASK` and `NAME`, which hold the items that are asked. NAME is the task's name cut at an underscore
+    (`mmlu` of `mmlu_anatomy`) or the data set's on the hub, SUBSET its subset there (`anatomy`).
+    """
+    if not folder.is_dir():
+        raise BenchmarkError(
+            f"There is no folder {folder}; expected one that holds {task}.jsonl. Name an existing one."
+        )
+    subset = str(config.get("dataset_name") or "")
+    wanted = {str(config[key]) for key in SPLITS if config.get(key)}
+    asked = str(config.get("test_split") or config.get("validation_split") or "test")
+    found: dict[str, Path] = {}
+    for split in sorted(wanted | {asked}):
+        names = [f"{task}/{split}"]
+        names += [f"{name}/{subset}/{split}" for name in other_names(task, config) if subset]
+        names += [f"{name}/{split}" for name in other_names(task, config)]
+        names += [task, *other_names(task, config)] if split == asked else []
+        if (path := first_file(folder, names)) is not None:
+            found[split] = path
+    if asked not in found:
+        raise BenchmarkError(
+            f"{folder} holds no items of {task}; expected {task}.jsonl or {task}/{asked}.jsonl in the schema of "
+            f"{config.get('dataset_path')}. Put the file there, or name another folder."
+        )
+    kinds = {kind_of(path) for path in found.values()}
+    if len(kinds) > 1:
+        raise BenchmarkError(f"The files of {task} in {folder} are of several kinds; expected one. Convert them.")
+    for path in found.values():
+        require_rows(path)
+    return LocalItems(found, kinds.pop())
+
+
+def require_rows(path: Path) -> None:
+    """BenchmarkError where a .jsonl or .csv would be read wrongly; the harness's own reader is less strict, and names no line."""
+    if path.suffix in (".jsonl", ".csv"):
+        try:
+            read_rows(path.name, path.suffix, read_file(path, MOST_BYTES))
+        except PromptError as error:
+            raise BenchmarkError(str(error)) from error
+
+
+def other_names(task: str, config: Mapping[str, Any]) -> list[str]:
+    """Under which names, besides the task's own, its items may lie."""
+    parts = task.split("_")
+    cut = ["_".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
+    hub = str(config.get("dataset_path") or "").rstrip("/").split("/")[-1]
+    return list(dict.fromkeys([*cut, *filter(None, [hub])]))
+
+
+def first_file(folder: Path, names: list[str]) -> Path | None:
+    return next(
+        (path for name in names for end in KINDS if (path := folder / f"{name}{end}").is_file()),
+        None,
+    )
+
+
+def kind_of(path: Path) -> str:
+    return next(kind for end, kind in KINDS.items() if path.name.endswith(end))
+
+
+def override(config: Mapping[str, Any], items: LocalItems) -> dict[str, Any]:
+    """What differs from the harness's definition: where the items are, and no split that there is no file of."""
+    gone = {key: None for key in SPLITS if config.get(key) and str(config[key]) not in items.files}
+    files = {split: str(path.resolve()) for split, path in sorted(items.files.items())}
+    return {"dataset_path": items.kind, "dataset_name": None, "dataset_kwargs": {"data_files": files}, **gone}
+
+
+def write_task(task: str, definition: Path, different: Mapping[str, Any], key: str) -> Path:
+    """The task file of the harness's definition with that difference; its folder."""
+    return write_task_file(task, {"include": str(definition), "task": task, **different}, key)
+
+
+def write_task_file(task: str, said: Mapping[str, Any], key: str) -> Path:
+    """A task file in a folder of its own, to name as the harness's --include_path."""
+    folder = cache_root() / "benchmark-tasks" / key
+    lines = [f"{name}: {json.dumps(value)}" for name, value in said.items()]  # JSON is YAML
+    write_text(folder / f"{task}.yaml", "\n".join(lines) + "\n")
+    return folder

@@ -1,0 +1,88 @@
+"""The commands that ask what eases a transfer: `pkt sweep`, `pkt factors`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pkt_core.cli.options import DeviceName, DTypeName, Json, PairName, Student, Teacher, find_pair
+from pkt_core.cli.terminal import deliver, progress_bar, table
+from pkt_core.cli.transfers import Data, FamilyName, Later, Seeds, Tasks, planned, put_in_order, with_plan_settings
+
+MOST = 64
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command()(with_plan_settings(sweep))
+    app.command()(factors)
+
+
+def sweep(
+    settings: dict[str, Any],
+    pair: PairName = "demo",
+    teacher: Teacher = None,
+    student: Student = None,
+    data: Data = None,
+    task: Tasks = None,
+    at_most: Annotated[
+        int, typer.Option(min=4, help="Pairs of layers; where there are more, evenly spread ones.")
+    ] = MOST,
+    seeds: Seeds = 1,
+    name: FamilyName = None,
+    later: Later = False,
+    device: DeviceName = "auto",
+    dtype: DTypeName = "auto",
+    as_json: Json = None,
+) -> None:
+    """One transfer at every pair of layers, as a family of runs; then `pkt factors` says what eased it.
+
+    Interrupted, the same command with the same --name goes on: what is finished is not done again.
+    """
+    from pkt_core.models.shape import model_shape
+    from pkt_core.studies.factors.compute import sweep
+
+    plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
+    depths = [model_shape(ref).n_layers for ref in (plan.teacher, plan.student)]
+    put_in_order(sweep(plan, *depths, at_most=at_most, seeds=seeds), name, later=later, as_json=as_json)
+
+
+def factors(
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(help="A measure of likeness; may be repeated, `all` takes all. Left out: one of each kind."),
+    ] = None,
+    as_json: Json = None,
+) -> None:
+    """What eased the transfers of the store: gain against each alignment factor, over all pairs of layers tried."""
+    from pkt_core.runs.folder import list_runs, open_run
+    from pkt_core.similarity.measures import MEASURES
+    from pkt_core.studies.comparison.grids import require_measure
+    from pkt_core.studies.factors.compute import USUAL, answer
+    from pkt_core.words.style import number, task_name
+
+    measures = list(MEASURES) if measure == ["all"] else measure or list(USUAL)
+    for name in measures:
+        require_measure(name)
+    runs = [open_run(line.id) for line in list_runs(include_recorded=True) if line.state == "done"]
+    with progress_bar() as bar:
+        found = answer(runs, measures=measures, progress=bar)
+
+    def show() -> None:
+        for task, listed in found["factors"].items():
+            rows = [
+                [f["label"], number(f["rho"]), f"{number(f['low'])} to {number(f['high'])}", number(f["p_value"], 4), number(f["p_corrected"], 3), number(f["visible"]), f["n"]]
+                for f in listed
+            ]  # fmt: skip
+            table(
+                f"Gain in {task_name(task)}",
+                ["factor (before)", "rank correlation", "95 %", "p", "p (Holm)", "visible from", "pairs of layers"],
+                rows,
+            )
+        Console().print(
+            "Above 0: the more alike, the more was gained. p: layers shuffled. Nearer to 0 than `visible from` is chance here."
+        )
+
+    deliver(found, as_json, show)

@@ -1,0 +1,144 @@
+"""Commands that look at alignment maps and at what a run moved: `pkt maps | stitch | moved`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pkt_core.cli.options import (
+    PROMPTS_HELP,
+    DeviceName,
+    DTypeName,
+    Json,
+    PairName,
+    RunName,
+    Student,
+    Teacher,
+    find_pair,
+    named_run,
+)
+from pkt_core.cli.terminal import WIDE, deliver, progress_bar, table
+
+Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
+Halved = Annotated[int, typer.Option("--n-prompts", min=32, help="At most this many; half fit, half score.")]
+Seed = Annotated[int, typer.Option(min=0)]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Make them commands of the program."""
+    for command in (maps, stitch, moved):
+        app.command()(command)
+
+
+def maps(
+    teacher_layer: Annotated[int, typer.Option(min=0, help="From 0.")],
+    student_layer: Annotated[int, typer.Option(min=0, help="From 0.")],
+    pair: PairName = "demo",
+    teacher: Teacher = None,
+    student: Student = None,
+    prompts: Prompts = None,
+    n_prompts: Halved = 256,
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    dtype: DTypeName = "auto",
+    as_json: Json = None,
+) -> None:
+    """Every kind of alignment map at one pair of layers, beside its control, on prompts it was not fitted on."""
+    chosen = find_pair(
+        pair, teacher, student, device, dtype
+    )  # first: what cannot be had is refused before torch is there
+    from pkt_core.studies.alignment_maps import text as alignment_maps_text
+    from pkt_core.studies.alignment_maps.compute import alignment_maps
+
+    with progress_bar() as progress:
+        found = alignment_maps(
+            chosen, teacher_layer=teacher_layer, student_layer=student_layer, prompts=prompts, n_prompts=n_prompts, seed=seed,
+            progress=progress,
+        )  # fmt: skip
+    data = found.to_json()
+
+    def cell(kind: str, name: str) -> str:
+        own, control = (data[role][kind][name]["value"] for role in ("maps", "controls"))
+        return f"{own:.3f} ({control:.3f})"
+
+    def show() -> None:
+        names = ("cosine", "r2", "round_trip", "bits_per_byte")
+        rows = [[kind, *(cell(kind, name) for name in names)] for kind in data["maps"]]
+        title = f"Teacher layer {teacher_layer} to student layer {student_layer}, {found.n_held_out} held-out tokens (control)"
+        table(title, ["map", "cosine", "R2", "R2 there and back", "stitched bits per byte"], rows)
+        Console().print(alignment_maps_text.maps(data))
+
+    deliver(data, as_json, show)
+
+
+def stitch(
+    pair: PairName = "demo",
+    teacher: Teacher = None,
+    student: Student = None,
+    kind: Annotated[str, typer.Option(help="Of alignment map; a wrong name lists them all.")] = "affine",
+    prompts: Prompts = None,
+    n_prompts: Halved = 256,
+    seed: Seed = 0,
+    device: DeviceName = "auto",
+    dtype: DTypeName = "auto",
+    as_json: Json = None,
+) -> None:
+    """Next-token loss of the student stitched onto the teacher at every pair of layers, beside its control."""
+    chosen = find_pair(
+        pair, teacher, student, device, dtype
+    )  # first: what cannot be had is refused before torch is there
+    from pkt_core.studies.alignment_maps import text as alignment_maps_text
+    from pkt_core.studies.alignment_maps.compute import stitching
+
+    with progress_bar() as progress:
+        found = stitching(chosen, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
+    data = found.to_json()
+
+    def show() -> None:
+        show_cells(f"Bits per byte through the {kind} map, {found.n} held-out prompts", data["values"], data["control"])
+        Console().print(alignment_maps_text.stitching(data))
+
+    deliver(data, as_json, show)
+
+
+def moved(
+    run: RunName,
+    measure: Annotated[str, typer.Option(help="Of similarity; a wrong name lists them all.")] = "debiased_linear_cka",
+    prompts: Prompts = None,
+    n_prompts: Annotated[int, typer.Option(min=64, help="At most this many, 512 samples in all.")] = 512,
+    seed: Seed = 0,
+    as_json: Json = None,
+) -> None:
+    """Similarity of teacher and student layers before and after a run, with the interval of the difference."""
+    from pkt_core.studies.comparison import text as comparison_text
+    from pkt_core.studies.comparison.change import similarity_change
+
+    with progress_bar() as progress:
+        found = similarity_change(
+            named_run(run), measure=measure, prompts=prompts, progress=progress, n_prompts=n_prompts, seed=seed
+        )
+    data = found.to_json()
+
+    def show() -> None:
+        show_cells(f"{measure} after the run, {found.n} samples (before)", data["after"], data["before"])
+        Console().print(comparison_text.change(data))
+
+    deliver(data, as_json, show)
+
+
+def show_cells(title: str, values: list[list[Any]], beside: list[list[Any]]) -> None:
+    """A grid with another in brackets; a terminal is too narrow for a wide one, which --json and the dashboard have."""
+    if len(values[0]) > WIDE:
+        return
+    columns = ["teacher layer", *(f"student {j}" for j in range(len(values[0])))]
+
+    def shown(value: float | None) -> str:
+        return "-" if value is None else f"{value:.3f}"
+
+    rows = [
+        [i, *(f"{shown(a)} ({shown(b)})" for a, b in zip(*both, strict=True))]
+        for i, both in enumerate(zip(values, beside, strict=True))
+    ]
+    table(title, columns, rows)

@@ -1,0 +1,188 @@
+"""What the command line shows: a progress bar with time left, tables for people, JSON for machines.
+
+Standard output is for results alone, so that it can be piped; everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+people = Console(stderr=True)
+WIDE = 8  # student layers that fit side by side in a terminal
+EXAMPLES = 6  # tokens without a partner; --json has more
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """A bar with time left on standard error; nothing where that is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=people, transient=True, disable=not people.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda stage, done: bar.update(task, description=stage, completed=done)
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    shown = Table(title=title, title_justify="left")
+    for column in columns:
+        shown.add_column(column)
+    for row in rows:
+        shown.add_row(*(str(cell) for cell in row))
+    Console().print(shown)
+
+
+def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
+    """JSON to standard output alone, or JSON to a file and the table to the screen."""
+    if path == "-":
+        sys.stdout.write(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        return
+    if path:
+        from pkt_core.base.files import write_text
+
+        write_text(Path(path), json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    show()
+
+
+def show_comparison(found: Any) -> None:
+    """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
+    from pkt_core.similarity.measures import MEASURES
+    from pkt_core.studies.comparison import vocabularies
+    from pkt_core.studies.comparison.text import outliers, repeats
+
+    grid, words = found.grid, asdict(found.vocabulary)
+    if found.student.n_layers <= WIDE:
+        columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
+        rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
+    else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
+        columns = ["teacher layer", "most similar student layer", "similarity"]
+        closest = max if grid.larger_is_closer else min
+        nearest = [closest(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
+        rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
+    table(
+        f"{MEASURES[grid.measure].label} of {found.teacher.name} and {found.student.name}, {grid.n} samples",
+        columns,
+        rows,
+    )
+    t, s, best = grid.best
+    Console().print(
+        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
+        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
+        f"{'Attribution and pairing choose' if found.attribution else 'Without attribution, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
+        f"{vocabularies.sentence(words)}"
+    )
+    for title, (n, some) in vocabularies.left_out(words).items():
+        examples = " ".join(repr(token) for token in some[:EXAMPLES])
+        line = f"{title} {n:,}: {examples}{' ...' if n > EXAMPLES else ''}"
+        Console().print(line, markup=False, highlight=False)
+    if n := grid.recipe.get("repeats"):
+        Console().print(repeats(int(n)))
+    if warning := outliers(found.outliers, grid.recipe["outliers"], grid.recipe.get("skip_first", False)):
+        Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
+
+
+def show_family(name: str, rows: Any) -> None:
+    """One line per method or control: recall of each task with its interval, against the first line."""
+    from pkt_core.words.style import task_name
+
+    if not rows:
+        Console().print(f"Family {name} has no finished run yet.")
+        return
+    for task in rows[0].tasks:
+        lines = []
+        for row in rows:
+            score = row.tasks[task]
+            away = (
+                f"{score.difference:+.1%} [{score.difference_low:+.1%}, {score.difference_high:+.1%}]"
+                if score.difference is not None
+                else "-"
+            )
+            seeds = " ".join(f"{value:.1%}" for value in score.seeds)
+            p = "-" if score.p_value is None else f"{score.p_value:.2g}"
+            lines.append([row.label, f"{score.value:.1%} [{score.low:.1%}, {score.high:.1%}]", away, p, seeds])
+        table(
+            f"{name}: {task_name(task)}",
+            ["method or control", "recall [95 %]", f"against {rows[0].label}", "p (Holm)", "seeds"],
+            lines,
+        )
+    lines = [
+        [
+            row.label,
+            len(row.runs),
+            " ".join(f"{bits:.3f}" for bits in row.bits_per_byte),
+            f"{sum(row.seconds) / len(row.seconds):.0f}",
+        ]
+        for row in rows
+    ]
+    table(f"{name}: general text", ["method or control", "seeds", "bits per byte", "seconds of training"], lines)
+
+
+def show_results(run: Any, results: dict[str, Any]) -> None:
+    from pkt_core.studies.behaviour.text import repeated
+    from pkt_core.words.style import task_name
+
+    if "changes" not in results:
+        Console().print(f"Run {run.id}: {run.status().message}")
+        return
+    rows = [
+        [
+            task_name(name),
+            c["n"],
+            f"{c['prior']:.1%}",
+            f"{c['before']:.1%}",
+            f"{c['after']:.1%}",
+            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
+            f"{c['p_value']:.2g}",
+        ]
+        for name, c in results["changes"].items()
+    ]
+    layers = results["layers"]
+    title = f"Run {run.id}: recall, teacher layer {layers['teacher']} to student layer {layers['student']}"
+    table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
+    for name, repeats in results.get("repeats", {}).items():
+        Console().print(repeated(name, repeats, results["changes"][name]["n"]), style="yellow", highlight=False)
+    rows = []
+    for who, found in results["behaviour"].items():
+        bits, kl, top = found["bits_per_byte"], found["kl_to_teacher"], found["top1_agreement"]
+        rows.append(
+            [
+                who,
+                f"{bits['value']:.3f} [{bits['low']:.3f}, {bits['high']:.3f}]",
+                f"{kl['value']:.3f} [{kl['low']:.3f}, {kl['high']:.3f}]" if kl else "-",
+                f"{top['value']:.1%}" if top else "-",
+            ]
+        )
+    table("General text", ["model", "bits per byte [95 %]", "KL to teacher, bits", "same top token"], rows)
+
+
+def show_tasks(asked: Any) -> None:
+    """One line per task of one's own and scoring."""
+    from pkt_core.studies.behaviour.text import repeated
+    from pkt_core.words.style import task_name
+
+    columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "n can show"]
+    for one in asked:
+        rows = []
+        for scored in one.scored:
+            rates = [f"{scored.models[who]['rate']:.1%}" for who in ("before", "after", "teacher")]
+            c, least = scored.change, scored.test["detectable"]
+            change = f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]"
+            can = "nothing" if least is None else f"{least:.1%}"
+            rows.append([scored.scoring, f"{scored.chance:.1%}", *rates, change, f"{scored.test['p_holm']:.2g}", can])
+        table(f"Run {one.run}: {task_name(one.task)}, {one.n} items", columns, rows)
+        if one.repeats:
+            Console().print(repeated(one.task, one.repeats, one.n), style="yellow", highlight=False)

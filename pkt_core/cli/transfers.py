@@ -1,0 +1,266 @@
+"""The commands that teach: `pkt transfer`, `pkt family`, `pkt families`, `pkt queue`, `pkt work`.
+
+Every setting of a plan is an option of its own, with the help that the plan gives it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Annotated, Any, Optional
+
+import typer
+from rich.console import Console
+
+from pkt_core.cli.options import DeviceName, DTypeName, Json, PairName, Student, Teacher, find_pair, named_run
+from pkt_core.cli.terminal import deliver, people, progress_bar, show_family, show_results, table
+from pkt_core.errors import LayerNotFound, ModelError, PlanError, PromptError, StoreError, VocabularyMismatch
+from pkt_core.runner import carry_out, first_process, shared_run
+from pkt_core.transfer.controls import CONTROLS
+from pkt_core.transfer.plan import METHODS, TransferPlan
+
+REFUSALS = (ModelError, LayerNotFound, VocabularyMismatch, PromptError, PlanError)
+"""Of a plan that can never be carried out as it is."""
+GIVEN_OTHERWISE = ("teacher", "student", "data", "tasks")
+Data = Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")]
+Tasks = Annotated[
+    list[str] | None, typer.Option("--task", help="Example set to measure behaviour on; may be repeated.")
+]
+Tracker = Annotated[
+    str | None,
+    typer.Option(help="Also tell an experiment tracker of Accelerate's: tensorboard, wandb, mlflow, trackio."),
+]
+Seconds = Annotated[float, typer.Option(min=0, help="Between two checkpoints.")]
+Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds of each.")]
+FamilyName = Annotated[str | None, typer.Option("--name", help="Of the family; left out: the time.")]
+Later = Annotated[bool, typer.Option("--later", help="Only put them in the queue; `pkt work` carries them out.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands on the command line."""
+    app.command()(with_plan_settings(transfer))
+    app.command()(with_plan_settings(family))
+    app.command()(families)
+    app.command()(queue)
+    app.command()(work)
+
+
+def with_plan_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for every setting of a plan; those that were given arrive as `settings`."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+    options = []
+    for name, field in TransferPlan.model_fields.items():
+        if name in GIVEN_OTHERWISE:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            flag = f"{flag}/--no-{name.replace('_', '-')}"
+        kind: Any = Annotated[Optional[field.annotation], typer.Option(flag, help=field.description)]  # noqa: UP045
+        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
+    names = [option.name for option in options]
+
+    def run(**given: Any) -> None:
+        settings = {name: value for name in names if (value := given.pop(name)) is not None}
+        command(settings=settings, **given)
+
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    run.__signature__ = inspect.Signature([*keyword, *options])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*keyword, *options)}
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    return run
+
+
+def planned(chosen: Any, data: str | None, task: list[str] | None, settings: dict[str, Any]) -> TransferPlan:
+    """A plan for a pair that holds together. Raises PlanError in one sentence where the settings do not fit."""
+    plan = TransferPlan.of_pair(chosen, {**settings, "data": data, "tasks": tuple(task or ())})
+    plan.check_settings()
+    return plan
+
+
+def transfer(
+    settings: dict[str, Any],
+    pair: PairName = "demo",
+    teacher: Teacher = None,
+    student: Student = None,
+    data: Data = None,
+    task: Tasks = None,
+    run: Annotated[
+        str | None, typer.Option(help="Carry out this run of the queue instead, when no other of the queue is at work.")
+    ] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with this run, from its last checkpoint where it has one.")
+    ] = None,
+    tracker: Tracker = None,
+    checkpoint_seconds: Seconds = 20.0,
+    device: DeviceName = "auto",
+    dtype: DTypeName = "auto",
+    as_json: Json = None,
+) -> None:
+    """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
+    from pkt_core.runs.queue import turn
+    from pkt_core.transfer.requirements import needs
+    from pkt_core.transfer.teacher_pass import require_plan
+
+    if run is not None and resume is not None:
+        raise PlanError("Got both --run and --resume; they name one run. Give one of them.")
+    if name := run or resume:
+        opened = named_run(name)
+    else:
+        plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
+        if first_process():
+            require_plan(plan, now=True)
+            people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
+        opened = shared_run(plan)
+    try:
+        with turn() if run is not None and first_process() else nullcontext():
+            results = carry_out(
+                opened, "transfer", reporter=progress_bar, tracker=tracker, checkpoint_seconds=checkpoint_seconds
+            )
+    except REFUSALS:
+        if name is None and first_process() and not opened.events():
+            opened.delete()  # the sentence is on the terminal, and nothing came of the plan
+        raise
+    if first_process():
+        deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
+
+
+def family(
+    settings: dict[str, Any],
+    pair: PairName = "demo",
+    teacher: Teacher = None,
+    student: Student = None,
+    data: Data = None,
+    task: Tasks = None,
+    rival: Annotated[
+        list[str] | None, typer.Option(help="A method to compare with; may be repeated, `all` takes all.")
+    ] = None,
+    control: Annotated[
+        list[str] | None, typer.Option(help="A control; may be repeated. Left out: all; `none`: none.")
+    ] = None,
+    seeds: Seeds = 3,
+    name: FamilyName = None,
+    later: Later = False,
+    device: DeviceName = "auto",
+    dtype: DTypeName = "auto",
+    as_json: Json = None,
+) -> None:
+    """One transfer with its rivals and controls on the same data, several seeds each, ending in one table.
+
+    Interrupted, the same command with the same --name goes on: what is finished is not done again.
+    """
+    from pkt_core.studies.families.compute import left_out, members
+
+    plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
+    rivals = named("method", [m for m in METHODS if m != plan.method] if rival == ["all"] else rival or [], METHODS)
+    controls = named("control", CONTROLS if control is None else () if control == ["none"] else control, CONTROLS)
+    chosen = members(plan, rivals=rivals, controls=controls, seeds=seeds)
+    for sentence in left_out(plan, controls=controls, seeds=seeds):
+        people.print(sentence, style="dim", highlight=False, soft_wrap=True)
+    put_in_order(chosen, name, later=later, as_json=as_json)
+
+
+def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_json: str | None) -> None:
+    """Carry out the members of a family one after the other, or only put them in the queue; what is finished stays."""
+    from pkt_core.runs.folder import create_runs
+    from pkt_core.runs.queue import enqueue, in_its_own_process
+    from pkt_core.studies.families import compute as families_compute
+    from pkt_core.transfer.teacher_pass import require_plan
+
+    require_plan(members[0].plan, now=not later)
+    for member in members[1:]:
+        member.plan.check_settings()
+    name = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    try:
+        there = {families_compute.place_of(run)["place"]: run for run in families_compute.runs_of(name)}
+    except StoreError:
+        there = {}
+    new = [
+        (member.plan.model_dump(mode="json"), {"family": name, "label": member.label, "place": place})
+        for place, member in enumerate(members)
+        if place not in there
+    ]
+    there |= {family["place"]: run for run, (_, family) in zip(create_runs(new), new, strict=True)}
+    runs = [there[place] for place in range(len(members))]
+    if later:
+        enqueue([run.id for run in runs if run.status().state == "queued"])
+        deliver(
+            {"family": name, "runs": [r.id for r in runs]}, as_json, lambda: Console().print(f"{len(runs)} runs wait.")
+        )
+        return
+    for number, run in enumerate(runs, 1):
+        if run.status().state != "done":
+            label = families_compute.place_of(run)["label"]
+            typer.echo(f"{number} of {len(runs)}: {label}, seed {run.plan()['seed']} ({run.id})", err=True)
+            in_its_own_process(run)
+    rows = families_compute.summary(runs)
+    deliver({"family": name, "rows": families_compute.to_json(rows)}, as_json, lambda: show_family(name, rows))
+
+
+def named(kind: str, given: Any, known: Any) -> list[Any]:
+    """The names themselves, which may be typed with hyphens for spaces. Raises PlanError for one that is not known."""
+    typed = {hyphened(name): name for name in known}
+    for word in given:
+        if hyphened(word) not in typed:
+            raise PlanError(f"There is no {kind} {word!r}; expected one of {'; '.join(typed.values())}.")
+    return [typed[hyphened(word)] for word in given]
+
+
+def hyphened(name: str) -> str:
+    return name.replace(",", "").replace(" ", "-")
+
+
+def families(
+    name: Annotated[str | None, typer.Argument(help="A family; left out: a list of them.")] = None, as_json: Json = None
+) -> None:
+    """The table of a family, or which families there are."""
+    from pkt_core.runs.folder import list_runs
+    from pkt_core.studies.families import compute as families_compute
+
+    if name is not None:
+        rows = families_compute.summary(families_compute.runs_of(name))
+        deliver({"family": name, "rows": families_compute.to_json(rows)}, as_json, lambda: show_family(name, rows))
+        return
+    counts: dict[str, list[str]] = {}
+    for line in list_runs(include_recorded=True):
+        if line.state != "damaged" and (belongs := line.family):
+            counts.setdefault(belongs["family"], []).append(line.state)
+    listed = [{"family": f, "runs": len(s), "done": s.count("done")} for f, s in sorted(counts.items())]
+    lines: list[list[Any]] = [[entry["family"], entry["runs"], entry["done"]] for entry in listed]
+    deliver(listed, as_json, lambda: table("Families", ["family", "runs", "done"], lines))
+
+
+def queue(
+    run: Annotated[str | None, typer.Argument(help="A run to move; left out: the queue is shown.")] = None,
+    to: Annotated[int | None, typer.Option(min=0, help="Its new place, 0 is next.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Take it out.")] = False,
+    as_json: Json = None,
+) -> None:
+    """The runs that wait, in order; move one, or take it out."""
+    from pkt_core.runs import queue as run_queue
+    from pkt_core.runs.folder import open_run
+
+    if run is not None:
+        if (to is None) == (not remove):
+            raise PlanError("Got a run without saying what to do with it. Give --to PLACE or --remove.")
+        run_queue.remove(run) if remove else run_queue.move(run, to or 0)
+    order = run_queue.waiting()
+    lines: list[list[Any]] = []
+    for place, run_id in enumerate(order):
+        try:
+            plan = open_run(run_id).plan()
+        except StoreError:
+            plan = {"method": "damaged"}
+        lines.append([place, run_id, plan.get("method", ""), plan.get("steps", "")])
+    deliver(order, as_json, lambda: table("Queue", ["place", "run", "method", "steps"], lines))
+
+
+def work() -> None:
+    """Carry out what waits in the queue, one run at a time, until nothing does."""
+    from pkt_core.runs.queue import in_its_turn, work
+
+    done = work(in_its_turn)
+    typer.echo(
+        f"{done} runs carried out." if done else "Nothing to do: the queue is empty, or another worker is at it."
+    )

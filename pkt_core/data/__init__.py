@@ -1,0 +1,1 @@
+"""Prompts and examples: bundled, from files, and from Hugging Face datasets."""

@@ -1,0 +1,198 @@
+"""Carrying out a run: its plan through the pipeline, its status kept true whatever happens, and the command that does it again."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+from pkt_core.base.files import cache_root
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.staging import sweep
+from pkt_core.errors import PktError, StoreError
+
+Reporter = Callable[[], AbstractContextManager[Progress]]
+"""Opens whatever shows a run's progress, a bar in a terminal for instance, and closes it when the run is over."""
+TELL_SECONDS = 1.0
+"""Between two tellings how far a stage is."""
+
+
+def quiet() -> AbstractContextManager[Progress]:
+    """A reporter that shows nothing; the run's status tells all the same."""
+    return nullcontext(silent)
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes files, where `accelerate launch` started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def shared_run(plan: Any) -> Any:
+    """A new run for this plan, the same one in every process of a launch; only the first writes to it."""
+    from pkt_core.runs.folder import create_run, open_run
+
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return create_run(plan.model_dump(mode="json"))
+    from pkt_core.models.loading import choose_device
+    from pkt_core.transfer.devices import Processes
+
+    processes = Processes(choose_device(plan.student.device))
+    made = create_run(plan.model_dump(mode="json")).id if processes.first else None
+    return replace(open_run(processes.agree(made)), watched=not processes.first)
+
+
+def carry_out(
+    run: Any,
+    what: str,
+    *,
+    reporter: Reporter = quiet,
+    tracker: str | None = None,
+    checkpoint_seconds: float = 20.0,
+) -> dict[str, Any]:
+    """Run a stage of the pipeline in its run folder, its status kept true whatever happens; `reporter` shows progress meanwhile.
+
+    Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to go on.
+    """
+    from pkt_core.runs.queue import forget
+
+    run.require_writable()
+    if not first_process():
+        run = replace(run, watched=True)
+    run.claim()
+    try:
+        if not run.watched:
+            if what == "transfer" and run.status().state == "done" and measured(run):
+                raise StoreError(
+                    f"Run {run.id} is finished and measured. Measure it again with `pkt evaluate {run.id}`, or start a new run from its plan."
+                )
+            sweep(cache_root())
+            forget(run.id)
+        return claimed(run, what, reporter, tracker, checkpoint_seconds)
+    finally:
+        run.release()
+
+
+def measured(run: Any) -> bool:
+    """Whether a run has results that can be read, down to behaviour."""
+    try:
+        return "behaviour" in (run.results() or {})
+    except StoreError:
+        return False
+
+
+def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkpoint_seconds: float) -> dict[str, Any]:
+    """The same for a run that this process has to itself."""
+    from pkt_core import pipeline
+    from pkt_core.runs.folder import Stopped
+    from pkt_core.transfer import training
+    from pkt_core.transfer.checkpoint import Checkpoints
+    from pkt_core.transfer.export import write_card
+    from pkt_core.transfer.plan import TransferPlan
+
+    plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
+    checkpoints = Checkpoints(run.folder / "checkpoints", checkpoint_seconds)
+    with reporter() as bar:
+        said, when = "", 0.0
+
+        def progress(stage: str, done: float) -> None:
+            nonlocal said, when
+            bar(stage, done)
+            if stage != said or time.monotonic() - when > TELL_SECONDS:
+                said, when = stage, time.monotonic()
+                run.write_status("running", message=stage, fraction=done)
+
+        try:
+            progress("Starting", 0.0)
+            results = (
+                pipeline.transfer(plan, run, progress=progress, checkpoints=checkpoints, tracker=tracker)
+                if what == "transfer"
+                else pipeline.evaluate(run, progress=progress)
+            )
+            results["command"] = command_for(plan)
+            run.write_results(results)
+            if first_process() and "pairs" in results.get("layers", {}):  # earlier versions told of one pair alone
+                write_card(run.folder / "student", plan, results)
+        except Stopped:
+            trained = what == "evaluate" or training.finished_training(plan, run)
+            at = (
+                "while its behaviour was measured; the trained student is kept"
+                if trained
+                else "before it went on training"
+            )
+            run.write_status("stopped", message=f"Stopped {at}.")
+            return (run.results() if trained else None) or {}
+        except KeyboardInterrupt:
+            run.write_status("stopped", message="Interrupted from the keyboard.")
+            raise
+        except Exception as error:
+            run.write_status("failed", message=one_sentence(error) + kept(run, checkpoints))
+            raise
+    stopped = results.get("steps", plan.total_steps) < plan.total_steps
+    run.write_status(
+        "stopped" if stopped else "done",
+        message=f"Stopped after step {results['steps']} of {plan.total_steps}."
+        if stopped
+        else results.get("unmeasured", "Done."),
+    )
+    return results
+
+
+def kept(run: Any, checkpoints: Any) -> str:
+    """What is left of a run that failed, as a sentence to add; empty where it has no checkpoint."""
+    step = checkpoints.steps()
+    if not step:
+        return ""
+    return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` goes on from there."
+
+
+def mendable(error: BaseException) -> str | None:
+    """What a person can do about an error, in one sentence; None where it is a fault of ours."""
+    if isinstance(error, PktError):
+        return str(error)
+    # safetensors tells a full disk in words only.
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
+        return "The disk is full: nothing more could be written. Free some space and run the command again."
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return "Memory ran out. Use a smaller batch size, dtype bfloat16, or a smaller model."
+    return None
+
+
+def one_sentence(error: BaseException) -> str:
+    """What went wrong, for the status of a run."""
+    if (sentence := mendable(error)) is not None:
+        return sentence
+    text = " ".join(str(error).split())[:200]
+    return f"Unexpected {type(error).__name__}: {text}. This is a fault of the program; please report it with the log."
+
+
+def command_for(plan: Any) -> str:
+    """The command that does the same again."""
+    from pkt_core.models.catalog import demo_pair
+
+    demo = demo_pair()
+    words = ["pkt", "transfer"]
+    same = plan.teacher.name == demo.teacher.name and plan.student.name == demo.student.name
+    words += ["--pair", "demo"] if same else ["--teacher", plan.teacher.name, "--student", plan.student.name]
+    for name in ("device", "dtype"):
+        if (value := getattr(plan.student, name)) != "auto":
+            words += [f"--{name}", value]
+    defaults = {"data": demo.examples if same else None, "prompts": demo.prompts if same else "general"}
+    for name in type(plan).model_fields:
+        value = getattr(plan, name)
+        if name in ("teacher", "student", "tasks"):
+            continue
+        usual = defaults.get(name, type(plan).default(name, plan.method))
+        if (value != usual and value is not None) or name in ("method", "seed"):
+            flag = name.replace("_", "-")
+            words += (
+                [f"--{flag}" if value else f"--no-{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+            )
+    if not same or plan.tasks != demo.tasks:
+        for name in plan.tasks:
+            words += ["--task", name]
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""Which map carries a state from teacher to student?"""

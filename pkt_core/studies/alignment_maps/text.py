@@ -1,0 +1,79 @@
+"""Alignment maps and stitching in words: answers, captions and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pkt_core.studies.comparison.text import cells_table
+from pkt_core.words.style import number
+
+Json = Mapping[str, Any]
+
+
+MAPS = (
+    "Each map was fitted on half of the prompts (a training-free one only its scale) and scored on the other half, token by token; "
+    "whiskers are 95 % intervals over texts. The cross is the same map with its meaning removed: vocabulary permuted, or fitted "
+    "to shuffled pairs. A map no better than its cross would refute that anything is carried; a high cosine with a stitched loss "
+    "near `nothing passes` would show that what the student reads is not what the cosine sees."
+)
+STITCHING = (
+    "The student reads the text, but from the student layer on it goes on from the teacher's mapped state instead of its own. Each "
+    "cell is what that costs in bits per byte over the student alone; blue, below zero, would mean that the teacher's states "
+    "serve the student better than its own. Both panels share one scale: cells as costly as the control carry nothing. Even a "
+    "cheap stitch does not prove shared information: models of unrelated tasks can be stitched."
+)
+
+
+def maps(found: Json) -> str:
+    """The map that the student can use best, what it loses, and whether a training-free one comes near."""
+    losses = {kind: scores["bits_per_byte"]["value"] for kind, scores in found["maps"].items()}
+    if not losses:
+        return "No map could be made."
+    best, own = min(losses, key=losses.__getitem__), found["own"]["value"]
+    said = (
+        f"Best carried by the {best} map: the student goes on from mapped teacher states at {number(losses[best])} bits per byte "
+        f"(alone {number(own)}, control {number(found['controls'][best]['bits_per_byte']['value'])}, "
+        f"with nothing passed {number(found['constant']['value'])})"
+    )
+    if best != "semantic" and "semantic" in losses:
+        said += f"; the semantic map, which needs no paired text, reaches {number(losses['semantic'])}"
+    return said + "."
+
+
+def stitching(grid: Json) -> str:
+    """The pair of layers that stitches best."""
+    values = np.asarray(grid["values"], float)
+    i, j = (int(k) for k in np.unravel_index(int(np.nanargmin(values)), values.shape))
+    return (
+        f"Teacher layer {i} into student layer {j} costs least: {number(values[i, j])} bits per byte, 95 % interval "
+        f"{number(grid['low'][i][j])} to {number(grid['high'][i][j])} (student alone {number(grid['own']['value'])}, "
+        f"control {number(grid['control'][i][j])}).{massive(grid['recipe'])}"
+    )
+
+
+def massive(recipe: Json) -> str:
+    """What was left out because one such token would bend every fit to itself; empty where there was none."""
+    n = recipe.get("massive", 0)
+    words = "token is" if n == 1 else "tokens are"
+    return f" {n} {words} left out for a massive activation, 20 times as long as usual." if n else ""
+
+
+def maps_table(found: Json) -> pd.DataFrame:
+    """One row per map and role: each score with its interval."""
+    rows = []
+    for role in ("maps", "controls"):
+        for kind, scores in found[role].items():
+            row: dict[str, Any] = {"map": kind, "role": role.removesuffix("s")}
+            for name, value in scores.items():
+                row |= {name: value["value"], f"{name}_low": value["low"], f"{name}_high": value["high"]}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def stitching_table(grid: Json) -> pd.DataFrame:
+    """One row per pair of layers: bits per byte with interval, the control's, the round trip."""
+    return cells_table(grid, ("values", "low", "high", "control", "round_trip"))

@@ -1,0 +1,97 @@
+"""A task of the user's own, put to teacher, student before and student after.
+
+user_task  scores by each scoring, paired changes, confidence  -> UserTask  (stored)
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.data.examples import ExampleSet, encode, load_examples
+from pkt_core.errors import PromptError
+from pkt_core.evaluation.behaviour import answered_right, recall
+from pkt_core.evaluation.calibration import calibration
+from pkt_core.evaluation.choices import chance, choice_scores, own_confidence, picked_per_byte, picked_plain
+from pkt_core.evaluation.statistics import paired_change
+from pkt_core.evaluation.tasks import over_tasks
+from pkt_core.models.loading import LoadedModel
+from pkt_core.runs.folder import Run
+from pkt_core.runs.student import held, three_models, trained
+from pkt_core.studies.behaviour.record import Scored, UserTask
+
+TASK_VERSION = 1
+MOST_ITEMS = 5000
+
+
+def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
+    """A bundled task or a .jsonl or .csv file, asked of teacher, student before and student after; computed once, then stored.
+
+    Raises PromptError where the file is malformed or has more than 5,000 items, StoreError for a run that keeps no student.
+    """
+    plan, items = trained(run), load_examples(task)
+    if len(items) > MOST_ITEMS:
+        raise PromptError(f"{task} holds {len(items):,} items; at most {MOST_ITEMS:,} are asked. Shorten it.")
+    key = fingerprint(
+        **held(plan, run),
+        items=items.digest,
+        groups=[e.group for e in items.items],
+        run=run.id,
+        task=task,
+        version=TASK_VERSION,
+    )
+    if stored := load_artefact("user-task", key):
+        return UserTask.from_json(stored[1])
+    progress("Loading teacher, student before and student after", 0.0)
+    found = ask_user_task(three_models(plan, run.folder / "student"), items, run=run.id, progress=progress)
+    save_artefact("user-task", key, {}, found.to_json())
+    return found
+
+
+CLOZE, PLAIN, PER_BYTE = "cloze, greedy", "choice, log-likelihood", "choice, log-likelihood per byte"
+Answers = list[tuple[bool, float]]
+
+
+def answers_of(loaded: LoadedModel, task: ExampleSet) -> dict[str, Answers]:
+    """For each scoring and item, whether it is right and how sure the model was of what it said."""
+    if task.items[0].choices:
+        scores = list(zip(task.items, choice_scores(loaded, task.items), strict=True))
+        return {
+            PLAIN: [picked_plain(item, one) for item, one in scores],
+            PER_BYTE: [picked_per_byte(item, one) for item, one in scores],
+        }
+    sure = own_confidence(loaded, encode(loaded.tokenizer, task.items, loaded.context))
+    return {CLOZE: list(zip(answered_right(loaded, task), sure, strict=True))}
+
+
+def ask_user_task(models: dict[str, LoadedModel], task: ExampleSet, *, run: str, progress: Progress) -> UserTask:
+    """Multiple choice by both likelihoods where items have choices, else the whole answer by greedy decoding."""
+    found: dict[str, dict[str, Answers]] = {}
+    for i, (who, loaded) in enumerate(models.items()):
+        progress(f"Asking the {'teacher' if who == 'teacher' else f'student {who}'}", 0.2 + 0.25 * i)
+        found[who] = answers_of(loaded, task)
+    right = {
+        scoring: {who: "".join("01"[ok] for ok, _ in told[scoring]) for who, told in found.items()}
+        for scoring in found["before"]
+    }
+    said = {who: {scoring: [ok for ok, _ in one] for scoring, one in told.items()} for who, told in found.items()}
+    changes = {scoring: asdict(paired_change(said["before"][scoring], said["after"][scoring])) for scoring in right}
+    tests = over_tasks(changes, right)
+    scored = [
+        Scored(
+            scoring=scoring,
+            chance=task.prior() if scoring == CLOZE else chance(task.items),
+            models={who: recall(told[scoring]) for who, told in said.items()},
+            change=changes[scoring],
+            test=asdict(tests[scoring]),
+            right=right[scoring],
+            calibration={
+                who: asdict(calibration([sure for _, sure in told[scoring]], said[who][scoring]))
+                for who, told in found.items()
+            },
+        )
+        for scoring in right
+    ]
+    return UserTask(run, task.name, len(task), task.digest, scored, [(item.prompt, item.answer) for item in task.items])

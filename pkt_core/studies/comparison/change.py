@@ -1,0 +1,125 @@
+"""What a transfer did to the grid: teacher, student before and student after over the same prompts.
+
+similarity_change  by any measure, with the interval of the difference  -> GridChange  (stored)
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pkt_core.activations.collect import stream
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.data.prompts import PromptSet, prompt_set
+from pkt_core.errors import StoreError
+from pkt_core.models.loading import LoadedModel, model_digest, weights_digest
+from pkt_core.runs.folder import Run
+from pkt_core.runs.student import three_models
+from pkt_core.similarity.change import GridChange, paired_difference
+from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups
+from pkt_core.similarity.measures import MEASURES
+from pkt_core.similarity.outliers import learn
+from pkt_core.similarity.pairwise import grid_of
+from pkt_core.similarity.reading import Reading
+from pkt_core.studies.comparison.grids import needs_models, reading, require_measure
+from pkt_core.studies.comparison.recipe import Recipe
+from pkt_core.studies.comparison.states import KEPT_SAMPLES, block_sites, readable, rows_each
+from pkt_core.transfer.plan import TransferPlan
+
+CHANGE_VERSION = 2
+
+
+def similarity_change(
+    run: Run,
+    *,
+    measure: str = "debiased_linear_cka",
+    prompts: str | PromptSet | None = None,
+    progress: Progress = silent,
+    **settings: object,
+) -> GridChange:
+    """The grid against the teacher before and after a run, with the interval of the difference; computed once, then stored.
+
+    Raises StoreError for a run that keeps no trained student, MeasureError and PlanError as `similarity` does.
+    """
+    require_measure(measure)
+    recipe = Recipe.of(settings)
+    plan, folder = TransferPlan.model_validate(run.plan()), run.folder / "student"
+    if not folder.is_dir():
+        raise StoreError(
+            f"Run {run.id} keeps no trained student. Choose a run that finished here, or carry its plan out again."
+        )
+    texts = prompt_set(prompts or plan.prompts).sample(recipe.n_prompts, recipe.seed)
+    texts.require_samples(recipe.pooling)  # before models are loaded
+    key = fingerprint(
+        models=[[model_digest(ref), ref.dtype, ref.device] for ref in (plan.teacher, plan.student)],
+        after=weights_digest(folder),
+        texts=texts.digest,
+        recipe=recipe,
+        measure=measure,
+        version=CHANGE_VERSION,
+    )
+    if stored := load_artefact("grid-change", key):
+        return GridChange.from_json(stored[1])
+    progress("Loading teacher, student before and student after", 0.0)
+    change = grid_change(three_models(plan, folder), texts, measure, recipe, progress)
+    save_artefact("grid-change", key, {}, change.to_json())
+    return change
+
+
+def grid_change(
+    models: dict[str, LoadedModel], texts: PromptSet, name: str, recipe: Recipe, progress: Progress
+) -> GridChange:
+    """Both grids on at most 512 samples, their difference by cell, and the student's layers after against before.
+
+    An outlier rule is learnt from the student before and applied to the student after, so that it cannot make a difference.
+    """
+    read, spans = readable(texts, recipe, [models["teacher"], models["before"]])
+    most = KEPT_SAMPLES // rows_each(recipe)
+    read, spans = read[:most], spans and spans[:most]
+    states = {}
+    for i, (who, loaded) in enumerate(models.items()):
+        progress(f"Reading prompts: {'teacher' if who == 'teacher' else f'student {who}'}", 0.1 + 0.1 * i)
+        sites = block_sites(loaded, recipe.part)
+        parts = stream(loaded, read, sites, recipe.pooling, skip_first=recipe.skip_first, spans=spans)
+        states[who] = torch.cat([part.cpu() for part in parts], dim=1)
+    rules = {who: learn(recipe.outliers, states[who]) for who in ("teacher", "before")}
+    sides = {who: rules.get(who, rules["before"])(found).double() for who, found in states.items()}
+    n = sides["teacher"].shape[1]
+    through: dict[str, Reading | None] = dict.fromkeys(("before", "after"))
+    own_through = None
+    if needs_models(name):
+        through = {who: reading(models["teacher"], models[who], recipe.seed) for who in through}
+        own_through = reading(models["after"], models["before"], recipe.seed)
+
+    def grid(who: str, index: Tensor) -> Tensor:
+        return grid_of(name, sides["teacher"][:, index], sides[who][:, index], through[who])
+
+    found: dict[str, list[Tensor]] = {"before": [], "after": []}
+    indexes = [torch.arange(n), *jackknife_groups(n, rows_each(recipe))]
+    for i, index in enumerate(indexes):
+        progress("Comparing all pairs of layers, before and after", 0.4 + 0.5 * i / len(indexes))
+        for who, values in found.items():
+            values.append(grid(who, index))
+    (before, *without_before), (after, *without_after) = found["before"], found["after"]
+    difference, low, high, p = paired_difference(before, after, torch.stack(without_before), torch.stack(without_after))
+    return GridChange(
+        measure=name,
+        larger_is_closer=MEASURES[name].larger_is_closer,
+        before=before,
+        after=after,
+        difference=difference,
+        low=low,
+        high=high,
+        p_values=p,
+        own=grid_of(name, sides["after"], sides["before"], own_through),
+        n=n,
+        recipe={
+            **recipe.model_dump(exclude={"n_prompts", "permutations"}),
+            "estimator": MEASURES[name].source,
+            "prompts": texts.name,
+            "interval": f"paired delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
+            "correction": "Holm over the grid",
+        },
+    )

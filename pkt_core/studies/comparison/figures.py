@@ -1,0 +1,521 @@
+"""The figures of a comparison: the heatmap of a grid, all measures side by side, what stands out, recomposition, attribution,
+and what a run moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pkt_core.words import style
+
+Json = Mapping[str, Any]
+
+
+SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
+WIDEST = 800  # pixels, which a page has on a laptop
+RANGES: dict[str, tuple[float | None, float | None]] = {
+    "debiased_linear_cka": (-0.2, 1.0),  # a little below 0 is possible and must not look like agreement
+    "procrustes": (0.0, float(np.pi / 2)),
+    "linear_regression_r2": (None, 1.0),
+}
+"""Ends of the colour scale; 0 to 1 where none are named."""
+WRITTEN_UP_TO = 150  # cells; larger grids show their numbers on hover only
+
+
+def closer_up(grid: Json) -> bool:
+    """Whether larger values are closer."""
+    return bool(grid.get("larger_is_closer", True))
+
+
+def noise_level(grid: Json) -> float | None:
+    """What the closest cell of a grid without any agreement reaches in 5 of 100 permutations; None where not measured."""
+    null = grid.get("null_max")
+    if null is None or not len(null):
+        return None
+    return float(np.quantile(np.asarray(null, float), 0.95 if closer_up(grid) else 0.05))
+
+
+def best_cell(grid: Json) -> tuple[int, int, float]:
+    """Teacher layer, student layer and value of the closest cell."""
+    values = np.asarray(grid["values"], float)
+    place = np.nanargmax(values) if closer_up(grid) else np.nanargmin(values)
+    teacher, student = np.unravel_index(int(place), values.shape)
+    return int(teacher), int(student), float(values[teacher, student])
+
+
+def span(grid: Json, values: np.ndarray) -> tuple[float, float]:
+    """Ends of the colour scale: the measure's own range, or round numbers around the values where it has none."""
+    low, high = RANGES.get(str(grid.get("measure")), (0.0, 1.0))
+    down, up = float(np.floor(np.nanmin(values) * 10) / 10), float(np.ceil(np.nanmax(values) * 10) / 10)
+    return (max(down, -1.0) if low is None else min(low, down)), (up if high is None else high)
+
+
+def similarity_heatmap(
+    grid: Json,
+    *,
+    label: str = "CKA (debiased, linear)",
+    pairing: Sequence[int] | None = None,
+    chosen: tuple[int, int] | None = None,
+    pinned: tuple[int, int] | None = None,
+) -> go.Figure:
+    """Similarity of every teacher layer with every student layer; each cell is a point one can click.
+
+    The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student
+    layer, because a heatmap trace itself reports no clicks to Streamlit. Where smaller is closer the scale is turned, so
+    that dark always means close.
+    """
+    values = np.asarray(grid["values"], float)
+    n_teacher, n_student = values.shape
+    low, high = span(grid, values)
+    scale = style.around_zero(low, high) if low < 0 else style.SEQUENTIAL
+    level = noise_level(grid)
+    step = 0.2 if high - low <= 1.5 else 0.5
+    near = 0.06 * (high - low)
+    ticks = [t for t in np.round(np.arange(0, high + 1e-9, step), 1).tolist() if level is None or abs(t - level) > near]
+    ticks += [low] * (low < 0)
+    names = [style.number(tick, 1) for tick in ticks]
+    if level is not None and low <= level <= high:
+        ticks, names = [*ticks, level], [*names, f"<b>◂ noise {style.number(level)}</b>"]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            zmin=low,
+            zmax=high,
+            colorscale=scale,
+            reversescale=not closer_up(grid),
+            xgap=2,
+            ygap=2,
+            hoverinfo="skip",
+            texttemplate="%{z:.2f}" if values.size <= WRITTEN_UP_TO else None,
+            colorbar={
+                "title": {"text": label, "side": "right", "font": {"size": 14}},
+                "tickvals": ticks,
+                "ticktext": names,
+                "thickness": 16,
+                "outlinewidth": 0,
+            },
+        )
+    )
+    figure.add_trace(cells(grid, values))
+    paired = {"color": style.ACCENT, "width": 2, "dash": "dot"}
+    for student, teacher in enumerate(pairing or ()):
+        outline(figure, teacher, student, paired, "paired by the paper's rule" if student == 0 else None)
+    if pinned is not None:
+        outline(figure, *pinned, {"color": style.AFTER, "width": 4, "dash": "dash"}, "pinned")
+    if chosen is not None:
+        outline(figure, *chosen, {"color": style.BEFORE, "width": 4}, "chosen")
+    style.finish(
+        figure, height=min(760, max(380, 56 * n_teacher + 120)), x="Student layer (from 0)", y="Teacher layer (from 0)"
+    )
+    figure.update_layout(width=heatmap_width(n_student))
+    step_x, step_y = max(1, n_student // 16), max(1, n_teacher // 16)
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=list(range(0, n_student, step_x)),
+        showgrid=False,
+        zeroline=False,
+        range=[-0.5, n_student - 0.5],
+    )
+    figure.update_yaxes(
+        tickmode="array",
+        tickvals=list(range(0, n_teacher, step_y)),
+        showgrid=False,
+        zeroline=False,
+        range=[-0.5, n_teacher - 0.5],
+    )
+    # With no limit on the hover distance the nearest cell centre answers, so a click anywhere in a cell is a click on it.
+    return figure.update_layout(hoverdistance=-1, hovermode="closest", clickmode="event+select", dragmode=False)
+
+
+def heatmap_width(n_student: int) -> int | None:
+    """Pixels that keep the cells near square; None where the grid is wide and takes what there is."""
+    return min(80 * n_student + 240, WIDEST) if n_student <= SQUARE_UP_TO else None
+
+
+def outline(figure: go.Figure, teacher: int, student: int, line: dict[str, Any], name: str | None) -> None:
+    """A frame around one cell; with a name it has an entry in the legend."""
+    box = {"x0": student - 0.47, "x1": student + 0.47, "y0": teacher - 0.45, "y1": teacher + 0.45}
+    figure.add_shape(type="rect", line=line, name=name, showlegend=name is not None, **box)
+
+
+def cells(grid: Json, values: np.ndarray) -> go.Scatter:
+    """The transparent points that carry hover text and clicks."""
+    rows = []
+    for teacher, student in np.ndindex(values.shape):
+        low, high, whole, row, alone = (
+            grid[key][teacher][student] if grid.get(key) is not None else None
+            for key in ("low", "high", "p_values", "p_rows", "p_cells")
+        )
+        interval = f"{style.number(low)} to {style.number(high)}" if low is not None else "not measured"
+        p = " / ".join(style.p_value(each) for each in (whole, row, alone) if each is not None)
+        rows.append([teacher, student, style.number(float(values[teacher, student]), 3), interval, p])
+    return clickable(
+        rows,
+        "teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
+        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]}<br>(picked from the grid / its row / named before)<extra></extra>",
+    )
+
+
+def clickable(rows: Sequence[Sequence[Any]], hover: str) -> go.Scatter:
+    """Transparent squares, one a pair of layers, whose rows begin with teacher and student layer; a heatmap reports no clicks."""
+    return go.Scatter(
+        x=[row[1] for row in rows],
+        y=[row[0] for row in rows],
+        customdata=rows,
+        name="cells",
+        mode="markers",
+        marker={"symbol": "square", "size": 18, "opacity": 0},
+        selected={"marker": {"opacity": 0}},
+        unselected={"marker": {"opacity": 0}},
+        showlegend=False,
+        hovertemplate=hover,
+    )
+
+
+COLUMNS = 4
+TITLE_WIDTH = 20  # letters: what a quarter of a narrow window holds; no name then takes three lines
+
+
+def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figure:
+    """One small heatmap per measure, each coloured over its own values with its closest cell framed; bright is close."""
+    rows = ceil(len(grids) / COLUMNS)
+    columns = min(COLUMNS, len(grids))
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=["<br>".join(wrap(labels.get(name, name), TITLE_WIDTH)) for name in grids],
+        horizontal_spacing=0.06,
+        vertical_spacing=0.38 / max(1, rows),
+        x_title="Student layer (from 0)",
+        y_title="Teacher layer (from 0)",
+    )
+    for number, grid in enumerate(grids.values()):
+        values = np.asarray(grid["values"], float)
+        row, column = number // COLUMNS + 1, number % COLUMNS + 1
+        figure.add_trace(
+            go.Heatmap(
+                z=values,
+                colorscale=style.SEQUENTIAL,
+                reversescale=not closer_up(grid),
+                showscale=False,
+                xgap=1,
+                ygap=1,
+                hovertemplate="teacher layer %{y}, student layer %{x}<br>%{z:.3f}<extra></extra>",
+            ),
+            row,
+            column,
+        )
+        teacher, student, _ = best_cell(grid)
+        figure.add_shape(
+            type="rect",
+            x0=student - 0.48,
+            x1=student + 0.48,
+            y0=teacher - 0.48,
+            y1=teacher + 0.48,
+            line={"color": style.BEFORE, "width": 3},
+            row=row,
+            col=column,
+        )
+    figure.update_annotations(font_size=12)
+    style.finish(figure, height=200 * rows + 120)
+    figure.update_xaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[1] // 4))
+    figure.update_yaxes(showgrid=False, zeroline=False, tickfont={"size": 11}, dtick=max(1, values.shape[0] // 3))
+    return figure
+
+
+def outlier_figure(facts: Json) -> go.Figure:
+    """Left the variance share of the largest dimensions by layer, right the length at position 0 over that of the others."""
+    figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
+    for side, colour, symbol in (("teacher", style.TEACHER, "circle"), ("student", style.BEFORE, "diamond-open")):
+        for key, dash, name in (("top_share", "solid", "largest dimension"), ("top3_share", "dash", "largest three")):
+            figure.add_trace(
+                go.Scatter(
+                    y=facts[side][key],
+                    name=f"{side}, {name}",
+                    mode="lines+markers",
+                    line={"color": colour, "dash": dash, "width": 2},
+                    marker={"symbol": symbol, "size": 8},
+                    hovertemplate=f"{side} layer %{{x}}<br>%{{y:.1%}} of the variance<extra></extra>",
+                ),
+                1,
+                1,
+            )
+        figure.add_trace(
+            go.Scatter(
+                y=facts[side]["first_ratio"],
+                name=f"{side}, position 0",
+                mode="lines+markers",
+                line={"color": colour, "dash": "dot", "width": 2},
+                marker={"symbol": symbol, "size": 8},
+                hovertemplate=f"{side} layer %{{x}}<br>%{{y:.1f}} times the median length<extra></extra>",
+            ),
+            1,
+            2,
+        )
+    figure.add_hline(y=1, line={"color": style.CONTROL, "dash": "dash"}, row=1, col=2)  # type: ignore[arg-type]
+    style.finish(figure, height=400)
+    figure.update_xaxes(title={"text": "Layer (from 0)"})
+    figure.update_yaxes(title={"text": "Share of variance, 0..1"}, range=[0, 1.02], col=1)
+    figure.update_yaxes(title={"text": "Length at position 0 / median"}, rangemode="tozero", col=2)
+    return figure
+
+
+CURVES = {  # name in the result -> label, colour, dash
+    "real": ("own semantic bases", style.TEACHER, "solid"),
+    "embedding_rows": ("input embeddings as bases", style.BEFORE, "dash"),
+    "gaussian": ("random bases", style.CONTROL, "dot"),
+    "permuted": ("vocabulary permuted", style.ACCENT, "dashdot"),
+}
+
+
+def recomposition_figure(recomposition: Json, crossing: Json | None = None) -> go.Figure:
+    """Recomposition cosine by layer for both models and from one into the other, with what meaningless bases give."""
+    panels = {"Teacher": recomposition["teacher"], "Student": recomposition["student"]}
+    if crossing is not None:
+        panels["Teacher into student"] = crossing
+    figure = make_subplots(cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=list(panels))
+    for column, curves in enumerate(panels.values(), 1):
+        for name, (label, colour, dash) in CURVES.items():
+            if curves.get(name) is None:
+                continue
+            mean, low, high = (np.asarray(curves[name][key], float).tolist() for key in ("mean", "low", "high"))
+            layers = list(range(len(mean)))
+            figure.add_trace(style.band(layers, low, high, colour), row=1, col=column)
+            figure.add_trace(
+                go.Scatter(
+                    x=layers,
+                    y=mean,
+                    name=label,
+                    legendgroup=name,
+                    showlegend=column == 1,
+                    mode="lines+markers",
+                    line={"color": colour, "dash": dash, "width": 3 if name == "real" else 2},
+                    marker={"size": 8 if name == "real" else 5},
+                    customdata=list(zip(low, high, strict=True)),
+                    hovertemplate=f"layer %{{x}}<br>{label}: %{{y:.3f}}<br>95 % %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}<extra></extra>",
+                ),
+                row=1,
+                col=column,
+            )
+        if curves.get("closed_form") is not None:
+            figure.add_hline(
+                y=float(curves["closed_form"]),
+                line={"color": style.CONTROL, "width": 1},
+                row=1,
+                col=column,
+            )
+            figure.add_annotation(  # above every curve, where it lies on none
+                text=f"thin line: expected of random bases {style.number(float(curves['closed_form']))}",
+                font={"size": 12},
+                showarrow=False,
+                xref=f"x{column if column > 1 else ''} domain",
+                yref="y domain",
+                x=0,
+                y=1,
+                xanchor="left",
+                yanchor="top",
+            )
+    style.finish(figure, height=400, x="Layer (from 0)")
+    figure.update_layout(legend={"y": 1.12}, margin={"t": 84})
+    figure.update_xaxes(dtick=max(1, max(len(curves["real"]["mean"]) for curves in panels.values()) // 12))
+    if crossing is not None:
+        figure.update_xaxes(title={"text": "Student layer (from 0)"}, col=len(panels))
+    lowest = min(
+        0.0,
+        *(min(curves[name]["low"]) for curves in panels.values() for name in CURVES if curves.get(name) is not None),
+    )
+    figure.update_yaxes(range=[lowest - 0.05, 1.16])
+    return figure.update_yaxes(title={"text": "Recomposition cosine (−1..1)"}, col=1)
+
+
+def attribution_figure(
+    attribution: Json | None, pairing: Sequence[int], n_teacher: int, chosen: tuple[int, int] | None = None
+) -> go.Figure:
+    """Attribution of each teacher layer as bars, and beside them the two stacks of layers joined by the pairing."""
+    stacks = 1 if attribution is None else 2  # without attribution the pairing has the page to itself
+    figure = make_subplots(
+        cols=stacks, shared_yaxes=True, column_widths=[0.62, 0.38][-stacks:], horizontal_spacing=0.03
+    )
+    layers, n_student = list(range(n_teacher)), len(pairing)
+    if attribution is not None:
+        scores = np.asarray(attribution["scores"], float)
+        low, high = (np.asarray(attribution.get(key, scores), float) for key in ("low", "high"))
+        picked = chosen[0] if chosen else int(attribution["best"])
+        figure.add_trace(
+            go.Bar(
+                x=scores,
+                y=layers,
+                orientation="h",
+                marker={"color": [style.BEFORE if layer == picked else style.TEACHER for layer in layers]},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": high - scores,
+                    "arrayminus": scores - low,
+                    "color": style.CONTROL,
+                },
+                hovertemplate="teacher layer %{y}<br>attribution %{x:.3g}<extra></extra>",
+                showlegend=False,
+            ),
+            row=1,
+            col=1,
+        )
+    heights = [(student + 0.5) / n_student * n_teacher - 0.5 for student in range(n_student)]
+    for student, teacher in enumerate(pairing):
+        on = chosen is not None and (teacher, student) == tuple(chosen)
+        line = {"color": style.BEFORE if on else style.CONTROL, "width": 4 if on else 1.5}
+        figure.add_trace(
+            go.Scatter(
+                x=[0, 1], y=[teacher, heights[student]], mode="lines", line=line, hoverinfo="skip", showlegend=False
+            ),
+            row=1,
+            col=stacks,
+        )
+    if chosen is not None and pairing[chosen[1]] != chosen[0]:  # picked by hand, off the rule
+        line = {"color": style.BEFORE, "width": 4, "dash": "dash"}
+        ends = [chosen[0], heights[chosen[1]]]
+        figure.add_trace(
+            go.Scatter(x=[0, 1], y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False),
+            row=1,
+            col=stacks,
+        )
+    for x, ys, colour, side in ((0, layers, style.TEACHER, "teacher"), (1, heights, style.AFTER, "student")):
+        names = [str(i) for i in range(len(ys))]
+        figure.add_trace(
+            go.Scatter(
+                x=[x] * len(ys),
+                y=ys,
+                mode="markers+text" if len(ys) <= 48 else "markers",
+                text=names,
+                textposition="middle left" if x == 0 else "middle right",
+                marker={"color": colour, "size": 12, "symbol": style.SYMBOLS["teacher" if x == 0 else "after"]},
+                name=f"{side} layer",
+                customdata=names,
+                hovertemplate=f"{side} layer %{{customdata}}<extra></extra>",
+            ),
+            row=1,
+            col=stacks,
+        )
+    style.finish(figure, height=min(760, max(340, 30 * n_teacher + 160)))
+    figure.update_yaxes(
+        title={"text": "Teacher layer (from 0)"},
+        dtick=max(1, n_teacher // 16),
+        range=[-0.7, n_teacher - 0.3],
+        zeroline=False,
+        col=1,
+    )
+    figure.update_yaxes(showgrid=False, zeroline=False, col=stacks)
+    if attribution is not None:
+        figure.update_xaxes(title={"text": "Attribution (nats, mean |Σ gradient × activation|)"}, col=1)
+    return figure.update_xaxes(
+        title={"text": "Pairing"},
+        range=[-0.25, 1.25],
+        tickvals=[0, 1],
+        ticktext=["teacher", "student"],
+        showgrid=False,
+        zeroline=False,
+        col=stacks,
+    )
+
+
+MOVED = 0.05  # corrected p below which a cell is marked
+FAINT = 0.1  # a change that never gets the full colour, so that one of noise looks like none
+LINE = 15  # pixels from one line of small text to the next
+
+
+PANELS = (1, 2, 3, 5)  # columns of the picture of what moved
+
+
+def change_figure(change: Json, trained: int | None = None) -> go.Figure:
+    """The grid before, after, and after minus before; then the student's layers after against its layers before."""
+    before, after, difference, own = (
+        np.asarray(change[key], float) for key in ("before", "after", "difference", "own")
+    )
+    moved = np.asarray(change["p_values"], float) < MOVED
+    low, high = span(change, np.concatenate([before, after, own]))
+    reach = max(FAINT, float(np.nanmax(np.abs(difference))))
+    titles = ["teacher, before", "teacher, after", "after − before", "student after, against before"]
+    figure = make_subplots(  # the empty fourth column is room for the last panel's own axis
+        cols=5,
+        specs=[[{}, {}, {}, None, {}]],
+        column_widths=[1, 1, 1, 0.3, 1],
+        horizontal_spacing=0.025,
+        subplot_titles=titles,
+    )
+    written = before.size <= WRITTEN_UP_TO
+    for column, values in zip(PANELS, (before, after, difference, own), strict=True):
+        text = [[style.number(v) for v in row] for row in values]
+        if column == 3:
+            text = [
+                [f"<b>{t}</b>" if m else t for t, m in zip(*both, strict=True)]
+                for both in zip(text, moved, strict=True)
+            ]
+        figure.add_trace(
+            go.Heatmap(
+                z=values,
+                coloraxis="coloraxis2" if column == 3 else "coloraxis",
+                text=text,
+                texttemplate="%{text}" if written else None,
+                textfont={"size": 12},
+                xgap=1,
+                ygap=1,
+                customdata=np.stack([np.asarray(change[key], float) for key in ("low", "high", "p_values")], -1)
+                if column == 3
+                else None,
+                hovertemplate="teacher layer %{y}, student layer %{x}<br>moved by %{z:.3f}, 95 % %{customdata[0]:.3f} to "
+                "%{customdata[1]:.3f}<br>p %{customdata[2]:.3f} (corrected over the grid)<extra></extra>"
+                if column == 3
+                else f"{titles[PANELS.index(column)]}<br>row %{{y}}, student layer %{{x}}<br>%{{z:.3f}}<extra></extra>",
+            ),
+            1,
+            column,
+        )
+    for i, j in np.argwhere(moved):
+        figure.add_shape(
+            type="rect",
+            x0=j - 0.5,
+            x1=j + 0.5,
+            y0=i - 0.5,
+            y1=i + 0.5,
+            line={"color": style.ACCENT, "width": 2},
+            row=1,
+            col=3,
+        )  # type: ignore[arg-type]
+    style.finish(figure, height=min(620, max(360, 40 * len(before) + 170)), x="Student layer (from 0)")
+    bar = {"thickness": 12, "len": 0.4, "outlinewidth": 0}
+    figure.update_layout(
+        coloraxis={
+            "colorscale": style.around_zero(low, high) if low < 0 else style.SEQUENTIAL,
+            "cmin": low,
+            "cmax": high,
+            "reversescale": not change.get("larger_is_closer", True),
+            "colorbar": {**bar, "y": 0.78, "title": "similarity"},
+        },
+        coloraxis2={
+            "colorscale": style.around_zero(-reach, reach),
+            "cmin": -reach,
+            "cmax": reach,
+            "colorbar": {**bar, "y": 0.22, "title": "difference"},
+        },
+    )
+    if trained is not None:  # between the layers, where it crosses no number
+        for column in PANELS:
+            figure.add_vline(
+                x=trained - 0.5, line={"color": style.BEFORE, "width": 3, "dash": "dot"}, row=1, col=column
+            )  # type: ignore[arg-type]
+    figure.update_xaxes(dtick=max(1, before.shape[1] // 6), showgrid=False, zeroline=False)
+    figure.update_yaxes(dtick=max(1, len(before) // 8), showgrid=False, zeroline=False)
+    figure.update_annotations(font_size=13)
+    figure.update_yaxes(title={"text": "Teacher layer (from 0)"}, col=1)
+    for column in PANELS[1:3]:  # rows as in the first panel
+        figure.update_yaxes(showticklabels=False, col=column)
+    return figure.update_yaxes(
+        title={"text": "Student layer after (from 0)", "standoff": 4}, dtick=max(1, len(own) // 8), col=PANELS[-1]
+    )

@@ -1,0 +1,106 @@
+"""The grid by any measure, from stored states: values, permutation null, jackknife interval, all by prompt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pkt_core.alignment.model_maps import alignment_map, match
+from pkt_core.base.progress import Progress
+from pkt_core.errors import MeasureError
+from pkt_core.models.loading import LoadedModel
+from pkt_core.similarity.grid import SimilarityGrid
+from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups, jackknife_interval
+from pkt_core.similarity.measures import MEASURES
+from pkt_core.similarity.null import calibrate, permutations
+from pkt_core.similarity.outliers import learn
+from pkt_core.similarity.pairwise import grid_of, null_of
+from pkt_core.similarity.reading import Head, Reading
+from pkt_core.studies.comparison.recipe import Recipe
+from pkt_core.studies.comparison.states import States, rows_each
+
+
+def require_measure(name: str) -> None:
+    """MeasureError where there is none of that name."""
+    if name not in MEASURES:
+        raise MeasureError(f"There is no measure {name!r}; expected one of {', '.join(MEASURES)}.")
+
+
+def needs_models(name: str) -> bool:
+    """Whether a measure reads activations through the models' own vocabularies."""
+    return MEASURES[name].sides is not None
+
+
+def reading(teacher: LoadedModel, student: LoadedModel, seed: int) -> Reading:
+    """The semantic map, and both heads over the tokens that both vocabularies have."""
+    found = match(teacher, student).require("reading both models through one vocabulary")
+
+    def head(loaded: LoadedModel, ids: Tensor) -> Head:
+        layout = loaded.layout
+        ids = ids.to(layout.head.weight.device)
+
+        def norm(states: Tensor) -> Tensor:
+            states = states.to(layout.head.weight.dtype)
+            return layout.final_norm(states) if layout.final_norm is not None else states
+
+        bias = None if layout.head.bias is None else layout.scale * layout.head.bias.detach()[ids]
+        return Head(norm, layout.scale * layout.head.weight.detach()[ids], bias, layout.softcap)
+
+    semantic = alignment_map("semantic", teacher, student, found, seed)
+    return Reading(semantic.matrix, head(teacher, found.teacher_ids), head(student, found.student_ids))
+
+
+def measured_grid(
+    name: str, states: States, recipe: Recipe, through: Reading | None, progress: Progress
+) -> SimilarityGrid:
+    """Every teacher layer against every student layer by one measure, on at most the 512 kept samples.
+
+    The null permutes prompts; the interval is a delete-one-group jackknife over ten groups of prompts.
+    """
+    sides = [learn(recipe.outliers, states[side])(states[side]) for side in ("teacher", "student")]
+    group = rows_each(recipe)
+    n = sides[0].shape[1] - sides[0].shape[1] % group
+    teacher, student = (side[:, :n].double() for side in sides)
+
+    def grid(index: Tensor, stage: str, begin: float, end: float) -> Tensor:
+        def tick(_what: str, done: float) -> None:
+            progress(stage, begin + (end - begin) * done)
+
+        return grid_of(name, list(teacher[:, index]), list(student[:, index]), through, progress=tick)
+
+    values = grid(torch.arange(n), "Comparing all pairs of layers", 0.2, 0.35)
+    parts = jackknife_groups(n, group)
+    left_out = [
+        grid(index, "Leaving out prompts for the interval", 0.35 + 0.035 * i, 0.35 + 0.035 * (i + 1))
+        for i, index in enumerate(parts)
+    ]
+    orders = permutations(n, group, recipe.permutations, torch.Generator().manual_seed(recipe.seed))
+    null = null_of(
+        name,
+        list(teacher),
+        list(student),
+        orders,
+        through,
+        progress=lambda _what, done: progress("Permuting prompts for the null", 0.7 + 0.29 * done),
+    )
+    low, high = jackknife_interval(values, torch.stack(left_out))
+    record = MEASURES[name]
+    said: dict[str, Any] = recipe.model_dump(exclude={"n_prompts"})
+    return SimilarityGrid(
+        measure=name,
+        larger_is_closer=record.larger_is_closer,
+        values=values,
+        low=low,
+        high=high,
+        calibration=calibrate(values, null.cells, larger_is_closer=record.larger_is_closer),
+        n=n,
+        recipe={
+            **said,
+            "estimator": record.source,
+            "n": n,
+            "group_size": group,
+            "interval": f"delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
+        },
+    )

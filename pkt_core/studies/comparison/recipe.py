@@ -1,0 +1,59 @@
+"""How activations are read and compared: everything besides models and texts that could change a similarity."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pkt_core.activations.collect import CAPTURE_VERSION
+from pkt_core.activations.pooling import Pooling
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.data.prompts import PromptSet
+from pkt_core.errors import PlanError
+from pkt_core.models.catalog import Pair
+from pkt_core.models.loading import model_digest
+from pkt_core.similarity.outliers import Rule
+
+
+class Recipe(BaseModel):
+    """Travels with every number that depends on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_prompts: int = Field(512, ge=1)
+    """At most this many of the prompts, drawn with the seed."""
+    pooling: Pooling = "mean"
+    """What one sample is: a prompt's mean, its last token, or several of its words."""
+    part: Literal["block_out", "block_delta", "attn_out", "mlp_out"] = "block_out"
+    """Which activation of a layer."""
+    outliers: Rule = "none"
+    """What is done about dimensions that stand out."""
+    skip_first: bool = False
+    """Whether position 0, where activations may be massive, is left out."""
+    permutations: int = Field(200, ge=20)
+    """Draws of the null."""
+    seed: int = Field(0, ge=0)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Recipe:
+        """A recipe from settings by name. Raises PlanError in one sentence where they do not fit."""
+        try:
+            return cls(**settings)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
+
+
+def pair_key(pair: Pair, texts: PromptSet, recipe: dict[str, Any], version: int) -> str:
+    """Names a stored result by all that could change it."""
+    if texts.repeats:  # they change no number, but a result says how many there were
+        recipe = recipe | {"repeats": texts.repeats}
+    held = [(model_digest(ref), ref.dtype, ref.device) for ref in (pair.teacher, pair.student)]
+    return fingerprint(
+        models=[list(h) for h in held],
+        texts=texts.digest,
+        labels=pair.examples,
+        recipe=recipe,
+        versions=[version, CAPTURE_VERSION],
+    )

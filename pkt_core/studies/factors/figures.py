@@ -1,0 +1,164 @@
+"""What eases a transfer, as pictures: every factor's correlation with its chance band, the points behind one, gain beside likeness.
+
+Takes the JSON form of `factors.answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from pkt_core.words import style
+
+Json = Mapping[str, Any]
+SURE = 0.05
+WRITTEN_UP_TO = 150  # cells
+
+
+def told(factors: Sequence[Json]) -> list[Json]:
+    """Factors of which something can be said."""
+    return [factor for factor in factors if factor["rho"] is not None]
+
+
+def factors_figure(factors: Sequence[Json]) -> go.Figure:
+    """Rank correlation of each factor with the gain, 95 % intervals, the strongest on top; grey: what chance reaches.
+
+    Factors that are known without looking at states (depth) are drawn as controls.
+    """
+    shown = told(factors)[::-1]
+    figure = go.Figure()
+    for place, factor in enumerate(shown):
+        reach = factor["visible"]
+        figure.add_shape(
+            type="rect", x0=-reach, x1=reach, y0=place - 0.4, y1=place + 0.4, line_width=0, fillcolor="rgba(139,143,152,0.22)", layer="below",
+        )  # fmt: skip
+    for kind, name, colour, symbol in (
+        ("likeness", "measure of likeness", style.AFTER, "circle"),
+        ("depth", "depth alone", style.CONTROL, "square-open"),
+    ):
+        mine = [(i, f) for i, f in enumerate(shown) if f["kind"] == kind]
+        figure.add_trace(
+            go.Scatter(
+                x=[f["rho"] for _, f in mine],
+                y=[i for i, _ in mine],
+                mode="markers",
+                name=name,
+                marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2}},
+                error_x={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [f["high"] - f["rho"] for _, f in mine],
+                    "arrayminus": [f["rho"] - f["low"] for _, f in mine],
+                    "thickness": 2,
+                    "color": colour,
+                },
+                customdata=[
+                    [style.text(f["label"]), f"{style.number(f['low'])} to {style.number(f['high'])}", style.p_value(f["p_value"]), style.p_value(f["p_corrected"]), f["n"]]
+                    for _, f in mine
+                ],
+                hovertemplate="%{customdata[0]}<br>rank correlation %{x:.2f}, 95 % %{customdata[1]}<br>p %{customdata[2]}, "
+                "corrected %{customdata[3]}, %{customdata[4]} pairs of layers<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=[None], y=[None], mode="markers", name="95 % of layer shuffles",
+            marker={"color": "rgba(139,143,152,0.4)", "symbol": "square", "size": 13},
+        )
+    )  # fmt: skip
+    style.finish(
+        figure, height=34 * len(shown) + 130, x="Rank correlation with the gain (above 0: more alike, more gain)"
+    )
+    figure.update_xaxes(range=[-1.05, 1.05], zeroline=True, zerolinecolor=style.CONTROL, zerolinewidth=1)
+    return figure.update_yaxes(
+        tickvals=list(range(len(shown))),
+        ticktext=[style.text(f["label"], 40) for f in shown],
+        showgrid=False,
+        zeroline=False,
+    )
+
+
+def points_figure(groups: Sequence[Json], factor: Json, task: str, names: Mapping[str, str]) -> go.Figure:
+    """Gain against one factor, a mark per pair of layers and a small one per seed; colour and marker tell groups apart.
+
+    The clickable marks have teacher and student layer and the first run in their customdata. `names` says what a group is.
+    """
+    figure = go.Figure()
+    unit, scale = ("bits per byte saved", 1.0) if task == "general text" else ("points", 100.0)
+    for place, group in enumerate(groups):
+        grid = factor["values"].get(group["key"])
+        points = [p for p in group["points"] if task in p["gains"]]
+        if grid is None or not points:
+            continue
+        colour = style.CATEGORIES[place % len(style.CATEGORIES)]
+        at = [grid[p["teacher"]][p["student"]] for p in points]
+        seeds = [
+            (x, scale * gain)
+            for x, p in zip(at, points, strict=True)
+            for gain in p["gains"][task]
+            if len(p["gains"][task]) > 1
+        ]
+        if seeds:
+            figure.add_trace(
+                go.Scatter(
+                    x=[x for x, _ in seeds], y=[y for _, y in seeds], mode="markers", hoverinfo="skip", showlegend=False,
+                    marker={"color": colour, "size": 5, "opacity": 0.5},
+                )
+            )  # fmt: skip
+        figure.add_trace(
+            go.Scatter(
+                x=at,
+                y=[scale * float(np.mean(p["gains"][task])) for p in points],
+                mode="markers",
+                name=style.text(names.get(group["key"], group["key"]), 60),
+                showlegend=len(groups) > 1,
+                marker={"color": colour, "size": 12, "symbol": place % 8, "line": {"width": 1, "color": "white"}},
+                customdata=[[p["teacher"], p["student"], p["runs"][0], len(p["runs"])] for p in points],
+                hovertemplate=f"teacher layer %{{customdata[0]}} to student layer %{{customdata[1]}}<br>gain %{{y:.2f}} {unit}, "
+                "factor %{x:.3f}<br>%{customdata[3]} runs, click to open one<extra></extra>",
+            )
+        )
+    style.finish(figure, height=430, x=style.text(f"{factor['label']}, before the transfer"), y=f"Gain ({unit})")
+    figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
+    return figure.update_yaxes(zeroline=True, zerolinecolor=style.CONTROL, zerolinewidth=1)
+
+
+def beside_figure(group: Json, factor: Json, task: str) -> go.Figure:
+    """Gain at every pair of layers beside the factor there: two heatmaps with the same layers, one scale each."""
+    unit, scale = ("bits per byte saved", 1.0) if task == "general text" else ("points", 100.0)
+    grid = np.asarray(factor["values"][group["key"]], float)
+    gain = np.full(grid.shape, np.nan)
+    for point in group["points"]:
+        if task in point["gains"]:
+            gain[point["teacher"], point["student"]] = scale * np.mean(point["gains"][task])
+    figure = make_subplots(
+        cols=2,
+        shared_yaxes=True,
+        horizontal_spacing=0.2,
+        subplot_titles=["gained", style.text(f"{factor['label']}, before", 40)],
+    )
+    reach = float(np.nanmax(np.abs(gain))) or 1.0
+    low, high = min(float(np.nanmin(gain)), -0.02 * reach), max(float(np.nanmax(gain)), 0.02 * reach)
+    scales = (
+        (gain, style.around_zero(low, high), low, high, f"Gain ({unit})", 0.40, ".1f" if scale > 1 else ".3f"),
+        (grid, style.SEQUENTIAL, float(grid.min()), float(grid.max()), "Factor (larger: more alike)", 1.0, ".2f"),
+    )
+    for column, (values, colours, least, most, title, at, digits) in enumerate(scales, 1):
+        figure.add_trace(
+            go.Heatmap(
+                z=values, colorscale=colours, zmin=least, zmax=most, xgap=2, ygap=2,
+                texttemplate=f"%{{z:{digits}}}" if values.size <= WRITTEN_UP_TO else None,
+                colorbar={"x": at, "thickness": 14, "title": {"text": title, "side": "right"}},
+                hovertemplate=f"teacher layer %{{y}}, student layer %{{x}}: %{{z:{digits}}}<extra></extra>",
+            ), 1, column,
+        )  # fmt: skip
+    n_teacher, n_student = grid.shape
+    style.finish(figure, height=min(760, max(360, 46 * n_teacher + 150)), x="Student layer (from 0)")
+    figure.update_layout(margin={"t": 60}, width=None if n_student > 12 else min(1400, 240 * n_student + 320))
+    figure.update_xaxes(dtick=max(1, n_student // 12), showgrid=False, zeroline=False)
+    figure.update_yaxes(dtick=max(1, n_teacher // 12), showgrid=False, zeroline=False)
+    return figure.update_yaxes(title={"text": "Teacher layer (from 0)"}, col=1)

@@ -1,0 +1,1 @@
+"""Which method wins, and which controls explain that?"""

@@ -1,0 +1,275 @@
+"""A family: one transfer with its rivals, its controls and several seeds, all on the same data, ending in one table.
+
+`members` says which plans that is, `summary` reads the finished runs. Every row answers the same items, so rows are
+compared item by item: first averaged over seeds, then an interval over items; seeds are also shown one by one, because
+an interval over items says nothing of what another seed would have done.
+
+Not covered: carrying the plans out (`cli/transfers.py`, the queue).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from statsmodels.stats.multitest import multipletests
+
+from pkt_core.data.examples import load_examples
+from pkt_core.errors import StoreError
+from pkt_core.evaluation.statistics import ratio, sign_flip
+from pkt_core.models.loading import load_tokenizer
+from pkt_core.models.shape import model_shape
+from pkt_core.runs.folder import Run, RunSummary, list_runs, open_run
+from pkt_core.transfer.anchor import TOKENS
+from pkt_core.transfer.controls import (
+    CONTROLS,
+    Control,
+    Member,
+    Saved,
+    control,
+    layer_that_stays,
+    same_layers,
+    steps_for_anchor,
+    steps_for_teacher,
+)
+from pkt_core.transfer.estimate import trained_parameters
+from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan, held_by
+
+DRAWS = 20_000  # so many that a p-value corrected for some hundred comparisons can still be small
+BATCH = 2_000
+
+
+@dataclass(frozen=True)
+class Score:
+    """How often one row's students answer a task, averaged over seeds, and how that differs from the first row."""
+
+    seeds: list[float]
+    """Share right of each seed, 0..1."""
+    value: float
+    """Their mean."""
+    low: float
+    """95 % interval over items (bootstrap of items, seeds averaged)."""
+    high: float
+    difference: float | None
+    """Minus the first row's value on the same items, -1..1; None for the first row."""
+    difference_low: float | None
+    difference_high: float | None
+    p_value: float | None
+    """Sign-flip permutation test over items, Holm-corrected over all rows and tasks of the table."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds of one member."""
+
+    label: str
+    runs: list[str]
+    """Finished runs, one per seed."""
+    tasks: dict[str, Score]
+    bits_per_byte: list[float]
+    """On general text, per seed; lower is better."""
+    seconds: list[float]
+    """Of training, per seed."""
+
+
+def members(
+    plan: TransferPlan, *, rivals: Sequence[Method] = (), controls: Iterable[Control] = CONTROLS, seeds: int = 3
+) -> list[Member]:
+    """The plan itself, its rivals and its controls, each with `seeds` seeds from the plan's own on.
+
+    A rival keeps what it uses of the plan's settings. Controls that mean nothing to the method are left out, and those that
+    would be the plan itself (`left_out` says which).
+    """
+    chosen = [Member(plan.method, plan)] + [Member(name, rival(plan, name)) for name in rivals if name != plan.method]
+    found = [with_seed(member, plan.seed + i) for member in chosen for i in range(seeds)]
+    return found + [member for member, same in controls_of(plan, controls, seeds) if not same]
+
+
+def left_out(plan: TransferPlan, *, controls: Iterable[Control] = CONTROLS, seeds: int = 3) -> list[str]:
+    """Why controls that the method has are no members, a sentence for each."""
+    out: dict[str, list[str]] = {}
+    for member, same in controls_of(plan, controls, seeds):
+        if same:
+            out.setdefault(member.label, []).append(str(member.plan.seed))
+    return [
+        f"The control {label} is left out{'' if len(at) == seeds else ' with seed ' + ', '.join(at)}: it would pair the same layers as "
+        "the transfer itself."
+        for label, at in out.items()
+    ]
+
+
+def controls_of(plan: TransferPlan, controls: Iterable[Control], seeds: int) -> list[tuple[Member, bool]]:
+    """Each control with each seed, and whether it would pair the very layers that the plan pairs, and so take nothing away."""
+    saved = what_controls_save(plan)
+    n_teacher, n_student = (model_shape(ref).n_layers for ref in (plan.teacher, plan.student))
+    stays = layer_that_stays(plan, n_teacher, n_student)
+    found = []
+    for name in controls:
+        made = control(plan, name, saved=saved, student_layer=stays)
+        for i in range(seeds if made is not None else 0):
+            assert made is not None
+            one = with_seed(Member(name, made), plan.seed + i)
+            own = plan.model_copy(update={"seed": plan.seed + i})
+            same = made.pairing != plan.pairing and same_layers(own, one.plan, n_teacher, n_student)
+            found.append((one, same))
+    return found
+
+
+def with_seed(member: Member, seed: int) -> Member:
+    """The same with another seed."""
+    return Member(member.label, member.plan.model_copy(update={"seed": seed}))
+
+
+def rival(plan: TransferPlan, method: Method) -> TransferPlan:
+    """The same transfer by another method, with the settings that both use."""
+    own = {"method", "part", "positions", "n_pairs", "scope", "modules", "decay", "anchor", "map"}
+    foreign = {name for name, users in USERS.items() if method not in users or plan.method not in users}
+    given = {name: value for name, value in plan.model_dump().items() if name not in own | foreign}
+    for name in own - {"method"} - foreign:  # what the plan was told, not what its method takes by itself
+        if getattr(plan, name) != TransferPlan.default(name, plan.method):
+            given[name] = getattr(plan, name)
+    if given.get("anchor", TransferPlan.default("anchor", method)) == "none":
+        given = {name: value for name, value in given.items() if name not in ANCHORED}
+    return TransferPlan.model_validate({**held_by(method, given), "method": method})
+
+
+def what_controls_save(plan: TransferPlan) -> Saved:
+    """Steps that the teacher's pass over the data, and the anchor, would have paid for."""
+    teacher, student = model_shape(plan.teacher), model_shape(plan.student)
+    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed).items
+    texts = [item.prompt + item.answer for item in examples]
+    lengths = [len(ids) for ids in load_tokenizer(plan.student)(texts)["input_ids"]]
+    return Saved(
+        teacher=steps_for_teacher(
+            plan,
+            teacher_parameters=teacher.n_parameters,
+            student_parameters=student.n_parameters,
+            trained_parameters=trained_parameters(plan, student),
+            n_examples=len(examples),
+        ),
+        anchor=steps_for_anchor(plan, anchor_tokens=TOKENS, example_tokens=sum(lengths) / len(lengths)),
+    )
+
+
+def runs_of(family: str) -> list[Run]:
+    """Its runs in the order they were planned. Raises StoreError where there are none."""
+    mine = [
+        open_run(summary.id)
+        for summary in list_runs(include_recorded=True)
+        if summary.kind == "transfer" and belongs(summary, family)
+    ]
+    if not mine:
+        raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
+    return sorted(mine, key=lambda run: place_of(run)["place"])
+
+
+def seeds_of(run: Run) -> dict[str, Any] | None:
+    """Share right on each task of every finished run with the same label in the run's family; None where it stands alone."""
+    told = place_of(run)
+    if not told:
+        return None
+    seeds = []
+    for one in runs_of(told["family"]):
+        results = readable_results(one) if place_of(one).get("label") == told["label"] else None
+        if results and "changes" in results:
+            rates = {task: change.get("after") for task, change in results["changes"].items()}
+            try:
+                seeds.append({"run": one.id, "seed": one.plan().get("seed"), "tasks": rates})
+            except StoreError:
+                continue
+    return {"family": told["family"], "label": told["label"], "seeds": seeds}
+
+
+def place_of(run: Run) -> dict[str, Any]:
+    """What a run says it is in its family; empty where it stands alone, or its file is damaged, which takes no table away."""
+    try:
+        return run.family() or {}
+    except StoreError:
+        return {}
+
+
+def readable_results(run: Run) -> dict[str, Any] | None:
+    """What came out of a run; None where nothing did, or it cannot be read."""
+    try:
+        return run.results()
+    except StoreError:
+        return None
+
+
+def belongs(run: RunSummary, family: str) -> bool:
+    """Whether a run says so; one whose file is damaged does not, and takes no other run's table away."""
+    told = run.family or {}
+    return told.get("family") == family and "place" in told
+
+
+def summary(runs: Sequence[Run]) -> list[Row]:
+    """One row per member with finished runs, in the order they were planned; differences are to the first of them."""
+    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for run in runs:
+        try:
+            label, results = place_of(run).get("label") or run.plan().get("method", run.id), run.results()
+        except StoreError:
+            continue
+        if results is not None and results.get("right") is not None:
+            others = groups.setdefault(label, [])
+            if not others or asked(others[0][1]) == asked(results):
+                others.append((run.id, results))
+    if not groups:
+        return []
+    means = {
+        label: {
+            task: np.mean([bits(r["right"][task]["after"]) for _, r in found], axis=0) for task in found[0][1]["right"]
+        }
+        for label, found in groups.items()
+    }
+    first = next(iter(means))
+    compared = [(label, task) for label in means if label != first for task in means[label] if task in means[first]]
+    raw = [sign_flip(means[label][task] - means[first][task], DRAWS, BATCH) for label, task in compared]
+    p_values = dict(zip(compared, multipletests(raw, method="holm")[1].tolist() if raw else [], strict=True))
+    rows = []
+    for label, found in groups.items():
+        scores = {}
+        for task, mean in means[label].items():
+            own = ratio(mean, np.ones_like(mean), bounds=(0.0, 1.0))
+            away = mean - means[first][task] if (label, task) in p_values else None
+            interval = None if away is None else ratio(away, np.ones_like(away), bounds=(-1.0, 1.0))
+            scores[task] = Score(
+                seeds=[float(bits(r["right"][task]["after"]).mean()) for _, r in found],
+                value=own.value,
+                low=own.low,
+                high=own.high,
+                difference=None if interval is None else interval.value,
+                difference_low=None if interval is None else interval.low,
+                difference_high=None if interval is None else interval.high,
+                p_value=p_values.get((label, task)),
+            )
+        rows.append(
+            Row(
+                label=label,
+                runs=[run for run, _ in found],
+                tasks=scores,
+                bits_per_byte=[r["behaviour"]["after"]["bits_per_byte"]["value"] for _, r in found],
+                seconds=[r["seconds"]["training"] for _, r in found],
+            )
+        )
+    return rows
+
+
+def asked(results: dict[str, Any]) -> dict[str, int]:
+    """How many items of which task a run answered: seeds are averaged item by item."""
+    return {task: len(answers["after"]) for task, answers in results["right"].items()}
+
+
+def bits(answers: str) -> np.ndarray:
+    """`0110` as an array."""
+    return np.frombuffer(answers.encode(), dtype=np.uint8) == ord("1")
+
+
+def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """For machines; NaN never occurs."""
+    told = [asdict(row) for row in rows]
+    assert all(math.isfinite(bits_per_byte) for row in rows for bits_per_byte in row.bits_per_byte)
+    return told

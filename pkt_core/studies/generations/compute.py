@@ -1,0 +1,86 @@
+"""What a run's three models write after the same prompts.
+
+writing  greedy or sampled, with common random numbers  -> Rows  (stored)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pkt_core.activations.collect import require_fit
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.data.prompts import PromptSet, chosen, prompt_set
+from pkt_core.errors import PlanError
+from pkt_core.evaluation.generate import Sampling, written
+from pkt_core.runs.folder import Run
+from pkt_core.runs.student import held, three_models, trained
+from pkt_core.studies.generations.record import Rows
+
+WRITING_VERSION = 1
+
+
+MOST_PROMPTS = 64
+MOST_NEW = 512
+AT_ONCE = 8  # prompts written in one go; their rows are told when all three models are done with them
+
+
+def writing(
+    run: Run,
+    *,
+    prompts: str | PromptSet | None = None,
+    ids: Sequence[int] = (),
+    new_tokens: int = 24,
+    temperature: float | None = None,
+    top_p: float = 1.0,
+    seed: int = 0,
+    tell: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+    progress: Progress = silent,
+) -> Rows:
+    """What teacher, student before and student after write after at most 64 prompts; computed once, then stored.
+
+    Greedy where no temperature is given; sampled ones share their chance, see `generate.py`. `tell` gets the rows as they come.
+    Raises StoreError for a run that keeps no trained student, PlanError or PromptError where settings or prompts do not fit.
+    """
+    plan = trained(run)
+    sampling = None if temperature is None else checked(temperature, top_p, seed)
+    if not 1 <= new_tokens <= MOST_NEW:
+        raise PlanError(f"Got {new_tokens} new tokens; expected 1 to {MOST_NEW}.")
+    whole = prompt_set(prompts or plan.prompts)
+    texts = chosen(whole, (list(ids) or whole.ids)[:MOST_PROMPTS])
+    facts: dict[str, Any] = {"new_tokens": new_tokens, "decoding": "greedy" if sampling is None else "sampled"}
+    facts |= {} if sampling is None else {"temperature": float(temperature or 0), "top_p": float(top_p), "seed": seed}
+    key = fingerprint(**held(plan, run), texts=texts.digest, ids=texts.ids, recipe=facts, version=WRITING_VERSION)
+    if stored := load_artefact("writing", key):
+        return Rows.from_json(stored[1])
+    progress("Loading teacher, student before and student after", 0.0)
+    models = three_models(plan, run.folder / "student")
+    for loaded in models.values():
+        require_fit(loaded, texts.texts)
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(texts), AT_ONCE):
+        some = texts.texts[start : start + AT_ONCE]
+        said = {who: written(loaded, some, new_tokens=new_tokens, sampling=sampling) for who, loaded in models.items()}
+        found = [
+            {"id": texts.ids[start + i], "text": text, **{who: lines[i] for who, lines in said.items()}}
+            for i, text in enumerate(some)
+        ]
+        tell(found)
+        rows += found
+        progress("Writing", 0.2 + 0.8 * len(rows) / len(texts))
+    result = Rows(rows, len(whole) if not ids else len(ids), facts)
+    save_artefact("writing", key, {}, result.to_json())
+    return result
+
+
+def checked(temperature: float, top_p: float, seed: int) -> Sampling:
+    """A way to sample. Raises PlanError for what is none."""
+    if not 0 < temperature <= 10:
+        raise PlanError(
+            f"Got temperature {temperature:g}; expected more than 0 and at most 10. Leave it out for greedy decoding."
+        )
+    if not 0 < top_p <= 1:
+        raise PlanError(f"Got top_p {top_p:g}; expected more than 0 and at most 1.")
+    return Sampling(float(temperature), float(top_p), seed)

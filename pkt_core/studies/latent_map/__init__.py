@@ -1,0 +1,1 @@
+"""Both latent spaces in one picture."""

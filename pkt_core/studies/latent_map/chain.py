@@ -1,0 +1,180 @@
+"""The stage of a chain of maps: which spaces, the prompts' activations in each, one picture of all, turnover between two."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pkt_core.activations.collect import collect
+from pkt_core.base.progress import Progress
+from pkt_core.data.prompts import PromptSet
+from pkt_core.errors import PlanError, PromptError
+from pkt_core.models.loading import LoadedModel
+from pkt_core.models.sites import Site
+from pkt_core.projection.aligned import REGULARISATION, aligned_pca, aligned_umap, same_rows, shuffled_rows, warm
+from pkt_core.projection.maps import MAX_POINTS, MIN_POINTS, NEIGHBOURS, neighbour_overlap
+from pkt_core.projection.turnover import neighbour_turnover
+from pkt_core.studies.comparison.record import rounded
+from pkt_core.studies.latent_map.record import KINDS, ChainMap, Slice, TurnoverTable
+
+MOST_SLICES = 6  # deeper models show layers at even distances
+
+
+def spread_layers(n: int) -> list[int]:
+    """At most six layers at even distances, the first and the last among them."""
+    count = min(n, MOST_SLICES)
+    return sorted({round(i * (n - 1) / max(1, count - 1)) for i in range(count)})
+
+
+def chain_slices(kind: str, models: dict[str, LoadedModel], teacher_layer: int, student_layer: int) -> list[Slice]:
+    """The spaces of a chain, in order. Raises PlanError for an unknown kind or a model with a single layer."""
+    if kind == "pair":
+        return [Slice("teacher", "teacher", teacher_layer), Slice("student", "student", student_layer)]
+    if kind == "run":
+        names = (("teacher", teacher_layer), ("before", student_layer), ("after", student_layer))
+        return [Slice(name if name == "teacher" else f"student {name}", name, layer) for name, layer in names]
+    if kind not in KINDS:
+        raise PlanError(f"Got the chain {kind!r}; expected one of {', '.join(KINDS)}.")
+    layers = spread_layers(models[kind].n_layers)
+    if len(layers) < 2:
+        raise PlanError(f"{models[kind].name} has one layer, which makes no chain. Choose another chain.")
+    return [Slice(kind, kind, layer) for layer in layers]
+
+
+def chain_states(
+    slices: list[Slice], models: dict[str, LoadedModel], texts: PromptSet, pooling: str, progress: Progress
+) -> dict[str, Tensor]:
+    """Activations `[n, d]` of every slice, by its number; each model reads the prompts once."""
+    if pooling == "tokens":
+        raise PlanError("A map shows one point a prompt; choose last or mean pooling.")
+    if not MIN_POINTS <= len(texts) <= MAX_POINTS:
+        raise PromptError(f"Got {len(texts)} prompts; a map takes {MIN_POINTS} to {MAX_POINTS}. Choose another number.")
+    states: dict[str, Tensor] = {}
+    wanted = list(dict.fromkeys(one.model for one in slices))
+    for done, name in enumerate(wanted):
+        progress(f"Reading the prompts: {name}", 0.1 + 0.2 * done / len(wanted))
+        places = [i for i, one in enumerate(slices) if one.model == name]
+        sites = [models[name].require(Site("block_out", slices[i].layer)) for i in places]
+        for i, found in zip(places, collect(models[name], texts.texts, sites, pooling), strict=True):  # type: ignore[arg-type]
+            states[str(i)] = found.clone()
+    return states
+
+
+def rows_of_chain(n: int, slices: int, recipe: Mapping[str, Any]) -> list[Tensor]:
+    """Who is joined to whom between consecutive slices: the same prompt, or in the null picture another."""
+    return shuffled_rows(n, slices, recipe["seed"]) if recipe["shuffled"] else same_rows(n, slices)
+
+
+def chain_map_of(
+    slices: list[Slice], states: dict[str, Tensor], texts: PromptSet, recipe: Mapping[str, Any], progress: Progress
+) -> ChainMap:
+    """The picture of a chain whose activations have been read."""
+    began = time.monotonic()
+    spaces = [states[str(i)] for i in range(len(slices))]
+    n = len(texts)
+    partners = rows_of_chain(n, len(slices), recipe)
+    if recipe["method"] == "umap":
+        progress("Compiling UMAP, once after a start: up to a minute", 0.3)
+        warm()
+        said = f"Aligning {len(slices)} spaces of {n} prompts"
+        progress(said, 0.4)
+        began = time.monotonic()  # compiling is a price of the process, not of the picture
+        found = aligned_umap(spaces, partners, seed=recipe["seed"], told=lambda done: progress(said, 0.4 + 0.55 * done))
+    elif recipe["method"] == "pca":
+        progress("Principal components of every slice", 0.4)
+        found = aligned_pca(spaces, partners)
+    else:
+        raise PlanError(f"Got the projection {recipe['method']!r}; expected pca or umap.")
+    progress("Neighbours in the full spaces", 0.96)
+    across = partners[0]
+    for order in partners[1:]:
+        across = order[across]
+    steps = [neighbour_overlap(a, b[order]) for a, b, order in zip(spaces, spaces[1:], partners, strict=False)]
+    return ChainMap(
+        method=recipe["method"],
+        kind=recipe["kind"],
+        run=recipe["run"],
+        slices=[
+            {**asdict(one), "fidelity": found.fidelity[i], "explained": found.explained[i] if found.explained else None}
+            for i, one in enumerate(slices)
+        ],
+        xy=[rounded(places) for places in found.places],
+        partners=[order.tolist() for order in partners] if recipe["shuffled"] else None,
+        ids=list(texts.ids),
+        texts=list(texts.texts),
+        labels={name: list(values) for name, values in texts.labels.items()},
+        last_tokens=[text.split()[-1] for text in texts.texts],
+        overlap=[[round(v, 3) for v in row.tolist()] for row in overlap_beside(steps, partners)],
+        steps=[float(step.mean()) for step in steps],
+        ends=float(neighbour_overlap(spaces[0], spaces[-1][across]).mean()),
+        overlap_chance=NEIGHBOURS / (n - 1),
+        regularisation=REGULARISATION,
+        pooling=recipe["pooling"],
+        seed=recipe["seed"],
+        shuffled=recipe["shuffled"],
+        seconds=time.monotonic() - began,
+    )
+
+
+def overlap_beside(steps: list[Tensor], partners: list[Tensor]) -> list[Tensor]:
+    """Per slice, the mean overlap of each row with its partners in the slice before and the slice after."""
+    forward = steps
+    backward = [step[torch.argsort(order)] for step, order in zip(steps, partners, strict=True)]
+    last = len(steps)
+    return [
+        torch.stack(([forward[i]] if i < last else []) + ([backward[i - 1]] if i else [])).mean(0)
+        for i in range(last + 1)
+    ]
+
+
+def turnover_table(
+    slices: list[Slice],
+    states: dict[str, Tensor],
+    texts: PromptSet,
+    recipe: Mapping[str, Any],
+    between: tuple[int, int],
+    progress: Progress,
+) -> TurnoverTable:
+    """Neighbour turnover between two slices of the chain, ranked. Raises PlanError where there are no such slices."""
+    first, second = between
+    if not (0 <= first < len(slices) and 0 <= second < len(slices) and first != second):
+        raise PlanError(f"Got slices {first} and {second}; expected two different ones of 0 to {len(slices) - 1}.")
+    progress("Neighbours in the full spaces, and their null", 0.5)
+    n = len(texts)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(recipe["seed"])) if recipe["shuffled"] else None
+    found = neighbour_turnover(states[str(first)], states[str(second)], partners=order, seed=recipe["seed"])
+    ids = list(texts.ids)
+    rows = [
+        {
+            "id": ids[i],
+            "text": texts.texts[i],
+            "turnover": round(float(found.turnover[i]), 3),
+            "relative": round(float(found.relative[i]), 3),
+            "q": float(found.q_values[i]),
+            "before": [ids[j] for j in found.before[i].tolist()],
+            "after": [ids[j] for j in found.after[i].tolist()],
+        }
+        for i in found.ranked().tolist()
+    ]
+    return TurnoverTable(
+        first=panel_name(asdict(slices[first])),
+        second=panel_name(asdict(slices[second])),
+        rows=rows,
+        texts={str(ids[i]): texts.texts[i] for i in range(n)},
+        labels={name: {str(ids[i]): values[i] for i in range(n)} for name, values in texts.labels.items()},
+        mean=float(found.turnover.mean()),
+        chance=1 - NEIGHBOURS / (n - 1),
+        noise=found.noise,
+        k=NEIGHBOURS,
+        shuffled=recipe["shuffled"],
+    )
+
+
+def panel_name(one: Mapping[str, Any]) -> str:
+    """`teacher, layer 5`."""
+    return f"{one['name']}, layer {one['layer']}"

@@ -1,0 +1,159 @@
+"""The story's maps: two latent spaces in one picture, a chain of them in one frame, and who changed neighbours along it.
+
+latent_map  both models' states of the same prompts through an alignment map -> LatentMap     (stored)
+chain_map   teacher, student before, student after; or layer after layer   -> ChainMap       (stored)
+turnover    which prompts left their neighbourhood between two of them     -> TurnoverTable  (stored)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.data.prompts import PromptSet, prompt_set
+from pkt_core.errors import PlanError
+from pkt_core.models.catalog import Pair
+from pkt_core.models.loading import LoadedModel, load, weights_digest
+from pkt_core.runs.student import plan_of_run, student_after
+from pkt_core.studies.comparison.recipe import pair_key
+from pkt_core.studies.latent_map import picture as latent_map_picture
+from pkt_core.studies.latent_map.chain import chain_map_of, chain_slices, chain_states, turnover_table
+from pkt_core.studies.latent_map.record import ChainMap, LatentMap, Slice, TurnoverTable
+
+LATENT_MAP_VERSION = 2
+CHAIN_VERSION = 1
+
+
+def latent_map(
+    pair: Pair,
+    *,
+    teacher_layer: int,
+    student_layer: int,
+    method: str = "pca",
+    map: str = "semantic",
+    prompts: str | PromptSet | None = None,
+    n_prompts: int = 300,
+    pooling: str = "mean",
+    seed: int = 0,
+    shuffled: bool = False,
+    progress: Progress = silent,
+) -> LatentMap:
+    """Both models' states of the same prompts in one picture; computed once, then stored."""
+    texts = prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
+    layers = {"teacher_layer": teacher_layer, "student_layer": student_layer}
+    recipe = {
+        "method": method,
+        "map": map,
+        "pooling": pooling,
+        "seed": seed,
+        "shuffled": shuffled,
+        **layers,
+        "ids": texts.ids,
+        "carried": texts.full_digest,
+    }
+    key = pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
+    if stored := load_artefact("latent-map", key):
+        return LatentMap.from_json(stored[1])
+    progress("Loading both models", 0.0)
+    picture = latent_map_picture.latent_map(load(pair.teacher), load(pair.student), texts, recipe, progress)
+    save_artefact("latent-map", key, {}, picture.to_json())
+    return picture
+
+
+def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dict[str, LoadedModel]:
+    """The models that a chain of that kind asks for, by name. Raises PlanError where a run is wanted and none is named."""
+    progress("Loading the models", 0.0)
+    if kind == "run":
+        if run is None:
+            raise PlanError("The chain before and after a run needs a run; choose one.")
+        return {"teacher": load(pair.teacher), "before": load(pair.student), "after": student_after(pair, run)}
+    refs = {"teacher": pair.teacher, "student": pair.student}
+    return {name: load(ref) for name, ref in refs.items() if kind in ("pair", name)}
+
+
+def chain_of(
+    pair: Pair, texts: PromptSet, recipe: dict[str, Any], progress: Progress
+) -> tuple[str, list[Slice], dict[str, Any]]:
+    """What a chain's activations are named by, its slices and the activations; read once, then stored."""
+    kind, run = recipe["kind"], recipe["run"]
+    named = {k: recipe[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
+    named["after"] = (
+        weights_digest(plan_of_run(pair, run)[0].folder / "student") if kind == "run" and run is not None else None
+    )
+    key = pair_key(pair, texts, named, CHAIN_VERSION)
+    if stored := load_artefact("chain-states", key):
+        return key, [Slice(**one) for one in stored[1]["slices"]], stored[0]
+    models = models_of(pair, kind, run, progress)
+    slices = chain_slices(kind, models, recipe["teacher_layer"], recipe["student_layer"])
+    states = chain_states(slices, models, texts, recipe["pooling"], progress)
+    save_artefact("chain-states", key, states, {"slices": [vars(one) for one in slices]})
+    return key, slices, states
+
+
+def recipe_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a chain, filled up. Raises PlanError for one that no chain has."""
+    known = {
+        "kind": "pair",
+        "teacher_layer": 0,
+        "student_layer": 0,
+        "run": None,
+        "pooling": "mean",
+        "seed": 0,
+        "shuffled": False,
+    }
+    if unknown := set(settings) - set(known):
+        raise PlanError(f"Got the setting {sorted(unknown)[0]}; a chain has {', '.join(known)}.")
+    return {**known, **settings}
+
+
+def chain_map(
+    pair: Pair,
+    *,
+    method: str = "pca",
+    prompts: str | PromptSet | None = None,
+    n_prompts: int = 300,
+    progress: Progress = silent,
+    **settings: Any,
+) -> ChainMap:
+    """The same prompts in each latent space of a chain, in frames that belong together; computed once, then stored.
+
+    Settings: kind (pair, run, teacher, student), teacher_layer, student_layer, run, pooling, seed, shuffled. Raises
+    PlanError where they do not fit, MeasureError or PromptError where the prompts do not.
+    """
+    recipe = {**recipe_of(settings), "method": method}
+    texts = prompt_set(prompts or pair.prompts).sample(n_prompts, recipe["seed"])
+    read, slices, states = chain_of(pair, texts, recipe, progress)
+    key = fingerprint(read=read, recipe=recipe, ids=texts.ids, labels=texts.labels, version=CHAIN_VERSION)
+    if stored := load_artefact("chain-map", key):
+        return ChainMap.from_json(stored[1])
+    picture = chain_map_of(slices, states, texts, recipe, progress)
+    save_artefact("chain-map", key, {}, picture.to_json())
+    return picture
+
+
+def turnover(
+    pair: Pair,
+    *,
+    first: int = 0,
+    second: int = 1,
+    prompts: str | PromptSet | None = None,
+    n_prompts: int = 300,
+    progress: Progress = silent,
+    **settings: Any,
+) -> TurnoverTable:
+    """Who changed neighbours between two slices of the same chain, relative to their neighbourhood; stored.
+
+    Settings are those of `chain_map` without the projection, which has no part in this.
+    """
+    recipe = recipe_of(settings)
+    texts = prompt_set(prompts or pair.prompts).sample(n_prompts, recipe["seed"])
+    read, slices, states = chain_of(pair, texts, recipe, progress)
+    named = {"read": read, "recipe": recipe, "ids": texts.ids, "labels": texts.labels, "version": CHAIN_VERSION}
+    key = fingerprint(**named, between=[first, second])
+    if stored := load_artefact("turnover", key):
+        return TurnoverTable.from_json(stored[1])
+    table = turnover_table(slices, states, texts, recipe, (first, second), progress)
+    save_artefact("turnover", key, {}, table.to_json())
+    return table

@@ -1,0 +1,1 @@
+"""How alike are prompts at one pair of layers?"""

@@ -1,0 +1,154 @@
+"""One pair of layers: how alike prompts are in the teacher's layer and in the student's, and who disagrees.
+
+closer_look  a scatter of the pair, its rank correlation, prompts by shared neighbours  -> CloserLook  (stored)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pkt_core.activations.collect import pieces
+from pkt_core.alignment.pairing import require_layer
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.data.prompts import PromptSet, chosen, prompt_set
+from pkt_core.models.catalog import Pair
+from pkt_core.models.loading import load
+from pkt_core.similarity.agreement import Agreement, agreement, beyond_chance, pairs_of
+from pkt_core.similarity.interval import jackknife_interval
+from pkt_core.similarity.neighbours import K
+from pkt_core.similarity.null import calibrate
+from pkt_core.similarity.outliers import learn
+from pkt_core.studies.comparison.compute import COMPARE_VERSION, compare, kept_states
+from pkt_core.studies.comparison.recipe import Recipe, pair_key
+from pkt_core.studies.comparison.states import rows_each
+from pkt_core.studies.layer_pair.record import CloserLook
+
+CLOSER_VERSION = 3
+
+
+def closer_look(
+    pair: Pair,
+    *,
+    teacher_layer: int,
+    student_layer: int,
+    prompts: str | PromptSet | None = None,
+    progress: Progress = silent,
+    **settings: object,
+) -> CloserLook:
+    """One pair of layers over the prompts whose states the comparison kept, 512 samples at most; settings are those of `compare`.
+
+    Raises LayerNotFound for a layer that is not there, MeasureError for one that does not vary.
+    """
+    recipe = Recipe.of(settings)
+    texts = prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)
+    read = pair_key(pair, texts, recipe.model_dump(), COMPARE_VERSION)
+    key = fingerprint(read=read, texts=texts.full_digest, layers=[teacher_layer, student_layer], version=CLOSER_VERSION)
+    if stored := load_artefact("closer-look", key):
+        return CloserLook.from_json(stored[1])
+    compared = compare(pair, prompts=prompts, progress=lambda what, done: progress(what, 0.7 * done), **settings)
+    states = kept_states(pair, texts, recipe, read, progress)
+    for side, layer in (("teacher", teacher_layer), ("student", student_layer)):
+        require_layer(side, layer, len(states[side]))
+    progress("Comparing prompt by prompt", 0.8)
+    found = look_closely(
+        recipe,
+        (teacher_layer, student_layer),
+        states["teacher"][teacher_layer],
+        states["student"][student_layer],
+        long_enough(pair, texts, recipe) if compared.grid.recipe.get("too_short") else texts,
+        len(texts) - int(compared.grid.recipe.get("too_short", 0)),
+    )
+    save_artefact("closer-look", key, {}, found.to_json())
+    return found
+
+
+def long_enough(pair: Pair, texts: PromptSet, recipe: Recipe) -> PromptSet:
+    """The prompts that pooling over words can use: only the tokenizers know which."""
+    found = pieces(texts.texts, [load(pair.teacher), load(pair.student)], skip_first=recipe.skip_first)
+    return chosen(texts, [number for number, spans in zip(texts.ids, found, strict=True) if spans])
+
+
+PAIRS = 4000  # pairs of prompts that are drawn
+NAMED = 3  # neighbours that are named
+
+
+def by_prompt(recipe: Recipe, states: Float[Tensor, "n d"]) -> Float[Tensor, "prompt d"]:
+    """One row a prompt, after the outlier rule; with pooling over words a prompt is the mean of its words."""
+    each = rows_each(recipe)
+    treated = learn(recipe.outliers, states[None])(states[None])[0].double()
+    whole = len(treated) - len(treated) % each
+    return treated[:whole].unflatten(0, (-1, each)).mean(1)
+
+
+def with_interval(value: float, left_out: Tensor) -> dict[str, Any]:
+    """The value with its jackknife interval, and what the interval was made of, for differences between two looks."""
+    low, high = jackknife_interval(torch.tensor([[value]], dtype=torch.float64), left_out[:, None, None])
+    return {"value": value, "low": float(low), "high": float(high), "left_out": left_out.tolist()}
+
+
+def correlation_facts(found: Agreement) -> dict[str, Any]:
+    calibrated = calibrate(torch.tensor([[found.correlation]], dtype=torch.float64), found.null[:, None, None])
+    return with_interval(found.correlation, found.left_out) | {
+        "p_value": float(calibrated.p_cells),
+        "noise": float(calibrated.noise_cells),
+        "draws": len(found.null),
+    }
+
+
+def overlap_facts(found: Agreement) -> dict[str, Any]:
+    n = len(found.overlap)
+    mean = with_interval(float(found.overlap.mean()), found.overlap_left_out)
+    return {
+        "values": [round(share, 4) for share in found.overlap.tolist()],
+        "mean": mean.pop("value"),
+        **mean,
+        "chance": K / (n - 1),
+        "beyond": beyond_chance(n),
+        "k": K,
+    }
+
+
+def look_closely(
+    recipe: Recipe,
+    layers: tuple[int, int],
+    teacher: Float[Tensor, "n d_T"],
+    student: Float[Tensor, "n d_S"],
+    texts: PromptSet,
+    n_all: int,
+) -> CloserLook:
+    """The record from a comparison's states at the two layers; `texts` are the prompts they belong to, in order."""
+    sides = [by_prompt(recipe, side) for side in (teacher, student)]
+    found = agreement(*sides, draws=recipe.permutations, seed=recipe.seed)
+    n = len(sides[0])
+    drawn = pairs_of(n, PAIRS, recipe.seed)
+    first, second = drawn.unbind(1)
+
+    def rounded(alike: Tensor) -> list[float]:
+        return [round(value, 4) for value in alike[first, second].tolist()]
+
+    def named(near: Tensor) -> list[list[int]]:
+        return [[texts.ids[place] for place in row] for row in near[:, :NAMED].tolist()]
+
+    return CloserLook(
+        *layers,
+        ids=list(texts.ids[:n]),
+        texts=list(texts.texts[:n]),
+        n_all=n_all,
+        recipe=recipe.model_dump(),
+        pairs={
+            "first": first.tolist(),
+            "second": second.tolist(),
+            "teacher": rounded(found.teacher),
+            "student": rounded(found.student),
+        },
+        n_pairs=n * (n - 1) // 2,
+        correlation=correlation_facts(found),
+        overlap=overlap_facts(found),
+        near={"teacher": named(found.near_teacher), "student": named(found.near_student)},
+    )

@@ -1,0 +1,209 @@
+"""Changes of single tokens in words: answers, captions and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from pkt_core.words.style import number, percent, visible
+
+Json = Mapping[str, Any]
+
+
+RANKED = (
+    "Sentences by KL(before ‖ after) per token, bits; 0 is the same. Bits: what the student needs per token, after − before, below zero is better. "
+    "Teacher: KL(teacher ‖ student), after − before, below zero is nearer. A change that is large where neither is below zero is only different. Click a row to read it."
+)
+SENTENCE = (
+    "Each token is coloured by how the prediction of it changed, given all tokens before it; grey tokens did not change. The line marks the answer. "
+    "Click a token to see what each model would have said. A transfer that taught facts should colour answers; colour everywhere else is what it cost."
+)
+NEXT = (
+    "The most likely tokens at the framed place, each model over its own vocabulary; the outlined bar is the token that came, with its rank where it is not among "
+    "them. If `after` differs from `before` but not towards the teacher, the student was changed, not taught."
+)
+LAYERS = (
+    "The nearest vocabulary token of each layer's state at the token before the framed one, which is where the framed one is decided; cosines with the basis. "
+    "Rank: place of the token that came among all tokens, 1 is nearest. If no trained layer or one above it changed, the change does not sit at this token."
+)
+SPANS = (
+    "Teacher and student cut text differently, so they are compared over pieces that both cut alike, in bits for the whole piece; positions and token ids are "
+    "never matched."
+)
+RELIABILITY = (
+    "Next tokens of these texts in ten bins of equal number by confidence; whiskers are 95 % intervals (Wilson), neighbouring tokens of a text are not independent. Below "
+    "the dashed line a model is surer than it is right. ECE is the mean distance from the line, over bins of equal number or width; Brier also rewards telling right from wrong."
+)
+
+
+def direction(change: Json, words: tuple[str, str, str]) -> str:
+    """One of three words for a paired change: below zero, above zero, or an interval across zero."""
+    return words[0] if change["high"] < 0 else words[1] if change["low"] > 0 else words[2]
+
+
+def tokens(found: Json) -> str:
+    """How much changed and where it sits; whether the student predicts better, and whether it came nearer the teacher."""
+    whole = found["whole"]
+    flipped = 1 - whole["same_top_before_after"]["value"]
+    if not found["half"]:
+        return f"Nothing changed: before and after say the same at all {found['n_tokens']:,} tokens of {found['name']}."
+    said = (
+        f"On {found['name']}, the student would say something else than before at {percent(flipped)} of {found['n_tokens']:,} tokens; "
+        f"half of the change lies in the {percent(found['half'] / found['n_tokens'])} that changed most"
+    )
+    if answers := found["answers"]:
+        said += f"; the answers are {percent(answers['tokens'])} of the tokens and hold {percent(answers['change'])} of the change"
+    before, after = whole["bits_before"], whole["bits_after"]
+    better = direction(whole["bits_change"], ("It predicts better", "It predicts worse", "It predicts neither better nor worse beyond chance"))  # fmt: skip
+    said += f". {better} ({number(before['value'])} to {number(after['value'])} bits per byte, teacher {number(whole['bits_teacher']['value'])})"
+    if "kl_teacher_after" in whole:
+        first, second = whole["kl_teacher_before"], whole["kl_teacher_after"]
+        near = direction(whole["kl_teacher_change"], ("came nearer the teacher", "moved away from the teacher", "neither came nearer the teacher nor moved away beyond chance"))  # fmt: skip
+        said += f" and {near} ({number(first['value'])} to {number(second['value'])} bits per token)"
+    return said + "."
+
+
+def layers(found: Json, n_changed: int) -> str:
+    """How many layers changed their top semantic token at one token."""
+    tokens, at = found["student"]["tokens"], found["student"]["token"]
+    n = found["student"]["n_layers"]
+    return (
+        f"At “{visible(tokens[at][0])}”, which decides what comes next, {n_changed} of {n} layers changed their top semantic token; the "
+        f"student predicted “{visible(found['student']['predicted'][0])}” before and “{visible(found['after']['predicted'][0])}” after."
+    )
+
+
+def calibration(found: Mapping[str, Json]) -> str:
+    """Whether the student after is more sure than it is right, beside before."""
+
+    def said(one: Json) -> str:
+        gap = one["confidence"] - one["rate"]
+        word = "overconfident" if gap > 0.02 else "too modest" if gap < -0.02 else "about as sure as it is right"
+        return f"{word} (says {percent(one['confidence'])}, right {percent(one['rate'])}, ECE {number(one['ece_mass'], 3)})"
+
+    return f"Before, the student is {said(found['before'])}; after, {said(found['after'])}."
+
+
+VERDICTS = {
+    (False, True): "newly right",
+    (True, False): "forgotten",
+    (True, True): "right before and after",
+    (False, False): "wrong before and after",
+}
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def flips(sentence: Json) -> int:
+    """Tokens at which the most likely next token is another than before."""
+    same = sentence["apart"]["before_after"]["same_top"]
+    return len(same) - sum(same)
+
+
+def verdict(sentence: Json) -> str:
+    """Whether greedy decoding gives the answer before and after; empty for plain text."""
+    right = sentence["right"]
+    return VERDICTS[right["before"], right["after"]] if right else ""
+
+
+def ranked(found: Json) -> pd.DataFrame:
+    """One row per sentence, most changed first (mean KL(before ‖ after) per token)."""
+    rows = []
+    for one in found["sentences"]:
+        models, apart = one["models"], one["apart"]
+        row: dict[str, Any] = {
+            "sentence": one["id"],
+            "text": one["text"],
+            "verdict": verdict(one),
+            "change": mean(apart["before_after"]["kl"]),
+            "bits": mean(models["after"]["bits"]) - mean(models["before"]["bits"]),
+        }
+        if "teacher_after" in apart:
+            row["teacher"] = mean(apart["teacher_after"]["kl"]) - mean(apart["teacher_before"]["kl"])
+        elif one["spans"]:
+            row["teacher_bits"] = sum(span[2] for span in one["spans"]) / len(one["spans"])
+        row |= {
+            "flips": flips(one),
+            "tokens": len(models["after"]["bits"]),
+            "task": one["group"],
+        }
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("change", ascending=False, kind="stable", ignore_index=True)
+
+
+def tokens_table(sentence: Json) -> pd.DataFrame:
+    """One row per predicted token: bits, probability, rank and entropy of each model, divergences between them."""
+    rows = []
+    for i, (text, start, end) in enumerate(sentence["tokens"][1:]):
+        row: dict[str, Any] = {"token": i + 1, "text": text, "start": start, "end": end}
+        for who, read in sentence["models"].items():
+            row |= {f"{key}_{who}": read[key][i] for key in ("bits", "entropy", "rank")}
+            row[f"probability_{who}"] = 2 ** -read["bits"][i]
+            row[f"top_{who}"] = " ".join(f"{name!r}:{p:.4f}" for name, p in read["top"][i])
+        for pair, values in sentence["apart"].items():
+            row |= {f"{key}_{pair}": values[key][i] for key in ("kl", "js", "agreement", "same_top")}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def next_table(sentence: Json, token: int) -> pd.DataFrame:
+    """What each model held most likely at one token."""
+    return pd.DataFrame(
+        [
+            {"model": who, "place": place, "token": name, "probability": p}
+            for who, read in sentence["models"].items()
+            for place, (name, p) in enumerate(read["top"][token - 1], 1)
+        ]
+    )
+
+
+def spans_table(sentence: Json) -> pd.DataFrame:
+    """Bits for each piece of text that both tokenizers cut alike."""
+    return pd.DataFrame(
+        [
+            {"piece": sentence["text"][a:b], "start": a, "teacher": teacher, "before": before, "after": after, "change": after - before}
+            for a, b, teacher, before, after in sentence["spans"] or []
+        ]
+    )  # fmt: skip
+
+
+def layers_table(found: Json) -> pd.DataFrame:
+    """The top semantic token of each student layer before and after a run at one token, changed ones first."""
+    before, after = found["student"]["own"], found["after"]["own"]
+    asked = next((i for i, one in enumerate(found["followed"]) if "asked for" in one["why"]), None)
+    rows = []
+    for layer, (old, new) in enumerate(zip(before["top"], after["top"], strict=True)):
+        row: dict[str, Any] = {"layer": layer, "changed": old[0][0] != new[0][0]}
+        row |= {"before": old[0][0], "before_cosine": old[0][1], "after": new[0][0], "after_cosine": new[0][1]}
+        if asked is not None and before["ranks"][asked] is not None:
+            row |= {"rank_before": before["ranks"][asked][layer], "rank_after": after["ranks"][asked][layer]}
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("changed", ascending=False, kind="stable", ignore_index=True)
+
+
+def calibration_table(found: Mapping[str, Json]) -> pd.DataFrame:
+    """One row per model and bin of equal number."""
+    return pd.DataFrame([{"model": who, **one} for who, told in found.items() for one in told["curve"]])
+
+
+def calibration_shown(found: Mapping[str, Json]) -> pd.DataFrame:
+    """One row per model, as text with sensible digits."""
+    names = {"before": "Student before", "after": "Student after", "teacher": "Teacher"}
+    return pd.DataFrame(
+        [
+            {
+                "Model": names[who],
+                "Mean confidence": percent(told["confidence"], 1),
+                "Right": percent(told["rate"], 1),
+                "ECE, equal number": number(told["ece_mass"], 3),
+                "ECE, equal width": number(told["ece_width"], 3),
+                "Brier": number(told["brier"], 3),
+                "Predictions": f"{told['n']:,}",
+            }
+            for who, told in ((who, found[who]) for who in names if who in found)
+        ]
+    )

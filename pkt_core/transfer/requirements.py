@@ -1,0 +1,66 @@
+"""What a plan will take of this device, known in a second, and what it took."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import sys
+
+import torch
+
+from pkt_core.base.files import cache_root
+from pkt_core.data.examples import encode, load_examples
+from pkt_core.errors import ModelError
+from pkt_core.models.loading import choose_device, load_tokenizer
+from pkt_core.models.shape import model_shape
+from pkt_core.transfer.estimate import Estimate, estimate, require_disk, require_memory
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.readings import supervised
+
+LOOKED_AT = 256  # examples whose length stands for all
+
+
+def needs(plan: TransferPlan) -> Estimate:
+    """Memory and disk of a plan, from both configurations and the student's tokenizer; no weight is read.
+
+    Raises ModelError, PromptError or PlanError where the plan names what is not there.
+    """
+    plan.check_settings()
+    student = model_shape(plan.student)
+    try:
+        teacher = model_shape(plan.teacher)
+    except ModelError:  # its targets may be stored: the run will tell
+        teacher = student
+    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
+    encoded = encode(load_tokenizer(plan.student), examples.items[:LOOKED_AT], sys.maxsize)
+    rows = [len(supervised(example, plan.positions)) for example in encoded]
+    return estimate(
+        plan,
+        teacher,
+        student,
+        n_examples=len(examples),
+        n_tokens=max(len(example.ids) for example in encoded),
+        n_rows=round(sum(rows) / len(rows)),
+    )
+
+
+def require_device(plan: TransferPlan) -> Estimate:
+    """The same, or PlanError where the device has less memory, or the disk less room."""
+    needed = needs(plan)
+    require_memory(needed, choose_device(plan.student.device))
+    require_disk(needed, free_disk())
+    return needed
+
+
+def free_disk() -> int:
+    """Bytes left where runs and targets are kept."""
+    there = next(folder for folder in (cache_root(), *cache_root().parents) if folder.exists())
+    return shutil.disk_usage(there).free
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes this process has held so far: of the graphics card, else of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024  # macOS tells bytes, Linux kibibytes

@@ -1,0 +1,205 @@
+"""The stage in which the teacher speaks: layers are chosen, it runs over the data once, and what it says is kept.
+
+Everything training needs of the teacher is in the stored targets, so a plan can be carried out again on a machine that
+does not have the teacher.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pkt_core.alignment.attribution import attribution
+from pkt_core.alignment.model_maps import match
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress
+from pkt_core.base.store import artefact_folder, set_aside
+from pkt_core.data.examples import Encoded, ExampleSet, encode, load_examples
+from pkt_core.data.prompts import load_prompts
+from pkt_core.errors import ModelError, StoreError
+from pkt_core.models.loading import LoadedModel, from_numbers, load, load_tokenizer, model_digest, release
+from pkt_core.models.ref import ModelRef
+from pkt_core.models.shape import model_shape
+from pkt_core.models.vocabulary import match_vocabularies
+from pkt_core.transfer.check import check, require_layers, require_measurable
+from pkt_core.transfer.devices import Processes
+from pkt_core.transfer.fit_maps import carries, fitting_texts
+from pkt_core.transfer.layers import chosen_pairs
+from pkt_core.transfer.methods import METHOD
+from pkt_core.transfer.methods.method import Extraction
+from pkt_core.transfer.plan import MAPPED, OUTPUT_KL, TransferPlan
+from pkt_core.transfer.readings import read_alike, read_apart, require_rows, usable
+from pkt_core.transfer.requirements import require_device
+from pkt_core.transfer.setup import trainable_ref
+from pkt_core.transfer.targets import MANIFEST, TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
+
+logger = logging.getLogger(__name__)
+
+
+TEACHER_FIELDS = (
+    "data", "n_examples", "method", "map", "basis", "teacher_weights", "teacher_layer", "student_layer",
+    "output_weight", "n_pairs", "layer_pairs", "pairing", "interpolate", "part", "positions", "temperature", "divergence", "strength", "steer", "lora_rank", "scope", "seed",
+    "general", "n_general",
+)  # fmt: skip
+"""What of a plan could change its targets."""
+
+
+def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) -> Path:
+    """Where the targets of a plan are kept, known without having the teacher."""
+    asked = {name: getattr(plan, name) for name in TEACHER_FIELDS}
+    if METHOD[plan.method].extract is not None:  # elsewhere rows are shuffled after they are read
+        asked["rows"] = plan.rows
+    teacher = [plan.teacher.name, plan.teacher.revision, plan.teacher.dtype, plan.teacher.device]
+    key = fingerprint(
+        asked=asked,
+        teacher=teacher,
+        student=model_digest(student),
+        data=examples.digest,
+        general=load_prompts(plan.general).digest,
+        version=TARGETS_VERSION,
+    )
+    return artefact_folder("targets", key)
+
+
+def stored_targets(folder: Path, teacher: ModelRef) -> Targets | None:
+    """Targets that were recorded before from this very teacher, or from one of its name that is not here now.
+
+    Damaged ones are told in the log, set aside, and count as none.
+    """
+    try:
+        found = read_targets(folder)
+    except StoreError as error:
+        aside = set_aside(folder)
+        logger.warning("%s They were moved to %s.", error, aside.name)
+        return None
+    if found is None:
+        return None
+    try:
+        same = found.facts["teacher_digest"] == model_digest(teacher)
+    except ModelError:
+        return found
+    return found if same else None
+
+
+def require_plan(plan: TransferPlan, *, now: bool) -> None:
+    """Raises what is wrong with a plan that can be told without loading a model, before there is a run of it.
+
+    Settings, layers, shared tokens, prompts, examples and tasks; `now` also whether this device has the memory and the disk.
+    """
+    plan.check_settings()
+    student = model_shape(plan.student)
+    examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
+    require_measurable(plan)
+    there = targets_folder(plan, trainable_ref(plan.student), examples) / MANIFEST
+    try:
+        teacher = model_shape(plan.teacher)
+    except ModelError:
+        if there.is_file():  # what it said is kept
+            return
+        raise
+    require_layers(plan, teacher.n_layers, student.n_layers)
+    if plan.compares_tokens:
+        tokenizers = load_tokenizer(plan.teacher), load_tokenizer(plan.student)
+        found = match_vocabularies(*tokenizers, teacher.vocabulary, student.vocabulary)
+        found.require(f"{plan.method} on shared tokens")
+    if now and not there.is_file():
+        require_device(plan)
+
+
+def record(
+    plan: TransferPlan,
+    teacher: LoadedModel,
+    student: LoadedModel,
+    examples: ExampleSet,
+    folder: Path,
+    progress: Progress,
+) -> Targets:
+    """Choose the layers, fit the maps, run the teacher over the data once, and keep all of it in `folder`.
+
+    Raises what `check` does where the plan does not fit the models.
+    """
+    progress("Choosing the layers", 0.05)
+    context, found_match = min(teacher.context, student.context), match(teacher, student)
+    check(plan, teacher, student, found_match)
+    encoded = encode(student.tokenizer, examples.items, context)
+    found = attribution(teacher, examples, plan.seed) if plan.leaves_layers_open else None
+    scores = found.scores.tolist() if found is not None else None
+    pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, scores)
+    if plan.teacher_weights == "untrained":
+        redraw(teacher, plan.seed)
+
+    def said(done: float) -> None:
+        progress("Recording what the teacher says", 0.1 + 0.1 * done)
+
+    said(0.0)
+    method = METHOD[plan.method]
+    logits = method.logits and not (plan.method in OUTPUT_KL and plan.output_weight == 0)
+    readings, shared = read_alike(encoded), None
+    if not found_match.same_tokenizer and plan.uses_teacher:
+        readings = read_apart(teacher, student, examples.items, encoded)
+        shared = found_match.teacher_ids, found_match.student_ids
+    wanted = Wanted(method.states, logits, plan.by_rank, {}, shared)
+    if shared is not None:
+        rows = [usable(r, e, plan.positions, wanted.needs) for r, e in zip(readings, encoded, strict=True)]
+        require_rows(rows, found_match)
+    reads = plan.method in MAPPED and (plan.map in ("ridge", "procrustes") or method.extract is not None)
+    texts = fitting_texts(plan) if reads else ()
+    maps = carries(plan, teacher, student, found_match, pairs, texts) if plan.method in MAPPED else {}
+    extract: dict[str, Tensor] = {}
+    if method.extract is not None:
+        extract = method.extract(Extraction(plan, teacher, student, pairs, examples, encoded, readings, texts, maps))
+    facts: dict[str, Any] = {
+        "pairs": [asdict(pair) for pair in pairs],
+        "main": asdict(main),
+        "attribution": found and found.to_json(),
+        "teacher_digest": teacher.digest,
+        "d_teacher": teacher.d_model,
+        "context": context,
+    }
+    wanted = replace(wanted, maps=maps)
+    return record_targets(
+        folder, teacher, encoded, readings, plan, pairs, wanted, extract=extract, facts=facts, progress=said
+    )
+
+
+def targets(
+    plan: TransferPlan, student: LoadedModel, examples: ExampleSet, processes: Processes, progress: Progress
+) -> tuple[Targets, list[Encoded]]:
+    """What the teacher says about the examples, stored or recorded now, and the examples as the student reads them.
+
+    Of several processes the first records, the others wait. Raises what `transfer.check.check` does.
+    """
+    folder = targets_folder(plan, student.ref, examples)
+    found = stored_targets(folder, plan.teacher) if processes.first else None
+    if processes.first and found is None:
+        require_device(plan)
+        progress("Loading the teacher", 0.02)
+        teacher = load(plan.teacher)
+        require_measurable(plan, teacher, student)
+        found = record(plan, teacher, student, examples, folder, progress)
+        del teacher  # its targets are all that training needs: the memory is the student's now
+        release()
+    processes.wait()
+    found = found or read_targets(folder)
+    if found is None:
+        raise StoreError(f"The targets in {folder} are gone. Start the transfer again; they will be recorded anew.")
+    return as_planned(found, plan), encode(student.tokenizer, examples.items, found.facts["context"])
+
+
+def as_planned(targets: Targets, plan: TransferPlan) -> Targets:
+    """The targets as training uses them: with rows shuffled where that control is asked for."""
+    return shuffled(targets, plan.seed) if plan.rows == "shuffled" else targets
+
+
+@torch.no_grad()
+def redraw(teacher: LoadedModel, seed: int) -> None:
+    """The control `untrained teacher`: every weight drawn anew, embeddings and head too, as a fresh model of its shape has them."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = from_numbers(teacher.ref, teacher.model.config)
+    teacher.model.load_state_dict({k: v.to(teacher.dtype) for k, v in fresh.state_dict().items()})
