@@ -14,6 +14,7 @@ import streamlit as st
 
 from dashboard import exports, pulse, state
 from dashboard.engine.client import Task
+from dashboard.engine.registry import RECORDS
 from dashboard.params import Param
 from pkt_core.errors import PktError
 from pkt_core.words import glossary, style
@@ -297,10 +298,10 @@ def until_over(words: str, *tasks: Task) -> None:
     pulse.until(lambda: all(task.over for task in tasks))
 
 
-def result(task: Task, what: str, ask_again: Callable[[], Any]) -> dict[str, Any] | None:
-    """The result of a computation, or None while its progress or its error is on the page."""
+def result(task: Task, what: str, ask_again: Callable[[], Any]) -> Any:
+    """The result of a computation, a record where its function has one; None while its progress or its error is on the page."""
     if task.status == "done":
-        return task.result
+        return task.record if task.function in RECORDS else task.result
     if not task.over:
         waiting(task, what)
         return None

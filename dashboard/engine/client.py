@@ -8,6 +8,7 @@ Not covered: transfers, which are runs with a folder each (`jobs.py`).
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dashboard import limits
+from dashboard.engine.registry import read
 
 # Threads that wait by spinning slow each other down eightfold as soon as a transfer runs beside; these wait asleep.
 CALM = {"OMP_WAIT_POLICY": "passive"}
@@ -74,6 +76,12 @@ class Task:
         if self.over or done < 0.05:
             return None
         return max(0.0, (self.told_at - began) / done * (1 - self.fraction) - (time.monotonic() - self.told_at))
+
+    @functools.cached_property
+    def record(self) -> Any:
+        """The answer as the record that `registry` names for the function. Raises StoreError where it is none."""
+        assert self.result is not None, "only what is done has an answer"
+        return read(self.function, self.result)
 
     @property
     def over(self) -> bool:

@@ -15,6 +15,7 @@ from contextlib import redirect_stdout
 from typing import Any, TextIO
 
 from dashboard import access, limits
+from pkt_core.base.records import to_json
 from pkt_core.errors import PktError
 
 
@@ -65,7 +66,7 @@ def answer(
 
     if function in OF_RUNS:
         pool().clear()
-        return OF_RUNS[function](arguments, progress, tell)
+        return as_json(OF_RUNS[function](arguments, progress, tell))
     from pkt_core.data.prompts import pasted
     from pkt_core.runs.folder import open_run
     from pkt_core.studies.alignment_maps import compute as alignment_maps_compute
@@ -105,7 +106,15 @@ def answer(
 
         runs = [open_run(name) for name in arguments["finished"]]
         return factors_compute.answer(runs, measures=arguments["measures"] or factors_compute.USUAL, progress=progress)
-    return work[function](chosen_pair(arguments), **arguments, progress=progress).to_json()
+    return as_json(work[function](chosen_pair(arguments), **arguments, progress=progress))
+
+
+def as_json(result: Any) -> dict[str, Any]:
+    """A result as it crosses the border to the dashboard."""
+    if hasattr(result, "to_json"):
+        given: dict[str, Any] = result.to_json()
+        return given
+    return to_json(result)
 
 
 def requests() -> TextIO:

@@ -16,9 +16,10 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 from safetensors import SafetensorError
@@ -27,6 +28,7 @@ from torch import Tensor
 from pkt_core import __version__
 from pkt_core.base.files import cache_root, read_json, told_clearly, write_bytes, write_json, write_text
 from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.records import from_json, to_json
 from pkt_core.base.sealed import read_sealed, write_sealed
 from pkt_core.base.staging import beside, move_over, sweep
 from pkt_core.errors import StoreError
@@ -37,6 +39,7 @@ __all__ = [
     "fingerprint",
     "list_artefacts",
     "load_artefact",
+    "memo",
     "read_json",
     "save_artefact",
     "set_aside",
@@ -47,6 +50,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TENSORS = "tensors.safetensors"
 MANIFEST = "manifest.json"
@@ -117,6 +121,22 @@ def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any
                 return load_artefact(kind, key)
             _move_aside(folder, error)
             return None
+
+
+def memo(kind: str, key: str, record: type[T], make: Callable[[], T]) -> T:
+    """The record stored under a key, or the one that `make` computes, kept for the next time.
+
+    One that this version cannot read is told in the log and computed again. Raises StoreError where the store may not be read or
+    written, and whatever `make` raises.
+    """
+    if stored := load_artefact(kind, key):
+        try:
+            return from_json(record, stored[1], f"The stored {kind}")
+        except StoreError as error:
+            logger.warning("%s It is computed again.", error)
+    made = make()
+    save_artefact(kind, key, {}, to_json(made))
+    return made
 
 
 def list_artefacts(kind: str) -> list[dict[str, Any]]:

@@ -1,0 +1,54 @@
+"""Results as frozen dataclasses, to JSON and back: what was stored or crosses a process border is checked, field by field.
+
+A record needs no method of its own for this. Not-a-number and infinities travel as Python's JSON writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pkt_core.errors import StoreError
+
+T = TypeVar("T")
+
+
+_adapters: dict[Any, Any] = {}
+"""Pydantic's adapter of each kind, made once."""
+
+
+def _adapter(kind: Any) -> Any:
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def to_json(record: Any) -> dict[str, Any]:
+    """A record as plain dicts, lists, texts and numbers."""
+    told: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+    return told
+
+
+def from_json(kind: type[T], data: Any, what: str) -> T:
+    """The record of a kind that `to_json` gave. Raises StoreError in one sentence for a missing, unknown or odd field.
+
+    what: names the source in that sentence, such as a file or a stored result.
+    """
+    if is_dataclass(kind) and isinstance(data, Mapping):
+        unknown = sorted(set(data) - {one.name for one in fields(kind)})
+        if unknown:
+            raise StoreError(
+                f"{what} has the field {unknown[0]!r}, which {kind.__name__} of this version has not. Use the version that wrote it."
+            )
+    try:
+        record: T = _adapter(kind).validate_python(data)
+        return record
+    except (ValidationError, RecursionError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("depth",), "msg": "too deep"}
+        where = ".".join(map(str, first["loc"]))[:80]
+        raise StoreError(
+            f"{what} is no {kind.__name__} of this version ({where}: {first['msg'][:120]}). Compute it again, or use the version that wrote it."
+        ) from error
