@@ -217,7 +217,11 @@ def prompts(name: str) -> Any:
 
     found = load_prompts(name)
     labels = sorted(found.labels.items())
-    return [(text, *(f"{key}={values[i]}" for key, values in labels)) for i, text in enumerate(found.texts)]
+    # A label that one row alone has, by a flipped letter of its name, is (none) in all others, as documented.
+    return [
+        (text, *(f"{key}={values[i]}" for key, values in labels if values[i] != "(none)"))
+        for i, text in enumerate(found.texts)
+    ]
 
 
 def examples(name: str) -> Any:
