@@ -254,9 +254,8 @@ def model(copy: Path) -> Any:
 
 def of_model(loaded: Any) -> list[Any]:
     """Weights, how a text is cut, what ends a text."""
-    ends = getattr(loaded.model.generation_config, "eos_token_id", None)
     ids = loaded.tokenizer(SAMPLE)["input_ids"]
-    return [digest_of(loaded.model.state_dict()), ids, loaded.tokenizer.decode(ids), ends, loaded.context]
+    return [digest_of(loaded.model.state_dict()), ids, loaded.tokenizer.decode(ids), loaded.ends, loaded.context]
 
 
 # What a value means that differs.
