@@ -526,3 +526,13 @@ def test_a_status_that_a_power_cut_took_is_of_a_run_that_can_go_on(left):
     (run.folder / "status.json").write_text('{"state": "dancing"}')  # whole, and no status: that is damage
     with pytest.raises(StoreError, match="damaged"):
         run.status()
+
+
+def test_a_step_that_was_told_twice_counts_once():
+    run = runs.create_run(PLAN, run_id="twice")
+    run.write_status("running")
+    for step in (1, 2, 3):
+        run.append_event({"kind": "step", "step": step})
+    told = (run.folder / "events.jsonl").read_bytes()
+    (run.folder / "events.jsonl").write_bytes(told + told)
+    assert [event["step"] for event in run.events()] == [1, 2, 3]

@@ -172,10 +172,11 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not
             assert living.stdout.readline() == "writing\n"
             code = KILLED.format(end="os.kill(os.getpid(), signal.SIGKILL)")
             assert subprocess.run([sys.executable, "-c", code]).returncode == -9
-            assert store.load_artefact("grid", "abc") is None
             left = set((cache / "artefacts").iterdir())
             (theirs,) = [path for path in left if f"-{living.pid}-" in path.name]
             assert len(left) == 2
+            assert store.load_artefact("grid", "abc") is None
+            assert [path.name for path in (cache / "artefacts").iterdir()] == [theirs.name]
             store.save_artefact("grid", "abc", {}, {})
             assert {path.name for path in (cache / "artefacts").iterdir()} == {"grid-abc", theirs.name}
         finally:
@@ -388,3 +389,13 @@ def test_json_comes_back(tmp_path_factory, value):
 def test_a_key_is_never_a_path(kind, key):
     with pytest.raises(AssertionError):
         store.artefact_folder(kind, key)
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "manifest.json"])
+def test_a_pipe_in_place_of_a_file_holds_nobody_up(name):
+    folder = store.save_artefact("demo", "a", {"x": torch.ones(2)}, {"n": 1})
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert store.load_artefact("demo", "a") is None
+    store.save_artefact("demo", "a", {"x": torch.ones(2)}, {"n": 1})
+    assert store.load_artefact("demo", "a") is not None

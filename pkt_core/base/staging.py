@@ -76,8 +76,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(root: Path) -> list[Path]:
-    """Remove what processes that are gone left half-written in a folder, in its folders and in theirs; returns what that was."""
-    gone = [path for path in _hidden(root, 2) if _abandoned(path)]
+    """Remove what processes that are gone left half-written in a folder, as deep as a run's student lies; returns what that was."""
+    gone = [path for path in _hidden(root, 3) if _abandoned(path)]
     for path in gone:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

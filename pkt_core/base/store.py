@@ -16,6 +16,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -87,9 +88,7 @@ def save_artefact(kind: str, key: str, tensors: dict[str, Tensor], meta: dict[st
     }
     staging = beside(folder)
     with told_clearly(folder):
-        if folder.parent not in _swept:
-            _swept.add(folder.parent)
-            sweep(folder.parent)
+        _sweep_once(folder.parent)
         try:
             write_bytes(staging / TENSORS, data)
             write_sealed(staging / MANIFEST, manifest)
@@ -107,11 +106,12 @@ def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any
     """
     folder = artefact_folder(kind, key)
     with told_clearly(folder):
+        _sweep_once(folder.parent)
         try:
-            written = (folder / MANIFEST).read_bytes()
+            written = _bytes(folder / MANIFEST)
         except FileNotFoundError:
             return None
-        except (IsADirectoryError, NotADirectoryError) as error:
+        except (ValueError, NotADirectoryError) as error:
             _move_aside(folder, error)
             return None
         try:
@@ -139,6 +139,13 @@ def memo(kind: str, key: str, record: type[T], make: Callable[[], T]) -> T:
     return made
 
 
+def _sweep_once(artefacts: Path) -> None:
+    """What killed processes left is swept when a process first uses the store."""
+    if artefacts not in _swept:
+        _swept.add(artefacts)
+        sweep(artefacts)
+
+
 def list_artefacts(kind: str) -> list[dict[str, Any]]:
     """The facts of every artefact of a kind, oldest first; half-written and damaged ones are passed over, tensors not read."""
     found: list[tuple[float, dict[str, Any]]] = []
@@ -161,7 +168,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 def _read_whole(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     manifest = _manifest(folder / MANIFEST)
     size, digest, meta = manifest["bytes"], manifest["sha256"], manifest["meta"]
-    data = (folder / TENSORS).read_bytes()  # once: the file may be replaced between a check and a second look
+    data = _bytes(folder / TENSORS)  # once: the file may be replaced between a check and a second look
     if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
         raise ValueError("its tensors are not those that were saved")
     return safetensors.torch.load(data), meta
@@ -170,9 +177,16 @@ def _read_whole(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _manifest_is_another(folder: Path, written: bytes) -> bool:
     """Whether someone replaced or removed the artefact while it was being read, which is no damage."""
     try:
-        return (folder / MANIFEST).read_bytes() != written
-    except FileNotFoundError:
+        return _bytes(folder / MANIFEST) != written
+    except (FileNotFoundError, ValueError):
         return True
+
+
+def _bytes(path: Path) -> bytes:
+    """Raises ValueError for what is no regular file: it would wait at a pipe for ever."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is no regular file")
+    return path.read_bytes()
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -405,15 +405,15 @@ def folder_digest(folder: Path) -> str:
     tokenizer = digest_of(sorted(folder.glob("tokenizer*.json")))
     cutting = sorted(path for pattern in CUTTING for path in folder.glob(pattern))
     more = f" {digest_of(cutting)}" if cutting else ""  # without them the digest is what it was before they counted
-    more += f" ends {ending}" if (ending := several_ends(folder)) else ""
+    more += f" ends {ending}" if (ending := other_ends(folder)) else ""
     return hashlib.sha256(f"{config} {weights_digest(folder)} {tokenizer}{more}".encode()).hexdigest()[:16]
 
 
-def several_ends(folder: Path) -> list[Any] | None:
-    """The tokens that a generation_config.json lets end a text, where they are several."""
+def other_ends(folder: Path) -> Any:
+    """What a generation_config.json lets end a text, where that is another token than config.json names; else None."""
     path = folder / "generation_config.json"
     named = read_config(path).get("eos_token_id") if path.exists() else None
-    return named if isinstance(named, list) else None
+    return None if named == read_config(folder / "config.json").get("eos_token_id") else named
 
 
 def weights_digest(folder: Path) -> str:

@@ -39,7 +39,7 @@ from pkt_core.base.files import (
     write_json,
 )
 from pkt_core.base.sealed import read_sealed, write_sealed
-from pkt_core.base.staging import beside, sync_folder
+from pkt_core.base.staging import beside, sync_file, sync_folder
 from pkt_core.data.prompts import assets_folder
 from pkt_core.errors import PathError, StoreError
 from pkt_core.runs import index
@@ -211,11 +211,30 @@ class Run:
                 line = line if file.read(1) == b"\n" else b"\n" + line
             file.write(line)
 
+    def keep_events(self) -> None:
+        """Wait until the disk has the events so far: those of a step that no checkpoint has are told again, these are not."""
+        path = self.folder / "events.jsonl"
+        if not self.watched and path.is_file():
+            with told_clearly(path):
+                sync_file(path)
+                sync_folder(self.folder)
+
     def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Events in order, without the first `after`. A line that is torn (a write under way, or cut short) or damaged is left out."""
+        """Events in order, without the first `after`. A line that is torn (a write under way, or cut short), damaged, or of a step that
+        was told before is left out."""
         path = self.folder / "events.jsonl"
         lines = read_file(path, MOST_EVENTS).split(b"\n")[:-1] if os.path.lexists(path) else []
-        return [event for line in lines if (event := _event(line)) is not None][after:]
+        found: list[dict[str, Any]] = []
+        last = -1
+        for event in map(_event, lines):
+            if event is None:
+                continue
+            if event.get("kind") == "step" and isinstance(step := event.get("step"), int):
+                if step <= last:
+                    continue
+                last = step
+            found.append(event)
+        return found[after:]
 
     def forget_events(self, *, after_step: int) -> None:
         """Drop the steps that a resumed training does again."""

@@ -82,10 +82,12 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
         progress("Training", done)
         stopping = processes.agree(run.stop_requested())
         if processes.first and (stopping or checkpoints.due()):
+            run.keep_events()
             checkpoints.save(*trainer.state())
         if stopping:
             break
     tracked.end()
+    run.keep_events()
     seconds["training"] = trainer.spent
     return Taught(student, trainable, targets, examples, before, trainer.step, processes.first, seconds)
 

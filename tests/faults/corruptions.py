@@ -217,7 +217,11 @@ def prompts(name: str) -> Any:
 
     found = load_prompts(name)
     labels = sorted(found.labels.items())
-    return [(text, *(f"{key}={values[i]}" for key, values in labels)) for i, text in enumerate(found.texts)]
+    # A label that one row alone has, by a flipped letter of its name, is (none) in all others, as documented.
+    return [
+        (text, *(f"{key}={values[i]}" for key, values in labels if values[i] != "(none)"))
+        for i, text in enumerate(found.texts)
+    ]
 
 
 def examples(name: str) -> Any:
@@ -250,9 +254,8 @@ def model(copy: Path) -> Any:
 
 def of_model(loaded: Any) -> list[Any]:
     """Weights, how a text is cut, what ends a text."""
-    ends = getattr(loaded.model.generation_config, "eos_token_id", None)
     ids = loaded.tokenizer(SAMPLE)["input_ids"]
-    return [digest_of(loaded.model.state_dict()), ids, loaded.tokenizer.decode(ids), ends, loaded.context]
+    return [digest_of(loaded.model.state_dict()), ids, loaded.tokenizer.decode(ids), loaded.ends, loaded.context]
 
 
 # What a value means that differs.
