@@ -37,18 +37,37 @@ def from_json(kind: type[T], data: Any, what: str) -> T:
 
     what: names the source in that sentence, such as a file or a stored result.
     """
-    if is_dataclass(kind) and isinstance(data, Mapping):
-        unknown = sorted(set(data) - {one.name for one in fields(kind)})
-        if unknown:
-            raise StoreError(
-                f"{what} has the field {unknown[0]!r}, which {kind.__name__} of this version has not. Use the version that wrote it."
-            )
     try:
         record: T = _adapter(kind).validate_python(data)
-        return record
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("depth",), "msg": "too deep"}
         where = ".".join(map(str, first["loc"]))[:80]
         raise StoreError(
             f"{what} is no {kind.__name__} of this version ({where}: {first['msg'][:120]}). Compute it again, or use the version that wrote it."
         ) from error
+    if (unknown := _unknown(record, data)) is not None:
+        raise StoreError(
+            f"{what} has the field {unknown!r}, which {kind.__name__} of this version has not. Use the version that wrote it."
+        )
+    return record
+
+
+def _unknown(record: Any, data: Any, where: str = "") -> str | None:
+    """The first field, however deep, that the record did not take: pydantic passes over it in silence."""
+    if is_dataclass(record) and isinstance(data, Mapping):
+        names = {one.name for one in fields(record)}
+        if extra := sorted(map(str, set(data) - names)):
+            return f"{where}{extra[0]}"
+        below = [(name, getattr(record, name), data[name]) for name in names if name in data]
+    elif isinstance(record, Mapping) and isinstance(data, Mapping):
+        below = [(str(key), record[key], data[key]) for key in record if key in data]
+    elif (
+        isinstance(record, list | tuple)
+        and isinstance(data, list | tuple)
+        and record
+        and not isinstance(record[0], float | int | str)
+    ):
+        below = [(str(i), *pair) for i, pair in enumerate(zip(record, data, strict=False))]
+    else:
+        return None
+    return next(filter(None, (_unknown(inner, told, f"{where}{name}.") for name, inner, told in below)), None)
