@@ -1,10 +1,13 @@
-"""Small hand-made results in their JSON form, for tests of figures and pages. The numbers mean nothing."""
+"""Small hand-made results, for tests of figures and pages: records where they have a class, else their JSON form. The numbers mean nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from pkt_core.base.records import from_json
+from pkt_core.studies.inspection.record import BasisOptions, Inspection
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
@@ -250,7 +253,7 @@ def reader(name: str, n_layers: int, d_model: int, tokens: list[tuple[str, int, 
     }
 
 
-def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = True) -> dict[str, Any]:
+def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = True) -> Inspection:
     text = "a <b>city</b> in"
     tokens = [("a", 0, 1), (" <b>city</b>", 1, 13), (" in", 13, 16)]
     other = tokens if cut_alike else [("a <b>", 0, 5), ("city</b>", 5, 13), (" in", 13, 16)]
@@ -274,7 +277,7 @@ def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = Tr
         "control_reach": 0.7,
         "n_shared": 4093,
     }
-    return {
+    found = {
         "text": text,
         "at": 15,
         "part": "block_out",
@@ -289,9 +292,10 @@ def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = Tr
         "why_not": None if shared else "The two vocabularies share 20 tokens, 4% of the smaller one; the semantic map needs half.",
         "seconds": {"loading": 0.1, "reading": 0.05},
     }  # fmt: skip
+    return from_json(Inspection, found, "The sample")
 
 
-def basis_options(*, refused: bool = False) -> dict[str, Any]:
+def basis_options(*, refused: bool = False) -> BasisOptions:
     side = {
         "condition_number": 40.8,
         "solved_condition_number": 40.5,
@@ -316,7 +320,7 @@ def basis_options(*, refused: bool = False) -> dict[str, Any]:
                 else:
                     options.append({**way, "teacher": side, "student": side, "cosine": grid, "control": grid, "control_spread": grid, "refused": None})  # fmt: skip
     head = {"norm": "layer", "norm_bias": True, "softcap": 30.0, "rank": 96, "d_model": 96, "vocabulary": 4096}
-    return {
+    found = {
         "teacher": {"name": "teacher", "n_layers": 6, "tied": True, **head},
         "student": {"name": "student", "n_layers": 3, "tied": False, **head},
         "options": options,
@@ -325,6 +329,7 @@ def basis_options(*, refused: bool = False) -> dict[str, Any]:
         "draws": 5,
         "seconds": 2.0,
     }
+    return from_json(BasisOptions, found, "The sample")
 
 
 def step(i: int, total: int = 20) -> dict[str, Any]:
