@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pkt_core.base.records import from_json
+from pkt_core.studies.factors.record import Factors
 from pkt_core.studies.inspection.record import BasisOptions, Inspection
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
@@ -468,7 +469,7 @@ def change() -> dict[str, Any]:
     }
 
 
-def factors(*, sure: bool = True) -> dict[str, Any]:
+def factors(*, sure: bool = True) -> Factors:
     """What `factors.answer` says of two groups, one of them a control."""
     generator = np.random.default_rng(3)
     grid = generator.random((4, 3))
@@ -509,7 +510,7 @@ def factors(*, sure: bool = True) -> dict[str, Any]:
         factor("procrustes", "Procrustes", -0.1, 0.8),
         factor("same relative depth", "Same relative depth", None, 1.0),
     ]
-    return {
+    found = {
         "groups": [
             {"key": "g", "plan": plan, "control": False, "points": points},
             {"key": "c", "plan": {**plan, "map": "permuted"}, "control": True, "points": points[:2]},
@@ -517,6 +518,7 @@ def factors(*, sure: bool = True) -> dict[str, Any]:
         "used": ["g"],
         "factors": {"facts": listed, "general text": listed[1:]},
     }
+    return from_json(Factors, found, "The sample")
 
 
 HOSTILE_TOKENS = ["<bos>", "<script>alert(1)</script>", " [x](javascript:alert(1))", " $latex$", " :red[y]", " **b**", " in", " France", "."]  # fmt: skip

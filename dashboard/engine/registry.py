@@ -14,6 +14,7 @@ from pkt_core.base.records import from_json
 RECORDS: dict[str, str] = {
     "inspect_token": "pkt_core.studies.inspection.record.Inspection",
     "basis_options": "pkt_core.studies.inspection.record.BasisOptions",
+    "factors": "pkt_core.studies.factors.record.Factors",
 }
 """Module and class by the name of the function."""
 
