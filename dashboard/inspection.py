@@ -11,8 +11,9 @@ import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
 from dashboard.params import Param
+from pkt_core.alignment import choice
 
-RIDGES = ("0", "1e-06", "0.001")
+RIDGES = tuple(f"{ridge:g}" for ridge in choice.RIDGES)
 ANSWER = "answer"  # label of a prompt that names the word it leads to
 
 
@@ -54,13 +55,13 @@ def character(text: str) -> int | None:
     return int(at)
 
 
-def basis_choice() -> dict[str, Any]:
+def basis_choice() -> choice.BasisChoice:
     """How bases are made."""
-    return {
-        "gain": str(state.value(Param.GAIN, False)).lower() == "true",
-        "norm": str(state.value(Param.NORM, False)).lower() == "true",
-        "ridge": float(state.one_of(Param.RIDGE, RIDGES, RIDGES[0])),
-    }
+    return choice.BasisChoice(
+        gain=str(state.value(Param.GAIN, False)).lower() == "true",
+        norm=str(state.value(Param.NORM, False)).lower() == "true",
+        ridge=float(state.one_of(Param.RIDGE, RIDGES, RIDGES[0])),
+    )
 
 
 def layers() -> dict[str, int]:

@@ -8,7 +8,9 @@ from typing import Any
 import streamlit as st
 
 from dashboard import access
-from pkt_core.errors import PathError
+from pkt_core.base.records import from_json
+from pkt_core.errors import PathError, StoreError
+from pkt_core.studies.factors.record import RecordedFactors
 
 
 @st.cache_data(show_spinner=False)
@@ -36,9 +38,13 @@ def family() -> dict[str, Any] | None:
 
 
 @st.cache_data(show_spinner=False)
-def factors() -> dict[str, Any] | None:
+def factors() -> RecordedFactors | None:
     """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
-    return read("factors.json")
+    found = read("factors.json")
+    try:
+        return None if found is None else from_json(RecordedFactors, found, "factors.json")
+    except StoreError:
+        return None
 
 
 @st.cache_data(show_spinner=False)

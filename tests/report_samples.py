@@ -1,10 +1,14 @@
-"""Small hand-made results in their JSON form, for tests of figures and pages. The numbers mean nothing."""
+"""Small hand-made results, for tests of figures and pages: records where they have a class, else their JSON form. The numbers mean nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from pkt_core.base.records import from_json
+from pkt_core.studies.factors.record import Factors
+from pkt_core.studies.inspection.record import BasisOptions, Inspection
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
@@ -250,7 +254,7 @@ def reader(name: str, n_layers: int, d_model: int, tokens: list[tuple[str, int, 
     }
 
 
-def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = True) -> dict[str, Any]:
+def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = True) -> Inspection:
     text = "a <b>city</b> in"
     tokens = [("a", 0, 1), (" <b>city</b>", 1, 13), (" in", 13, 16)]
     other = tokens if cut_alike else [("a <b>", 0, 5), ("city</b>", 5, 13), (" in", 13, 16)]
@@ -274,7 +278,7 @@ def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = Tr
         "control_reach": 0.7,
         "n_shared": 4093,
     }
-    return {
+    found = {
         "text": text,
         "at": 15,
         "part": "block_out",
@@ -289,9 +293,10 @@ def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = Tr
         "why_not": None if shared else "The two vocabularies share 20 tokens, 4% of the smaller one; the semantic map needs half.",
         "seconds": {"loading": 0.1, "reading": 0.05},
     }  # fmt: skip
+    return from_json(Inspection, found, "The sample")
 
 
-def basis_options(*, refused: bool = False) -> dict[str, Any]:
+def basis_options(*, refused: bool = False) -> BasisOptions:
     side = {
         "condition_number": 40.8,
         "solved_condition_number": 40.5,
@@ -316,7 +321,7 @@ def basis_options(*, refused: bool = False) -> dict[str, Any]:
                 else:
                     options.append({**way, "teacher": side, "student": side, "cosine": grid, "control": grid, "control_spread": grid, "refused": None})  # fmt: skip
     head = {"norm": "layer", "norm_bias": True, "softcap": 30.0, "rank": 96, "d_model": 96, "vocabulary": 4096}
-    return {
+    found = {
         "teacher": {"name": "teacher", "n_layers": 6, "tied": True, **head},
         "student": {"name": "student", "n_layers": 3, "tied": False, **head},
         "options": options,
@@ -325,6 +330,7 @@ def basis_options(*, refused: bool = False) -> dict[str, Any]:
         "draws": 5,
         "seconds": 2.0,
     }
+    return from_json(BasisOptions, found, "The sample")
 
 
 def step(i: int, total: int = 20) -> dict[str, Any]:
@@ -463,7 +469,7 @@ def change() -> dict[str, Any]:
     }
 
 
-def factors(*, sure: bool = True) -> dict[str, Any]:
+def factors(*, sure: bool = True) -> Factors:
     """What `factors.answer` says of two groups, one of them a control."""
     generator = np.random.default_rng(3)
     grid = generator.random((4, 3))
@@ -504,7 +510,7 @@ def factors(*, sure: bool = True) -> dict[str, Any]:
         factor("procrustes", "Procrustes", -0.1, 0.8),
         factor("same relative depth", "Same relative depth", None, 1.0),
     ]
-    return {
+    found = {
         "groups": [
             {"key": "g", "plan": plan, "control": False, "points": points},
             {"key": "c", "plan": {**plan, "map": "permuted"}, "control": True, "points": points[:2]},
@@ -512,6 +518,7 @@ def factors(*, sure: bool = True) -> dict[str, Any]:
         "used": ["g"],
         "factors": {"facts": listed, "general text": listed[1:]},
     }
+    return from_json(Factors, found, "The sample")
 
 
 HOSTILE_TOKENS = ["<bos>", "<script>alert(1)</script>", " [x](javascript:alert(1))", " $latex$", " :red[y]", " **b**", " in", " France", "."]  # fmt: skip

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import itertools
+import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+import report_samples as samples
 from scipy.stats import spearmanr
 
-from pkt_core.errors import PlanError
+from pkt_core.base.records import from_json, to_json
+from pkt_core.data.prompts import assets_folder
+from pkt_core.errors import PlanError, StoreError
 from pkt_core.evaluation import ease as easing
 from pkt_core.evaluation.ease import Block, ease
 from pkt_core.models.ref import ModelRef
 from pkt_core.runs.folder import create_run
 from pkt_core.studies.factors import compute as factors_compute
 from pkt_core.studies.factors import text as factors_text
+from pkt_core.studies.factors.record import (
+    SURE,
+    Correlation,
+    Factor,
+    Factors,
+    Group,
+    Point,
+    RecordedFactors,
+    correlated,
+)
 from pkt_core.transfer.plan import TransferPlan
 
 DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
@@ -183,19 +198,58 @@ def test_too_few_runs_are_said_in_one_sentence():
 def test_factors_of_real_grids_and_what_they_cannot_know():
     runs = [a_run(float(t == 2 * s), t, s, n_prompts=64) for t in range(6) for s in range(3)]
     found = factors_compute.answer(runs, measures=["debiased_linear_cka", "procrustes"])
-    assert found["used"] == [found["groups"][0]["key"]]
-    told = {f["name"]: f for f in found["factors"]["facts"]}
+    assert found.used == [found.groups[0].key]
+    told = {f.name: f for f in found.factors["facts"]}
     assert set(told) == {"debiased_linear_cka", "procrustes", *factors_compute.DEPTHS}
-    values = np.array(told["procrustes"]["values"][found["used"][0]])
+    values = np.array(told["procrustes"].values[found.used[0]])
     assert values.shape == (6, 3)
     assert values.max() <= 0  # a distance, turned so that larger is closer
-    assert told["same relative depth"]["rho"] > 0.3
+    assert told["same relative depth"].rho > 0.3
 
 
 def test_what_lies_further_out_than_the_sure_factor_is_named_with_its_p():
-    far = {"label": "Far", "kind": "likeness", "rho": 0.9, "low": 0.7, "high": 0.95, "n": 18, "p_value": 0.01, "p_corrected": 0.09, "visible": 0.8}  # fmt: skip
-    sure = {**far, "label": "Sure", "rho": 0.7, "p_corrected": 0.04}
+    measured = {"rho": 0.9, "low": 0.7, "high": 0.95, "p_value": 0.01, "p_corrected": 0.09, "visible": 0.8}
+    far = Factor(name="far", label="Far", kind="likeness", n=18, values={}, **measured)
+    sure = replace(far, label="Sure", rho=0.7, p_corrected=0.04)
     said = factors_text.eases([far, sure], "demo/unknown-seen")
     assert "alike by Sure" in said
     assert said.endswith("Far lies further out (0.90), but so do shuffles of whole layers there (p = 0.090 corrected).")
-    assert "further out" not in factors_text.eases([{**far, "p_corrected": 0.01}, sure], "demo/unknown-seen")
+    assert "further out" not in factors_text.eases([replace(far, p_corrected=0.01), sure], "demo/unknown-seen")
+
+
+STORED = {
+    Factors: "groups used factors",
+    RecordedFactors: "groups used factors command",
+    Group: "key plan control points",
+    Point: "teacher student runs gains",
+    Factor: "name label kind rho low high p_value p_corrected visible n values",
+}
+"""What is in answers and recordings of earlier versions."""
+
+
+@pytest.mark.parametrize(("record", "names"), STORED.items(), ids=[record.__name__ for record in STORED])
+def test_fields_keep_their_names(record, names):
+    assert [field.name for field in fields(record)] == names.split()
+
+
+def test_records_survive_json_and_the_shipped_recording_is_one():
+    for found in (samples.factors(), samples.factors(sure=False)):
+        assert from_json(Factors, json.loads(json.dumps(to_json(found))), "It") == found
+    shipped = json.loads((assets_folder() / "recorded" / "factors.json").read_text())
+    record = from_json(RecordedFactors, shipped, "It")
+    assert to_json(record) == shipped
+    assert [group.key for group in record.groups_used] == shipped["used"]
+    with pytest.raises(StoreError, match="has the field 'command', which Factors"):
+        from_json(Factors, shipped, "It")
+    odd = [{**shipped["factors"]["general text"][0], "kind": "magic"}]
+    with pytest.raises(StoreError, match=r"factors\.facts\.0\.kind"):
+        from_json(RecordedFactors, {**shipped, "factors": {"facts": odd}}, "It")
+
+
+def test_a_factor_of_which_nothing_can_be_said_has_no_correlation_and_sure_is_after_correction():
+    *known, unknown = samples.factors().factors["facts"]
+    assert unknown.correlation is None
+    assert [factor for factor, _ in correlated([*known, unknown])] == known
+    correlation = Correlation(rho=0.9, low=0.8, high=0.95, p_value=0.001, p_corrected=SURE, visible=0.5)
+    assert not correlation.sure
+    assert replace(correlation, p_corrected=0.049).sure

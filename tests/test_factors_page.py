@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import report_samples as samples
@@ -18,11 +19,11 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 
 def listed(task="facts", **more):
-    return samples.factors(**more)["factors"][task]
+    return samples.factors(**more).factors[task]
 
 
 def group():
-    return samples.factors()["groups"][0]
+    return samples.factors().groups[0]
 
 
 FIGURES = {
@@ -53,7 +54,7 @@ def test_the_strongest_factor_stands_on_top_with_its_band_of_chance_and_what_can
 def test_each_point_knows_its_layers_and_its_run_and_each_gain_its_cell():
     points = points_figure([group()], listed()[0], "facts", {}).data[0]
     assert list(points.customdata[4]) == [1, 1, "run-1-1", 1]
-    assert points.y[4] == pytest.approx(100 * group()["points"][4]["gains"]["facts"][0])
+    assert points.y[4] == pytest.approx(100 * group().points[4].gains["facts"][0])
     gained = beside_figure(group(), listed()[0], "general text").data[0]
     assert gained.z[3][0] == pytest.approx(-0.3)
     assert gained.zmin < 0 < gained.zmax
@@ -66,7 +67,10 @@ def test_sentences_say_what_eases_what_does_not_and_what_cannot_be_known():
     assert "no factor is told from chance after correction for 3 factors" in unsure
     assert "nothing can be said" in factors_text.eases([listed()[3]], "facts")
     assert "chance alone goes beyond rank correlations of ±0.55 5 times in 100" in factors_text.cannot(listed())
-    apart = [factor | {"visible": 0.26 + 0.31 * (factor["name"] == listed()[0]["name"])} for factor in listed()]
+    apart = [
+        replace(factor, visible=None if factor.rho is None else 0.26 + 0.31 * (factor.name == listed()[0].name))
+        for factor in listed()
+    ]
     assert "of ±0.26 to ±0.57, depending on the factor, 5 times" in factors_text.cannot(apart)
     assert (
         "Depth in the student alone, without a look at any state, reaches 0.40; CKA (debiased, linear) goes further, with 0.90"

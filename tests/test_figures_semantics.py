@@ -1,12 +1,16 @@
 """Pictures, tables and sentences of what states mean, from hand-made results: axes, controls, zero, escaping."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import report_samples as samples
 
+from pkt_core.alignment.choice import BasisChoice
+from pkt_core.base.records import from_json
 from pkt_core.studies.inspection import text as inspection_text
 from pkt_core.studies.inspection.figures import difference_figure, reading_figure, trajectory_figure
+from pkt_core.studies.inspection.record import Meeting, Reader
 from pkt_core.words import style
 
 KINDS = {
@@ -17,13 +21,8 @@ KINDS = {
 DRAWN = {
     f"{name} {kind}": (make, found)
     for kind, found in KINDS.items()
-    for name, make in (
-        ("readings", reading_figure),
-        ("trajectory", trajectory_figure),
-        ("differences", difference_figure),
-    )
-    if not (name == "differences" and kind == "strangers")
-}
+    for name, make in (("readings", reading_figure), ("trajectory", trajectory_figure))
+} | {f"differences {kind}": (difference_figure, found.crossing) for kind, found in KINDS.items() if found.crossing}
 
 
 @pytest.mark.parametrize(("make", "found"), DRAWN.values(), ids=DRAWN)
@@ -50,7 +49,8 @@ def test_readings_show_the_control_and_frame_the_chosen_layers():
 
 def test_deep_models_drop_the_numbers_not_the_tokens():
     deep = samples.inspection()
-    deep["teacher"] = samples.reader("teacher", 40, 256, deep["teacher"]["tokens"], 2)
+    teacher = from_json(Reader, samples.reader("teacher", 40, 256, deep.teacher.tokens, 2), "The sample")
+    deep = replace(deep, teacher=teacher)
     trace = reading_figure(deep).data[0]
     assert len(trace.z) == 40
     assert trace.text[39][0] == "·t390"
@@ -70,7 +70,7 @@ def test_trajectories_leave_out_what_a_vocabulary_lacks_and_draw_chance():
 
 
 def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
-    figure = difference_figure(samples.inspection(after=True))
+    figure = difference_figure(samples.inspection(after=True).crossing)
     bars = next(trace for trace in figure.data if trace.type == "bar")
     assert list(bars.x) == pytest.approx([0.6, 0.4, 0.2, 0.0])
     low, high = figure.layout.xaxis2.range
@@ -81,14 +81,16 @@ def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
     assert [trace.name for trace in figure.data if trace.xaxis == "x"] == [
         "teacher carried over", "student", "student after", "control: vocabulary permuted"
     ]  # fmt: skip
-    assert "student after" not in [trace.name for trace in difference_figure(samples.inspection()).data]
+    assert "student after" not in [trace.name for trace in difference_figure(samples.inspection().crossing).data]
 
 
 def test_tables_hold_the_numbers():
     found = samples.inspection(after=True)
     assert len(inspection_text.reading_table(found)) == 5 * (6 + 3 + 6 + 6 + 3)
     assert len(inspection_text.trajectory_table(found)) == 2 * (6 + 3 + 6 + 6 + 3)
-    assert inspection_text.difference_table(found)["difference"].tolist() == pytest.approx([0.6, 0.4, 0.2, 0.0])
+    assert inspection_text.difference_table(found.crossing)["difference"].tolist() == pytest.approx(
+        [0.6, 0.4, 0.2, 0.0]
+    )
     lens = inspection_text.lens_table(found)
     assert lens["teacher layer"].tolist() == ["5", "4", "3", "2", "1", "0"] if "teacher layer" in lens else True
     assert len(lens) == 6
@@ -100,7 +102,7 @@ def test_tables_hold_the_numbers():
 
 def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
     shown = inspection_text.options_shown(
-        samples.basis_options(refused=True), {"gain": True, "norm": False, "ridge": 1e-3}, (5, 2)
+        samples.basis_options(refused=True), BasisChoice(gain=True, norm=False, ridge=1e-3), (5, 2)
     )
     bold = shown["Gain"].str.startswith("**")
     assert bold.sum() == 1
@@ -117,13 +119,24 @@ def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
 def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
     said = inspection_text.inspected(samples.inspection())
     assert "cosine 0.70: more than chance (control 0.01, random directions ±0.20)" in said
-    weak = samples.inspection()
-    weak["crossing"]["meeting"] = [[0.1] * 3] * 6
+    found = samples.inspection()
+    weak = replace(found, crossing=replace(found.crossing, meeting=[[0.1] * 3] * 6))
     assert "no more than chance" in inspection_text.inspected(weak)
     assert "share 20 tokens" in inspection_text.inspected(samples.inspection(shared=False))
     facts = samples.basis_options()
-    assert "is tied" in inspection_text.head_in_words(facts["teacher"], "teacher")
-    assert "its own matrix" in inspection_text.head_in_words(facts["student"], "student")
-    assert "capped at 30" in inspection_text.head_in_words(facts["student"], "student")
+    assert "is tied" in inspection_text.head_in_words(facts.teacher, "teacher")
+    assert "its own matrix" in inspection_text.head_in_words(facts.student, "student")
+    assert "capped at 30" in inspection_text.head_in_words(facts.student, "student")
     assert style.visible(" a\n") == "·a⏎"
     assert style.token("<b>") == "&lt;b&gt;"
+
+
+def test_a_meeting_is_beyond_chance_above_both_random_directions_and_the_control():
+    """The threshold belongs to the statistic: two standard deviations of random directions, 2 / sqrt(d)."""
+    meeting = samples.inspection().meeting
+    assert (meeting.cosine, meeting.control) == (pytest.approx(0.7), pytest.approx(0.01))
+    assert meeting.random == pytest.approx(2 / 96**0.5)
+    assert samples.inspection(shared=False).meeting is None
+    assert Meeting(cosine=0.3, control=0.2, random=0.1).beyond_chance
+    assert not Meeting(cosine=0.3, control=0.4, random=0.1).beyond_chance
+    assert not Meeting(cosine=0.3, control=0.2, random=0.3).beyond_chance

@@ -2,18 +2,19 @@
 
 import itertools
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import fakes
 import pytest
 import reference_semantics as naive
+import report_samples as samples
 import torch
 
-from pkt_core.alignment import lens, model_maps
-from pkt_core.alignment.lens import BasisChoice
+from pkt_core.alignment import model_maps
+from pkt_core.alignment.choice import BasisChoice
+from pkt_core.base.records import from_json, to_json
 from pkt_core.data.prompts import load_prompts, pasted
-from pkt_core.errors import LayerNotFound, PlanError, PromptError
-from pkt_core.models import loading
+from pkt_core.errors import LayerNotFound, PlanError, PromptError, StoreError
 from pkt_core.models.catalog import custom_pair, demo_pair
 from pkt_core.models.loading import load
 from pkt_core.models.pool import Pool
@@ -23,7 +24,19 @@ from pkt_core.studies.inspection import compute as inspection_compute
 from pkt_core.studies.inspection import spaces
 from pkt_core.studies.inspection.basis_options import basis_options
 from pkt_core.studies.inspection.compute import inspect_token
-from pkt_core.studies.inspection.record import BasisOptions, Inspection
+from pkt_core.studies.inspection.record import (
+    BasisOptions,
+    Crossing,
+    Difference,
+    Followed,
+    HeadFacts,
+    Inspection,
+    Option,
+    Reader,
+    Seconds,
+    SideOption,
+    Space,
+)
 from pkt_core.studies.inspection.spaces import Vocabulary, follow, see
 
 TEXT = "the quick brown fox is a city in France."
@@ -47,7 +60,7 @@ def two_tokenizers(tmp_path, words):
 
 def test_an_inspection_is_the_states_of_that_token_in_words(pair):
     found = inspect_token(pair, text=TEXT, at=11, k=4, anchor="city")
-    assert Inspection.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert from_json(Inspection, json.loads(json.dumps(to_json(found))), "it") == found
     for reader, ref, layers in ((found.teacher, pair.teacher, 3), (found.student, pair.student, 2)):
         text, start, end = reader.tokens[reader.token]
         assert start <= 11 < end
@@ -138,7 +151,41 @@ def test_vocabularies_without_enough_in_common_are_read_apart(tmp_path):
     assert found.teacher.own.top
     assert found.student.own.top
     assert all(option.cosine is None for option in basis_options(pair, prompts=LINES).options)
-    assert Inspection.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert from_json(Inspection, json.loads(json.dumps(to_json(found))), "it") == found
+
+
+STORED = {
+    Inspection: "text at part choice layers teacher student after run followed crossing why_not seconds",
+    BasisChoice: "gain norm ridge",
+    Reader: "name n_layers d_model tokens token own lens predicted",
+    Space: "top ranks cosines n_tokens nearest_by_chance",
+    Followed: "name why",
+    Crossing: "carried permuted meeting meeting_permuted meeting_after differences control_reach n_shared",
+    Difference: "name carried own permuted after",
+    Seconds: "loading reading",
+    BasisOptions: "teacher student options part n draws seconds",
+    HeadFacts: "name n_layers tied norm norm_bias softcap rank d_model vocabulary",
+    Option: "gain norm ridge teacher student cosine control control_spread refused",
+    SideOption: "condition_number solved_condition_number residual recomposition top1",
+}
+"""What is in the stores of earlier versions."""
+
+
+@pytest.mark.parametrize(("record", "names"), STORED.items(), ids=[record.__name__ for record in STORED])
+def test_stored_fields_keep_their_names(record, names):
+    assert [field.name for field in fields(record)] == names.split()
+
+
+def test_records_survive_json_and_a_strange_or_missing_field_is_one_sentence():
+    kinds = ({"after": True}, {"shared": False}, {"cut_alike": False})
+    records = [samples.inspection(**kind) for kind in kinds] + [samples.basis_options(refused=r) for r in (False, True)]
+    for record in records:
+        data = json.loads(json.dumps(to_json(record)))
+        assert from_json(type(record), data, "It") == record
+        with pytest.raises(StoreError, match="It has the field 'mood', which"):
+            from_json(type(record), data | {"mood": 1}, "It")
+        with pytest.raises(StoreError, match=r"\(part: Field required\)"):
+            from_json(type(record), {key: value for key, value in data.items() if key != "part"}, "It")
 
 
 def test_the_same_model_on_both_sides_reads_the_same(tmp_path):
@@ -152,7 +199,7 @@ def test_the_same_model_on_both_sides_reads_the_same(tmp_path):
 def test_what_was_looked_at_is_stored_and_models_stay_for_the_next_look(pair, monkeypatch):
     pool = Pool()
     first = inspect_token(pair, text=TEXT, pool=pool)
-    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("a model was loaded again"))
+    monkeypatch.setattr(inspection_compute, "load", lambda *_: pytest.fail("a model was loaded again"))
     assert inspect_token(pair, text=TEXT, pool=pool) == first
     assert inspect_token(pair, text=TEXT) == first  # stored: no pool, no models
     other = inspect_token(pair, text=TEXT, at=3, pool=pool)
@@ -166,15 +213,16 @@ def test_what_was_looked_at_is_stored_and_models_stay_for_the_next_look(pair, mo
         {"teacher_layer": 0},
         {"seed": 4},
     ):
-        assert inspect_token(pair, text=TEXT, pool=pool, **changed).to_json() != first.to_json()
+        other = inspect_token(pair, text=TEXT, pool=pool, **changed)
+        assert replace(other, seconds=first.seconds) != first
     assert inspect_token(pair, text=TEXT, pool=pool, part="block_delta").teacher.lens is None
 
 
 def test_applying_the_norm_needs_no_new_bases_but_folding_the_gain_does(pair, monkeypatch):
     pool = Pool()
     inspect_token(pair, text=TEXT, pool=pool)
-    monkeypatch.setattr(lens, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
-    assert inspect_token(pair, text=TEXT, pool=pool, norm=True).choice["norm"]
+    monkeypatch.setattr(inspection_compute, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
+    assert inspect_token(pair, text=TEXT, pool=pool, norm=True).choice.norm
     with pytest.raises(BaseException, match="made again"):
         inspect_token(pair, text=TEXT, pool=pool, gain=True)
 
@@ -216,7 +264,7 @@ def test_every_way_of_making_bases_is_measured(tmp_path, family, tied):
     fakes.folder(tmp_path / "student", "opt", seed=1, layers=2, rows=352)
     pair = custom_pair(str(tmp_path / "teacher"), str(tmp_path / "student"))
     found = basis_options(pair, prompts=LINES, n_prompts=24)
-    assert BasisOptions.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert from_json(BasisOptions, json.loads(json.dumps(to_json(found))), "it") == found
     assert [(o.gain, o.norm, o.ridge) for o in found.options] == [
         (g, n, r) for g in (False, True) for n in (False, True) for r in (0.0, 1e-6, 1e-3)
     ]
@@ -247,7 +295,7 @@ def test_a_head_without_full_rank_is_refused_in_its_row_and_read_with_a_ridge(tm
         assert (option.refused is not None) == (option.ridge == 0)
         assert (option.teacher is None) == (option.ridge == 0)
     assert found.teacher.rank == 31
-    assert BasisOptions.from_json(found.to_json()) == found
+    assert from_json(BasisOptions, to_json(found), "it") == found
 
 
 def test_on_the_demo_pair_the_map_carries_meaning_and_a_permuted_vocabulary_does_not():

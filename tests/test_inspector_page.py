@@ -1,5 +1,7 @@
 """The Inspector in Streamlit's own test harness: what it asks for, what it shows, and that the link holds all of it."""
 
+from dataclasses import replace
+
 import pytest
 import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
@@ -68,11 +70,11 @@ def test_a_click_on_a_token_is_a_character_and_another_text_forgets_it(found):
 
 
 def test_a_token_that_comes_twice_can_be_clicked_both_times(found, monkeypatch):
-    twice = samples.inspection()
-    twice["teacher"]["tokens"] = twice["student"]["tokens"] = [("the", 0, 3), (" the", 3, 7), (" the", 7, 11)]
-    twice["text"] = "the the the"
+    once, tokens = samples.inspection(), [("the", 0, 3), (" the", 3, 7), (" the", 7, 11)]
+    teacher, student = replace(once.teacher, tokens=tokens), replace(once.student, tokens=tokens)
+    twice = replace(once, text="the the the", teacher=teacher, student=student)
     monkeypatch.setattr(found, "find", lambda f, _: twice if f == "inspect_token" else samples.basis_options())
-    app = page("inspector", text=twice["text"])
+    app = page("inspector", text=twice.text)
     row = next(group for group in app.get("button_group") if group.label == "Token")
     assert len({option.content for option in row.proto.options}) == 3
     assert row.value == 2

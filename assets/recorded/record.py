@@ -82,13 +82,14 @@ def record_family() -> None:
 
 
 def record_factors() -> None:
+    from pkt_core.base.records import to_json
     from pkt_core.studies.factors.compute import answer
     from pkt_core.studies.families.compute import runs_of
 
     words = ["sweep", "--pair", "demo", "--method", "semalign-v1", "--learning-rate", "0.003"]
     words += ["--seeds", "3", "--n-task-items", "300", "--n-general", "60"]
     pkt(*words, "--name", "layers")
-    found = {**answer(runs_of("layers"), measures=list(MEASURES)), "command": shlex.join(["pkt", *words])}
+    found = {**to_json(answer(runs_of("layers"), measures=list(MEASURES))), "command": shlex.join(["pkt", *words])}
     (HERE / "factors.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 

@@ -11,7 +11,11 @@ from typing import Any
 
 from pkt_core.base.records import from_json
 
-RECORDS: dict[str, str] = {}
+RECORDS: dict[str, str] = {
+    "inspect_token": "pkt_core.studies.inspection.record.Inspection",
+    "basis_options": "pkt_core.studies.inspection.record.BasisOptions",
+    "factors": "pkt_core.studies.factors.record.Factors",
+}
 """Module and class by the name of the function."""
 
 

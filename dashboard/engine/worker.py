@@ -105,7 +105,9 @@ def answer(
         from pkt_core.studies.factors import compute as factors_compute
 
         runs = [open_run(name) for name in arguments["finished"]]
-        return factors_compute.answer(runs, measures=arguments["measures"] or factors_compute.USUAL, progress=progress)
+        return as_json(
+            factors_compute.answer(runs, measures=arguments["measures"] or factors_compute.USUAL, progress=progress)
+        )
     return as_json(work[function](chosen_pair(arguments), **arguments, progress=progress))
 
 

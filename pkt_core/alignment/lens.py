@@ -1,10 +1,4 @@
-"""How bases are made and how states meet them: the three choices that the paper leaves open.
-
-arXiv 2510.24208v1 takes the pseudoinverse of the unembedding and says nothing of the final norm between the last block and
-the unembedding, nor of heads that are badly conditioned. Its literal reading is the default here: raw states, raw head, no ridge.
-
-Not covered: which choice is better for a transfer; the page shows what each does to recomposition, map and predictions.
-"""
+"""How bases are made of a model's head and how states meet them, under the choices of `choice.py`."""
 
 from __future__ import annotations
 
@@ -15,22 +9,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pkt_core.alignment.basis import SemanticBasis, semantic_basis
+from pkt_core.alignment.choice import BasisChoice
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.norms import FinalNorm, final_norm
-
-RIDGES = (0.0, 1e-6, 1e-3)
-
-
-@dataclass(frozen=True)
-class BasisChoice:
-    """One way of making bases."""
-
-    gain: bool = False
-    """Fold the final norm's gain into the unembedding: bases of `W diag(gain)`."""
-    norm: bool = False
-    """Put states through the final norm first, as the model does with its last one."""
-    ridge: float = 0.0
-    """Added to `W^T W`, relative to its mean eigenvalue."""
 
 
 @dataclass(frozen=True)

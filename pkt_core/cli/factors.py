@@ -57,6 +57,7 @@ def factors(
     as_json: Json = None,
 ) -> None:
     """What eased the transfers of the store: gain against each alignment factor, over all pairs of layers tried."""
+    from pkt_core.base.records import to_json
     from pkt_core.runs.folder import list_runs, open_run
     from pkt_core.similarity.measures import MEASURES
     from pkt_core.studies.comparison.grids import require_measure
@@ -71,9 +72,9 @@ def factors(
         found = answer(runs, measures=measures, progress=bar)
 
     def show() -> None:
-        for task, listed in found["factors"].items():
+        for task, listed in found.factors.items():
             rows = [
-                [f["label"], number(f["rho"]), f"{number(f['low'])} to {number(f['high'])}", number(f["p_value"], 4), number(f["p_corrected"], 3), number(f["visible"]), f["n"]]
+                [f.label, number(f.rho), f"{number(f.low)} to {number(f.high)}", number(f.p_value, 4), number(f.p_corrected, 3), number(f.visible), f.n]
                 for f in listed
             ]  # fmt: skip
             table(
@@ -85,4 +86,4 @@ def factors(
             "Above 0: the more alike, the more was gained. p: layers shuffled. Nearer to 0 than `visible from` is chance here."
         )
 
-    deliver(found, as_json, show)
+    deliver(to_json(found), as_json, show)

@@ -15,6 +15,7 @@ from dashboard import loaders, recorded, run_widgets, state, widgets
 from dashboard.pages.factors import sweep_form
 from dashboard.params import Param
 from pkt_core.studies.factors import text as factors_text
+from pkt_core.studies.factors.record import Factor, Factors, correlated
 from pkt_core.words.style import task_name
 
 POINTS = "factor-points"
@@ -25,18 +26,18 @@ def name_of(plan: dict[str, Any]) -> str:
     return run_widgets.describe({**plan, "seed": 0}).removesuffix(", seed 0")
 
 
-def task_choice(found: dict[str, Any]) -> str:
+def task_choice(found: Factors) -> str:
     """Which gain is asked about."""
-    labels = {task_name(task): task for task in found["factors"]}
+    labels = {task_name(task): task for task in found.factors}
     return labels[widgets.switch("Gain in", list(labels), Param.FACTOR_TASK, default=next(iter(labels)))]
 
 
-def factor_choice(factors: list[dict[str, Any]]) -> dict[str, Any]:
+def factor_choice(factors: list[Factor]) -> Factor:
     """The factor that is looked at; the strongest unless another was chosen."""
-    told = [factor for factor in factors if factor["rho"] is not None]
-    labels = [factor["label"] for factor in told]
+    comparable = [factor for factor, _ in correlated(factors)]
+    labels = [factor.label for factor in comparable]
     picked = widgets.choice("Factor", [state.AUTO, *labels], Param.FACTOR, help="auto: the strongest.")
-    return told[0] if picked == state.AUTO else told[labels.index(picked)]
+    return comparable[0] if picked == state.AUTO else comparable[labels.index(picked)]
 
 
 def opened(key: str) -> None:
@@ -47,14 +48,14 @@ def opened(key: str) -> None:
         state.tell(run, POINTS)
 
 
-def shown(found: dict[str, Any]) -> None:
+def shown(found: Factors) -> None:
     task = task_choice(found)
-    factors = found["factors"][task]
-    groups = [group for group in found["groups"] if group["key"] in found["used"]]
-    names = {group["key"]: name_of(group["plan"]) for group in groups}
+    factors = found.factors[task]
+    groups = found.groups_used
+    names = {group.key: name_of(group.plan) for group in groups}
     widgets.answer(factors_text.eases(factors, task))
     st.caption(widgets.plain(factors_text.cannot(factors)))
-    if not any(factor["rho"] is not None for factor in factors):
+    if not correlated(factors):
         return
     widgets.figure(
         figures.factors_figure(factors), factors_text.FACTORS, factors_text.factors_table(factors), "factors",
@@ -63,18 +64,15 @@ def shown(found: dict[str, Any]) -> None:
     factor = factor_choice(factors)
     widgets.figure(
         figures.points_figure(groups, factor, task, names), factors_text.FACTOR_POINTS, factors_text.points_table(groups, factor, task, names), POINTS,
-        alt=f"Gain of each pair of layers against {factor['label']}", on_select=lambda: opened(f"figure-{POINTS}"),
+        alt=f"Gain of each pair of layers against {factor.label}", on_select=lambda: opened(f"figure-{POINTS}"),
     )  # fmt: skip
     if run := state.told(POINTS):
         st.markdown(widgets.plain(f"Chosen: {run}"))
         st.page_link("pages/behaviour/page.py", label="What did this run change?", icon=":material/quiz:")
-    whole = [group for group in groups if len(group["points"]) > 1 and group["key"] in factor["values"]]
-    keys = [group["key"] for group in whole]
+    whole = [group for group in groups if len(group.points) > 1 and group.key in factor.values]
     group = whole[0]
     if len(whole) > 1:
-        labels = {
-            f"{names[key]} ({len(one['points'])} pairs of layers)": one for key, one in zip(keys, whole, strict=True)
-        }
+        labels = {f"{names[one.key]} ({len(one.points)} pairs of layers)": one for one in whole}
         group = labels[widgets.choice("Runs shown below", list(labels), Param.FACTOR_GROUP)]
     st.subheader("Where was it gained, and where were they alike?", anchor=False)
     widgets.figure(
@@ -85,22 +83,19 @@ def shown(found: dict[str, Any]) -> None:
         st.dataframe(
             factors_text.factors_shown(factors), hide_index=True, alt="Factors with correlation, interval and p"
         )
-        for one in found["groups"]:
+        for one in found.groups:
             why = (
-                ""
-                if one["key"] in found["used"]
-                else ": a control, left out"
-                if one["control"]
-                else ": too few pairs of layers"
+                "" if one.key in found.used else ": a control, left out" if one.control else ": too few pairs of layers"
             )
-            runs = sum(len(point["runs"]) for point in one["points"])
-            st.caption(
-                widgets.plain(f"{name_of(one['plan'])}: {runs} runs at {len(one['points'])} pairs of layers{why}.")
-            )
+            runs = sum(len(point.runs) for point in one.points)
+            st.caption(widgets.plain(f"{name_of(one.plan)}: {runs} runs at {len(one.points)} pairs of layers{why}."))
 
 
-def of_the_store() -> dict[str, Any] | None:
-    """The answer from this store's runs, asked of the engine; None while it is not there, or there is nothing to ask about."""
+def of_the_store() -> Factors | str | None:
+    """The answer from this store's runs, asked of the engine, or why they are too few for one.
+
+    None while it is not there, or there is nothing to ask about.
+    """
     over = {run.id: run.finished for run in loaders.runs() if run.state == "done" and not run.recorded}
     if not over:
         return None
@@ -108,8 +103,9 @@ def of_the_store() -> dict[str, Any] | None:
     request = {"finished": over, "measures": list(recorded.measures()) if every else None}
     task = loaders.soon(loaders.ask("factors", request))
     if task.status == "failed" and not task.fault:  # too few runs: a sentence, and no failure
-        return {"too few": str(task.error)}
-    return widgets.result(task, "The factors", lambda: loaders.ask("factors", request, again=True))
+        return str(task.error)
+    found: Factors | None = widgets.result(task, "The factors", lambda: loaders.ask("factors", request, again=True))
+    return found
 
 
 def show() -> None:
@@ -122,23 +118,21 @@ def show() -> None:
         found = of_the_store()
         if found is None and any(run.state == "done" and not run.recorded for run in loaders.runs()):
             return
-        if found is None or "too few" in found:
+        if isinstance(found, Factors):
+            shown(found)
+        else:
             kept = recorded.factors()
             if kept is None:
-                widgets.empty(
-                    "No factor can be compared yet", (found or {}).get("too few", "Try every pair of layers below.")
-                )
+                widgets.empty("No factor can be compared yet", found or "Try every pair of layers below.")
             else:
                 st.badge("recorded", icon=":material/inventory_2:", color="gray")
                 st.caption(
                     widgets.plain(
-                        f"A sweep of the demo pair, made by {kept['command']}. It gives way to your own runs once four of them differ "
+                        f"A sweep of the demo pair, made by {kept.command}. It gives way to your own runs once four of them differ "
                         "in their layers alone: try every pair of layers below."
                     )
                 )
                 shown(kept)
-        else:
-            shown(found)
         sweep_form.draw()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -11,6 +12,7 @@ from dashboard import exports, inspection, loaders, selection, state, widgets
 from dashboard import figure_cache as figures
 from dashboard.params import Param
 from pkt_core.studies.inspection import text as inspection_text
+from pkt_core.studies.inspection.record import BasisOptions, Inspection, Reader
 from pkt_core.words import style
 
 
@@ -19,26 +21,25 @@ def apart(names: list[str]) -> list[str]:
     return [name + "\u200b" * names[:i].count(name) for i, name in enumerate(names)]
 
 
-def token_row(label: str, reader: dict[str, Any], text: str) -> None:
+def token_row(label: str, reader: Reader, text: str) -> None:
     """The text as one model cuts it; a click chooses the token."""
-    names = apart([widgets.plain(style.visible(name, 24)) for name, _, _ in reader["tokens"]])
-    ends = [end for _, _, end in reader["tokens"]]
+    names = apart([widgets.plain(style.visible(name, 24)) for name, _, _ in reader.tokens])
+    ends = [end for _, _, end in reader.tokens]
     # A row belongs to one text and one choice: with another it is a new one that starts at the token chosen now.
-    key = f"tokens-{label}-{reader['token']}-{zlib.crc32(text.encode())}"
+    key = f"tokens-{label}-{reader.token}-{zlib.crc32(text.encode())}"
     st.pills(
-        label, range(len(names)), default=reader["token"], format_func=names.__getitem__, required=True,
+        label, range(len(names)), default=reader.token, format_func=names.__getitem__, required=True,
         key=key, on_change=state.look_at_token, args=(key, ends), help="Click a token to read its states.",
     )  # fmt: skip
 
 
-def token_rows(found: dict[str, Any]) -> None:
+def token_rows(found: Inspection) -> None:
     """One row of tokens where both models cut alike, else one each."""
-    teacher, student = found["teacher"], found["student"]
-    if teacher["tokens"] == student["tokens"]:
-        token_row("Token", teacher, found["text"])
+    if found.teacher.tokens == found.student.tokens:
+        token_row("Token", found.teacher, found.text)
         return
-    token_row("As the teacher cuts it", teacher, found["text"])
-    token_row("As the student cuts it", student, found["text"])
+    token_row("As the teacher cuts it", found.teacher, found.text)
+    token_row("As the student cuts it", found.student, found.text)
     st.caption("The two tokens that cover the chosen character are compared; nothing is matched by position or id.")
 
 
@@ -63,8 +64,8 @@ def advanced(answer: str) -> dict[str, Any]:
     return {"k": k, "anchor": anchor or answer, "run": run}
 
 
-def answered(function: str, request: dict[str, Any], what: str) -> dict[str, Any] | None:
-    """A computation's result, or its progress, error or start button on the page."""
+def answered(function: str, request: dict[str, Any], what: str) -> Any:
+    """A computation's record; None while its progress, error or start button is on the page."""
     task = loaders.ask(function, request) if inspection.may_start(function) else loaders.known(function, request)
     if task is None:
         loaders.engine().warm()
@@ -77,14 +78,14 @@ def answered(function: str, request: dict[str, Any], what: str) -> dict[str, Any
     return widgets.result(loaders.soon(task), what, lambda: loaders.ask(function, request, again=True))
 
 
-def pictures(found: dict[str, Any]) -> None:
+def pictures(found: Inspection) -> None:
     """Readings, ways through the layers, differences."""
     st.subheader("What does each layer say?", anchor=False)
     widgets.figure(
         figures.reading_figure(found), inspection_text.READING, inspection_text.reading_table(found), "readings",
         alt="Nearest tokens by layer for teacher, student, carried teacher and control",
     )  # fmt: skip
-    if found["teacher"]["lens"]:
+    if found.teacher.lens:
         with st.expander("What the logit lens says", icon=":material/table:"):
             st.dataframe(inspection_text.lens_table(found), hide_index=True, alt="Logit lens by layer")
             st.caption("The next token if this layer were the last one: its state through the final norm and the head, with probabilities.")  # fmt: skip
@@ -94,11 +95,11 @@ def pictures(found: dict[str, Any]) -> None:
         alt="Rank and coefficient of the followed tokens by layer, and the nearest token of each layer",
     )  # fmt: skip
     st.subheader("Where do the two readings differ?", anchor=False)
-    if found["crossing"] is None:
-        st.info(widgets.plain(found["why_not"]))
+    if found.crossing is None:
+        st.info(widgets.plain(found.why_not))
         return
     widgets.figure(
-        figures.difference_figure(found), inspection_text.DIFFERENCES, inspection_text.difference_table(found), "differences",
+        figures.difference_figure(found.crossing), inspection_text.DIFFERENCES, inspection_text.difference_table(found.crossing), "differences",
         alt="Tokens whose coefficients differ most between carried teacher and student, as bars around zero",
     )  # fmt: skip
 
@@ -117,21 +118,21 @@ def options(layers: tuple[int, int] | None) -> None:
             help="Added to W'W before it is inverted, relative to its mean eigenvalue; needed where a head lacks rank.",
         )  # fmt: skip
     request = {**inspection.common(), **selection.prompts_request()}
-    found = answered("basis_options", request, "The table")
-    if found is None:
+    measured: BasisOptions | None = answered("basis_options", request, "The table")
+    if measured is None:
         return
-    for side in ("teacher", "student"):
-        st.markdown(widgets.plain(inspection_text.head_in_words(found[side], side)))
-    teacher, student = layers or (found["teacher"]["n_layers"] - 1, found["student"]["n_layers"] - 1)
+    for side, head in (("teacher", measured.teacher), ("student", measured.student)):
+        st.markdown(widgets.plain(inspection_text.head_in_words(head, side)))
+    teacher, student = layers or (measured.teacher.n_layers - 1, measured.student.n_layers - 1)
     st.table(
-        inspection_text.options_shown(found, inspection.basis_choice(), (teacher, student)), hide_index=True, border="horizontal"
+        inspection_text.options_shown(measured, inspection.basis_choice(), (teacher, student)), hide_index=True, border="horizontal"
     )  # fmt: skip
     st.caption(
-        f"{inspection_text.OPTIONS} Teacher layer {teacher}, student layer {student}, last token of {found['n']} prompts, "
-        f"{found['draws']} permutations; the map is fitted to nothing, so every prompt is held out."
+        f"{inspection_text.OPTIONS} Teacher layer {teacher}, student layer {student}, last token of {measured.n} prompts, "
+        f"{measured.draws} permutations; the map is fitted to nothing, so every prompt is held out."
     )
     st.download_button(
-        "CSV", lambda: exports.csv(inspection_text.options_table(found, (teacher, student))), "basis-options.csv", "text/csv",
+        "CSV", lambda: exports.csv(inspection_text.options_table(measured, (teacher, student))), "basis-options.csv", "text/csv",
         on_click="ignore", type="tertiary", icon=":material/download:",
     )  # fmt: skip
 
@@ -151,16 +152,24 @@ def show() -> None:
         row, holder = st.container(), st.container()
         settings = advanced(answer)
         at = inspection.character(text)
-        asked = {**inspection.common(), **inspection.layers(), **inspection.basis_choice(), **settings, "text": text}
+        asked = {
+            **inspection.common(),
+            **inspection.layers(),
+            **asdict(inspection.basis_choice()),
+            **settings,
+            "text": text,
+        }
         with holder:
-            found = answered("inspect_token", asked | ({} if at is None else {"at": at}), "The reading")
+            found: Inspection | None = answered(
+                "inspect_token", asked | ({} if at is None else {"at": at}), "The reading"
+            )
         if found is not None:
             with row:
                 token_rows(found)
             with holder:
                 widgets.answer(inspection_text.inspected(found))
             pictures(found)
-        options(None if found is None else (found["layers"][0], found["layers"][1]))
+        options(None if found is None else found.layers)
 
 
 show()

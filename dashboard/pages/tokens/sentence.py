@@ -13,6 +13,8 @@ import streamlit as st
 from dashboard import figure_cache as figures
 from dashboard import inspection, loaders, state, widgets
 from dashboard.params import Param
+from pkt_core.studies.inspection import text as inspection_text
+from pkt_core.studies.inspection.record import Inspection
 from pkt_core.studies.token_change import text as token_change_text
 from pkt_core.words import style
 
@@ -145,16 +147,18 @@ def layers(run: Any, sentence: dict[str, Any], token: int) -> None:
     came = sentence["tokens"][token][0].strip()
     request = {**pair, "text": sentence["text"], "at": at, "k": 3, "anchor": came, "run": run.id, "device": "auto", "dtype": "auto"}  # fmt: skip
     task = loaders.ask("inspect_token", request)
-    found = widgets.result(loaders.soon(task), "The layers", lambda: inspection.begin("inspect_token", request))
-    if found is None or found["after"] is None:
+    read: Inspection | None = widgets.result(
+        loaders.soon(task), "The layers", lambda: inspection.begin("inspect_token", request)
+    )
+    if read is None or read.after is None:
         return
-    table = token_change_text.layers_table(found)
-    st.markdown(widgets.plain(token_change_text.layers(found, int(table["changed"].sum()))))
+    table = inspection_text.layers_table(read)
+    st.markdown(widgets.plain(inspection_text.layers_changed(read, int(table["changed"].sum()))))
     names = {"layer": "Layer (from 0)", "changed": "Changed", "before": "Before", "after": "After"}
     names |= {"before_cosine": "cosine before", "after_cosine": "cosine after", "rank_before": f"Rank of “{came}” before", "rank_after": "rank after"}  # fmt: skip
     config = {shown: st.column_config.NumberColumn(shown, format="%.2f") for name, shown in names.items() if "cosine" in name}  # fmt: skip
     st.dataframe(table.rename(columns=names), hide_index=True, column_config=config, alt="Top semantic token of each layer before and after")  # fmt: skip
-    st.caption(token_change_text.LAYERS)
+    st.caption(inspection_text.LAYERS)
 
 
 def confidence(found: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 sweep     the same transfer at every pair of layers    -> members of a family
 gather    finished runs that differ in layers alone    -> groups of points
 factors   each factor of alignment against the gain    -> Factor records, one per factor
+answer    all of it for finished runs                  -> Factors
 
 Factors are taken from the student as it was before, on prompts that nothing was trained on. Depth alone is one of them:
 what a measure of likeness says beyond it is what makes the measure worth having.
@@ -13,8 +14,7 @@ Not covered: carrying runs out (`runs/queue.py`), the mathematics (`evaluation/e
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
@@ -27,6 +27,7 @@ from pkt_core.models.catalog import Pair
 from pkt_core.runs.folder import Run
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.studies.comparison.compute import similarity
+from pkt_core.studies.factors.record import GENERAL, Factor, Factors, Group, Point
 from pkt_core.transfer.controls import Member
 from pkt_core.transfer.plan import MAPPED, TransferPlan
 
@@ -38,61 +39,8 @@ DEPTHS = {
     "student depth": "Depth in the student",
 }
 """What is known of two layers without looking at a single state."""
-GENERAL = "general text"
-"""The gain of this name is bits per byte saved."""
 VARY = ("teacher_layer", "student_layer", "n_pairs", "layer_pairs", "pairing", "seed")
 """What may differ between the runs of a group."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One pair of layers in a group, all seeds of it."""
-
-    teacher: int
-    """Layer, from 0."""
-    student: int
-    runs: list[str]
-    """One per seed."""
-    gains: dict[str, list[float]]
-    """By task, per seed: share right after less before, -1..1; `general text`: bits per byte before less after."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Runs that differ in their layers and seeds alone."""
-
-    key: str
-    """Names all that they share."""
-    plan: dict[str, Any]
-    """Of one of them."""
-    control: bool
-    """Whether something was taken away from the transfer: such a group says nothing of what eases one."""
-    points: list[Point]
-
-
-@dataclass(frozen=True)
-class Factor:
-    """One factor against one gain."""
-
-    name: str
-    label: str
-    """What the screen calls it."""
-    kind: Literal["likeness", "depth"]
-    """Whether it is a measure of likeness, or known without looking at a single state."""
-    rho: float | None
-    """Rank correlation, -1..1, turned so that above 0 means: more alike, more gain. None where nothing can be said."""
-    low: float | None
-    high: float | None
-    p_value: float | None
-    """By shuffling layers; for this factor alone."""
-    p_corrected: float | None
-    """Holm's, over all factors of the answer."""
-    visible: float | None
-    """The smallest |rho| that these layers can tell from chance."""
-    n: int
-    """Pairs of layers."""
-    values: dict[str, list[list[float]]]
-    """The factor at every pair of layers, by group."""
 
 
 def sweep(plan: TransferPlan, n_teacher: int, n_student: int, *, at_most: int, seeds: int = 1) -> list[Member]:
@@ -254,8 +202,8 @@ def answer(
     measures: Sequence[str] = USUAL,
     keys: Sequence[str] | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
-    """Groups and, for each task, all factors, as plain JSON. `keys` names the groups to answer from; None: all but controls.
+) -> Factors:
+    """Groups and, for each task, all factors. `keys` names the groups to answer from; None: all but controls.
 
     Groups with fewer points than can be ordered are told of and left out. Raises PlanError where no group is left.
     """
@@ -270,8 +218,8 @@ def answer(
         for i, group in enumerate(chosen)
     ]
     tasks = list(dict.fromkeys(task for group in chosen for point in group.points for task in point.gains))
-    return {
-        "groups": [asdict(group) for group in groups],
-        "used": [group.key for group in chosen],
-        "factors": {task: [asdict(factor) for factor in factors(chosen, grids, task)] for task in tasks},
-    }
+    return Factors(
+        groups=groups,
+        used=[group.key for group in chosen],
+        factors={task: factors(chosen, grids, task) for task in tasks},
+    )

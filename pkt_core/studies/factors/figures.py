@@ -1,38 +1,28 @@
-"""What eases a transfer, as pictures: every factor's correlation with its chance band, the points behind one, gain beside likeness.
-
-Takes the JSON form of `factors.answer`.
-"""
+"""What eases a transfer, as pictures: every factor's correlation with its chance band, the points behind one, gain beside likeness."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.studies.factors.record import GENERAL, Factor, Group, correlated
 from pkt_core.words import style
 
-Json = Mapping[str, Any]
-SURE = 0.05
 WRITTEN_UP_TO = 150  # cells
 
 
-def told(factors: Sequence[Json]) -> list[Json]:
-    """Factors of which something can be said."""
-    return [factor for factor in factors if factor["rho"] is not None]
-
-
-def factors_figure(factors: Sequence[Json]) -> go.Figure:
+def factors_figure(factors: Sequence[Factor]) -> go.Figure:
     """Rank correlation of each factor with the gain, 95 % intervals, the strongest on top; grey: what chance reaches.
 
     Factors that are known without looking at states (depth) are drawn as controls.
     """
-    shown = told(factors)[::-1]
+    shown = correlated(factors)[::-1]
     figure = go.Figure()
-    for place, factor in enumerate(shown):
-        reach = factor["visible"]
+    for place, (_, correlation) in enumerate(shown):
+        reach = correlation.visible
         figure.add_shape(
             type="rect", x0=-reach, x1=reach, y0=place - 0.4, y1=place + 0.4, line_width=0, fillcolor="rgba(139,143,152,0.22)", layer="below",
         )  # fmt: skip
@@ -40,25 +30,25 @@ def factors_figure(factors: Sequence[Json]) -> go.Figure:
         ("likeness", "measure of likeness", style.AFTER, "circle"),
         ("depth", "depth alone", style.CONTROL, "square-open"),
     ):
-        mine = [(i, f) for i, f in enumerate(shown) if f["kind"] == kind]
+        mine = [(i, factor, found) for i, (factor, found) in enumerate(shown) if factor.kind == kind]
         figure.add_trace(
             go.Scatter(
-                x=[f["rho"] for _, f in mine],
-                y=[i for i, _ in mine],
+                x=[found.rho for _, _, found in mine],
+                y=[i for i, _, _ in mine],
                 mode="markers",
                 name=name,
                 marker={"color": colour, "symbol": symbol, "size": 11, "line": {"width": 2}},
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [f["high"] - f["rho"] for _, f in mine],
-                    "arrayminus": [f["rho"] - f["low"] for _, f in mine],
+                    "array": [found.high - found.rho for _, _, found in mine],
+                    "arrayminus": [found.rho - found.low for _, _, found in mine],
                     "thickness": 2,
                     "color": colour,
                 },
                 customdata=[
-                    [style.text(f["label"]), f"{style.number(f['low'])} to {style.number(f['high'])}", style.p_value(f["p_value"]), style.p_value(f["p_corrected"]), f["n"]]
-                    for _, f in mine
+                    [style.text(factor.label), f"{style.number(found.low)} to {style.number(found.high)}", style.p_value(found.p_value), style.p_value(found.p_corrected), factor.n]
+                    for _, factor, found in mine
                 ],
                 hovertemplate="%{customdata[0]}<br>rank correlation %{x:.2f}, 95 % %{customdata[1]}<br>p %{customdata[2]}, "
                 "corrected %{customdata[3]}, %{customdata[4]} pairs of layers<extra></extra>",
@@ -76,31 +66,31 @@ def factors_figure(factors: Sequence[Json]) -> go.Figure:
     figure.update_xaxes(range=[-1.05, 1.05], zeroline=True, zerolinecolor=style.CONTROL, zerolinewidth=1)
     return figure.update_yaxes(
         tickvals=list(range(len(shown))),
-        ticktext=[style.text(f["label"], 40) for f in shown],
+        ticktext=[style.text(factor.label, 40) for factor, _ in shown],
         showgrid=False,
         zeroline=False,
     )
 
 
-def points_figure(groups: Sequence[Json], factor: Json, task: str, names: Mapping[str, str]) -> go.Figure:
+def points_figure(groups: Sequence[Group], factor: Factor, task: str, names: Mapping[str, str]) -> go.Figure:
     """Gain against one factor, a mark per pair of layers and a small one per seed; colour and marker tell groups apart.
 
     The clickable marks have teacher and student layer and the first run in their customdata. `names` says what a group is.
     """
     figure = go.Figure()
-    unit, scale = ("bits per byte saved", 1.0) if task == "general text" else ("points", 100.0)
+    unit, scale = ("bits per byte saved", 1.0) if task == GENERAL else ("points", 100.0)
     for place, group in enumerate(groups):
-        grid = factor["values"].get(group["key"])
-        points = [p for p in group["points"] if task in p["gains"]]
+        grid = factor.values.get(group.key)
+        points = [point for point in group.points if task in point.gains]
         if grid is None or not points:
             continue
         colour = style.CATEGORIES[place % len(style.CATEGORIES)]
-        at = [grid[p["teacher"]][p["student"]] for p in points]
+        at = [grid[point.teacher][point.student] for point in points]
         seeds = [
             (x, scale * gain)
-            for x, p in zip(at, points, strict=True)
-            for gain in p["gains"][task]
-            if len(p["gains"][task]) > 1
+            for x, point in zip(at, points, strict=True)
+            for gain in point.gains[task]
+            if len(point.gains[task]) > 1
         ]
         if seeds:
             figure.add_trace(
@@ -112,34 +102,34 @@ def points_figure(groups: Sequence[Json], factor: Json, task: str, names: Mappin
         figure.add_trace(
             go.Scatter(
                 x=at,
-                y=[scale * float(np.mean(p["gains"][task])) for p in points],
+                y=[scale * float(np.mean(point.gains[task])) for point in points],
                 mode="markers",
-                name=style.text(names.get(group["key"], group["key"]), 60),
+                name=style.text(names.get(group.key, group.key), 60),
                 showlegend=len(groups) > 1,
                 marker={"color": colour, "size": 12, "symbol": place % 8, "line": {"width": 1, "color": "white"}},
-                customdata=[[p["teacher"], p["student"], p["runs"][0], len(p["runs"])] for p in points],
+                customdata=[[point.teacher, point.student, point.runs[0], len(point.runs)] for point in points],
                 hovertemplate=f"teacher layer %{{customdata[0]}} to student layer %{{customdata[1]}}<br>gain %{{y:.2f}} {unit}, "
                 "factor %{x:.3f}<br>%{customdata[3]} runs, click to open one<extra></extra>",
             )
         )
-    style.finish(figure, height=430, x=style.text(f"{factor['label']}, before the transfer"), y=f"Gain ({unit})")
+    style.finish(figure, height=430, x=style.text(f"{factor.label}, before the transfer"), y=f"Gain ({unit})")
     figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
     return figure.update_yaxes(zeroline=True, zerolinecolor=style.CONTROL, zerolinewidth=1)
 
 
-def beside_figure(group: Json, factor: Json, task: str) -> go.Figure:
+def beside_figure(group: Group, factor: Factor, task: str) -> go.Figure:
     """Gain at every pair of layers beside the factor there: two heatmaps with the same layers, one scale each."""
-    unit, scale = ("bits per byte saved", 1.0) if task == "general text" else ("points", 100.0)
-    grid = np.asarray(factor["values"][group["key"]], float)
+    unit, scale = ("bits per byte saved", 1.0) if task == GENERAL else ("points", 100.0)
+    grid = np.asarray(factor.values[group.key], float)
     gain = np.full(grid.shape, np.nan)
-    for point in group["points"]:
-        if task in point["gains"]:
-            gain[point["teacher"], point["student"]] = scale * np.mean(point["gains"][task])
+    for point in group.points:
+        if task in point.gains:
+            gain[point.teacher, point.student] = scale * np.mean(point.gains[task])
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,
         horizontal_spacing=0.2,
-        subplot_titles=["gained", style.text(f"{factor['label']}, before", 40)],
+        subplot_titles=["gained", style.text(f"{factor.label}, before", 40)],
     )
     reach = float(np.nanmax(np.abs(gain))) or 1.0
     low, high = min(float(np.nanmin(gain)), -0.02 * reach), max(float(np.nanmax(gain)), 0.02 * reach)

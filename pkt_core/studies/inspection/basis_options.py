@@ -5,20 +5,23 @@ basis_options  gain, final norm and ridge, one by one  -> BasisOptions  (stored)
 
 from __future__ import annotations
 
+import time
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from pkt_core.activations.collect import CAPTURE_VERSION, collect
+from pkt_core.alignment.choice import RIDGES, BasisChoice
 from pkt_core.alignment.inspect import coefficients
-from pkt_core.alignment.lens import RIDGES, BasisChoice, SemanticLens, semantic_lens
+from pkt_core.alignment.lens import SemanticLens, semantic_lens
 from pkt_core.alignment.maps import permuted_vocabulary_map, semantic_map
 from pkt_core.alignment.model_maps import match
 from pkt_core.alignment.recomposition import DRAWS, frame, through
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.data.prompts import PromptSet, prompt_set
 from pkt_core.errors import ModelError
 from pkt_core.models.catalog import Pair
@@ -29,7 +32,7 @@ from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import MINIMUM_SHARE
 from pkt_core.studies.comparison.record import rounded
 from pkt_core.studies.comparison.states import block_sites
-from pkt_core.studies.inspection.compute import wanted_models
+from pkt_core.studies.inspection.compute import Wanted, wanted_models
 from pkt_core.studies.inspection.record import BasisOptions, HeadFacts, Option, SideOption
 from pkt_core.studies.inspection.spaces import Vocabulary
 
@@ -55,13 +58,12 @@ def basis_options(
     recipe = {"part": part, "seed": seed}
     named = [list(key) for key, _ in wanted]
     key = fingerprint(models=named, texts=texts.digest, recipe=recipe, versions=[OPTIONS_VERSION, CAPTURE_VERSION])
-    if stored := load_artefact("basis-options", key):
-        return BasisOptions.from_json(stored[1])
-    progress("Loading the models", 0.0)
-    teacher, student = (pool or Pool()).open(wanted)
-    options = measured_options(teacher, student, texts, part, seed, progress)
-    save_artefact("basis-options", key, {}, options.to_json())
-    return options
+    return memo(
+        "basis-options",
+        key,
+        BasisOptions,
+        lambda: measured_options(pool or Pool(), wanted, texts, part, seed, progress),
+    )
 
 
 def head_facts(loaded: LoadedModel, rank: int) -> HeadFacts:
@@ -109,16 +111,16 @@ def meeting(carried: Float[Tensor, "L_T n d"], own: Float[Tensor, "L_S n d"]) ->
 
 
 def measured_options(
-    teacher: LoadedModel,
-    student: LoadedModel,
+    pool: Pool,
+    wanted: Wanted,
     texts: PromptSet,
     part: str,
     seed: int,
     progress: Progress,
 ) -> BasisOptions:
     """All combinations of gain, norm and ridge; bases are made once per gain and ridge."""
-    import time
-
+    progress("Loading the models", 0.0)
+    teacher, student = pool.open(wanted)
     began = time.monotonic()
     progress("Reading the prompts", 0.1)
     sides = {"teacher": Measured(teacher, texts, part), "student": Measured(student, texts, part)}
@@ -132,7 +134,7 @@ def measured_options(
                 for who, side in sides.items()
             }
         except ModelError as error:
-            options += [Option.impossible(gain, norm, ridge, str(error)) for norm in (False, True)]
+            options += [Option.impossible(BasisChoice(gain, norm, ridge), str(error)) for norm in (False, True)]
             continue
         if not gain:
             rank = {who: lens.basis.rank for who, lens in lenses.items()}

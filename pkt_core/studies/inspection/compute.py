@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from pkt_core.activations.collect import CAPTURE_VERSION
-from pkt_core.alignment.lens import BasisChoice, semantic_lens
+from pkt_core.alignment.choice import BasisChoice
+from pkt_core.alignment.lens import semantic_lens
 from pkt_core.alignment.model_maps import match
 from pkt_core.alignment.pairing import require_layer
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.errors import PlanError, PromptError
 from pkt_core.models.catalog import Pair
 from pkt_core.models.loading import LoadedModel, file_digest, load, model_digest
@@ -25,7 +26,7 @@ from pkt_core.models.ref import ModelRef
 from pkt_core.models.vocabulary import MINIMUM_SHARE
 from pkt_core.runs.folder import open_run
 from pkt_core.studies.inspection import spaces
-from pkt_core.studies.inspection.record import Inspection
+from pkt_core.studies.inspection.record import Inspection, Seconds
 from pkt_core.studies.inspection.spaces import Side, Vocabulary, crossing_maps, follow, reader, see
 from pkt_core.transfer.export import open_student
 from pkt_core.transfer.plan import TransferPlan
@@ -70,58 +71,59 @@ def inspect_token(
         raise PlanError(
             f"Got {k} tokens and ridge {ridge}; expected 1 to {TOKENS_AT_MOST} tokens and a ridge of at least 0."
         )
-    choice = BasisChoice(gain, norm, ridge)
+    choice = BasisChoice(gain, norm, float(ridge))
     wanted = wanted_models(pair, run)
     recipe: dict[str, Any] = {"at": at, "layers": [teacher_layer, student_layer], "k": k, "anchor": anchor}
-    recipe |= {"part": part, "gain": gain, "norm": norm, "ridge": float(ridge), "seed": seed}
+    recipe |= {"part": part, "gain": gain, "norm": norm, "ridge": choice.ridge, "seed": seed}
     named = [list(key) for key, _ in wanted]
     key = fingerprint(models=named, text=text, recipe=recipe, versions=[INSPECT_VERSION, CAPTURE_VERSION])
-    if stored := load_artefact("inspection", key):
-        return Inspection.from_json(stored[1])
-    began = time.monotonic()
-    progress("Loading the models", 0.0)
-    pool = pool or Pool()
-    models = dict(zip(("teacher", "student", "after"), pool.open(wanted), strict=False))
-    keys = dict(zip(models, (key for key, _ in wanted), strict=True))
-    layers = chosen_layers(models, teacher_layer, student_layer)
-    loading = time.monotonic() - began
+    kept = pool or Pool()
 
-    progress("Making the bases", 0.5)
-    sides = {who: opened_side(pool, keys[who], loaded, choice) for who, loaded in models.items()}
-    both = (keys["teacher"], keys["student"])
-    found = pool.keep((*both, "match"), lambda: match(models["teacher"], models["student"]))
-    progress("Reading the text", 0.8)
-    seen = {who: see(loaded, text, at, part) for who, loaded in models.items()}
-    followed, of_teacher, of_student = follow(sides, seen, found, anchor)
-    crossing = why_not = None
-    if found.share >= MINIMUM_SHARE:
-        maps = pool.keep(
-            (*both, "maps", gain, ridge, seed),
-            lambda: crossing_maps(sides["teacher"], sides["student"], found, seed),
+    def read() -> Inspection:
+        began = time.monotonic()
+        progress("Loading the models", 0.0)
+        models = dict(zip(("teacher", "student", "after"), kept.open(wanted), strict=False))
+        keys = dict(zip(models, (key for key, _ in wanted), strict=True))
+        layers = chosen_layers(models, teacher_layer, student_layer)
+        loading = time.monotonic() - began
+
+        progress("Making the bases", 0.5)
+        sides = {who: opened_side(kept, keys[who], loaded, choice) for who, loaded in models.items()}
+        both = (keys["teacher"], keys["student"])
+        found = kept.keep((*both, "match"), lambda: match(models["teacher"], models["student"]))
+        progress("Reading the text", 0.8)
+        seen = {who: see(loaded, text, at, part) for who, loaded in models.items()}
+        followed, of_teacher, of_student = follow(sides, seen, found, anchor)
+        crossing = why_not = None
+        if found.share >= MINIMUM_SHARE:
+            maps = kept.keep(
+                (*both, "maps", choice.gain, choice.ridge, seed),
+                lambda: crossing_maps(sides["teacher"], sides["student"], found, seed),
+            )
+            crossing = spaces.crossing(sides, seen, maps, layers, of_student, k, found.n)
+        else:
+            why_not = f"The two vocabularies share {found.n:,} tokens, {found.share:.0%} of the smaller one; the semantic map needs half."
+        readers = {
+            who: reader(sides[who], seen[who], of_teacher if who == "teacher" else of_student, k, part)
+            for who in models
+        }
+        return Inspection(
+            text=text,
+            at=at,
+            part=part,
+            choice=choice,
+            layers=layers,
+            teacher=readers["teacher"],
+            student=readers["student"],
+            after=readers.get("after"),
+            run=run,
+            followed=followed,
+            crossing=crossing,
+            why_not=why_not,
+            seconds=Seconds(loading, time.monotonic() - began - loading),
         )
-        crossing = spaces.crossing(sides, seen, maps, layers, of_student, k, found.n)
-    else:
-        why_not = f"The two vocabularies share {found.n:,} tokens, {found.share:.0%} of the smaller one; the semantic map needs half."
-    readers = {
-        who: reader(sides[who], seen[who], of_teacher if who == "teacher" else of_student, k, part) for who in models
-    }
-    inspection = Inspection(
-        text=text,
-        at=at,
-        part=part,
-        choice={"gain": gain, "norm": norm, "ridge": ridge},
-        layers=layers,
-        teacher=readers["teacher"],
-        student=readers["student"],
-        after=readers.get("after"),
-        run=run,
-        followed=followed,
-        crossing=crossing,
-        why_not=why_not,
-        seconds={"loading": loading, "reading": time.monotonic() - began - loading},
-    )
-    save_artefact("inspection", key, {}, inspection.to_json())
-    return inspection
+
+    return memo("inspection", key, Inspection, read)
 
 
 def opened_side(pool: Pool, key: Key, loaded: LoadedModel, choice: BasisChoice) -> Side:

@@ -1,47 +1,46 @@
 """What a state means: nearest tokens by layer, the way of chosen tokens through the layers, and where two readings differ.
 
-Every function takes the JSON form of an `Inspection`. Layers are counted from 0 and run upwards or rightwards. A space in a token
-is shown as a middle dot.
+Layers are counted from 0 and run upwards or rightwards. A space in a token is shown as a middle dot.
 
-Not covered: the numbers themselves as tables (tables_semantics.py).
+Not covered: the numbers themselves as tables (`text.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import ceil, log10
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.studies.inspection.record import Crossing, Followed, Inspection, Named, Space
 from pkt_core.words import style
 
-Json = Mapping[str, Any]
 ROOMY_UP_TO = 12  # layers that leave room for the coefficient under the token
 DARK = style.SEQUENTIAL[:11]  # white text stays legible on it
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
-def spaces(found: Json) -> dict[str, tuple[str, Json, int]]:
+def spaces(inspection: Inspection) -> dict[str, tuple[str, Space, int]]:
     """The readings there are: name -> title, reading, chosen layer; in the order they are shown."""
-    teacher, student = found["layers"]
-    shown = {"teacher": ("Teacher", found["teacher"]["own"], teacher)}
-    shown["student"] = ("Student", found["student"]["own"], student)
-    if crossing := found["crossing"]:
-        shown["carried"] = ("Teacher carried into the student's space", crossing["carried"], teacher)
-        shown["permuted"] = ("The same, vocabulary permuted: meaningless", crossing["permuted"], teacher)
-    if after := found["after"]:
-        shown["after"] = (f"Student after {style.text(found['run'], 40)}", after["own"], student)
+    teacher, student = inspection.layers
+    shown = {
+        "teacher": ("Teacher", inspection.teacher.own, teacher),
+        "student": ("Student", inspection.student.own, student),
+    }
+    if crossing := inspection.crossing:
+        shown["carried"] = ("Teacher carried into the student's space", crossing.carried, teacher)
+        shown["permuted"] = ("The same, vocabulary permuted: meaningless", crossing.permuted, teacher)
+    if after := inspection.after:
+        shown["after"] = (f"Student after {style.text(inspection.run, 40)}", after.own, student)
     return shown
 
 
-def reading_figure(found: Json) -> go.Figure:
+def reading_figure(inspection: Inspection) -> go.Figure:
     """Per layer the nearest tokens of each reading, coloured by their coefficient."""
-    shown = spaces(found)
+    shown = spaces(inspection)
     n_rows = (len(shown) + 1) // 2
-    depth = max(len(space["top"]) for _, space, _ in shown.values())
-    k = max(len(row) for _, space, _ in shown.values() for row in space["top"])
+    depth = max(len(space.top) for _, space, _ in shown.values())
+    k = max(len(row) for _, space, _ in shown.values() for row in space.top)
     each = (38 if depth <= ROOMY_UP_TO else 22) * depth + 110
     figure = make_subplots(
         rows=n_rows,
@@ -50,10 +49,10 @@ def reading_figure(found: Json) -> go.Figure:
         vertical_spacing=120 / (n_rows * each) if n_rows > 1 else 0,
         subplot_titles=[title for title, _, _ in shown.values()],
     )
-    lenses = {who: (found[who] or {}).get("lens") for who in ("teacher", "student", "after")}
+    lenses = {who: reader.lens for who, reader in inspection.readers.items()}
     for i, (name, (_, space, chosen)) in enumerate(shown.items()):
         place = {"row": i // 2 + 1, "col": i % 2 + 1}
-        figure.add_trace(cells(space["top"], lenses.get(name), roomy=depth <= ROOMY_UP_TO), **place)
+        figure.add_trace(cells(space.top, lenses.get(name), roomy=depth <= ROOMY_UP_TO), **place)
         frame = {"color": style.BEFORE, "width": 2.5}
         figure.add_shape(
             type="rect", x0=0.5, x1=k + 0.5, y0=chosen - 0.5, y1=chosen + 0.5, line=frame, row=place["row"], col=place["col"]
@@ -63,7 +62,7 @@ def reading_figure(found: Json) -> go.Figure:
     figure.update_annotations(font={"size": 15})
     figure.update_xaxes(dtick=1, showgrid=False, zeroline=False, range=[0.5, k + 0.5])
     figure.update_yaxes(dtick=max(1, depth // 16), showgrid=False, zeroline=False)
-    highest = max(row[0][1] for _, space, _ in shown.values() for row in space["top"])
+    highest = max(row[0][1] for _, space, _ in shown.values() for row in space.top)
     top = min(1.0, ceil(5 * highest) / 5)  # a scale to 1 would leave all cells of one colour
     bar = {
         "title": {"text": f"Coefficient (cosine, 0..{top:g})", "side": "right", "font": {"size": 14}},
@@ -75,7 +74,7 @@ def reading_figure(found: Json) -> go.Figure:
     )
 
 
-def cells(top: list[Any], lens: list[Any] | None, *, roomy: bool) -> go.Heatmap:
+def cells(top: list[list[Named]], lens: list[list[Named]] | None, *, roomy: bool) -> go.Heatmap:
     """One reading as a table of coloured tokens; the logit lens of the layer is in the hover."""
     said = [
         ", ".join(f"{style.token(name)} {style.number(p)}" for name, p in lens[layer][:3]) if lens else ""
@@ -99,9 +98,9 @@ def cells(top: list[Any], lens: list[Any] | None, *, roomy: bool) -> go.Heatmap:
     )
 
 
-def trajectory_figure(found: Json) -> go.Figure:
+def trajectory_figure(inspection: Inspection) -> go.Figure:
     """Rank and coefficient of the followed tokens through the layers, and the nearest token of each layer."""
-    shown = {name: value for name, value in spaces(found).items() if name != "permuted"}
+    shown = {name: value for name, value in spaces(inspection).items() if name != "permuted"}
     titles = [title for title, _, _ in shown.values()]
     figure = make_subplots(
         rows=2, cols=len(shown), shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.03, vertical_spacing=0.07,
@@ -109,12 +108,12 @@ def trajectory_figure(found: Json) -> go.Figure:
     )  # fmt: skip
     for column, (_, space, _) in enumerate(shown.values(), 1):
         nearest_line(figure, space, column)
-        for i, token in enumerate(found["followed"]):
-            if space["ranks"][i] is not None:
+        for i, token in enumerate(inspection.followed):
+            if space.ranks[i] is not None:
                 followed_line(figure, space, token, i, column)
     style.finish(figure, height=620)
-    most = max(space["n_tokens"] for _, space, _ in shown.values())
-    deepest = max(len(space["top"]) for _, space, _ in shown.values())
+    most = max(space.n_tokens for _, space, _ in shown.values())
+    deepest = max(len(space.top) for _, space, _ in shown.values())
     bottom = {f"y{len(shown) + i}" for i in range(1, len(shown) + 1)}
     figure.update_yaxes(type="log", autorange=False, range=[log10(most) + 0.1, -0.15], dtick=1, row=1)
     figure.update_yaxes(title={"text": "Rank (1 is nearest, log)"}, row=1, col=1)
@@ -125,10 +124,10 @@ def trajectory_figure(found: Json) -> go.Figure:
     return figure.update_layout(legend={"y": 1.09}, margin={"t": 96})
 
 
-def nearest_line(figure: go.Figure, space: Json, column: int) -> None:
+def nearest_line(figure: go.Figure, space: Space, column: int) -> None:
     """The nearest token of each layer by name, and what the nearest of as many random bases would have."""
-    layers = list(range(len(space["top"])))
-    nearest = [row[0] for row in space["top"]]
+    layers = list(range(len(space.top)))
+    nearest = [row[0] for row in space.top]
     figure.add_trace(
         go.Scatter(
             x=layers,
@@ -150,8 +149,8 @@ def nearest_line(figure: go.Figure, space: Json, column: int) -> None:
         col=column,
     )
     for row, y, said in (
-        (1, (space["n_tokens"] + 1) / 2, "middle place"),
-        (2, space["nearest_by_chance"], "nearest of random bases"),
+        (1, (space.n_tokens + 1) / 2, "middle place"),
+        (2, space.nearest_by_chance, "nearest of random bases"),
     ):
         figure.add_trace(
             go.Scatter(
@@ -169,46 +168,46 @@ def nearest_line(figure: go.Figure, space: Json, column: int) -> None:
         )
 
 
-def followed_line(figure: go.Figure, space: Json, token: Json, i: int, column: int) -> None:
+def followed_line(figure: go.Figure, space: Space, token: Followed, i: int, column: int) -> None:
     """One followed token in one reading."""
-    layers, colour = list(range(len(space["top"]))), style.CATEGORIES[i % len(style.CATEGORIES)]
-    for row, values, unit in ((1, space["ranks"][i], "rank %{y}"), (2, space["cosines"][i], "coefficient %{y:.3f}")):
+    layers, colour = list(range(len(space.top))), style.CATEGORIES[i % len(style.CATEGORIES)]
+    for row, values, unit in ((1, space.ranks[i], "rank %{y}"), (2, space.cosines[i], "coefficient %{y:.3f}")):
         figure.add_trace(
             go.Scatter(
                 x=layers,
                 y=values,
                 mode="lines+markers",
-                name=f"{style.token(token['name'])} ({style.text(token['why'])})",
+                name=f"{style.token(token.name)} ({style.text(token.why)})",
                 legendgroup=f"followed {i}",
                 showlegend=row == 1 and column == 1,
                 line={"color": colour, "width": 2.5, "dash": DASHES[i % len(DASHES)]},
                 marker={"size": 7, "symbol": i},
-                hovertemplate=f"layer %{{x}}<br>{style.token(token['name'], 60)}: {unit}<extra></extra>",
+                hovertemplate=f"layer %{{x}}<br>{style.token(token.name, 60)}: {unit}<extra></extra>",
             ),
             row=row,
             col=column,
         )
 
 
-def difference_figure(found: Json) -> go.Figure:
+def difference_figure(crossing: Crossing) -> go.Figure:
     """At the chosen layers: coefficients of carried teacher, student and control, and beside them the differences around zero."""
-    rows = found["crossing"]["differences"]
-    names, places = [style.token(row["name"], 24) for row in rows], list(range(len(rows)))
+    rows = crossing.differences
+    names, places = [style.token(row.name, 24) for row in rows], list(range(len(rows)))
     figure = make_subplots(
         cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=["Coefficients", "Carried teacher minus student"]
     )  # fmt: skip
-    marks = {
-        "carried": ("teacher carried over", style.TEACHER, "circle"),
-        "own": ("student", style.BEFORE, "diamond-open"),
-        "after": ("student after", style.AFTER, "square"),
-        "permuted": ("control: vocabulary permuted", style.CONTROL, "x-thin-open"),
-    }
-    for key, (label, colour, symbol) in marks.items():
-        if any(row[key] is None for row in rows):
+    marks = (
+        ([row.carried for row in rows], "teacher carried over", style.TEACHER, "circle"),
+        ([row.own for row in rows], "student", style.BEFORE, "diamond-open"),
+        ([row.after for row in rows], "student after", style.AFTER, "square"),
+        ([row.permuted for row in rows], "control: vocabulary permuted", style.CONTROL, "x-thin-open"),
+    )
+    for values, label, colour, symbol in marks:
+        if None in values:
             continue
         figure.add_trace(
             go.Scatter(
-                x=[row[key] for row in rows],
+                x=values,
                 y=places,
                 mode="markers",
                 name=label,
@@ -219,7 +218,7 @@ def difference_figure(found: Json) -> go.Figure:
             row=1,
             col=1,
         )
-    differences = [row["carried"] - row["own"] for row in rows]
+    differences = [row.carried - row.own for row in rows]
     figure.add_trace(
         go.Bar(
             x=differences,
@@ -235,7 +234,7 @@ def difference_figure(found: Json) -> go.Figure:
     )
     figure.add_trace(
         go.Scatter(
-            x=[row["permuted"] - row["own"] for row in rows],
+            x=[row.permuted - row.own for row in rows],
             y=places,
             mode="markers",
             marker={"color": style.CONTROL, "size": 10, "symbol": "x-thin-open", "line": {"width": 2}},
@@ -247,7 +246,7 @@ def difference_figure(found: Json) -> go.Figure:
     )
     style.finish(figure, height=30 * len(rows) + 150)
     # The crosses stand on tokens chosen for the bars' sake; the lines are where the control's own choice would begin.
-    limit = found["crossing"]["control_reach"]
+    limit = crossing.control_reach
     figure.add_trace(
         go.Scatter(
             x=[-limit, -limit, None, limit, limit],

@@ -1,15 +1,17 @@
-"""What a look at the meaning of states hands to the screen: plain records that survive a trip through JSON.
+"""What a look at the meaning of states hands to the screen.
 
-Not covered: how they are computed (`alignment/`, `studies/inspection/spaces.py`, `studies/inspection/basis_options.py`).
+Not covered: how it is computed (`alignment/`, `spaces.py`, `compute.py`, `basis_options.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from math import sqrt
+
+from pkt_core.alignment.choice import BasisChoice
 
 Named = tuple[str, float]
+"""A token by its name, and a number of it."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +19,15 @@ class Space:
     """A stack of states read in one vocabulary, lowest layer first."""
 
     top: list[list[Named]]
-    """Per layer the nearest tokens with their coefficients (cosine with the basis, -1..1), nearest first."""
+    """`[L][k]`: per layer the nearest tokens with their coefficients (cosine with the basis, -1..1), nearest first."""
     ranks: list[list[int] | None]
-    """Per followed token its place in each layer, 1 is nearest; None where this vocabulary lacks it."""
+    """`[followed][L]`: per followed token its place in each layer, 1 (nearest) to `n_tokens`; None where this vocabulary lacks it."""
     cosines: list[list[float] | None]
-    """Per followed token its coefficient in each layer."""
+    """`[followed][L]`: per followed token its coefficient in each layer, -1..1; None as in `ranks`."""
     n_tokens: int
     """Tokens that were ranked."""
     nearest_by_chance: float
-    """Cosine that the nearest of as many random bases would have."""
+    """Cosine that the nearest of as many random bases would have, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,22 @@ class Reader:
     """One model at one token."""
 
     name: str
+    """As the catalogue or the folder names it."""
     n_layers: int
+    """Its blocks, `L`."""
     d_model: int
+    """Width of its states, `d`."""
     tokens: list[tuple[str, int, int]]
     """The text as this model cuts it: token, first character, character after its last. Special tokens are left out."""
     token: int
-    """Which of them is looked at."""
+    """Which of them is looked at, from 0."""
     own: Space
     """Its states in its own vocabulary."""
     lens: list[list[Named]] | None
-    """Per layer, the most probable next tokens when the state is read as the last one (logit lens); None for other sites."""
+    """`[L][k]`: the most probable next tokens when the layer's state is read as the last one (logit lens), with probabilities 0..1,
+    most probable first; None for other sites."""
     predicted: Named
-    """Its own most probable next token, with the probability."""
+    """Its own most probable next token, with the probability, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,20 @@ class Followed:
     name: str
     """As the teacher's vocabulary has it, else the student's."""
     why: str
-    """Whose prediction it is, or that it was asked for."""
+    """Whose prediction it is, or that it was asked for; several reasons stand beside each other."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for it, predicted or not."""
+        return "asked for" in self.why
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One token's coefficients in the student's vocabulary at the chosen pair of layers."""
+    """One token's coefficients in the student's vocabulary at the chosen pair of layers; cosines, -1..1."""
 
     name: str
+    """As the student's vocabulary has it."""
     carried: float
     """Of the teacher's state through the semantic map."""
     own: float
@@ -69,7 +81,7 @@ class Difference:
     permuted: float
     """Of the teacher's state through the map of a permuted vocabulary."""
     after: float | None
-    """Of the state of the student after a run."""
+    """Of the state of the student after a run; None without one."""
 
 
 @dataclass(frozen=True)
@@ -77,21 +89,48 @@ class Crossing:
     """The teacher's states in the student's space."""
 
     carried: Space
-    """Through the semantic map, in the student's vocabulary."""
+    """Through the semantic map, in the student's vocabulary; teacher layers."""
     permuted: Space
     """Through the map of a permuted vocabulary: what meaningless looks like."""
     meeting: list[list[float]]
-    """Cosine of each carried teacher layer (rows) with each student layer's own state, -1..1."""
+    """`[L_T][L_S]`: cosine of each carried teacher layer (rows) with each student layer's own state, -1..1; higher is nearer."""
     meeting_permuted: list[list[float]]
     """The same of the control."""
     meeting_after: list[list[float]] | None
-    """The same with the student after a run."""
+    """The same with the student after a run; None without one."""
     differences: list[Difference]
     """At the chosen pair of layers, largest difference between carried and own first."""
     control_reach: float
-    """Largest difference between permuted and own on any token: how far a meaningless vector differs at its own best."""
+    """Largest difference between permuted and own on any token, 0..2: how far a meaningless vector differs at its own best."""
     n_shared: int
     """Tokens that both vocabularies have."""
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """How near one carried teacher state comes to one state of the student."""
+
+    cosine: float
+    """-1..1; higher is nearer."""
+    control: float
+    """The same through the map of a permuted vocabulary."""
+    random: float
+    """Twice the standard deviation of the cosine of two random directions in the student's space: `2 / sqrt(d)`."""
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether it is above both the control and what about 98 of 100 random directions stay below."""
+        return self.cosine > max(self.random, self.control)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Where the time went."""
+
+    loading: float
+    """Opening the models."""
+    reading: float
+    """All the rest."""
 
 
 @dataclass(frozen=True)
@@ -99,54 +138,45 @@ class Inspection:
     """What one token's states mean in both models."""
 
     text: str
+    """As it was given."""
     at: int
-    """The character looked at."""
+    """The character looked at, from 0."""
     part: str
-    choice: dict[str, Any]
-    """gain, norm, ridge: how the bases were made."""
+    """Where in a block the states were taken, such as `block_out`."""
+    choice: BasisChoice
+    """How the bases were made."""
     layers: tuple[int, int]
-    """The chosen teacher and student layer."""
+    """The chosen teacher and student layer, from 0."""
     teacher: Reader
     student: Reader
     after: Reader | None
-    """The student after `run`."""
+    """The student after `run`; None without one."""
     run: str | None
+    """Its name."""
     followed: list[Followed]
+    """Tokens whose ranks and cosines every `Space` holds, in this order."""
     crossing: Crossing | None
     """None where the vocabularies share too little; `why_not` says so."""
     why_not: str | None
-    seconds: dict[str, float]
-    """loading, and reading."""
+    """One sentence; None where there is a crossing."""
+    seconds: Seconds
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def readers(self) -> dict[str, Reader]:
+        """The models that were read, by `teacher`, `student` and, after a run, `after`."""
+        there = {"teacher": self.teacher, "student": self.student, "after": self.after}
+        return {who: one for who, one in there.items() if one is not None}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Inspection:
-        def space(found: Mapping[str, Any]) -> Space:
-            return Space(**{**found, "top": [[(n, v) for n, v in row] for row in found["top"]]})
-
-        def reader(found: Mapping[str, Any] | None) -> Reader | None:
-            if found is None:
-                return None
-            lens = found["lens"] and [[(n, v) for n, v in row] for row in found["lens"]]
-            more = {"tokens": [tuple(t) for t in found["tokens"]], "predicted": tuple(found["predicted"]), "lens": lens}
-            return Reader(**{**found, "own": space(found["own"]), **more})
-
-        crossing = data["crossing"]
-        if crossing is not None:
-            spaces = {name: space(crossing[name]) for name in ("carried", "permuted")}
-            crossing = Crossing(
-                **{**crossing, **spaces, "differences": [Difference(**d) for d in crossing["differences"]]}
-            )
-        return cls(
-            **{
-                **data,
-                **{side: reader(data[side]) for side in ("teacher", "student", "after")},
-                "layers": tuple(data["layers"]),
-                "followed": [Followed(**f) for f in data["followed"]],
-                "crossing": crossing,
-            }
+    @property
+    def meeting(self) -> Meeting | None:
+        """Carried teacher and student at the chosen layers; None without a crossing."""
+        if self.crossing is None:
+            return None
+        teacher, student = self.layers
+        return Meeting(
+            cosine=self.crossing.meeting[teacher][student],
+            control=self.crossing.meeting_permuted[teacher][student],
+            random=2 / sqrt(self.student.d_model),
         )
 
 
@@ -155,7 +185,7 @@ class SideOption:
     """What a choice does to one model's bases."""
 
     condition_number: float
-    """Largest over smallest singular value of the head, gain folded where chosen."""
+    """Largest over smallest singular value of the head, gain folded where chosen; 1 or more."""
     solved_condition_number: float
     """The same of what was inverted, ridge included."""
     residual: float
@@ -163,7 +193,7 @@ class SideOption:
     recomposition: float
     """Mean recomposition cosine over layers and prompts, 0..1."""
     top1: float
-    """Share of prompts where the last layer's nearest basis is the token the model itself predicts."""
+    """Share of prompts where the last layer's nearest basis is the token the model itself predicts, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -173,11 +203,13 @@ class Option:
     gain: bool
     norm: bool
     ridge: float
+    """As in `BasisChoice`, all three."""
     teacher: SideOption | None
     """None where `refused` says why there are no such bases."""
     student: SideOption | None
     cosine: list[list[float]] | None
-    """Mean over prompts of the cosine of carried teacher layer (rows) with student layer; None without a shared vocabulary."""
+    """`[L_T][L_S]`: mean over prompts of the cosine of carried teacher layer (rows) with student layer, -1..1; None without a shared
+    vocabulary."""
     control: list[list[float]] | None
     """The same, mean over permuted vocabularies."""
     control_spread: list[list[float]] | None
@@ -185,9 +217,13 @@ class Option:
     refused: str | None
     """Why there are no such bases; None where there are."""
 
+    @property
+    def choice(self) -> BasisChoice:
+        return BasisChoice(self.gain, self.norm, self.ridge)
+
     @classmethod
-    def impossible(cls, gain: bool, norm: bool, ridge: float, why: str) -> Option:
-        return cls(gain, norm, ridge, None, None, None, None, None, why)
+    def impossible(cls, choice: BasisChoice, why: str) -> Option:
+        return cls(choice.gain, choice.norm, choice.ridge, None, None, None, None, None, why)
 
 
 @dataclass(frozen=True)
@@ -195,6 +231,7 @@ class HeadFacts:
     """What one should know of a model's head before making bases of it."""
 
     name: str
+    """The model's."""
     n_layers: int
     tied: bool
     """Whether the head is the token embedding itself."""
@@ -203,9 +240,13 @@ class HeadFacts:
     norm_bias: bool
     """Whether the final norm adds a bias."""
     softcap: float | None
+    """Bound of the logits, above 0; None where they have none."""
     rank: int
+    """Of the head's matrix, at most `d_model`."""
     d_model: int
+    """Its columns."""
     vocabulary: int
+    """Its rows, padding included."""
 
 
 @dataclass(frozen=True)
@@ -215,21 +256,12 @@ class BasisOptions:
     teacher: HeadFacts
     student: HeadFacts
     options: list[Option]
+    """Ordered by gain, norm and ridge."""
     part: str
+    """Where in a block the states were taken."""
     n: int
     """Prompts, read at their last token."""
     draws: int
     """Permutations of the vocabulary in the control."""
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> BasisOptions:
-        def side(found: Mapping[str, Any] | None) -> SideOption | None:
-            return found and SideOption(**found)  # type: ignore[return-value]
-
-        options = [Option(**{**o, **{who: side(o[who]) for who in ("teacher", "student")}}) for o in data["options"]]
-        heads = {who: HeadFacts(**data[who]) for who in ("teacher", "student")}
-        return cls(**{**data, **heads, "options": options})
+    """Of the computation, without loading the models."""

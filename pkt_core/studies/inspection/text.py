@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
+from pkt_core.alignment.choice import BasisChoice
 from pkt_core.studies.inspection.figures import spaces
+from pkt_core.studies.inspection.record import BasisOptions, Crossing, HeadFacts, Inspection, Option, SideOption, Space
 from pkt_core.words.style import number, percent, visible
-
-Json = Mapping[str, Any]
-
 
 READING = (
     "Each cell is a token whose basis is near the layer's state; colour and number are the cosine of the two. The frame marks the chosen "
@@ -28,6 +27,10 @@ DIFFERENCES = (
     "Blue bars: more of it in the teacher; orange: more of it in the student. Grey crosses: the same tokens with the vocabulary permuted; dotted, the "
     "largest difference that this control shows on any token. Bars that end within the dotted lines are what a meaningless vector would show too."
 )
+LAYERS = (
+    "The nearest vocabulary token of each layer's state at the token before the framed one, which is where the framed one is decided; cosines with the basis. "
+    "Rank: place of the token that came among all tokens, 1 is nearest. If no trained layer or one above it changed, the change does not sit at this token."
+)
 OPTIONS = (
     "One row per way of making bases; teacher / student in one cell; bold is the one in use. Residual: largest error of pinv(W) W = I. Recomposition: mean "
     "over layers. Names the prediction: share of prompts where the last layer's nearest basis is the token the model itself predicts. Map cosine: carried "
@@ -36,114 +39,147 @@ OPTIONS = (
 )
 
 
-def inspected(found: Json) -> str:
+def inspected(inspection: Inspection) -> str:
     """What the chosen layers mean at the token, and whether the carried teacher meets the student there."""
-    teacher, student = found["layers"]
+    teacher, student = inspection.layers
 
-    def nearest(space: Json, layer: int) -> str:
-        name, value = space["top"][layer][0]
-        return f"“{visible(name)}” ({number(value)}, by chance {number(space['nearest_by_chance'])})"
+    def nearest(space: Space, layer: int) -> str:
+        name, value = space.top[layer][0]
+        return f"“{visible(name)}” ({number(value)}, by chance {number(space.nearest_by_chance)})"
 
-    token = found["teacher"]["tokens"][found["teacher"]["token"]][0]
-    said = (
-        f"At “{visible(token)}”, teacher layer {teacher} reads {nearest(found['teacher']['own'], teacher)}, student layer {student} reads "
-        f"{nearest(found['student']['own'], student)}"
+    token = inspection.teacher.tokens[inspection.teacher.token][0]
+    readings = (
+        f"At “{visible(token)}”, teacher layer {teacher} reads {nearest(inspection.teacher.own, teacher)}, student layer {student} reads "
+        f"{nearest(inspection.student.own, student)}"
     )
-    crossing = found["crossing"]
-    if crossing is None:
-        return f"{said}. {found['why_not']}"
-    value, control = (crossing[key][teacher][student] for key in ("meeting", "meeting_permuted"))
-    chance = 2 / found["student"]["d_model"] ** 0.5  # twice the scatter of random directions
-    verdict = "more than chance" if value > max(chance, control) else "no more than chance"
+    crossing, meeting = inspection.crossing, inspection.meeting
+    if crossing is None or meeting is None:
+        return f"{readings}. {inspection.why_not}"
+    verdict = "more than chance" if meeting.beyond_chance else "no more than chance"
     return (
-        f"{said}. Carried over, the teacher's state reads {nearest(crossing['carried'], teacher)} and meets the student's own at cosine "
-        f"{number(value)}: {verdict} (control {number(control)}, random directions ±{number(chance)})."
+        f"{readings}. Carried over, the teacher's state reads {nearest(crossing.carried, teacher)} and meets the student's own at cosine "
+        f"{number(meeting.cosine)}: {verdict} (control {number(meeting.control)}, random directions ±{number(meeting.random)})."
     )
 
 
-def head_in_words(facts: Json, side: str) -> str:
+def layers_changed(inspection: Inspection, n_changed: int) -> str:
+    """How many layers changed their top semantic token at one token; for a student that was read after a run."""
+    before, after = inspection.student, inspection.after
+    assert after is not None, "only what was read after a run can have changed"
+    return (
+        f"At “{visible(before.tokens[before.token][0])}”, which decides what comes next, {n_changed} of {before.n_layers} layers changed "
+        f"their top semantic token; the student predicted “{visible(before.predicted[0])}” before and “{visible(after.predicted[0])}” after."
+    )
+
+
+def head_in_words(head: HeadFacts, side: str) -> str:
     """One model's head in words: tied or not, its norm, its rank."""
     tied = (
         "is tied: it is the token embedding itself, so input rows and output bases differ only by the pseudoinverse"
-        if facts["tied"]
+        if head.tied
         else "is its own matrix, apart from the token embedding"
     )
     norm = {
         "none": "no final norm, so gain and norm change nothing",
         "root mean square": "a root-mean-square final norm",
         "layer": "a final layer norm, which also takes away the mean",
-    }[facts["norm"]]
-    extra = " and a bias" * facts["norm_bias"] + (
-        f"; logits are capped at {facts['softcap']:g}, which keeps their order" if facts["softcap"] else ""
+    }[head.norm]
+    extra = " and a bias" * head.norm_bias + (
+        f"; logits are capped at {head.softcap:g}, which keeps their order" if head.softcap else ""
     )
-    return (
-        f"The {side}'s head ({facts['vocabulary']:,} x {facts['d_model']}, rank {facts['rank']}) {tied}; {norm}{extra}."
-    )
+    return f"The {side}'s head ({head.vocabulary:,} x {head.d_model}, rank {head.rank}) {tied}; {norm}{extra}."
 
 
-def reading_table(found: Json) -> pd.DataFrame:
+def reading_table(inspection: Inspection) -> pd.DataFrame:
     """One row per reading, layer and place."""
     return pd.DataFrame(
         [
             {"reading": name, "layer": layer, "place": place, "token": text, "coefficient": value}
-            for name, (_, space, _) in spaces(found).items()
-            for layer, row in enumerate(space["top"])
+            for name, (_, space, _) in spaces(inspection).items()
+            for layer, row in enumerate(space.top)
             for place, (text, value) in enumerate(row, 1)
         ]
     )
 
 
-def lens_table(found: Json) -> pd.DataFrame:
+def lens_table(inspection: Inspection) -> pd.DataFrame:
     """One row per layer: what each model would say next if this layer were its last."""
     columns = {
         who.capitalize(): [
-            ", ".join(f"{visible(text)} {number(p)}" for text, p in row[:3]) for row in reversed(found[who]["lens"])
+            ", ".join(f"{visible(text)} {number(p)}" for text, p in row[:3]) for row in reversed(reader.lens)
         ]
-        for who in ("teacher", "student", "after")
-        if found[who] and found[who]["lens"]
+        for who, reader in inspection.readers.items()
+        if reader.lens
     }
     depth = max(map(len, columns.values()), default=0)
-    layers = {f"{who} layer": [*map(str, reversed(range(len(rows))))] for who, rows in columns.items()}
-    both = {
-        key: value for who in columns for key, value in ((f"{who} layer", layers[f"{who} layer"]), (who, columns[who]))
-    }
+    both = {}
+    for who, rows in columns.items():
+        both[f"{who} layer"] = [str(layer) for layer in reversed(range(len(rows)))]
+        both[who] = rows
     return pd.DataFrame({key: [*value, *[""] * (depth - len(value))] for key, value in both.items()})
 
 
-def trajectory_table(found: Json) -> pd.DataFrame:
+def trajectory_table(inspection: Inspection) -> pd.DataFrame:
     """One row per reading, followed token and layer."""
     return pd.DataFrame(
         [
-            {"reading": name, "layer": layer, "token": one["name"], "why": one["why"], "rank": rank, "coefficient": cosine}
-            for name, (_, space, _) in spaces(found).items()
-            for one, of_ranks, cosines in zip(found["followed"], space["ranks"], space["cosines"], strict=True)
-            if of_ranks is not None
-            for layer, (rank, cosine) in enumerate(zip(of_ranks, cosines, strict=True))
+            {"reading": name, "layer": layer, "token": one.name, "why": one.why, "rank": rank, "coefficient": cosine}
+            for name, (_, space, _) in spaces(inspection).items()
+            for one, ranks, cosines in zip(inspection.followed, space.ranks, space.cosines, strict=True)
+            if ranks is not None and cosines is not None
+            for layer, (rank, cosine) in enumerate(zip(ranks, cosines, strict=True))
         ]
-    )  # fmt: skip
+    )
 
 
-def difference_table(found: Json) -> pd.DataFrame:
+def difference_table(crossing: Crossing) -> pd.DataFrame:
     """One row per token, largest difference first."""
-    table = pd.DataFrame(found["crossing"]["differences"])
+    table = pd.DataFrame(crossing.differences)
     return table.assign(difference=table["carried"] - table["own"])
 
 
-def at(option: Json, key: str, layers: tuple[int, int]) -> float | None:
-    """A grid of an option at a pair of layers."""
-    return None if option[key] is None else option[key][layers[0]][layers[1]]
+def layers_table(inspection: Inspection) -> pd.DataFrame:
+    """The top semantic token of each student layer before and after a run at one token, changed ones first."""
+    assert inspection.after is not None, "only what was read after a run can have changed"
+    before, after = inspection.student.own, inspection.after.own
+    asked = next((i for i, one in enumerate(inspection.followed) if one.asked), None)
+    ranks = None if asked is None else (before.ranks[asked], after.ranks[asked])
+    rows = []
+    for layer, (old, new) in enumerate(zip(before.top, after.top, strict=True)):
+        row: dict[str, Any] = {"layer": layer, "changed": old[0][0] != new[0][0]}
+        row |= {"before": old[0][0], "before_cosine": old[0][1], "after": new[0][0], "after_cosine": new[0][1]}
+        if ranks and ranks[0] is not None and ranks[1] is not None:
+            row |= {"rank_before": ranks[0][layer], "rank_after": ranks[1][layer]}
+        rows.append(row)
+    return pd.DataFrame(rows).sort_values("changed", ascending=False, kind="stable", ignore_index=True)
 
 
-def options_table(found: Json, layers: tuple[int, int]) -> pd.DataFrame:
+def cell(grid: list[list[float]] | None, layers: tuple[int, int]) -> float | None:
+    """A grid at a pair of layers; None where there is no grid."""
+    return None if grid is None else grid[layers[0]][layers[1]]
+
+
+def options_table(measured: BasisOptions, layers: tuple[int, int]) -> pd.DataFrame:
     """One row per way of making bases, all numbers; the map's at a pair of layers."""
-    sides = ("condition_number", "solved_condition_number", "residual", "recomposition", "top1")
+
+    def sides(option: Option) -> dict[str, Any]:
+        return {
+            f"{who}_{field.name}": getattr(side, field.name, None)
+            for field in fields(SideOption)
+            for who, side in (("teacher", option.teacher), ("student", option.student))
+        }
+
     return pd.DataFrame(
         [
-            {key: option[key] for key in ("gain", "norm", "ridge")}
-            | {f"{who}_{key}": (option[who] or {}).get(key) for key in sides for who in ("teacher", "student")}
-            | {key: at(option, key, layers) for key in ("cosine", "control", "control_spread")}
-            | {"refused": option["refused"]}
-            for option in found["options"]
+            {"gain": option.gain, "norm": option.norm, "ridge": option.ridge}
+            | sides(option)
+            | {
+                "cosine": cell(option.cosine, layers),
+                "control": cell(option.control, layers),
+                "control_spread": cell(option.control_spread, layers),
+                "refused": option.refused,
+            }
+            for option in measured.options
         ]
     )
 
@@ -153,27 +189,29 @@ def small(value: float) -> str:
     return number(value, 4) if value >= 1e-3 else f"{value:.0e}".replace("e-0", "e-").replace("-", "−")
 
 
-def options_shown(found: Json, chosen: Json, layers: tuple[int, int]) -> pd.DataFrame:
+def options_shown(measured: BasisOptions, chosen: BasisChoice, layers: tuple[int, int]) -> pd.DataFrame:
     """The same for the screen, teacher / student in one cell, the chosen row in bold (Markdown)."""
     rows = []
-    for option in found["options"]:
-        sides = [option["teacher"], option["student"]]
+    for option in measured.options:
         row = {
-            "Gain": "folded in" if option["gain"] else "left out",
-            "Final norm": "applied" if option["norm"] else "not applied",
-            "Ridge": f"{option['ridge']:g}",
+            "Gain": "folded in" if option.gain else "left out",
+            "Final norm": "applied" if option.norm else "not applied",
+            "Ridge": f"{option.ridge:g}",
         }
-        if option["refused"]:
+        if option.teacher is None or option.student is None:
             row["Condition"] = "rank too small, needs a ridge"
         else:
+            sides = (option.teacher, option.student)
             row |= {
-                "Condition": " / ".join(number(side["solved_condition_number"], 1) for side in sides),
-                "Residual": " / ".join(small(side["residual"]) for side in sides),
-                "Recomposition": " / ".join(number(side["recomposition"], 3) for side in sides),
-                "Names the prediction": " / ".join(percent(side["top1"]) for side in sides),
-                "Map cosine": number(at(option, "cosine", layers), 3),
-                "Control": " ± ".join(number(at(option, key, layers), 3) for key in ("control", "control_spread")),
+                "Condition": " / ".join(number(side.solved_condition_number, 1) for side in sides),
+                "Residual": " / ".join(small(side.residual) for side in sides),
+                "Recomposition": " / ".join(number(side.recomposition, 3) for side in sides),
+                "Names the prediction": " / ".join(percent(side.top1) for side in sides),
+                "Map cosine": number(cell(option.cosine, layers), 3),
+                "Control": " ± ".join(
+                    number(cell(grid, layers), 3) for grid in (option.control, option.control_spread)
+                ),
             }
-        bold = all(option[key] == chosen[key] for key in ("gain", "norm", "ridge"))
+        bold = option.choice == chosen
         rows.append({key: f"**{value}**" if bold else value for key, value in row.items()})
     return pd.DataFrame(rows).fillna("")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pkt_core.words.style import number, percent, visible
+from pkt_core.words.style import number, percent
 
 Json = Mapping[str, Any]
 
@@ -23,10 +23,6 @@ SENTENCE = (
 NEXT = (
     "The most likely tokens at the framed place, each model over its own vocabulary; the outlined bar is the token that came, with its rank where it is not among "
     "them. If `after` differs from `before` but not towards the teacher, the student was changed, not taught."
-)
-LAYERS = (
-    "The nearest vocabulary token of each layer's state at the token before the framed one, which is where the framed one is decided; cosines with the basis. "
-    "Rank: place of the token that came among all tokens, 1 is nearest. If no trained layer or one above it changed, the change does not sit at this token."
 )
 SPANS = (
     "Teacher and student cut text differently, so they are compared over pieces that both cut alike, in bits for the whole piece; positions and token ids are "
@@ -63,16 +59,6 @@ def tokens(found: Json) -> str:
         near = direction(whole["kl_teacher_change"], ("came nearer the teacher", "moved away from the teacher", "neither came nearer the teacher nor moved away beyond chance"))  # fmt: skip
         said += f" and {near} ({number(first['value'])} to {number(second['value'])} bits per token)"
     return said + "."
-
-
-def layers(found: Json, n_changed: int) -> str:
-    """How many layers changed their top semantic token at one token."""
-    tokens, at = found["student"]["tokens"], found["student"]["token"]
-    n = found["student"]["n_layers"]
-    return (
-        f"At “{visible(tokens[at][0])}”, which decides what comes next, {n_changed} of {n} layers changed their top semantic token; the "
-        f"student predicted “{visible(found['student']['predicted'][0])}” before and “{visible(found['after']['predicted'][0])}” after."
-    )
 
 
 def calibration(found: Mapping[str, Json]) -> str:
@@ -169,20 +155,6 @@ def spans_table(sentence: Json) -> pd.DataFrame:
             for a, b, teacher, before, after in sentence["spans"] or []
         ]
     )  # fmt: skip
-
-
-def layers_table(found: Json) -> pd.DataFrame:
-    """The top semantic token of each student layer before and after a run at one token, changed ones first."""
-    before, after = found["student"]["own"], found["after"]["own"]
-    asked = next((i for i, one in enumerate(found["followed"]) if "asked for" in one["why"]), None)
-    rows = []
-    for layer, (old, new) in enumerate(zip(before["top"], after["top"], strict=True)):
-        row: dict[str, Any] = {"layer": layer, "changed": old[0][0] != new[0][0]}
-        row |= {"before": old[0][0], "before_cosine": old[0][1], "after": new[0][0], "after_cosine": new[0][1]}
-        if asked is not None and before["ranks"][asked] is not None:
-            row |= {"rank_before": before["ranks"][asked][layer], "rank_after": after["ranks"][asked][layer]}
-        rows.append(row)
-    return pd.DataFrame(rows).sort_values("changed", ascending=False, kind="stable", ignore_index=True)
 
 
 def calibration_table(found: Mapping[str, Json]) -> pd.DataFrame:
