@@ -38,6 +38,10 @@ def test_a_record_comes_back_from_json_as_it_was():
     [
         (lambda told: told | {"later": 1}, "field 'later', which Outer of this version has not"),
         (
+            lambda told: told | {"parts": {"x": told["parts"]["x"] | {"deep": 1}}},
+            r"field 'parts\.x\.deep', which Outer of this version has not",
+        ),
+        (
             lambda told: {k: v for k, v in told.items() if k != "name"},
             r"no Outer of this version \(name: Field required",
         ),
