@@ -26,6 +26,7 @@ def test_the_notebook_is_kept_with_its_results():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_notebook_runs(cache, monkeypatch):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError

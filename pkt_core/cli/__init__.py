@@ -51,10 +51,12 @@ cli_factors.add_to(app)
 cli_benchmarks.add_to(app)
 
 
-def show_version(asked: bool) -> None:
+def show_version(asked: bool) -> bool:
+    """Print the version and stop, where asked."""
     if asked:
         typer.echo(f"pkt {__version__}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()
@@ -63,7 +65,7 @@ def program(
         bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    """Options of the program itself; its help is the app's."""
 
 
 @app.command()
