@@ -39,7 +39,7 @@ def offline(shown: go.Figure, title: str, caption: str) -> str:
 
 @functools.cache
 def can_draw() -> bool:
-    """Whether pictures can be drawn here: that takes Kaleido (`pip install "pkt[pictures]"`) and a Chromium that it finds."""
+    """Whether pictures can be drawn here: that takes Kaleido (`pip install "semalign-pkt[pictures]"`) and a Chromium that it finds."""
     browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return importlib.util.find_spec("kaleido") is not None and any(shutil.which(name) for name in browsers)
 

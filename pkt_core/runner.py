@@ -14,10 +14,20 @@ from typing import Any
 from pkt_core.base.files import cache_root
 from pkt_core.base.progress import Progress, silent
 from pkt_core.base.staging import sweep
-from pkt_core.errors import PktError, StoreError
+from pkt_core.errors import (
+    LayerNotFound,
+    ModelError,
+    PktError,
+    PlanError,
+    PromptError,
+    StoreError,
+    VocabularyMismatch,
+)
 
 Reporter = Callable[[], AbstractContextManager[Progress]]
 """Opens whatever shows a run's progress, a bar in a terminal for instance, and closes it when the run is over."""
+REFUSALS = (ModelError, LayerNotFound, VocabularyMismatch, PromptError, PlanError)
+"""Of a plan that can never be carried out as it is."""
 TELL_SECONDS = 1.0
 """Between two tellings how far a stage is."""
 
@@ -75,6 +85,20 @@ def carry_out(
         return claimed(run, what, reporter, tracker, checkpoint_seconds)
     finally:
         run.release()
+
+
+def carry_out_new(plan: Any, **how: Any) -> tuple[Any, dict[str, Any]]:
+    """A new run of a plan, and its results; settings are those of `carry_out`.
+
+    A plan that the models or the data refuse before the first step leaves no run: the sentence is all that came of it.
+    """
+    run = shared_run(plan)
+    try:
+        return run, carry_out(run, "transfer", **how)
+    except REFUSALS:
+        if first_process() and not run.events():
+            run.delete()
+        raise
 
 
 def measured(run: Any) -> bool:

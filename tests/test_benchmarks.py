@@ -161,7 +161,7 @@ def test_the_protocol_changes_with_all_that_could_change_a_score():
 def test_a_missing_harness_is_one_sentence(monkeypatch):
     there = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "lm_eval" else there(name, *a))
-    with pytest.raises(BenchmarkError, match=r'Install it with `pip install "pkt\[benchmarks\]"`.'):
+    with pytest.raises(BenchmarkError, match=r'Install it with `pip install "semalign-pkt\[benchmarks\]"`.'):
         find_tasks([FACTS], Asking())
 
 

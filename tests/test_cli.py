@@ -10,7 +10,7 @@ import fakes
 import pytest
 from safetensors.torch import load_file
 
-from pkt_core import cli
+from pkt_core import __version__, cli
 from pkt_core.runs.folder import recorded_root
 
 EXAMPLES = [("Paris is a city in", " France."), ("Rome is a city in", " Italy."), ("the quick brown", " fox jumps")] * 4
@@ -60,6 +60,11 @@ def run(capsys, *words):
         sys.argv = argv
     out = capsys.readouterr()
     return status, out.out, out.err
+
+
+def test_it_tells_its_version(capsys):
+    status, out, err = run(capsys, "--version")
+    assert (status, out, err) == (0, f"pkt {__version__}\n", "")
 
 
 def test_pairs_lists_the_demo_pair_as_ready(capsys, monkeypatch):

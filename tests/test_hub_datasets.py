@@ -169,7 +169,7 @@ def test_rows_of_the_hub_are_kept_under_their_commit(monkeypatch, folder, cache)
 def test_a_missing_package_is_one_sentence(monkeypatch, folder):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(
-        PromptError, match=r'needs the package datasets, which is not installed. Run pip install "pkt\[data\]"'
+        PromptError, match=r'needs the package datasets, which is not installed. Run pip install "semalign-pkt\[data\]"'
     ):
         dataset_rows(f"hf:{folder}")
 

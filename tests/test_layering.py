@@ -12,6 +12,7 @@ STUDIES = "layer_pair latent_map alignment_maps inspection token_change generati
 ROWS = [
     "__main__",
     "cli",
+    "api",
     "report",
     "benchmarks",
     "runner",

@@ -128,7 +128,7 @@ def require_harness() -> str:
     """The harness's version. Raises BenchmarkError where it is not installed."""
     if importlib.util.find_spec("lm_eval") is None:
         raise BenchmarkError(
-            'Benchmarks need lm-evaluation-harness, which is not installed. Install it with `pip install "pkt[benchmarks]"`.'
+            'Benchmarks need lm-evaluation-harness, which is not installed. Install it with `pip install "semalign-pkt[benchmarks]"`.'
         )
     return importlib.metadata.version("lm_eval")
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
+from pkt_core import __version__
 from pkt_core.cli import benchmarks as cli_benchmarks
 from pkt_core.cli import factors as cli_factors
 from pkt_core.cli import maps as cli_maps
@@ -48,6 +49,23 @@ cli_maps.add_to(app)
 cli_transfers.add_to(app)
 cli_factors.add_to(app)
 cli_benchmarks.add_to(app)
+
+
+def show_version(asked: bool) -> bool:
+    """Print the version and stop, where asked."""
+    if asked:
+        typer.echo(f"pkt {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Options of the program itself; its help is the app's."""
 
 
 @app.command()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from pkt_core import api
 from pkt_core.errors import PathError, PlanError
 
 DEVICES = ("/dev", "/proc")
@@ -66,15 +67,9 @@ RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run
 
 
 def find_pair(name: str, teacher: str | None, student: str | None, device: Any, dtype: Any) -> Any:
-    from pkt_core.models.catalog import availability, custom_pair, pair
-
     if (teacher is None) != (student is None):
         raise PlanError("Got only one of --teacher and --student; expected both, or --pair.")
-    chosen = custom_pair(teacher, student) if teacher and student else pair(name)
-    chosen = chosen.held(device, dtype)
-    if problem := availability(chosen):
-        raise PlanError(problem)
-    return chosen
+    return api.pair(name if teacher is None else teacher, student, device=device, dtype=dtype)
 
 
 def named_run(run: str) -> Any:

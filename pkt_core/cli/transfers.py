@@ -14,15 +14,14 @@ from typing import Annotated, Any, Optional
 import typer
 from rich.console import Console
 
+from pkt_core import api
 from pkt_core.cli.options import DeviceName, DTypeName, Json, PairName, Student, Teacher, find_pair, named_run
 from pkt_core.cli.terminal import deliver, people, progress_bar, show_family, show_results, table
-from pkt_core.errors import LayerNotFound, ModelError, PlanError, PromptError, StoreError, VocabularyMismatch
-from pkt_core.runner import carry_out, first_process, shared_run
+from pkt_core.errors import PlanError, StoreError
+from pkt_core.runner import carry_out, carry_out_new, first_process
 from pkt_core.transfer.controls import CONTROLS
 from pkt_core.transfer.plan import METHODS, TransferPlan
 
-REFUSALS = (ModelError, LayerNotFound, VocabularyMismatch, PromptError, PlanError)
-"""Of a plan that can never be carried out as it is."""
 GIVEN_OTHERWISE = ("teacher", "student", "data", "tasks")
 Data = Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")]
 Tasks = Annotated[
@@ -74,9 +73,7 @@ def with_plan_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def planned(chosen: Any, data: str | None, task: list[str] | None, settings: dict[str, Any]) -> TransferPlan:
     """A plan for a pair that holds together. Raises PlanError in one sentence where the settings do not fit."""
-    plan = TransferPlan.of_pair(chosen, {**settings, "data": data, "tasks": tuple(task or ())})
-    plan.check_settings()
-    return plan
+    return api.plan(chosen, **settings, data=data, tasks=tuple(task or ()))
 
 
 def transfer(
@@ -105,23 +102,17 @@ def transfer(
 
     if run is not None and resume is not None:
         raise PlanError("Got both --run and --resume; they name one run. Give one of them.")
+    how: dict[str, Any] = {"reporter": progress_bar, "tracker": tracker, "checkpoint_seconds": checkpoint_seconds}
     if name := run or resume:
         opened = named_run(name)
+        with turn() if run is not None and first_process() else nullcontext():
+            results = carry_out(opened, "transfer", **how)
     else:
         plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
         if first_process():
             require_plan(plan, now=True)
             people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
-        opened = shared_run(plan)
-    try:
-        with turn() if run is not None and first_process() else nullcontext():
-            results = carry_out(
-                opened, "transfer", reporter=progress_bar, tracker=tracker, checkpoint_seconds=checkpoint_seconds
-            )
-    except REFUSALS:
-        if name is None and first_process() and not opened.events():
-            opened.delete()  # the sentence is on the terminal, and nothing came of the plan
-        raise
+        opened, results = carry_out_new(plan, **how)
     if first_process():
         deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
 

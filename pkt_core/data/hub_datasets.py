@@ -8,7 +8,7 @@ whole. Text comes from the named column, else the first there is of TEXT_COLUMNS
 numbers and classes become labels, unless every row has a value of its own (an id) or one is longer than a label.
 
 Rows from the hub are kept under the dataset's commit: what was read once is read without a network afterwards and stays
-the same. Needs the package `datasets` (`pip install "pkt[data]"`).
+the same. Needs the package `datasets` (`pip install "semalign-pkt[data]"`).
 
 Not covered: random draws from a whole split, datasets that need code of their own.
 """
@@ -134,7 +134,7 @@ def streamed(source: Source) -> list[dict[str, str]]:
         import datasets
     except ImportError as error:
         raise PromptError(
-            f'Reading {source} needs the package datasets, which is not installed. Run pip install "pkt[data]", or give a file.'
+            f'Reading {source} needs the package datasets, which is not installed. Run pip install "semalign-pkt[data]", or give a file.'
         ) from error
     path = str(Path(source.name).expanduser()) if source.local else source.name
     if source.local and not Path(path).is_dir():

@@ -113,7 +113,7 @@ def pair(name: str) -> Pair:
         if one.name == name:
             return one
     raise ModelError(
-        f"There is no pair {name!r}; expected one of {', '.join(p.name for p in pairs())}, or give --teacher and --student."
+        f"There is no pair {name!r}; expected one of {', '.join(p.name for p in pairs())}, or give a teacher and a student."
     )
 
 

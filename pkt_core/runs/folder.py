@@ -45,6 +45,7 @@ from pkt_core.errors import PathError, StoreError
 from pkt_core.runs import index
 from pkt_core.runs.files import Family, PlanShape, ResultsShape
 from pkt_core.runs.status import LATEST, SILENT_SECONDS, Process, RunStatus, State, WrittenState
+from pkt_core.words.notebook import html_table
 
 _over: dict[str, tuple[str, RunSummary]] = {}
 """Runs that are over by their folder, with what their files looked like: lists are drawn every few seconds."""
@@ -108,6 +109,21 @@ class Run:
     """Ships with the project: every write raises StoreError."""
     watched: bool = False
     """Another process of the same job writes: every write here is left to it."""
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: its state, and recall of each task where it was measured."""
+        try:
+            status, method, results = self.status(), self.plan().get("method", ""), self.results() or {}
+        except StoreError as error:
+            return html_table(f"Run {self.id}: {error}", [], [])
+        from pkt_core.words.style import task_name  # here: it draws, and a list of runs does not
+
+        rows = [
+            [task_name(name), c["n"], f"{c['before']:.1%}", f"{c['after']:.1%}", f"{c['low']:+.1%} to {c['high']:+.1%}"]
+            for name, c in results.get("changes", {}).items()
+        ]
+        columns = ["task", "items", "before", "after", "change, 95 % interval"] if rows else []
+        return html_table(f"Run {self.id}: {method}, {status.state}. {status.message}", columns, rows)
 
     def plan(self) -> dict[str, Any]:
         """What was asked for. Raises StoreError where damaged."""

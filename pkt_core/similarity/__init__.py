@@ -1,5 +1,8 @@
 """How alike two sets of activations of the same prompts are, with what chance alone would give."""
 
+import sys
+
+from pkt_core.base.rooms import CallableRoom
 from pkt_core.similarity.grid import GridFitter, SimilarityGrid
 from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.pairwise import grid_of, null_of
@@ -17,3 +20,5 @@ __all__ = [
     "measure",
     "null_of",
 ]
+
+sys.modules[__name__].__class__ = CallableRoom

@@ -22,6 +22,7 @@ from pkt_core.similarity.interval import bootstrap_weights, percentile_interval
 from pkt_core.similarity.null import QUANTILE, Calibration, calibrate, permutations
 from pkt_core.similarity.outliers import Rule, Treatment, learn
 from pkt_core.similarity.scale import layer_exponents, over_two_to
+from pkt_core.words.notebook import html_grid
 
 BLOCK = 256
 MINIMUM_REST = 16  # samples that make a last, smaller block worth its noise
@@ -60,6 +61,18 @@ class SimilarityGrid:
     def noise_level(self) -> float:
         """What the closest cell of the whole grid reaches in 5 % of permutations: no further, and it may be chance."""
         return float(self.calibration.null_max.quantile(QUANTILE if self.larger_is_closer else 1 - QUANTILE))
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        from pkt_core.similarity.measures import MEASURES
+
+        t, s, best = self.best
+        side = "below" if self.larger_is_closer else "above"
+        caption = (
+            f"{MEASURES[self.measure].label}, {self.n:,} samples. Closest: teacher layer {t} and student layer {s}, {best:.3f}. "
+            f"By chance the closest of all cells stays {side} {self.noise_level:.3f} in 95 % of permutations."
+        )
+        return html_grid(caption, self.values, larger_is_closer=self.larger_is_closer)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -13,6 +13,7 @@ from pkt_core.alignment.recomposition import CrossingCurves, RecompositionCurves
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch, VocabularySide
 from pkt_core.similarity.grid import SimilarityGrid
+from pkt_core.words.notebook import html_table
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,16 @@ class Comparison:
     """Teacher and student layer that attribution and pairing would pick (the last ones without attribution)."""
     seconds: float
     """What it took to compute."""
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it."""
+        sides = ((name, getattr(self, name)) for name in ("teacher", "student"))
+        rows = [[side, m.name, m.n_layers, m.d_model, f"{m.n_parameters / 1e6:,.1f} M"] for side, m in sides]
+        caption = (
+            f"{self.n_prompts:,} prompts of {self.prompts}. The vocabularies share {self.vocabulary.n:,} tokens "
+            f"({self.vocabulary.share:.0%} of the smaller). A transfer would pair teacher layer {self.chosen[0]} with student layer {self.chosen[1]}."
+        )
+        return html_table(caption, ["", "model", "layers", "width", "parameters"], rows) + self.grid._repr_html_()
 
     def to_json(self) -> dict[str, Any]:
         return {
