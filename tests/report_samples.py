@@ -1,10 +1,13 @@
-"""Small hand-made results in their JSON form, for tests of figures and pages. The numbers mean nothing."""
+"""Small hand-made results, records or in their JSON form, for tests of figures and pages. The numbers mean nothing."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+
+from pkt_core.base.records import from_json
+from pkt_core.studies.layer_pair.record import CloserLook
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
@@ -201,7 +204,7 @@ def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
     return {"rows": rows, "n_picked": n, "facts": facts}
 
 
-def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **recipe: Any) -> dict[str, Any]:
+def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **recipe: Any) -> CloserLook:
     """A look whose layers share 6 of 10 neighbours and order pairs of prompts much alike; layers move the numbers a little."""
     rng = np.random.default_rng(10 * teacher_layer + student_layer)
     first, second = np.triu_indices(n, 1)
@@ -209,7 +212,7 @@ def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **r
     better = 0.01 * teacher_layer
     ids, shares = list(range(100, 100 + n)), np.round(rng.uniform(size=n), 1).tolist()
     near = [[ids[(i + k) % n] for k in (1, 2, 3)] for i in range(n)]
-    return {
+    told = {
         "teacher_layer": teacher_layer, "student_layer": student_layer, "ids": ids, "texts": [HOSTILE] * n, "n_all": n,
         "recipe": {"pooling": "mean"} | recipe,
         "pairs": {"first": first.tolist(), "second": second.tolist(), "student": x.tolist(), "teacher": (x * 0.8).tolist()},
@@ -218,6 +221,7 @@ def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **r
         "overlap": {"values": shares, "mean": float(np.mean(shares)), "low": 0.4, "high": 0.7, "chance": 10 / (n - 1), "beyond": 0.5, "left_out": (np.mean(shares) + 0.01 * rng.normal(size=10)).tolist(), "k": 10},
         "near": {"teacher": near, "student": near},
     }  # fmt: skip
+    return from_json(CloserLook, told, "The sample")
 
 
 def picked_continuations(n: int = 2) -> dict[str, Any]:

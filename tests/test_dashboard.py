@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import loaders, recorded, widgets
 from dashboard.engine.client import Engine, Task
 from dashboard.engine.plans import PLANS
+from dashboard.engine.worker import as_json
 from dashboard.params import Param
 from pkt_core.errors import PktError
 from pkt_core.runs import folder as run_folder
@@ -46,7 +47,7 @@ class Answers:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.status, self.error, self.fault = "done", None, False
 
-    def find(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def find(self, function: str, arguments: dict[str, Any]) -> Any:
         if function == "similarity":
             return samples.grid() | {"measure": arguments["measure"]}
         if function == "latent_map":
@@ -82,7 +83,7 @@ class Answers:
         found = None if function in PLANS else self.find(function, arguments)
         working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
         status = "working" if working else "failed" if self.status == "failed" else "done"
-        result = found if status == "done" else None
+        result = as_json(found) if status == "done" else None
         return Task(function, arguments, status=status, result=result, error=self.error, fault=self.fault)
 
 

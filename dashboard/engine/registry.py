@@ -11,7 +11,9 @@ from typing import Any
 
 from pkt_core.base.records import from_json
 
-RECORDS: dict[str, str] = {}
+RECORDS: dict[str, str] = {
+    "closer_look": "pkt_core.studies.layer_pair.record.CloserLook",
+}
 """Module and class by the name of the function."""
 
 
