@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pkt_core.base.records import from_json
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.layer_pair.record import CloserLook
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
@@ -409,14 +410,14 @@ def estimate(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 64}
 
 
-def maps(teacher: int = 5, student: int = 2) -> dict[str, Any]:
+def maps(teacher: int = 5, student: int = 2) -> MapComparison:
     def score(k: int, sign: int) -> dict[str, Any]:
         return {name: estimate(sign * (0.2 + 0.1 * k)) for name in ("cosine", "r2", "round_trip")} | {
             "bits_per_byte": estimate(2.0 - sign * 0.2 * k)
         }
 
     kinds = ("semantic", "logit-preserving", "ridge", "procrustes", "affine")
-    return {
+    told = {
         "teacher_layer": teacher,
         "student_layer": student,
         "maps": {kind: score(k, 1) for k, kind in enumerate(kinds)},
@@ -428,9 +429,10 @@ def maps(teacher: int = 5, student: int = 2) -> dict[str, Any]:
         "n_held_out": 990,
         "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
     }
+    return from_json(MapComparison, told, "The sample")
 
 
-def stitching(kind: str = "affine") -> dict[str, Any]:
+def stitching(kind: str = "affine") -> StitchedGrid:
     values = np.linspace(0.85, 1.6, 18).reshape(6, 3)
     fields = {
         "values": values,
@@ -439,13 +441,14 @@ def stitching(kind: str = "affine") -> dict[str, Any]:
         "control": values + 2,
         "round_trip": values / 2,
     }
-    return {
+    told = {
         "kind": kind,
         **{name: value.tolist() for name, value in fields.items()},
         "own": estimate(0.9),
         "n": 128,
         "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
     }
+    return from_json(StitchedGrid, told, "The sample")
 
 
 def change() -> dict[str, Any]:

@@ -12,7 +12,9 @@ from typing import Any
 from pkt_core.base.records import from_json
 
 RECORDS: dict[str, str] = {
+    "alignment_maps": "pkt_core.studies.alignment_maps.record.MapComparison",
     "closer_look": "pkt_core.studies.layer_pair.record.CloserLook",
+    "stitching": "pkt_core.studies.alignment_maps.record.StitchedGrid",
 }
 """Module and class by the name of the function."""
 
