@@ -16,6 +16,7 @@ from pkt_core.studies.layer_pair import text as captions
 from pkt_core.studies.layer_pair import text as sentences
 from pkt_core.studies.layer_pair import text as tables
 from pkt_core.studies.layer_pair.figures import closer_figure
+from pkt_core.studies.layer_pair.record import CloserLook
 
 Layers = tuple[int, int]
 FIGURE, TABLE = "closer", "closer-prompts"
@@ -47,11 +48,12 @@ def asked_for(layers: Layers) -> bool:
     return named or bool(state.pinned() or state.picked()) or loaders.known("closer_look", request(layers)) is not None
 
 
-def look(layers: Layers, what: str) -> dict[str, Any] | None:
+def look(layers: Layers, what: str) -> CloserLook | None:
     """The record from the engine, or its progress; from stored states it takes a moment."""
     asked = request(layers)
     task = loaders.soon(loaders.ask("closer_look", asked), 1.5)
-    return widgets.result(task, what, lambda: loaders.ask("closer_look", asked, again=True))
+    found: CloserLook | None = widgets.result(task, what, lambda: loaders.ask("closer_look", asked, again=True))
+    return found
 
 
 def show(found: dict[str, Any], grid: dict[str, Any] | None, label: str, chosen: Layers) -> None:
@@ -99,10 +101,10 @@ def pins(chosen: Layers, kept: Layers | None) -> None:
         st.caption(f"{said} Click another cell to compare." if kept == chosen else said)
 
 
-def scatter(looks: list[dict[str, Any]], names: tuple[str, ...], caption: str) -> None:
+def scatter(looks: list[CloserLook], names: tuple[str, ...], caption: str) -> None:
     """The scatter of one pair of layers, or of two."""
     notice = " ".join(part for part in (caption, sentences.sample(looks[0])) if part)
-    if looks[0]["recipe"]["pooling"] == "tokens":
+    if looks[0].pools_words:
         notice += captions.WORDS
     widgets.figure(
         closer_figure(looks, names=names, picked=state.picked()),
@@ -145,7 +147,7 @@ def share(label: str) -> Any:
     return st.column_config.ProgressColumn(label, min_value=0, max_value=1, format="percent", width=110)
 
 
-def alone(here: dict[str, Any]) -> None:
+def alone(here: CloserLook) -> None:
     """One pair of layers: the scatter, and the prompts beside it."""
     left, right = st.columns(2, gap="medium")
     with left:
@@ -167,13 +169,15 @@ def alone(here: dict[str, Any]) -> None:
         )
 
 
-def beside(here: dict[str, Any], other: dict[str, Any], grid: dict[str, Any] | None, label: str) -> None:
+def beside(here: CloserLook, other: CloserLook, grid: dict[str, Any] | None, label: str) -> None:
     """The chosen pair of layers and the pinned one."""
     st.markdown(widgets.plain(sentences.beside(here, other)))
     if grid is not None:
         st.dataframe(
-            tables.summary_table(here, other, grid, label), hide_index=True, alt="Both pairs of layers in numbers, with 95 % intervals"
-        )  # fmt: skip
+            tables.summary_table(here, other, label, grid["values"], grid.get("low"), grid.get("high")),
+            hide_index=True,
+            alt="Both pairs of layers in numbers, with 95 % intervals",
+        )
     scatter([here, other], ("Chosen", "Pinned"), f"{captions.SCATTER} {captions.BESIDE}")
     st.markdown("**Prompts that the two pairs of layers treat most differently**")
     columns = {

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
 from dashboard import access
 from pkt_core.base.records import from_json
 from pkt_core.errors import PathError, StoreError
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.factors.record import RecordedFactors
+
+T = TypeVar("T")
 
 
 @st.cache_data(show_spinner=False)
@@ -26,9 +29,17 @@ def grids() -> dict[str, dict[str, Any]]:
 
 
 @st.cache_data(show_spinner=False)
-def maps() -> dict[str, Any]:
-    """All alignment maps at the recorded pair of layers, and stitching by kind; empty where they are missing or broken."""
-    return read("maps.json") or {}
+def maps() -> MapComparison | None:
+    """All alignment maps at the recorded pair of layers; None where they are missing or broken."""
+    return record(MapComparison, (read("maps.json") or {}).get("maps"))
+
+
+@st.cache_data(show_spinner=False)
+def stitching() -> dict[str, StitchedGrid]:
+    """Stitching by kind of map; kinds that are missing or broken are left out."""
+    grids = (read("maps.json") or {}).get("stitching")
+    found = {kind: record(StitchedGrid, one) for kind, one in grids.items()} if isinstance(grids, dict) else {}
+    return {kind: grid for kind, grid in found.items() if grid is not None}
 
 
 @st.cache_data(show_spinner=False)
@@ -62,6 +73,14 @@ def claims() -> dict[str, dict[str, Any]]:
         name: {**{key: getattr(record, key) for key in said}, "invariant_to": sorted(record.invariant_to)}
         for name, record in MEASURES.items()
     }
+
+
+def record(kind: type[T], data: object) -> T | None:
+    """A recorded result as its record; None where it is missing or broken."""
+    try:
+        return from_json(kind, data, "The recorded result")
+    except StoreError:
+        return None
 
 
 def read(name: str) -> dict[str, Any] | None:

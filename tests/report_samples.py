@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from pkt_core.base.records import from_json
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.factors.record import Factors
 from pkt_core.studies.inspection.record import BasisOptions, Inspection
+from pkt_core.studies.layer_pair.record import CloserLook
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
@@ -205,7 +207,7 @@ def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
     return {"rows": rows, "n_picked": n, "facts": facts}
 
 
-def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **recipe: Any) -> dict[str, Any]:
+def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **recipe: Any) -> CloserLook:
     """A look whose layers share 6 of 10 neighbours and order pairs of prompts much alike; layers move the numbers a little."""
     rng = np.random.default_rng(10 * teacher_layer + student_layer)
     first, second = np.triu_indices(n, 1)
@@ -213,7 +215,7 @@ def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **r
     better = 0.01 * teacher_layer
     ids, shares = list(range(100, 100 + n)), np.round(rng.uniform(size=n), 1).tolist()
     near = [[ids[(i + k) % n] for k in (1, 2, 3)] for i in range(n)]
-    return {
+    told = {
         "teacher_layer": teacher_layer, "student_layer": student_layer, "ids": ids, "texts": [HOSTILE] * n, "n_all": n,
         "recipe": {"pooling": "mean"} | recipe,
         "pairs": {"first": first.tolist(), "second": second.tolist(), "student": x.tolist(), "teacher": (x * 0.8).tolist()},
@@ -222,6 +224,7 @@ def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **r
         "overlap": {"values": shares, "mean": float(np.mean(shares)), "low": 0.4, "high": 0.7, "chance": 10 / (n - 1), "beyond": 0.5, "left_out": (np.mean(shares) + 0.01 * rng.normal(size=10)).tolist(), "k": 10},
         "near": {"teacher": near, "student": near},
     }  # fmt: skip
+    return from_json(CloserLook, told, "The sample")
 
 
 def picked_continuations(n: int = 2) -> dict[str, Any]:
@@ -411,14 +414,14 @@ def estimate(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.02, "high": value + 0.02, "n": 64}
 
 
-def maps(teacher: int = 5, student: int = 2) -> dict[str, Any]:
+def maps(teacher: int = 5, student: int = 2) -> MapComparison:
     def score(k: int, sign: int) -> dict[str, Any]:
         return {name: estimate(sign * (0.2 + 0.1 * k)) for name in ("cosine", "r2", "round_trip")} | {
             "bits_per_byte": estimate(2.0 - sign * 0.2 * k)
         }
 
     kinds = ("semantic", "logit-preserving", "ridge", "procrustes", "affine")
-    return {
+    told = {
         "teacher_layer": teacher,
         "student_layer": student,
         "maps": {kind: score(k, 1) for k, kind in enumerate(kinds)},
@@ -430,9 +433,10 @@ def maps(teacher: int = 5, student: int = 2) -> dict[str, Any]:
         "n_held_out": 990,
         "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
     }
+    return from_json(MapComparison, told, "The sample")
 
 
-def stitching(kind: str = "affine") -> dict[str, Any]:
+def stitching(kind: str = "affine") -> StitchedGrid:
     values = np.linspace(0.85, 1.6, 18).reshape(6, 3)
     fields = {
         "values": values,
@@ -441,13 +445,14 @@ def stitching(kind: str = "affine") -> dict[str, Any]:
         "control": values + 2,
         "round_trip": values / 2,
     }
-    return {
+    told = {
         "kind": kind,
         **{name: value.tolist() for name, value in fields.items()},
         "own": estimate(0.9),
         "n": 128,
         "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
     }
+    return from_json(StitchedGrid, told, "The sample")
 
 
 def change() -> dict[str, Any]:

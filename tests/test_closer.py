@@ -9,9 +9,10 @@ from scipy.stats import hypergeom
 from torch.testing import assert_close
 
 from pkt_core.activations.collect import collect
+from pkt_core.base.records import from_json, to_json
 from pkt_core.base.store import list_artefacts
 from pkt_core.data.prompts import pasted
-from pkt_core.errors import LayerNotFound, MeasureError
+from pkt_core.errors import LayerNotFound, MeasureError, StoreError
 from pkt_core.models import loading
 from pkt_core.models.loading import load
 from pkt_core.models.sites import Site
@@ -23,6 +24,7 @@ from pkt_core.similarity.null import permutations
 from pkt_core.studies.comparison.compute import compare
 from pkt_core.studies.comparison.recipe import Recipe
 from pkt_core.studies.layer_pair import compute as layer_pair_compute
+from pkt_core.studies.layer_pair.record import CloserLook
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -60,8 +62,8 @@ def test_agreement_is_what_its_naive_twin_says():
     assert_close(found.overlap.numpy(), twin.overlap(a, b))
     assert_close(found.overlap_left_out.numpy(), twin.left_out(lambda *s: twin.overlap(*s).mean(), a, b))
     assert_close(found.overlap.float(), neighbour_overlap(x, y))  # the same as the maps print
-    facts = layer_pair_compute.correlation_facts(found)
-    assert_close((facts["low"], facts["high"]), twin.interval(facts["value"], twin.left_out(twin.correlation, a, b)))
+    facts = layer_pair_compute.rank_correlation(found)
+    assert_close((facts.low, facts.high), twin.interval(facts.value, twin.left_out(twin.correlation, a, b)))
 
 
 def test_the_null_moves_prompts_and_is_that_of_the_grid():
@@ -97,8 +99,8 @@ def test_the_interval_holds_what_more_prompts_of_the_same_kind_say():
     for seed in range(20):
         x, y = clouds(600)
         index = torch.randperm(600, generator=torch.Generator().manual_seed(seed))[:60]
-        facts = layer_pair_compute.correlation_facts(agreement(x[index], y[index]))
-        held.append(facts["low"] <= truth <= facts["high"])
+        facts = layer_pair_compute.rank_correlation(agreement(x[index], y[index]))
+        held.append(facts.low <= truth <= facts.high)
     assert sum(held) >= 17
 
 
@@ -153,16 +155,41 @@ def test_the_record_holds_what_the_twin_says_of_the_models(pair):
         collect(load(ref), found.texts, [Site("block_out", layer)], "mean")[0].double().numpy()
         for ref, layer in ((pair.teacher, 2), (pair.student, 1))
     )
-    assert_close(found.correlation["value"], twin.correlation(x, y), atol=1e-5, rtol=0)
-    alike, i, j = twin.cosines(x), found.pairs["first"][5], found.pairs["second"][5]
-    assert_close(found.pairs["teacher"][5], alike[i, j], atol=1e-4, rtol=0)
-    assert len(found.pairs["first"]) == found.n_pairs == 80 * 79 // 2
+    assert_close(found.correlation.value, twin.correlation(x, y), atol=1e-5, rtol=0)
+    alike, i, j = twin.cosines(x), found.pairs.first[5], found.pairs.second[5]
+    assert_close(found.pairs.teacher[5], alike[i, j], atol=1e-4, rtol=0)
+    assert len(found.pairs.first) == found.n_pairs == 80 * 79 // 2
     np.fill_diagonal(alike, -2)
-    assert found.near["teacher"][0] == [found.ids[place] for place in (-alike[0]).argsort()[:3]]
-    assert found.overlap["chance"] == pytest.approx(10 / 79)
+    assert found.near.teacher[0] == [found.ids[place] for place in (-alike[0]).argsort()[:3]]
+    assert found.overlap.chance == pytest.approx(10 / 79)
     stored = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
-    assert stored.to_json() == found.to_json()
+    assert stored == found
     assert len(list_artefacts("closer-look")) == 1
+
+
+FIELDS = {
+    "teacher_layer": None, "student_layer": None, "ids": None, "texts": None, "n_all": None, "recipe": None, "n_pairs": None,
+    "pairs": ["first", "second", "teacher", "student"],
+    "correlation": ["value", "low", "high", "left_out", "p_value", "noise", "draws"],
+    "overlap": ["values", "mean", "low", "high", "left_out", "chance", "beyond", "k"],
+    "near": ["teacher", "student"],
+}  # fmt: skip
+"""Of what lies in stores since version 3 of the record."""
+
+
+def test_a_stored_look_keeps_its_fields_and_one_that_lacks_some_is_one_sentence(pair):
+    found = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
+    (stored,) = list_artefacts("closer-look")
+    assert set(stored) == set(FIELDS)
+    assert {name: list(value) for name, value in stored.items() if FIELDS[name]} == {
+        k: v for k, v in FIELDS.items() if v
+    }
+    again = from_json(CloserLook, stored, "It")
+    assert again == found
+    assert to_json(again) == stored
+    del stored["correlation"]["noise"]
+    with pytest.raises(StoreError, match=r"It is no CloserLook of this version \(correlation.noise"):
+        from_json(CloserLook, stored, "It")
 
 
 def test_states_that_were_not_kept_are_read_again(pair, cache):
@@ -172,7 +199,7 @@ def test_states_that_were_not_kept_are_read_again(pair, cache):
     for folder in [*(cache / "artefacts").glob("states-*"), *(cache / "artefacts").glob("closer-look-*")]:
         shutil.rmtree(folder)
     again = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
-    assert_close(again.correlation["value"], first.correlation["value"], atol=1e-6, rtol=0)
+    assert_close(again.correlation.value, first.correlation.value, atol=1e-6, rtol=0)
 
 
 def test_pooled_over_words_a_prompt_is_the_mean_of_its_words_and_short_ones_are_left_out(pair):

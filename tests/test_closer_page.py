@@ -4,6 +4,7 @@ Not covered: clicks in the figure and what a browser draws (test_browser_closer.
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,31 +161,34 @@ def test_tables_rank_the_worst_first_and_the_largest_difference_first():
     one, other = samples.closer_look(), samples.closer_look(1, 0)
     table = tables.overlap_table(one)
     assert table["shared"].is_monotonic_increasing
-    assert table["shared"][0] == min(one["overlap"]["values"])
+    assert table["shared"][0] == min(one.overlap.values)
     both = tables.beside_table(one, other)
     assert both["difference"].abs().is_monotonic_decreasing
     row = both.iloc[0]
-    place = one["ids"].index(row["prompt"])
-    assert row["difference"] == pytest.approx(one["overlap"]["values"][place] - other["overlap"]["values"][place])
+    place = one.ids.index(row["prompt"])
+    assert row["difference"] == pytest.approx(one.overlap.values[place] - other.overlap.values[place])
     pairs = tables.pairs_table([one, other])
-    assert len(pairs) == 2 * one["n_pairs"]
+    assert len(pairs) == 2 * one.n_pairs
     assert set(pairs["teacher_layer"]) == {5, 1}
 
 
 def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
     one, other = samples.closer_look(), samples.closer_look(1, 0)
-    found = tables.paired_difference(one["correlation"], other["correlation"])
-    without = np.array(one["correlation"]["left_out"]) - np.array(other["correlation"]["left_out"])
-    assert (found["low"], found["high"]) == pytest.approx(twin.interval(found["value"], without))
-    same = tables.paired_difference(one["overlap"], one["overlap"])
-    assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
+    found = one.correlation.minus(other.correlation)
+    without = np.array(one.correlation.left_out) - np.array(other.correlation.left_out)
+    assert (found.low, found.high) == pytest.approx(twin.interval(found.value, without))
+    assert found.value == pytest.approx(0.04)
+    assert found.n == 10
+    same = one.overlap.minus(one.overlap)
+    assert (same.value, same.low, same.high, same.differs) == (0, 0, 0, False)
     assert sentences.beside(one, one).count("neither agrees better") == 2
-    clear = {**other, "correlation": {**other["correlation"], "value": 0.1}}
+    clear = replace(other, correlation=replace(other.correlation, value=0.1))
     assert "by all pairs of prompts (rank correlation) the chosen layers agree better" in sentences.beside(one, clear)
     assert "by all pairs of prompts (rank correlation) the pinned layers agree better" in sentences.beside(clear, one)
-    table = tables.summary_table(one, other, samples.grid(), "CKA")
+    grid = samples.grid()
+    table = tables.summary_table(one, other, "CKA", grid["values"], grid["low"], grid["high"])
     assert table["What"].tolist()[0] == "CKA"
-    bare = tables.summary_table(one, other, samples.grid() | {"low": None, "high": None}, "CKA")
+    bare = tables.summary_table(one, other, "CKA", grid["values"], None, None)
     assert "[" in table["Chosen"][0]
     assert "[" not in bare["Chosen"][0]
 
@@ -192,11 +196,11 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
 def test_sentences_say_chance_where_it_is_chance_and_what_is_drawn():
     one = samples.closer_look()
     assert sentences.correlation(one).startswith("Prompts that are alike for the student tend to be alike")
-    chance = {**one, "correlation": {**one["correlation"], "value": 0.01, "p_value": 0.4}}
+    chance = replace(one, correlation=replace(one.correlation, value=0.01, p_value=0.4))
     assert "no more than chance" in sentences.correlation(chance)
-    few = sum(share < 0.5 for share in one["overlap"]["values"])
+    few = sum(share < 0.5 for share in one.overlap.values)
     assert f"{few} of 40 prompts share less than 50\u00a0%" in sentences.overlap(one)
     assert sentences.sample(one) == ""
-    assert sentences.sample({**one, "n_pairs": 5000, "n_all": 900}) == (
+    assert sentences.sample(replace(one, n_pairs=5000, n_all=900)) == (
         "780 of 5,000 pairs of prompts are drawn, at random; the comparison keeps the states of its first 40 prompts of 900."
     )

@@ -6,7 +6,6 @@ Not covered: clicks in figures and what a browser draws.
 from __future__ import annotations
 
 import json
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 from dashboard import loaders, recorded, widgets
 from dashboard.engine.client import Engine, Task
 from dashboard.engine.plans import PLANS
+from dashboard.engine.worker import as_json
 from dashboard.params import Param
-from pkt_core.base.records import to_json
 from pkt_core.errors import PktError
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
@@ -85,7 +84,7 @@ class Answers:
         found = None if function in PLANS else self.find(function, arguments)
         working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
         status = "working" if working else "failed" if self.status == "failed" else "done"
-        result = (to_json(found) if is_dataclass(found) else found) if status == "done" else None
+        result = as_json(found) if status == "done" else None
         return Task(function, arguments, status=status, result=result, error=self.error, fault=self.fault)
 
 

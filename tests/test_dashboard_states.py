@@ -17,7 +17,7 @@ from pkt_core.data.prompts import assets_folder
 from pkt_core.runs import folder as run_folder
 
 pytestmark = pytest.mark.filterwarnings("default")
-RECORDED = ("comparison", "grids", "maps", "family", "factors")
+RECORDED = ("comparison", "grids", "maps", "stitching", "family", "factors")
 NO_WEIGHTS = "demo:teacher holds no weights. Build the demo pair again."
 WAITS, ON_TRANSFER = "Waiting for the engine", "on the page Transfer"
 TABLE = {  # page: what is told where nothing is there; the demo's first words; what is told where all is broken
@@ -47,7 +47,7 @@ def told(app) -> str:
 
 def without_recordings(monkeypatch) -> None:
     for name in RECORDED:
-        monkeypatch.setattr(dashboard_recorded, name, lambda none={} if name in ("grids", "maps") else None: none)
+        monkeypatch.setattr(dashboard_recorded, name, lambda none={} if name in ("grids", "stitching") else None: none)
 
 
 def test_the_table_has_every_page():

@@ -273,7 +273,7 @@ def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_c
     at_zero = next(c for at, c in axis.colorscale if abs(at - (0 - axis.cmin) / (axis.cmax - axis.cmin)) < 1e-9)
     assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
     assert axis.cmin < 0
-    values = np.asarray(samples.stitching()["values"])
+    values = np.asarray(samples.stitching().values)
     assert np.allclose(np.asarray(figure.data[0].z), values - 0.9)
     cells = next(trace for trace in figure.data if trace.name == "cells")
     assert {(row[0], row[1]) for row in cells.customdata} == set(np.ndindex(values.shape))

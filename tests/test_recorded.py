@@ -7,12 +7,16 @@ import json
 import shlex
 
 import pytest
+import streamlit as st
 
+from dashboard import recorded as recorded_results
+from pkt_core.base.records import from_json, to_json
 from pkt_core.data.prompts import assets_folder
 from pkt_core.models.catalog import demo_pair
 from pkt_core.pipeline import evaluate
 from pkt_core.runs.folder import create_run, list_runs, open_run
-from pkt_core.studies.alignment_maps.compute import alignment_maps, stitching
+from pkt_core.studies.alignment_maps.compute import KINDS, alignment_maps, stitching
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.comparison.compute import compare
 
 RECORDED = assets_folder() / "recorded"
@@ -69,17 +73,35 @@ def test_the_recorded_comparison_is_what_compare_gives():
     assert again["chosen"] == recorded["chosen"]
 
 
+def test_the_recorded_maps_are_records_and_come_out_of_them_as_they_went_in(monkeypatch):
+    told = json.loads((RECORDED / "maps.json").read_text())
+    maps = from_json(MapComparison, told["maps"], "It")
+    grids = {kind: from_json(StitchedGrid, grid, "It") for kind, grid in told["stitching"].items()}
+    assert json.dumps(to_json(maps)) == json.dumps(told["maps"])
+    assert json.dumps({kind: to_json(grid) for kind, grid in grids.items()}) == json.dumps(told["stitching"])
+    assert set(maps.maps) == set(maps.controls) == set(grids) == set(KINDS)
+    assert (maps.best, maps.massive, maps.n_texts) == ("ridge", 0, 256)
+    assert recorded_results.maps() == maps
+    assert recorded_results.stitching() == grids
+    del told["maps"]["bound"], told["stitching"]["ridge"]["own"]["low"]  # what is broken is not shown
+    monkeypatch.setattr(recorded_results, "read", lambda _: told)
+    st.cache_data.clear()
+    assert recorded_results.maps() is None
+    assert set(recorded_results.stitching()) == set(KINDS) - {"ridge"}
+    st.cache_data.clear()
+
+
 @pytest.mark.slow
 def test_the_recorded_maps_are_what_maps_and_stitch_give():
     recorded = json.loads((RECORDED / "maps.json").read_text())
     layers = {side: recorded["maps"][side] for side in ("teacher_layer", "student_layer")}
     assert tuple(layers.values()) == demo_pair().layers
-    again = alignment_maps(demo_pair(), **layers).to_json()
+    again = to_json(alignment_maps(demo_pair(), **layers))
     for role in ("maps", "controls"):
         for kind, scores in recorded["maps"][role].items():
             for name, score in scores.items():
                 assert again[role][kind][name]["value"] == pytest.approx(score["value"], abs=0.02), (role, kind, name)
-    grid = stitching(demo_pair(), kind="ridge").to_json()
+    grid = to_json(stitching(demo_pair(), kind="ridge"))
     for ours, theirs in zip(grid["values"], recorded["stitching"]["ridge"]["values"], strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)
 

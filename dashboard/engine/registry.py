@@ -15,6 +15,9 @@ RECORDS: dict[str, str] = {
     "inspect_token": "pkt_core.studies.inspection.record.Inspection",
     "basis_options": "pkt_core.studies.inspection.record.BasisOptions",
     "factors": "pkt_core.studies.factors.record.Factors",
+    "alignment_maps": "pkt_core.studies.alignment_maps.record.MapComparison",
+    "closer_look": "pkt_core.studies.layer_pair.record.CloserLook",
+    "stitching": "pkt_core.studies.alignment_maps.record.StitchedGrid",
 }
 """Module and class by the name of the function."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from pkt_core.base.records import to_json
 from pkt_core.cli.options import (
     PROMPTS_HELP,
     DeviceName,
@@ -51,26 +52,26 @@ def maps(
     )  # first: what cannot be had is refused before torch is there
     from pkt_core.studies.alignment_maps import text as alignment_maps_text
     from pkt_core.studies.alignment_maps.compute import alignment_maps
+    from pkt_core.studies.alignment_maps.record import Kind
 
     with progress_bar() as progress:
         found = alignment_maps(
             chosen, teacher_layer=teacher_layer, student_layer=student_layer, prompts=prompts, n_prompts=n_prompts, seed=seed,
             progress=progress,
         )  # fmt: skip
-    data = found.to_json()
 
-    def cell(kind: str, name: str) -> str:
-        own, control = (data[role][kind][name]["value"] for role in ("maps", "controls"))
+    def cell(kind: Kind, name: str) -> str:
+        own, control = (getattr(scores[kind], name).value for scores in (found.maps, found.controls))
         return f"{own:.3f} ({control:.3f})"
 
     def show() -> None:
         names = ("cosine", "r2", "round_trip", "bits_per_byte")
-        rows = [[kind, *(cell(kind, name) for name in names)] for kind in data["maps"]]
+        rows = [[kind, *(cell(kind, name) for name in names)] for kind in found.maps]
         title = f"Teacher layer {teacher_layer} to student layer {student_layer}, {found.n_held_out} held-out tokens (control)"
         table(title, ["map", "cosine", "R2", "R2 there and back", "stitched bits per byte"], rows)
-        Console().print(alignment_maps_text.maps(data))
+        Console().print(alignment_maps_text.maps(found))
 
-    deliver(data, as_json, show)
+    deliver(to_json(found), as_json, show)
 
 
 def stitch(
@@ -94,13 +95,12 @@ def stitch(
 
     with progress_bar() as progress:
         found = stitching(chosen, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
-    data = found.to_json()
 
     def show() -> None:
-        show_cells(f"Bits per byte through the {kind} map, {found.n} held-out prompts", data["values"], data["control"])
-        Console().print(alignment_maps_text.stitching(data))
+        show_cells(f"Bits per byte through the {kind} map, {found.n} held-out prompts", found.values, found.control)
+        Console().print(alignment_maps_text.stitching(found))
 
-    deliver(data, as_json, show)
+    deliver(to_json(found), as_json, show)
 
 
 def moved(
@@ -128,7 +128,7 @@ def moved(
     deliver(data, as_json, show)
 
 
-def show_cells(title: str, values: list[list[Any]], beside: list[list[Any]]) -> None:
+def show_cells(title: str, values: list[list[float | None]], beside: list[list[float | None]]) -> None:
     """A grid with another in brackets; a terminal is too narrow for a wide one, which --json and the dashboard have."""
     if len(values[0]) > WIDE:
         return

@@ -1,6 +1,8 @@
 """Intervals and paired tests; the mathematics is SciPy's and statsmodels'. All intervals are 95 %.
 
 One item says nothing of how items differ, so where n is 1 an interval is all that the number could be.
+
+SciPy and statsmodels are loaded by what computes with them: records hold an `Estimate`, and a page that shows one needs neither.
 """
 
 from __future__ import annotations
@@ -10,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import bootstrap, permutation_test
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 from pkt_core.errors import MeasureError
 
 DRAWS = 2000
+SURE = 0.05
+"""A p-value below it counts as more than chance."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,20 @@ class Estimate:
     n: int
     """Independent items it rests on."""
 
+    @property
+    def differs(self) -> bool:
+        """Of a difference: whether its interval leaves 0 out."""
+        return not self.low <= 0 <= self.high
+
+    def times(self, factor: float) -> Estimate:
+        """The same in another unit; the factor is above 0."""
+        return Estimate(factor * self.value, factor * self.low, factor * self.high, self.n)
+
 
 def proportion(correct: int, n: int) -> Estimate:
     """A share of n items with Wilson's interval, 0..1."""
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(correct, n, method="wilson")
     return Estimate(correct / n, float(low), float(high), n)
 
@@ -47,6 +59,8 @@ def ratio(
     `bounds` are the least and the most that the rate can be: the interval of a single item. Raises MeasureError for no item,
     and for a single one of a rate without bounds.
     """
+    from scipy.stats import bootstrap
+
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
     if len(top) == 0 or (len(top) == 1 and bounds is None):
         raise MeasureError(f"Got {len(top)} items to take an interval over; expected at least 2. Give more of them.")
@@ -86,6 +100,8 @@ class Change:
 
 def paired_change(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Change:
     """The change of a share on the same items. Raises MeasureError where there is none."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
     old, new = np.asarray(before, bool), np.asarray(after, bool)
     table = [[int((old & new).sum()), int((old & ~new).sum())], [int((~old & new).sum()), int((~old & ~new).sum())]]
     steps = new.astype(float) - old.astype(float)
@@ -101,6 +117,22 @@ def paired_change(before: Sequence[bool], after: Sequence[bool], seed: int = 0) 
     )
 
 
+def paired_difference(
+    first: float, second: float, first_left_out: Sequence[float], second_left_out: Sequence[float]
+) -> Estimate:
+    """First minus second with a paired 95 % interval (delete-one-group jackknife, Student's t); n counts the groups.
+
+    What is left out are the numbers without each group of items in turn, at least two groups and the same for both.
+    """
+    from scipy.stats import t as student_t
+
+    without = np.asarray(first_left_out, float) - np.asarray(second_left_out, float)
+    groups = len(without)
+    error = np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
+    margin = float(student_t.ppf(0.975, groups - 1)) * float(error)
+    return Estimate(first - second, first - second - margin, first - second + margin, groups)
+
+
 def mean_step(steps: np.ndarray, seed: int = 0, *, bounds: tuple[float, float] | None = None) -> Estimate:
     """The mean of paired differences, of several items that are all 0 with no interval at all."""
     if len(steps) > 1 and not steps.any():
@@ -110,6 +142,8 @@ def mean_step(steps: np.ndarray, seed: int = 0, *, bounds: tuple[float, float] |
 
 def sign_flip(steps: np.ndarray, draws: int, batch: int | None = None) -> float:
     """P-value, 0..1, that paired items differ by nothing on average, two-sided; 1 for a single item, which can show nothing."""
+    from scipy.stats import permutation_test
+
     if len(steps) < 2 or not steps.any():
         return 1.0
     found = permutation_test(

@@ -11,6 +11,7 @@ from dashboard import loaders, selection, state, widgets
 from dashboard import recorded as dashboard_recorded
 from dashboard.params import Param
 from pkt_core.studies.alignment_maps import text as alignment_maps_text
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 
 KINDS = ("affine", "ridge", "procrustes", "logit-preserving", "semantic")
 STITCHED = "stitching"
@@ -27,9 +28,9 @@ def begin(request: dict[str, Any]) -> None:
     loaders.ask("stitching", request)
 
 
-def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: dict[str, Any] | None) -> None:
+def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: MapComparison | None) -> None:
     """All maps at the chosen pair of layers; `kept` is what was recorded, at layers of its own."""
-    recorded = kept is not None and (kept["teacher_layer"], kept["student_layer"]) == (teacher, student)
+    recorded = kept is not None and (kept.teacher_layer, kept.student_layer) == (teacher, student)
     found = kept
     if not recorded:
         request = {**request, "teacher_layer": teacher, "student_layer": student}
@@ -39,11 +40,11 @@ def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: dict
         return
     widgets.answer(alignment_maps_text.maps(found), recorded=recorded)
     st.caption(
-        f"Teacher layer {teacher}, student layer {student}; fitted on {found['n_fitted']:,} tokens of one half of "
-        f"{found['recipe']['texts']} prompts, scored on {found['n_held_out']:,} tokens of the other."
-        f"{alignment_maps_text.massive(found['recipe'])}"
+        f"Teacher layer {teacher}, student layer {student}; fitted on {found.n_fitted:,} tokens of one half of "
+        f"{found.n_texts} prompts, scored on {found.n_held_out:,} tokens of the other."
+        f"{alignment_maps_text.massive(found.massive)}"
     )
-    missing = [kind for kind in KINDS if kind not in found["maps"]]
+    missing = [kind for kind in KINDS if kind not in found.maps]
     if missing:
         st.info(f"Left out, because the two vocabularies share too few tokens: {', '.join(missing)}.")
     widgets.figure(
@@ -52,7 +53,7 @@ def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: dict
     )  # fmt: skip
 
 
-def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, Any]) -> None:
+def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, StitchedGrid]) -> None:
     """The stitched loss of every pair of layers through maps of one kind, `kept` where it was recorded."""
     st.subheader("Where can the student be stitched onto the teacher?", anchor=False)
     kind = widgets.switch("Map", KINDS, Param.STITCH, default="affine")
@@ -66,7 +67,7 @@ def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, A
     )  # fmt: skip
 
 
-def computed(request: dict[str, Any]) -> dict[str, Any] | None:
+def computed(request: dict[str, Any]) -> StitchedGrid | None:
     """Stitching asked of the engine; pairs that do not ship are stitched when asked, because they may be large."""
     bundled = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
     task = loaders.ask("stitching", request) if bundled else loaders.known("stitching", request)
@@ -79,7 +80,8 @@ def computed(request: dict[str, Any]) -> dict[str, Any] | None:
             on_click=begin, args=(request,),
         )  # fmt: skip
         return None
-    return widgets.result(task, "Stitching", lambda: loaders.ask("stitching", request, again=True))
+    grid: StitchedGrid | None = widgets.result(task, "Stitching", lambda: loaders.ask("stitching", request, again=True))
+    return grid
 
 
 def show() -> None:
@@ -98,9 +100,8 @@ def show() -> None:
             "seed": selection.comparison_request()["seed"],
         }
         chosen = selection.layers(found)
-        kept = dashboard_recorded.maps() if recorded else {}
-        side_by_side(request, *chosen, kept.get("maps"))
-        stitched(request, chosen, kept.get("stitching", {}))
+        side_by_side(request, *chosen, dashboard_recorded.maps() if recorded else None)
+        stitched(request, chosen, dashboard_recorded.stitching() if recorded else {})
 
 
 show()

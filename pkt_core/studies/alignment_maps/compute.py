@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Float, Int
@@ -34,14 +34,15 @@ from pkt_core.alignment.maps import (
 from pkt_core.alignment.model_maps import head_of, match
 from pkt_core.alignment.pairing import require_layer
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.data.prompts import PromptSet, prompt_set
 from pkt_core.errors import PlanError, PromptError
 from pkt_core.evaluation.statistics import Estimate, ratio
 from pkt_core.evaluation.stitching import n_bytes, own_bits, stitched_bits
 from pkt_core.models.catalog import Pair
 from pkt_core.models.loading import LoadedModel, load
-from pkt_core.studies.alignment_maps.record import MapComparison, MapScore, StitchedGrid
+from pkt_core.similarity.grid import plain
+from pkt_core.studies.alignment_maps.record import Kind, MapComparison, MapScore, Recipe, StitchedGrid
 from pkt_core.studies.comparison.recipe import pair_key
 
 TRANSLATION_VERSION = 2
@@ -65,17 +66,16 @@ def alignment_maps(
     texts = prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
     recipe = {"teacher_layer": teacher_layer, "student_layer": student_layer, "seed": seed}
     key = pair_key(pair, texts, recipe, TRANSLATION_VERSION)
-    if stored := load_artefact("alignment-maps", key):
-        return MapComparison.from_json(stored[1])
-    progress("Loading both models", 0.0)
-    teacher, student = load(pair.teacher), load(pair.student)
-    layers = teacher_layer, student_layer
-    for side, layer, n in zip(("teacher", "student"), layers, (teacher.n_layers, student.n_layers), strict=True):
-        require_layer(side, layer, n)
-    said: dict[str, Any] = {"prompts": texts.name, "seed": seed}
-    found = maps_side_by_side(teacher, student, texts.texts, layers, said, progress)
-    save_artefact("alignment-maps", key, {}, found.to_json())
-    return found
+
+    def make() -> MapComparison:
+        progress("Loading both models", 0.0)
+        teacher, student = load(pair.teacher), load(pair.student)
+        layers = teacher_layer, student_layer
+        for side, layer, n in zip(("teacher", "student"), layers, (teacher.n_layers, student.n_layers), strict=True):
+            require_layer(side, layer, n)
+        return maps_side_by_side(teacher, student, texts, layers, seed, progress)
+
+    return memo("alignment-maps", key, MapComparison, make)
 
 
 def stitching(
@@ -91,28 +91,29 @@ def stitching(
 
     Raises PlanError for an unknown kind, PromptError for fewer than 32 texts.
     """
-    require_kind(kind)
+    made_of = require_kind(kind)
     texts = prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
     key = pair_key(pair, texts, {"kind": kind, "seed": seed}, TRANSLATION_VERSION)
-    if stored := load_artefact("stitching", key):
-        return StitchedGrid.from_json(stored[1])
-    progress("Loading both models", 0.0)
-    teacher, student = load(pair.teacher), load(pair.student)
-    found = stitched_grid(teacher, student, texts.texts, kind, {"prompts": texts.name, "seed": seed}, progress)
-    save_artefact("stitching", key, {}, found.to_json())
-    return found
+
+    def make() -> StitchedGrid:
+        progress("Loading both models", 0.0)
+        teacher, student = load(pair.teacher), load(pair.student)
+        return stitched_grid(teacher, student, texts, made_of, seed, progress)
+
+    return memo("stitching", key, StitchedGrid, make)
 
 
-Kind = Literal["semantic", "logit-preserving", "ridge", "procrustes", "affine"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FREE = ("semantic", "logit-preserving")  # of training
 MINIMUM_TEXTS = 32
 
 
-def require_kind(kind: str) -> None:
-    """PlanError where there is no map of that kind."""
-    if kind not in KINDS:
-        raise PlanError(f"There is no alignment map {kind!r}; expected one of {', '.join(KINDS)}.")
+def require_kind(kind: str) -> Kind:
+    """The kind of that name; PlanError where there is none."""
+    for known in KINDS:
+        if known == kind:
+            return known
+    raise PlanError(f"There is no alignment map {kind!r}; expected one of {', '.join(KINDS)}.")
 
 
 @dataclass(frozen=True)
@@ -168,16 +169,16 @@ class Halves:
             massive += n
         return cls(TokenStates.of(sides[0]), TokenStates.of(sides[1]), sides[1], massive)
 
-    def said(self) -> dict[str, int]:
-        """What the recipe tells of tokens left out; nothing where there were none."""
-        return {"massive": self.massive} if self.massive else {}
+    def recipe(self, texts: PromptSet, seed: int) -> Recipe:
+        """How maps are fitted and scored on these halves; tokens left out are in it where there were any."""
+        left_out = {"massive": self.massive} if self.massive else {}
+        return {"prompts": texts.name, "seed": seed, "ridge": RIDGE, "texts": len(texts.texts), **left_out}
 
 
 class Maker:
     """Maps of one kind between any layers of two models, and the same with their meaning removed."""
 
-    def __init__(self, kind: str, teacher: LoadedModel, student: LoadedModel, seed: int):
-        require_kind(kind)
+    def __init__(self, kind: Kind, teacher: LoadedModel, student: LoadedModel, seed: int):
         self.kind = kind
         self.seed = seed
         self.free = self.training_free(teacher, student) if kind in FREE else None
@@ -258,22 +259,22 @@ def round_trip_bound(x: Float[Tensor, "n d"], width: int) -> float:
 def maps_side_by_side(
     teacher: LoadedModel,
     student: LoadedModel,
-    texts: tuple[str, ...],
+    texts: PromptSet,
     layers: tuple[int, int],
-    recipe: dict[str, Any],
+    seed: int,
     progress: Progress,
 ) -> MapComparison:
     """Every kind of map at one pair of layers, beside its control. Kinds that need a shared vocabulary are left out without one."""
-    halves = Halves.read(teacher, student, texts, progress)
+    halves = Halves.read(teacher, student, texts.texts, progress)
     i, j = layers
     fitted = halves.fitted
     x, y = fitted.teacher[i], fitted.student[j]
     shared = match(teacher, student)
     kinds = [kind for kind in KINDS if kind not in FREE or shared.enough]
-    scores: dict[bool, dict[str, MapScore]] = {False: {}, True: {}}
+    scores: dict[bool, dict[Kind, MapScore]] = {False: {}, True: {}}
     for k, kind in enumerate(kinds):
         progress("Fitting and stitching maps", 0.3 + 0.7 * k / len(kinds))
-        make = Maker(kind, teacher, student, recipe["seed"])
+        make = Maker(kind, teacher, student, seed)
         for control, found in scores.items():
             there = make(x, y[None], way="there", control=control)[0]
             # The way back starts where the way there ends: from images, not from the student's own states.
@@ -290,21 +291,21 @@ def maps_side_by_side(
         bound=round_trip_bound(x, y.shape[1]),
         n_fitted=len(fitted.text),
         n_held_out=len(halves.held_out.text),
-        recipe={**recipe, "ridge": RIDGE, "texts": len(texts), **halves.said()},
+        recipe=halves.recipe(texts, seed),
     )
 
 
 def stitched_grid(
     teacher: LoadedModel,
     student: LoadedModel,
-    texts: tuple[str, ...],
-    kind: str,
-    recipe: dict[str, Any],
+    texts: PromptSet,
+    kind: Kind,
+    seed: int,
     progress: Progress,
 ) -> StitchedGrid:
     """The student stitched onto the teacher at every pair of layers through maps of one kind, beside their controls."""
-    make = Maker(kind, teacher, student, recipe["seed"])
-    halves = Halves.read(teacher, student, texts, progress)
+    make = Maker(kind, teacher, student, seed)
+    halves = Halves.read(teacher, student, texts.texts, progress)
     fitted, held_out = halves.fitted, halves.held_out
     shape = teacher.n_layers, student.n_layers
     values, low, high, control, trips = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
@@ -326,12 +327,12 @@ def stitched_grid(
             control[i, j] = per_byte(halves, alone).value
     return StitchedGrid(
         kind=kind,
-        values=values,
-        low=low,
-        high=high,
-        control=control,
-        round_trip=trips,
+        values=plain(values),
+        low=plain(low),
+        high=plain(high),
+        control=plain(control),
+        round_trip=plain(trips),
         own=per_byte(halves, own_bits),
-        n=len(texts) - len(texts) // 2,
-        recipe={**recipe, "ridge": RIDGE, "texts": len(texts), **halves.said()},
+        n=len(texts.texts) - len(texts.texts) // 2,
+        recipe=halves.recipe(texts, seed),
     )

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.evaluation.statistics import Estimate
+from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.comparison.figures import LINE, SQUARE_UP_TO, WRITTEN_UP_TO, clickable, outline
 from pkt_core.words import style
-
-Json = Mapping[str, Any]
-
 
 SCORES = {  # field of a MapScore -> axis title
     "cosine": "Cosine (−1..1)",
@@ -23,19 +19,19 @@ SCORES = {  # field of a MapScore -> axis title
 }
 
 
-def maps_figure(found: Json) -> go.Figure:
+def maps_figure(found: MapComparison) -> go.Figure:
     """One row per kind of map: the map and its control on held-out texts, by four scores."""
     figure = make_subplots(cols=4, shared_yaxes=True, horizontal_spacing=0.035)
-    kinds = list(found["maps"])[::-1]
+    kinds = list(found.maps)[::-1]
     for column, score in enumerate(SCORES, 1):
-        for role, name, colour, symbol in (
-            ("controls", "control: meaning removed", style.CONTROL, "x-thin-open"),
-            ("maps", "map", style.TEACHER, "circle"),
+        for role, scores, name, colour, symbol in (
+            ("controls", found.controls, "control: meaning removed", style.CONTROL, "x-thin-open"),
+            ("maps", found.maps, "map", style.TEACHER, "circle"),
         ):
-            values = [found[role][kind][score] for kind in kinds]
+            values: list[Estimate] = [getattr(scores[kind], score) for kind in kinds]
             figure.add_trace(
                 go.Scatter(
-                    x=[v["value"] for v in values],
+                    x=[v.value for v in values],
                     y=kinds,
                     name=name,
                     legendgroup=role,
@@ -45,13 +41,13 @@ def maps_figure(found: Json) -> go.Figure:
                     error_x={
                         "type": "data",
                         "symmetric": False,
-                        "array": [v["high"] - v["value"] for v in values],
-                        "arrayminus": [v["value"] - v["low"] for v in values],
+                        "array": [v.high - v.value for v in values],
+                        "arrayminus": [v.value - v.low for v in values],
                         "color": colour,
                         "thickness": 1.5,
                         "width": 4,
                     },
-                    customdata=[[v["low"], v["high"], v["n"]] for v in values],
+                    customdata=[[v.low, v.high, v.n] for v in values],
                     hovertemplate=f"%{{y}}, {name}<br>%{{x:.3f}}, 95 % %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}"
                     "<br>over %{customdata[2]} held-out texts<extra></extra>",
                 ),
@@ -62,17 +58,17 @@ def maps_figure(found: Json) -> go.Figure:
         (1, 0.0, "", "solid", 0),
         (2, 0.0, "", "solid", 0),
         (3, 0.0, "", "solid", 0),
-        (3, found["bound"], "best possible", "dot", 0),
-        (4, found["own"]["value"], "student alone", "solid", 1),  # the two may lie near each other
-        (4, found["constant"]["value"], "nothing passes", "dot", 0),
+        (3, found.bound, "best possible", "dot", 0),
+        (4, found.own.value, "student alone", "solid", 1),  # the two may lie near each other
+        (4, found.constant.value, "nothing passes", "dot", 0),
     ):
         figure.add_vline(
             x=value,
             line={"color": style.CONTROL, "width": 1.5, "dash": dash},
             annotation={"text": words, "font": {"size": 12}, "yanchor": "bottom", "yshift": LINE * line},
             annotation_position="top",
-            row=1,  # type: ignore[arg-type]
-            col=column,  # type: ignore[arg-type]
+            row=1,
+            col=column,
         )
     style.finish(figure, height=130 + 54 * len(kinds))
     for column, title in enumerate(SCORES.values(), 1):
@@ -82,13 +78,13 @@ def maps_figure(found: Json) -> go.Figure:
     return figure.update_yaxes(title={"text": "Alignment map"}, col=1)
 
 
-def stitching_figure(grid: Json, chosen: tuple[int, int] | None = None) -> go.Figure:
+def stitching_figure(grid: StitchedGrid, chosen: tuple[int, int] | None = None) -> go.Figure:
     """Bits per byte that stitching costs over the student alone, at every pair of layers, beside the control.
 
     The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student layer.
     """
-    own = float(grid["own"]["value"])
-    values, control = (np.asarray(grid[key], float) - own for key in ("values", "control"))
+    own = grid.own.value
+    values, control = np.asarray(grid.values, float) - own, np.asarray(grid.control, float) - own
     low = min(-0.05, float(np.floor(np.nanmin(values) * 10) / 10))
     high = max(0.1, float(np.ceil(np.nanmax([np.nanmax(values), np.nanmax(control)]) * 10) / 10))
     n_teacher, n_student = values.shape
@@ -139,13 +135,12 @@ def stitching_figure(grid: Json, chosen: tuple[int, int] | None = None) -> go.Fi
     return figure.update_yaxes(title={"text": "Teacher layer (from 0)"}, col=1)
 
 
-def stitched_cells(grid: Json) -> go.Scatter:
+def stitched_cells(grid: StitchedGrid) -> go.Scatter:
     """The transparent points that carry hover text and clicks."""
     rows = []
-    for i, j in np.ndindex(np.asarray(grid["values"]).shape):
-        low, high = grid["low"][i][j], grid["high"][i][j]
-        values = [style.number(grid[key][i][j], 3) for key in ("values", "control", "round_trip")]
-        rows.append([i, j, *values, f"{style.number(low, 3)} to {style.number(high, 3)}"])
+    for i, j in np.ndindex(np.asarray(grid.values).shape):
+        values = [style.number(cells[i][j], 3) for cells in (grid.values, grid.control, grid.round_trip)]
+        rows.append([i, j, *values, f"{style.number(grid.low[i][j], 3)} to {style.number(grid.high[i][j], 3)}"])
     return clickable(
         rows,
         "teacher layer %{customdata[0]} into student layer %{customdata[1]}<br>%{customdata[2]} bits per byte, "

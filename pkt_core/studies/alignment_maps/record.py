@@ -1,19 +1,17 @@
-"""Which alignment map carries a state best: records of one pair of layers, and of all pairs by stitching.
-
-Not covered: the similarity of layers (results.py).
-"""
+"""Which alignment map carries a state best: records of one pair of layers, and of all pairs by stitching."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
-
-from jaxtyping import Float
-from torch import Tensor
+from dataclasses import dataclass
+from typing import Literal
 
 from pkt_core.evaluation.statistics import Estimate
-from pkt_core.similarity.grid import numbers, plain
+
+Kind = Literal["semantic", "logit-preserving", "ridge", "procrustes", "affine"]
+Recipe = dict[str, str | int | float]
+"""Name of the prompts, seed, ridge, number of `texts`, and tokens left out as `massive` where there were any."""
+Cells = list[list[float | None]]
+"""Teacher layer x student layer, both from 0; None is not a number."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +23,9 @@ class MapScore:
     r2: Estimate
     """Share of the student's variance that the mapped states explain, up to 1; below 0 is worse than its mean."""
     round_trip: Estimate
-    """R2 of the teacher's states after the way there and back, up to 1."""
+    """R2 of the teacher's states after the way there and back, up to 1; higher keeps more."""
     bits_per_byte: Estimate
-    """Next-token loss of the student that goes on from the mapped states; lower is better."""
+    """Next-token loss of the student that goes on from the mapped states, at least 0; lower is better."""
 
 
 @dataclass(frozen=True)
@@ -35,66 +33,66 @@ class MapComparison:
     """All maps at one pair of layers, each beside its control."""
 
     teacher_layer: int
+    """From 0."""
     student_layer: int
-    maps: dict[str, MapScore]
-    """By kind."""
-    controls: dict[str, MapScore]
+    """From 0."""
+    maps: dict[Kind, MapScore]
+    """By kind; those that need a shared vocabulary are missing without one."""
+    controls: dict[Kind, MapScore]
     """The same kinds with the vocabulary of one side permuted, or fitted to shuffled pairs."""
     own: Estimate
-    """Bits per byte of the student as it is, at the same positions."""
+    """Bits per byte of the student as it is, at the same positions; lower is better."""
     constant: Estimate
     """Bits per byte of the student when its state at this layer is always the mean one: no information passes."""
     bound: float
-    """R2 that no way there and back through the student's width can exceed on the fitted texts (principal components)."""
+    """R2 that no way there and back through the student's width can exceed on the fitted texts (principal components), 0..1."""
     n_fitted: int
     """Token pairs the maps were fitted on."""
     n_held_out: int
     """Token pairs they were scored on."""
-    recipe: dict[str, Any]
-    """Prompts, seed, ridge."""
+    recipe: Recipe
+    """How it was computed."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def best(self) -> Kind | None:
+        """The kind through which the student loses fewest bits per byte; None where no map could be made."""
+        return min(self.maps, key=lambda kind: self.maps[kind].bits_per_byte.value, default=None)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> MapComparison:
-        def score(found: Mapping[str, Any]) -> MapScore:
-            return MapScore(**{name: Estimate(**value) for name, value in found.items()})
+    @property
+    def n_texts(self) -> int:
+        """Prompts of both halves."""
+        return int(self.recipe["texts"])
 
-        scores = {key: {kind: score(s) for kind, s in data[key].items()} for key in ("maps", "controls")}
-        return cls(**{**data, **scores, **{key: Estimate(**data[key]) for key in ("own", "constant")}})
+    @property
+    def massive(self) -> int:
+        """Tokens left out because such a one would bend every fit to itself."""
+        return int(self.recipe.get("massive", 0))
 
 
 @dataclass(frozen=True)
 class StitchedGrid:
-    """Bits per byte of the student stitched onto the teacher, teacher layer x student layer; lower is better."""
+    """The student stitched onto the teacher at every pair of layers."""
 
-    kind: str
+    kind: Kind
     """Of the alignment map."""
-    values: Float[Tensor, "L_T L_S"]
-    low: Float[Tensor, "L_T L_S"]
-    """Lower end of the 95 % bootstrap interval over texts."""
-    high: Float[Tensor, "L_T L_S"]
-    """Upper end."""
-    control: Float[Tensor, "L_T L_S"]
-    """The same with the map's meaning removed."""
-    round_trip: Float[Tensor, "L_T L_S"]
-    """R2 of the teacher's states after the way there and back, up to 1."""
-    own: Estimate
-    """The student as it is, at the same positions."""
     n: int
     """Held-out texts."""
-    recipe: dict[str, Any]
-    """Prompts, seed, ridge."""
+    recipe: Recipe
+    """How it was computed."""
+    values: Cells
+    """Bits per byte of the stitched student, at least 0; lower is better."""
+    low: Cells
+    """Lower end of the 95 % bootstrap interval over texts."""
+    high: Cells
+    """Upper end."""
+    control: Cells
+    """Bits per byte with the map's meaning removed."""
+    round_trip: Cells
+    """R2 of the teacher's states after the way there and back, up to 1; higher keeps more."""
+    own: Estimate
+    """Bits per byte of the student as it is, at the same positions."""
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **{name: getattr(self, name) for name in ("kind", "n", "recipe")},
-            **{name: plain(getattr(self, name)) for name in ("values", "low", "high", "control", "round_trip")},
-            "own": asdict(self.own),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> StitchedGrid:
-        tensors = {name: numbers(data[name]) for name in ("values", "low", "high", "control", "round_trip")}
-        return cls(**{**data, **tensors, "own": Estimate(**data["own"])})
+    @property
+    def massive(self) -> int:
+        """Tokens left out because such a one would bend every fit to itself."""
+        return int(self.recipe.get("massive", 0))

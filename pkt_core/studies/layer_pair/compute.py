@@ -5,8 +5,6 @@ closer_look  a scatter of the pair, its rank correlation, prompts by shared neig
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,7 +13,7 @@ from pkt_core.activations.collect import pieces
 from pkt_core.alignment.pairing import require_layer
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.models.catalog import Pair
 from pkt_core.models.loading import load
@@ -27,7 +25,13 @@ from pkt_core.similarity.outliers import learn
 from pkt_core.studies.comparison.compute import COMPARE_VERSION, compare, kept_states
 from pkt_core.studies.comparison.recipe import Recipe, pair_key
 from pkt_core.studies.comparison.states import rows_each
-from pkt_core.studies.layer_pair.record import CloserLook
+from pkt_core.studies.layer_pair.record import (
+    CloserLook,
+    DrawnPairs,
+    NearestPrompts,
+    RankCorrelation,
+    SharedNeighbours,
+)
 
 CLOSER_VERSION = 3
 
@@ -49,23 +53,23 @@ def closer_look(
     texts = prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)
     read = pair_key(pair, texts, recipe.model_dump(), COMPARE_VERSION)
     key = fingerprint(read=read, texts=texts.full_digest, layers=[teacher_layer, student_layer], version=CLOSER_VERSION)
-    if stored := load_artefact("closer-look", key):
-        return CloserLook.from_json(stored[1])
-    compared = compare(pair, prompts=prompts, progress=lambda what, done: progress(what, 0.7 * done), **settings)
-    states = kept_states(pair, texts, recipe, read, progress)
-    for side, layer in (("teacher", teacher_layer), ("student", student_layer)):
-        require_layer(side, layer, len(states[side]))
-    progress("Comparing prompt by prompt", 0.8)
-    found = look_closely(
-        recipe,
-        (teacher_layer, student_layer),
-        states["teacher"][teacher_layer],
-        states["student"][student_layer],
-        long_enough(pair, texts, recipe) if compared.grid.recipe.get("too_short") else texts,
-        len(texts) - int(compared.grid.recipe.get("too_short", 0)),
-    )
-    save_artefact("closer-look", key, {}, found.to_json())
-    return found
+
+    def look() -> CloserLook:
+        compared = compare(pair, prompts=prompts, progress=lambda what, done: progress(what, 0.7 * done), **settings)
+        states = kept_states(pair, texts, recipe, read, progress)
+        for side, layer in (("teacher", teacher_layer), ("student", student_layer)):
+            require_layer(side, layer, len(states[side]))
+        progress("Comparing prompt by prompt", 0.8)
+        return look_closely(
+            recipe,
+            (teacher_layer, student_layer),
+            states["teacher"][teacher_layer],
+            states["student"][student_layer],
+            long_enough(pair, texts, recipe) if compared.grid.recipe.get("too_short") else texts,
+            len(texts) - int(compared.grid.recipe.get("too_short", 0)),
+        )
+
+    return memo("closer-look", key, CloserLook, look)
 
 
 def long_enough(pair: Pair, texts: PromptSet, recipe: Recipe) -> PromptSet:
@@ -86,32 +90,41 @@ def by_prompt(recipe: Recipe, states: Float[Tensor, "n d"]) -> Float[Tensor, "pr
     return treated[:whole].unflatten(0, (-1, each)).mean(1)
 
 
-def with_interval(value: float, left_out: Tensor) -> dict[str, Any]:
-    """The value with its jackknife interval, and what the interval was made of, for differences between two looks."""
+def interval(value: float, left_out: Tensor) -> tuple[float, float]:
+    """Ends of the 95 % jackknife interval of one number."""
     low, high = jackknife_interval(torch.tensor([[value]], dtype=torch.float64), left_out[:, None, None])
-    return {"value": value, "low": float(low), "high": float(high), "left_out": left_out.tolist()}
+    return float(low), float(high)
 
 
-def correlation_facts(found: Agreement) -> dict[str, Any]:
+def rank_correlation(found: Agreement) -> RankCorrelation:
+    """The correlation with its interval and its null."""
     calibrated = calibrate(torch.tensor([[found.correlation]], dtype=torch.float64), found.null[:, None, None])
-    return with_interval(found.correlation, found.left_out) | {
-        "p_value": float(calibrated.p_cells),
-        "noise": float(calibrated.noise_cells),
-        "draws": len(found.null),
-    }
+    low, high = interval(found.correlation, found.left_out)
+    return RankCorrelation(
+        value=found.correlation,
+        low=low,
+        high=high,
+        left_out=found.left_out.tolist(),
+        p_value=float(calibrated.p_cells),
+        noise=float(calibrated.noise_cells),
+        draws=len(found.null),
+    )
 
 
-def overlap_facts(found: Agreement) -> dict[str, Any]:
-    n = len(found.overlap)
-    mean = with_interval(float(found.overlap.mean()), found.overlap_left_out)
-    return {
-        "values": [round(share, 4) for share in found.overlap.tolist()],
-        "mean": mean.pop("value"),
-        **mean,
-        "chance": K / (n - 1),
-        "beyond": beyond_chance(n),
-        "k": K,
-    }
+def shared_neighbours(found: Agreement) -> SharedNeighbours:
+    """Each prompt's share of common neighbours, their mean with its interval, and what chance gives."""
+    n, mean = len(found.overlap), float(found.overlap.mean())
+    low, high = interval(mean, found.overlap_left_out)
+    return SharedNeighbours(
+        values=[round(share, 4) for share in found.overlap.tolist()],
+        mean=mean,
+        low=low,
+        high=high,
+        left_out=found.overlap_left_out.tolist(),
+        chance=K / (n - 1),
+        beyond=beyond_chance(n),
+        k=K,
+    )
 
 
 def look_closely(
@@ -141,14 +154,9 @@ def look_closely(
         texts=list(texts.texts[:n]),
         n_all=n_all,
         recipe=recipe.model_dump(),
-        pairs={
-            "first": first.tolist(),
-            "second": second.tolist(),
-            "teacher": rounded(found.teacher),
-            "student": rounded(found.student),
-        },
+        pairs=DrawnPairs(first.tolist(), second.tolist(), rounded(found.teacher), rounded(found.student)),
         n_pairs=n * (n - 1) // 2,
-        correlation=correlation_facts(found),
-        overlap=overlap_facts(found),
-        near={"teacher": named(found.near_teacher), "student": named(found.near_student)},
+        correlation=rank_correlation(found),
+        overlap=shared_neighbours(found),
+        near=NearestPrompts(named(found.near_teacher), named(found.near_student)),
     )

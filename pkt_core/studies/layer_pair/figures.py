@@ -1,26 +1,25 @@
-"""One pair of layers as a scatter of pairs of prompts, and two of them beside each other on the same axes.
-
-Takes the JSON form of a CloserLook.
-"""
+"""One pair of layers as a scatter of pairs of prompts, and two of them beside each other on the same axes."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.studies.layer_pair.record import CloserLook
 from pkt_core.words import style
 
-Json = Mapping[str, Any]
 FEW = 30  # picked prompts whose pairs are marked
 TENTHS = 10
 LETTERS = 60  # of a prompt on hover
 
 
-def closer_figure(looks: Sequence[Json], *, names: Sequence[str] = ("",), picked: Collection[int] = ()) -> go.Figure:
+def closer_figure(
+    looks: Sequence[CloserLook], *, names: Sequence[str] = ("",), picked: Collection[int] = ()
+) -> go.Figure:
     """How alike two prompts are in the student's layer (right) and in the teacher's (up), a panel a pair of layers.
 
     Points carry the ids of both prompts first in their customdata. Pairs with one of at most 30 picked prompts are marked.
@@ -32,8 +31,8 @@ def closer_figure(looks: Sequence[Json], *, names: Sequence[str] = ("",), picked
     for column, one in enumerate(looks, 1):
         for trace in traces(one, picked if len(picked) <= FEW else (), show=column == 1):
             figure.add_trace(trace, 1, column)
-        figure.update_xaxes(title={"text": f"Cosine in student layer {one['student_layer']} (−1 to 1)"}, col=column)
-        figure.update_yaxes(title={"text": f"Cosine in teacher layer {one['teacher_layer']} (−1 to 1)"}, col=column)
+        figure.update_xaxes(title={"text": f"Cosine in student layer {one.student_layer} (−1 to 1)"}, col=column)
+        figure.update_yaxes(title={"text": f"Cosine in teacher layer {one.teacher_layer} (−1 to 1)"}, col=column)
     style.finish(figure, height=470)
     figure.update_layout(margin={"t": 84, "l": 60, "r": 12}, legend={"y": 1.1})
     figure.update_annotations(font={"size": 14}, yshift=2)
@@ -42,22 +41,24 @@ def closer_figure(looks: Sequence[Json], *, names: Sequence[str] = ("",), picked
     return figure.update_layout(clickmode="event+select", dragmode=False, hovermode="closest")
 
 
-def layers(one: Json) -> str:
-    return f"teacher layer {one['teacher_layer']}, student layer {one['student_layer']}"
+def layers(one: CloserLook) -> str:
+    return f"teacher layer {one.teacher_layer}, student layer {one.student_layer}"
 
 
-def reach(looks: Sequence[Json], side: str) -> list[float]:
+def reach(looks: Sequence[CloserLook], side: Literal["teacher", "student"]) -> list[float]:
     """Ends of an axis that hold the points of all panels."""
-    values = np.concatenate([np.asarray(one["pairs"][side], float) for one in looks])
+    values = np.concatenate([np.asarray(getattr(one.pairs, side), float) for one in looks])
     return [float(values.min()) - 0.05, float(values.max()) + 0.05]
 
 
-def traces(one: Json, picked: Collection[int], show: bool) -> list[go.Scatter]:
+def traces(one: CloserLook, picked: Collection[int], show: bool) -> list[go.Scatter]:
     """All drawn pairs, those with a picked prompt, and the median of each tenth."""
-    ids, texts = one["ids"], [style.text(text, LETTERS) for text in one["texts"]]
-    first, second = one["pairs"]["first"], one["pairs"]["second"]
-    x, y = (np.asarray(one["pairs"][side], float) for side in ("student", "teacher"))
-    rows = [[ids[i], ids[j], texts[i], texts[j]] for i, j in zip(first, second, strict=True)]
+    ids, texts = one.ids, [style.text(text, LETTERS) for text in one.texts]
+    pairs = one.pairs
+    x, y = np.asarray(pairs.student, float), np.asarray(pairs.teacher, float)
+    rows: list[list[Any]] = [
+        [ids[i], ids[j], texts[i], texts[j]] for i, j in zip(pairs.first, pairs.second, strict=True)
+    ]
     marked = np.array([row[0] in picked or row[1] in picked for row in rows], bool)
     groups = [
         ("two prompts", ~marked, {"color": style.TEACHER, "size": 5, "opacity": 0.35}),

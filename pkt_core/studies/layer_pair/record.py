@@ -2,9 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from pkt_core.evaluation.statistics import SURE, Estimate, paired_difference
+
+
+@dataclass(frozen=True)
+class DrawnPairs:
+    """A sample of pairs of different prompts; four lists of one length."""
+
+    first: list[int]
+    """Place of one prompt in `ids`, from 0."""
+    second: list[int]
+    """Place of the other, larger than the first."""
+    teacher: list[float]
+    """Cosine of the two prompts' centred states in the teacher's layer, -1..1; higher is more alike."""
+    student: list[float]
+    """The same in the student's layer."""
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Whether prompts that are alike in one layer are alike in the other, over all pairs of prompts."""
+
+    value: float
+    """Spearman's rank correlation of the two layers' cosines, -1..1; higher agrees better, 0 for unrelated layers."""
+    low: float
+    """Lower end of its 95 % interval (jackknife over groups of prompts)."""
+    high: float
+    """Upper end."""
+    left_out: list[float]
+    """The correlation without each group of prompts in turn, for differences between two looks."""
+    p_value: float
+    """Share of shuffles that reach the value, 0..1; lower is less likely by chance."""
+    noise: float
+    """What 95 % of shuffles stay below, in the unit of the value."""
+    draws: int
+    """Shuffles of the student's prompts."""
+
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether shuffled prompts hardly ever correlate so well."""
+        return self.p_value < SURE
+
+    def minus(self, other: RankCorrelation) -> Estimate:
+        """The difference to another pair of layers over the same prompts, with its paired interval; n counts groups of prompts."""
+        return paired_difference(self.value, other.value, self.left_out, other.left_out)
+
+
+@dataclass(frozen=True)
+class SharedNeighbours:
+    """How many of its nearest prompts each prompt has in both layers."""
+
+    values: list[float]
+    """Per prompt, in the order of `ids`: share of its nearest prompts that both layers have, 0..1; higher agrees better."""
+    mean: float
+    """Their mean, 0..1."""
+    low: float
+    """Lower end of the mean's 95 % interval (jackknife over groups of prompts)."""
+    high: float
+    """Upper end."""
+    left_out: list[float]
+    """The mean without each group of prompts in turn, for differences between two looks."""
+    chance: float
+    """The share that unrelated layers have on average, 0..1."""
+    beyond: float
+    """The smallest share that unrelated layers reach for fewer than 5 of 100 prompts, 0..1."""
+    k: int
+    """Nearest prompts of each."""
+
+    @property
+    def by_chance(self) -> int:
+        """Prompts that share no more than unrelated layers may."""
+        return sum(share < self.beyond - 1e-9 for share in self.values)
+
+    def minus(self, other: SharedNeighbours) -> Estimate:
+        """The difference of the means to another pair of layers over the same prompts, with its paired interval, -1..1."""
+        return paired_difference(self.mean, other.mean, self.left_out, other.left_out)
+
+
+@dataclass(frozen=True)
+class NearestPrompts:
+    """Ids of each prompt's three nearest, nearest first; one row a prompt, in the order of `ids`."""
+
+    teacher: list[list[int]]
+    """In the teacher's layer."""
+    student: list[list[int]]
+    """In the student's layer."""
 
 
 @dataclass(frozen=True)
@@ -18,25 +102,23 @@ class CloserLook:
     ids: list[int]
     """Numbers of the prompts in their set."""
     texts: list[str]
-    """The prompts."""
+    """The prompts, in the order of `ids`."""
     n_all: int
     """Prompts of the comparison; those whose states it kept may be fewer."""
-    recipe: dict[str, Any]
-    """How activations were read."""
-    pairs: dict[str, list[Any]]
-    """A sample of pairs of prompts: places `first` and `second` in `ids`, cosine in `teacher` and in `student`."""
+    recipe: dict[str, str | bool | int | float | None]
+    """How activations were read, by the settings of a comparison."""
+    pairs: DrawnPairs
+    """What a scatter shows."""
     n_pairs: int
     """All pairs of prompts, on which the correlation rests."""
-    correlation: dict[str, Any]
-    """`value`, 95 % interval `low high`, `p_value`, `noise` (95 % of shuffles are below), `left_out` (groups of prompts)."""
-    overlap: dict[str, Any]
-    """Per prompt `values`; `mean low high`, by `chance`, `beyond` (shares below it say nothing), `left_out`, `k`."""
-    near: dict[str, list[list[int]]]
-    """Ids of each prompt's nearest, nearest first, in `teacher` and `student`."""
+    correlation: RankCorrelation
+    """Over all pairs of prompts."""
+    overlap: SharedNeighbours
+    """Over each prompt's nearest."""
+    near: NearestPrompts
+    """Who they are."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CloserLook:
-        return cls(**data)
+    @property
+    def pools_words(self) -> bool:
+        """Whether a prompt is the mean of several of its words."""
+        return self.recipe.get("pooling") == "tokens"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pkt_core.studies.layer_pair.record import CloserLook
 from pkt_core.words.style import number, p_value, percent
 
-Json = Mapping[str, Any]
-
+Cells = Sequence[Sequence[float | None]]
+"""Teacher layer x student layer; None is not a number."""
 
 SCATTER = (
     "A point is a pair of prompts: to the right, the student's layer finds the two alike; up, the teacher's layer does (cosines of centred "
@@ -36,107 +37,88 @@ PINNED = " The dashed frame is the pinned pair of layers, which the closer look 
 WORDS = " With pooling over words a prompt is the mean of its words here."
 
 
-SURE = 0.05
-
-
-def name(look: Json) -> str:
+def name(look: CloserLook) -> str:
     """The pair of layers."""
-    return f"teacher layer {look['teacher_layer']} and student layer {look['student_layer']}"
+    return f"teacher layer {look.teacher_layer} and student layer {look.student_layer}"
 
 
-def correlation(look: Json) -> str:
+def correlation(look: CloserLook) -> str:
     """Whether prompts that are alike for one are alike for the other, with interval and null."""
-    found, n = look["correlation"], len(look["ids"])
+    found, n = look.correlation, len(look.ids)
     told = (
         "Prompts that are alike for the student tend to be alike for the teacher"
-        if found["p_value"] < SURE
+        if found.beyond_chance
         else "Which prompts are alike for the student says no more than chance about which are for the teacher"
     )
     return (
-        f"{told}: rank correlation {number(found['value'])}, 95 % interval {number(found['low'])} to {number(found['high'])}, "
-        f"over all {look['n_pairs']:,} pairs of {n} prompts. With shuffled prompts it reaches {number(found['noise'], 3)} (p "
-        f"{p_value(found['p_value'])}, {found['draws']} shuffles)."
+        f"{told}: rank correlation {number(found.value)}, 95 % interval {number(found.low)} to {number(found.high)}, "
+        f"over all {look.n_pairs:,} pairs of {n} prompts. With shuffled prompts it reaches {number(found.noise, 3)} (p "
+        f"{p_value(found.p_value)}, {found.draws} shuffles)."
     )
 
 
-def overlap(look: Json) -> str:
+def overlap(look: CloserLook) -> str:
     """How many neighbours are shared, and how many prompts share no more than chance."""
-    found = look["overlap"]
-    few = sum(share < found["beyond"] - 1e-9 for share in found["values"])
+    found = look.overlap
     return (
-        f"The two layers share {percent(found['mean'])} of each prompt's {found['k']} nearest prompts, 95 % interval "
-        f"{percent(found['low'])} to {percent(found['high'])} (chance {percent(found['chance'])}). {few} of {len(found['values'])} "
-        f"prompts share less than {percent(found['beyond'])}, which unrelated layers reach too."
+        f"The two layers share {percent(found.mean)} of each prompt's {found.k} nearest prompts, 95 % interval "
+        f"{percent(found.low)} to {percent(found.high)} (chance {percent(found.chance)}). {found.by_chance} of {len(found.values)} "
+        f"prompts share less than {percent(found.beyond)}, which unrelated layers reach too."
     )
 
 
-def sample(look: Json) -> str:
+def sample(look: CloserLook) -> str:
     """What is drawn of all there is; empty where it is all."""
-    drawn, n = len(look["pairs"]["first"]), len(look["ids"])
-    said = (
-        [f"{drawn:,} of {look['n_pairs']:,} pairs of prompts are drawn, at random"] if drawn < look["n_pairs"] else []
-    )
-    if n < look["n_all"]:
-        said.append(f"the comparison keeps the states of its first {n} prompts of {look['n_all']:,}")
+    drawn, n = len(look.pairs.first), len(look.ids)
+    said = [f"{drawn:,} of {look.n_pairs:,} pairs of prompts are drawn, at random"] if drawn < look.n_pairs else []
+    if n < look.n_all:
+        said.append(f"the comparison keeps the states of its first {n} prompts of {look.n_all:,}")
     return f"{'; '.join(said).capitalize()}." if said else ""
 
 
-def beside(chosen: Json, pinned: Json) -> str:
+def beside(chosen: CloserLook, pinned: CloserLook) -> str:
     """Which of two pairs of layers agrees better, by all pairs of prompts and by near neighbours, or that it cannot be told."""
+    by_pairs = chosen.correlation.minus(pinned.correlation)
+    by_neighbours = chosen.overlap.minus(pinned.overlap).times(100.0)
     said = []
-    for what, key, digits, unit in (
-        ("all pairs of prompts (rank correlation)", "correlation", 2, 1),
-        ("near neighbours", "overlap", 0, 100),
+    for what, found, digits, points in (
+        ("all pairs of prompts (rank correlation)", by_pairs, 2, ""),
+        ("near neighbours", by_neighbours, 0, " points"),
     ):
-        found = {end: unit * value for end, value in paired_difference(chosen[key], pinned[key]).items()}
-        points = " points" if unit == 100 else ""
-        by = f"{number(found['value'], digits)}{points} [{number(found['low'], digits)}, {number(found['high'], digits)}]"
-        if found["low"] <= 0 <= found["high"]:
-            said.append(f"by {what} neither agrees better beyond chance: {by}")
+        by = f"{number(found.value, digits)}{points} [{number(found.low, digits)}, {number(found.high, digits)}]"
+        if found.differs:
+            said.append(f"by {what} the {'chosen' if found.value > 0 else 'pinned'} layers agree better: {by}")
         else:
-            said.append(f"by {what} the {'chosen' if found['value'] > 0 else 'pinned'} layers agree better: {by}")
+            said.append(f"by {what} neither agrees better beyond chance: {by}")
     told = "; ".join(said)
     return f"Chosen − pinned: {told}."
 
 
-def paired_difference(first: Json, second: Json) -> dict[str, float]:
-    """First minus second with a paired 95 % interval: the same groups of prompts were left out of both (jackknife, Student's t)."""
-    from scipy.stats import t as student_t  # takes half a second, which only two looks beside each other are worth
-
-    without = np.asarray(first["left_out"], float) - np.asarray(second["left_out"], float)
-    groups = len(without)
-    value = first.get("value", first.get("mean")) - second.get("value", second.get("mean"))
-    margin = float(student_t.ppf(0.975, groups - 1)) * float(
-        np.sqrt((groups - 1) / groups * ((without - without.mean()) ** 2).sum())
-    )
-    return {"value": value, "low": value - margin, "high": value + margin}
-
-
-def pairs_table(looks: Sequence[Json]) -> pd.DataFrame:
+def pairs_table(looks: Sequence[CloserLook]) -> pd.DataFrame:
     """One row per drawn pair of prompts and pair of layers."""
     parts = []
     for look in looks:
-        ids, texts, pairs = np.asarray(look["ids"]), np.asarray(look["texts"], object), look["pairs"]
-        columns: dict[str, Any] = {"teacher_layer": look["teacher_layer"], "student_layer": look["student_layer"]}
-        for which in ("first", "second"):
-            columns |= {f"{which}_prompt": ids[pairs[which]], f"{which}_text": texts[pairs[which]]}
-        columns |= {"student_cosine": pairs["student"], "teacher_cosine": pairs["teacher"]}
+        ids, texts, pairs = np.asarray(look.ids), np.asarray(look.texts, object), look.pairs
+        columns: dict[str, Any] = {"teacher_layer": look.teacher_layer, "student_layer": look.student_layer}
+        for which, places in (("first", pairs.first), ("second", pairs.second)):
+            columns |= {f"{which}_prompt": ids[places], f"{which}_text": texts[places]}
+        columns |= {"student_cosine": pairs.student, "teacher_cosine": pairs.teacher}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 
-def overlap_table(look: Json) -> pd.DataFrame:
+def overlap_table(look: CloserLook) -> pd.DataFrame:
     """One row per prompt, the one that shares fewest neighbours first; its three nearest in each layer as texts."""
-    text = dict(zip(look["ids"], look["texts"], strict=True))
-    table = pd.DataFrame({"prompt": look["ids"], "text": look["texts"], "shared": look["overlap"]["values"]})
-    for side in ("teacher", "student"):
-        table[f"nearest_{side}"] = [" | ".join(text[i] for i in row) for row in look["near"][side]]
+    text = dict(zip(look.ids, look.texts, strict=True))
+    table = pd.DataFrame({"prompt": look.ids, "text": look.texts, "shared": look.overlap.values})
+    for side, near in (("teacher", look.near.teacher), ("student", look.near.student)):
+        table[f"nearest_{side}"] = [" | ".join(text[i] for i in row) for row in near]
     return table.sort_values(["shared", "prompt"], kind="stable", ignore_index=True)
 
 
-def beside_table(chosen: Json, pinned: Json) -> pd.DataFrame:
+def beside_table(chosen: CloserLook, pinned: CloserLook) -> pd.DataFrame:
     """One row per prompt, the one whose share of common neighbours differs most between the two pairs of layers first."""
-    other = dict(zip(pinned["ids"], pinned["overlap"]["values"], strict=True))
+    other = dict(zip(pinned.ids, pinned.overlap.values, strict=True))
     found = overlap_table(chosen)
     table = pd.DataFrame({"prompt": found["prompt"], "text": found["text"], "chosen": found["shared"]})
     table["pinned"] = [other.get(i) for i in table["prompt"]]
@@ -145,29 +127,29 @@ def beside_table(chosen: Json, pinned: Json) -> pd.DataFrame:
     return table.loc[order].reset_index(drop=True)
 
 
-def summary_table(chosen: Json, pinned: Json, grid: Json, label: str) -> pd.DataFrame:
-    """What both pairs of layers say and the difference, as text: the grid's similarity, rank correlation, shared neighbours."""
+def summary_table(
+    chosen: CloserLook, pinned: CloserLook, label: str, values: Cells, low: Cells | None, high: Cells | None
+) -> pd.DataFrame:
+    """What both pairs of layers say and the difference, as text: the similarity of a grid with its interval where it has one, rank
+    correlation, shared neighbours."""
 
-    def cell(look: Json) -> dict[str, float | None]:
-        place = look["teacher_layer"], look["student_layer"]
-        return {
-            key: None if grid.get(name) is None else grid[name][place[0]][place[1]]
-            for key, name in (("value", "values"), ("low", "low"), ("high", "high"))
-        }
+    def at(look: CloserLook, cells: Cells | None) -> float | None:
+        return None if cells is None else cells[look.teacher_layer][look.student_layer]
 
-    sides = cell(chosen), cell(pinned)
-    values = [side["value"] for side in sides]
-    known = None not in values
-    rows = [[label, *map(shown, sides), number(values[0] - values[1], 3) if known else "–"]]  # type: ignore[operator]
-    for what, key in (("Rank correlation of cosines", "correlation"), ("Neighbours in common", "overlap")):
-        told = [{**look[key], "value": look[key].get("value", look[key].get("mean"))} for look in (chosen, pinned)]
-        rows.append([what, *map(shown, told), shown(paired_difference(chosen[key], pinned[key]))])
+    one, other = at(chosen, values), at(pinned, values)
+    difference = "–" if one is None or other is None else number(one - other, 3)
+    rows = [
+        [label, *(shown(*(at(look, cells) for cells in (values, low, high))) for look in (chosen, pinned)), difference]
+    ]
+    ranks, apart = (chosen.correlation, pinned.correlation), chosen.correlation.minus(pinned.correlation)
+    sides = [shown(found.value, found.low, found.high) for found in ranks]
+    rows.append(["Rank correlation of cosines", *sides, shown(apart.value, apart.low, apart.high)])
+    shares, apart = (chosen.overlap, pinned.overlap), chosen.overlap.minus(pinned.overlap)
+    sides = [shown(found.mean, found.low, found.high) for found in shares]
+    rows.append(["Neighbours in common", *sides, shown(apart.value, apart.low, apart.high)])
     return pd.DataFrame(rows, columns=["What", "Chosen", "Pinned", "Chosen − pinned"])
 
 
-def shown(found: Json) -> str:
+def shown(value: float | None, low: float | None, high: float | None) -> str:
     """A value with its interval where it has one."""
-    told = number(found["value"], 3)
-    if found.get("low") is None:
-        return told
-    return f"{told} [{number(found['low'], 3)}, {number(found['high'], 3)}]"
+    return number(value, 3) if low is None else f"{number(value, 3)} [{number(low, 3)}, {number(high, 3)}]"
