@@ -11,7 +11,10 @@ from typing import Any
 
 from pkt_core.base.records import from_json
 
-RECORDS: dict[str, str] = {}
+RECORDS: dict[str, str] = {
+    "token_change": "pkt_core.studies.token_change.record.TokenChange",
+    "user_task": "pkt_core.studies.behaviour.record.UserTask",
+}
 """Module and class by the name of the function."""
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import bootstrap, permutation_test
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
 
 from pkt_core.errors import MeasureError
+
+# SciPy and statsmodels take a second to import and are imported where a number is computed: pages read the records alone.
 
 DRAWS = 2000
 
@@ -35,8 +34,26 @@ class Estimate:
 
 def proportion(correct: int, n: int) -> Estimate:
     """A share of n items with Wilson's interval, 0..1."""
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(correct, n, method="wilson")
     return Estimate(correct / n, float(low), float(high), n)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How many items were right."""
+
+    n: int
+    """Items."""
+    correct: int
+    """Of them right."""
+    rate: float
+    """Share right, 0..1, higher is better."""
+    low: float
+    """Lower end of its 95 % interval (Wilson)."""
+    high: float
+    """Upper end."""
 
 
 def ratio(
@@ -47,6 +64,8 @@ def ratio(
     `bounds` are the least and the most that the rate can be: the interval of a single item. Raises MeasureError for no item,
     and for a single one of a rate without bounds.
     """
+    from scipy.stats import bootstrap
+
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
     if len(top) == 0 or (len(top) == 1 and bounds is None):
         raise MeasureError(f"Got {len(top)} items to take an interval over; expected at least 2. Give more of them.")
@@ -86,6 +105,8 @@ class Change:
 
 def paired_change(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Change:
     """The change of a share on the same items. Raises MeasureError where there is none."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
     old, new = np.asarray(before, bool), np.asarray(after, bool)
     table = [[int((old & new).sum()), int((old & ~new).sum())], [int((~old & new).sum()), int((~old & ~new).sum())]]
     steps = new.astype(float) - old.astype(float)
@@ -112,6 +133,8 @@ def sign_flip(steps: np.ndarray, draws: int, batch: int | None = None) -> float:
     """P-value, 0..1, that paired items differ by nothing on average, two-sided; 1 for a single item, which can show nothing."""
     if len(steps) < 2 or not steps.any():
         return 1.0
+    from scipy.stats import permutation_test
+
     found = permutation_test(
         (steps,),
         lambda d, axis: d.mean(axis=axis),
