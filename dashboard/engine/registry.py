@@ -13,6 +13,10 @@ from pkt_core.base.records import from_json
 
 RECORDS: dict[str, str] = {
     "token_change": "pkt_core.studies.token_change.record.TokenChange",
+    "writing": "pkt_core.studies.generations.record.Writing",
+    "picked_cell": "pkt_core.studies.generations.record.PickedCell",
+    "picked_tokens": "pkt_core.studies.generations.record.PickedTokens",
+    "picked_continuations": "pkt_core.studies.generations.record.PickedContinuations",
     "user_task": "pkt_core.studies.behaviour.record.UserTask",
 }
 """Module and class by the name of the function."""

@@ -48,7 +48,9 @@ def show(run: Any) -> None:
         st.error(widgets.plain(str(error)), icon=":material/error:")
         return
     task = loaders.ask("user_task", asked)
-    found = widgets.result(loaders.soon(task), "Your task", lambda: loaders.ask("user_task", asked, again=True))
+    found: UserTask | None = widgets.result(
+        loaders.soon(task), "Your task", lambda: loaders.ask("user_task", asked, again=True)
+    )
     if found is not None:
         result(found)
         widgets.command(shlex.join(["pkt", "evaluate", run.id, "--task", named]))
