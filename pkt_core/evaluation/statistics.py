@@ -1,6 +1,8 @@
 """Intervals and paired tests; the mathematics is SciPy's and statsmodels'. All intervals are 95 %.
 
 One item says nothing of how items differ, so where n is 1 an interval is all that the number could be.
+
+SciPy and statsmodels are loaded by what computes with them: records hold an `Estimate`, and a page that shows one needs neither.
 """
 
 from __future__ import annotations
@@ -12,8 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pkt_core.errors import MeasureError
-
-# SciPy and statsmodels take a second to import and are imported where a number is computed: pages read the records alone.
 
 DRAWS = 2000
 

@@ -81,8 +81,7 @@ def calibration(found: Mapping[str, Calibration]) -> str:
     """Whether the student after is more sure than it is right, beside before."""
 
     def said(one: Calibration) -> str:
-        gap = one.confidence - one.rate
-        word = "overconfident" if gap > 0.02 else "too modest" if gap < -0.02 else "about as sure as it is right"
+        word = "overconfident" if one.overconfident else "too modest" if one.modest else "about as sure as it is right"
         return f"{word} (says {percent(one.confidence)}, right {percent(one.rate)}, ECE {number(one.ece_mass, 3)})"
 
     before, after = (said(found[who]) for who in ("before", "after"))
