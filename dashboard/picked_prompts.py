@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
 from pkt_core.studies.generations import text as generations_text
+from pkt_core.studies.generations.record import PickedCell, PickedTokens
 
 MOST = 200  # more picked prompts than these are not looked at one by one
 
@@ -20,7 +21,8 @@ def asked(ids: list[int]) -> dict[str, Any]:
     return {**selection.pair_request(), **selection.prompts_request(), "ids": ids[:MOST]}
 
 
-def answered(function: str, arguments: dict[str, Any], what: str) -> dict[str, Any] | None:
+def answered(function: str, arguments: dict[str, Any], what: str) -> Any:
+    """The record of what was asked about picked prompts; None while it is not there."""
     task = loaders.ask(function, arguments)
     return widgets.result(task, what, lambda: loaders.ask(function, arguments, again=True))
 
@@ -32,7 +34,7 @@ def tokens() -> None:
     if not ids:
         st.caption("Pick prompts in the map or the table, and both models' next tokens for them appear here.")
         return
-    found = answered("picked_tokens", asked(ids), "The next tokens")
+    found: PickedTokens | None = answered("picked_tokens", asked(ids), "The next tokens")
     if found is None:
         return
     st.dataframe(
@@ -48,7 +50,7 @@ def tokens() -> None:
         },
         alt="Next tokens of both models for the picked prompts",
     )
-    st.caption(f"{len(found['rows'])} of {len(ids)} picked prompts. {generations_text.PICKED_TOKENS}")
+    st.caption(f"{len(found.rows)} of {len(ids)} picked prompts. {generations_text.PICKED_TOKENS}")
 
 
 def tokens_if_picked() -> None:
@@ -83,11 +85,11 @@ def cell(teacher: int, student: int, measure: str, label: str) -> None:
     st.subheader("The picked prompts at this pair of layers", anchor=False)
     arguments = {**selection.comparison_request(), **asked(ids), "measure": measure}
     arguments |= {"teacher_layer": teacher, "student_layer": student}
-    found = answered("picked_cell", arguments, "The picked prompts")
+    found: PickedCell | None = answered("picked_cell", arguments, "The picked prompts")
     if found is None:
         return
     st.markdown(widgets.plain(generations_text.picked_cell(found, label)))
-    table = pd.DataFrame(found["rows"])
+    table = pd.DataFrame(found.rows)
     st.dataframe(
         table,
         hide_index=True,

@@ -1,5 +1,7 @@
 """Calibration: values worked out on paper, scikit-learn's curve as judge, a calibrated and an overconfident model."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
@@ -43,3 +45,13 @@ def test_a_calibrated_model_is_near_zero_and_an_overconfident_one_is_not():
     inside = [one.low <= one.confidence <= one.high for one in good.curve]
     assert sum(inside) >= 8  # of ten 95 % intervals
     assert not any(one.low <= one.confidence <= one.high for one in bad.curve[:5])
+
+
+def test_a_model_is_overconfident_or_modest_only_beyond_a_margin():
+    def told(confidence, rate):
+        one = replace(calibration([0.5, 0.5], [True, False]), confidence=confidence, rate=rate)
+        return one.overconfident, one.modest
+
+    assert told(0.6, 0.5) == (True, False)
+    assert told(0.5, 0.6) == (False, True)
+    assert told(0.51, 0.5) == told(0.5, 0.51) == (False, False)

@@ -102,7 +102,7 @@ def test_a_ratio_is_of_sums_and_not_a_mean_of_ratios():
 
 def test_recall_counts():
     found = recall([True, False, True, True])
-    assert (found["n"], found["correct"], found["rate"]) == (4, 3, 0.75)
+    assert (found.n, found.correct, found.rate) == (4, 3, 0.75)
 
 
 def test_demo_facts_are_split_and_their_prior_is_low():

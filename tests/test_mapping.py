@@ -18,6 +18,7 @@ from pkt_core.projection.turnover import neighbour_turnover
 from pkt_core.runs.folder import create_run
 from pkt_core.similarity.measures import measure
 from pkt_core.studies.generations import picked
+from pkt_core.studies.generations.record import RestrictedCell
 from pkt_core.studies.latent_map import compute as latent_map_compute
 from pkt_core.studies.latent_map.chain import spread_layers
 
@@ -108,26 +109,22 @@ def test_what_chains_cannot_be_is_one_sentence(pair, run):
 
 def test_picked_tokens_are_the_models_own_words(pair):
     found = picked.picked_tokens(pair, ids=[3, 70, 3, 999], prompts=LINES)
-    assert [row["id"] for row in found.rows] == [3, 70]
+    assert [row.id for row in found.rows] == [3, 70]
     teacher, student = load(pair.teacher), load(pair.student)
     text = LINES.texts[3]
     ids = teacher.tokenizer(text, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         p, q = (m.model(input_ids=ids).logits[0, -1].double().softmax(-1) for m in (teacher, student))
     best = p.argsort(descending=True)[:3].tolist()
-    assert [token for token, _ in found.rows[0]["teacher"]] == [teacher.tokenizer.decode([i]) for i in best]
-    assert_close(found.rows[0]["teacher"][0][1], float(p.max()), atol=1e-5, rtol=0)
+    assert [token for token, _ in found.rows[0].teacher] == [teacher.tokenizer.decode([i]) for i in best]
+    assert_close(found.rows[0].teacher[0][1], float(p.max()), atol=1e-5, rtol=0)
     shared = [i for i in range(fakes.VOCABULARY) if i > 2]  # all but the special tokens
     p, q = p[shared] / p[shared].sum(), q[shared] / q[shared].sum()
     m = (p + q) / 2
     js = ((p * (p / m).log2()).sum() + (q * (q / m).log2()).sum()) / 2
-    assert_close(found.rows[0]["js_bits"], float(js), atol=1e-5, rtol=0)
-    assert (
-        picked.picked_tokens(custom_pair(pair.teacher.name, pair.teacher.name), ids=[3], prompts=LINES).rows[0][
-            "js_bits"
-        ]
-        < 1e-6
-    )
+    assert_close(found.rows[0].js_bits, float(js), atol=1e-5, rtol=0)
+    alike = picked.picked_tokens(custom_pair(pair.teacher.name, pair.teacher.name), ids=[3], prompts=LINES)
+    assert alike.rows[0].js_bits < 1e-6
 
 
 def test_a_few_picked_prompts_give_neighbours_and_many_a_similarity_beside_random_choices(pair):
@@ -140,17 +137,17 @@ def test_a_few_picked_prompts_give_neighbours_and_many_a_similarity_beside_rando
         prompts=LINES,
         permutations=20,
     )
-    assert "picked" not in few.facts
+    assert not isinstance(few.facts, RestrictedCell)
     x, y = states_of(pair.teacher, 2, LINES.texts), states_of(pair.student, 1, LINES.texts)
     overlap = neighbour_overlap(x, y)
-    assert {row["id"]: round(row["overlap"], 4) for row in few.rows} == {i: round(float(overlap[i]), 4) for i in (5, 9)}
+    assert {row.id: round(row.overlap, 4) for row in few.rows} == {i: round(float(overlap[i]), 4) for i in (5, 9)}
     ids = list(range(40))
     many = picked.picked_cell(
         pair, ids=ids, teacher_layer=2, student_layer=1, measure="debiased_linear_cka", prompts=LINES, permutations=20
     )
-    assert_close(many.facts["picked"], measure("debiased_linear_cka", x[:40], y[:40]), atol=1e-6, rtol=0)
-    assert_close(many.facts["all"], measure("debiased_linear_cka", x, y), atol=1e-6, rtol=0)
-    assert many.facts["low"] < many.facts["high"]
+    assert_close(many.facts.picked, measure("debiased_linear_cka", x[:40], y[:40]), atol=1e-6, rtol=0)
+    assert_close(many.facts.all, measure("debiased_linear_cka", x, y), atol=1e-6, rtol=0)
+    assert many.facts.low < many.facts.high
 
 
 def test_prompts_outside_the_sample_are_read_too(pair):
@@ -164,14 +161,14 @@ def test_prompts_outside_the_sample_are_read_too(pair):
     }
     left_out = next(i for i in range(80) if i not in LINES.sample(64, 0).ids)
     found = picked.picked_cell(pair, ids=[left_out], **settings)
-    assert found.facts["n"] == 65
-    assert found.rows[0]["text"] == LINES.texts[left_out]
+    assert found.facts.n == 65
+    assert found.rows[0].text == LINES.texts[left_out]
 
 
 def test_continuations_are_by_all_three_and_kept(pair, run, monkeypatch):
     found = picked.picked_continuations(pair, run=run, ids=[1, 2], prompts=LINES)
-    assert [set(row) for row in found.rows] == [{"id", "text", "before", "after", "teacher"}] * 2
-    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    assert [row.id for row in found.rows] == [1, 2]
+    monkeypatch.setattr(picked, "continuations_after", lambda *_: pytest.fail("models were loaded again"))
     assert picked.picked_continuations(pair, run=run, ids=[1, 2], prompts=LINES) == found
 
 

@@ -5,9 +5,11 @@ import json
 import fakes
 import pytest
 import reference_tokens as naive
+import report_samples as samples
 import torch
 from torch.testing import assert_close
 
+from pkt_core.base.records import from_json, to_json
 from pkt_core.data.examples import load_examples
 from pkt_core.data.prompts import pasted
 from pkt_core.errors import PlanError, PromptError, StoreError
@@ -70,16 +72,16 @@ def test_every_number_is_that_of_the_naive_twin(tmp_path):
     n = sum(len(one.tokens) - 1 for one in found.sentences)
     assert found.n_tokens == n
     assert_close(
-        found.whole["kl_before_after"]["value"], sum(sum(s.apart["before_after"].kl) for s in found.sentences) / n
+        found.whole["kl_before_after"].value, sum(sum(s.apart["before_after"].kl) for s in found.sentences) / n
     )
     assert found.answers is None
 
 
 def test_an_unchanged_student_shows_no_change_and_a_changed_one_does(tmp_path):
     same = token_change(made_run(tmp_path / "same", same=True), texts="prompts", prompts=LINES)
-    assert same.whole["kl_before_after"]["value"] == 0
+    assert same.whole["kl_before_after"].value == 0
     assert same.half == 0
-    assert same.whole["same_top_before_after"]["value"] == 1
+    assert same.whole["same_top_before_after"].value == 1
 
 
 def test_items_of_the_tasks_know_where_their_answer_begins_and_whether_it_is_right(tmp_path):
@@ -90,9 +92,9 @@ def test_items_of_the_tasks_know_where_their_answer_begins_and_whether_it_is_rig
     told = {one.text: one for one in found.sentences}
     for item, right in zip(task.items, answered_right(after, task), strict=True):
         one = told[item.prompt + item.answer]
-        assert (one.answer_at, one.right["after"]) == (len(item.prompt), right)
-    assert 0 < found.answers["tokens"] < 1
-    assert 0 < found.answers["change"] < 1
+        assert (one.answer_at, one.right.after) == (len(item.prompt), right)
+    assert 0 < found.answers.tokens < 1
+    assert 0 < found.answers.change < 1
 
 
 def test_another_tokenizer_is_compared_by_characters_only(tmp_path):
@@ -106,16 +108,43 @@ def test_another_tokenizer_is_compared_by_characters_only(tmp_path):
         for a, b, *bits in one.spans:
             assert one.text[a:b].strip()
             assert all(value > 0 for value in bits)
-    assert found.whole["bits_teacher"]["value"] > 0
+    assert found.whole["bits_teacher"].value > 0
     assert set(found.calibration) == {"teacher", "before", "after"}
 
 
 def test_it_is_computed_once_and_survives_json(tmp_path, monkeypatch):
     run = made_run(tmp_path)
     found = token_change(run, texts="prompts", prompts=LINES)
-    monkeypatch.setattr(token_change_compute, "change_of", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(token_change_compute, "read_tokens", lambda *_, **__: pytest.fail("computed again"))
     again = token_change(run, texts="prompts", prompts=LINES)
-    assert again == found == TokenChange.from_json(json.loads(json.dumps(found.to_json())))
+    assert again == found == from_json(TokenChange, json.loads(json.dumps(to_json(found))), "It")
+
+
+def test_its_stored_form_keeps_its_field_names(tmp_path):
+    told = to_json(token_change(made_run(tmp_path)))
+    assert set(told) == {"run", "name", "sentences", "same_tokenizer", "n_shared", "whole", "half", "n_tokens", "answers", "calibration"}  # fmt: skip
+    sentence = told["sentences"][0]
+    assert set(sentence) == {"id", "text", "group", "answer_at", "tokens", "models", "apart", "spans", "right"}
+    assert set(sentence["models"]["teacher"]) == {"bits", "entropy", "rank", "top"}
+    assert set(sentence["apart"]) == {"before_after", "teacher_before", "teacher_after"}
+    assert set(sentence["apart"]["before_after"]) == {"kl", "js", "agreement", "same_top"}
+    assert set(sentence["right"]) == set(told["calibration"]) == {"teacher", "before", "after"}
+    pairs = [f"{key}_{pair}" for key in ("kl", "js", "agreement", "same_top") for pair in sentence["apart"]]
+    assert set(told["whole"]) == {*pairs, "bits_teacher", "bits_before", "bits_after", "bits_change", "kl_teacher_change"}  # fmt: skip
+    assert set(told["whole"]["bits_change"]) == {"value", "low", "high", "n"}
+    assert set(told["answers"]) == {"tokens", "change"}
+    sure = told["calibration"]["before"]
+    assert set(sure) == {"ece_width", "ece_mass", "brier", "confidence", "rate", "n", "curve"}
+    assert set(sure["curve"][0]) == {"confidence", "rate", "low", "high", "n"}
+
+
+@pytest.mark.parametrize("how", [{}, {"alike": False}, {"plain": True}])
+def test_what_was_stored_comes_back_as_it_was(how):
+    stored = samples.token_change(**how)
+    assert to_json(from_json(TokenChange, stored, "It")) == stored
+    stored["sentences"][0].pop("models")
+    with pytest.raises(StoreError, match=r"no TokenChange of this version \(sentences\.0\.models: Field required"):
+        from_json(TokenChange, stored, "It")
 
 
 def test_what_does_not_fit_is_one_sentence(tmp_path):

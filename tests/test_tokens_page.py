@@ -2,18 +2,27 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
 
 from dashboard import widgets
+from pkt_core.base.records import from_json
+from pkt_core.evaluation.statistics import Estimate
 from pkt_core.studies.token_change import figures as token_change_figures
 from pkt_core.studies.token_change import text as token_change_text
 from pkt_core.studies.token_change.figures import COLOURINGS, next_figure, reliability_figure, sentence_figure
+from pkt_core.studies.token_change.record import TokenChange
 
 pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
 MODELS = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
+
+
+def reading(**how):
+    """The sample as its record."""
+    return from_json(TokenChange, samples.token_change(**how), "The sample")
 
 
 @pytest.fixture(autouse=True)
@@ -125,8 +134,8 @@ def test_hostile_text_is_shown_literally():
     assert re.search(r"(?<!\\)<script", "a <script> that is not escaped would be found")
     assert widgets.plain(":red[y] $latex$") == "\\:red\\[y\\] \\$latex\\$"
     for figure in (
-        *(sentence_figure(samples.token_change()["sentences"][0], key, 2) for key in COLOURINGS),
-        next_figure(samples.token_change()["sentences"][0], 2),
+        *(sentence_figure(reading().sentences[0], key, 2) for key in COLOURINGS),
+        next_figure(reading().sentences[0], 2),
     ):
         drawn = figure.to_json().replace("\\u003c", "<").replace("\\u0026", "&")
         assert "<script" not in drawn
@@ -135,8 +144,8 @@ def test_hostile_text_is_shown_literally():
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_every_colouring_has_a_number_per_predicted_token_or_says_it_has_none(alike):
-    one = samples.token_change(alike=alike)["sentences"][0]
-    n = len(one["tokens"]) - 1
+    one = reading(alike=alike).sentences[0]
+    n = len(one.tokens) - 1
     for key, by in COLOURINGS.items():
         values = by.of(one)
         assert (values is None) == (key == "teacher" and not alike)
@@ -164,15 +173,15 @@ def test_long_texts_break_between_tokens():
 
 
 def test_sentences_tables_and_other_tokenizers():
-    alike, other, plain = samples.token_change(), samples.token_change(alike=False), samples.token_change(plain=True)
+    alike, other, plain = reading(), reading(alike=False), reading(plain=True)
     assert "nearer the teacher" in token_change_text.tokens(alike)
     assert "bits per token" not in token_change_text.tokens(other)
     assert "answers" not in token_change_text.tokens(plain)
-    assert "Nothing changed" in token_change_text.tokens(alike | {"half": 0})
-    assert token_change_text.direction({"low": -1, "high": 1}, ("a", "b", "c")) == "c"
-    assert list(token_change_text.spans_table(other["sentences"][0])["change"]) == [-1.0]
+    assert "Nothing changed" in token_change_text.tokens(replace(alike, half=0))
+    assert token_change_text.direction(Estimate(0.0, -1.0, 1.0, 9), ("a", "b", "c")) == "c"
+    assert list(token_change_text.spans_table(other.sentences[0])["change"]) == [-1.0]
     assert token_change_text.ranked(other)["teacher_bits"].notna().all()
-    assert len(token_change_text.tokens_table(alike["sentences"][0])) == 8
-    assert "overconfident" in token_change_text.calibration(alike["calibration"])
-    assert len(token_change_text.calibration_table(alike["calibration"])) == 30
-    assert json.loads(reliability_figure(alike["calibration"]).to_json())["data"]
+    assert len(token_change_text.tokens_table(alike.sentences[0])) == 8
+    assert "overconfident" in token_change_text.calibration(alike.calibration)
+    assert len(token_change_text.calibration_table(alike.calibration)) == 30
+    assert json.loads(reliability_figure(alike.calibration).to_json())["data"]

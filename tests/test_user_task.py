@@ -4,13 +4,15 @@ import json
 
 import fakes
 import pytest
+import report_samples as samples
 import torch
 from test_token_change import made_run
 from torch.testing import assert_close
 
+from pkt_core.base.records import from_json, to_json
 from pkt_core.cli import app
 from pkt_core.data.examples import Example, ExampleSet, encode
-from pkt_core.errors import PromptError
+from pkt_core.errors import PromptError, StoreError
 from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.evaluation.choices import chance, choice_scores, own_confidence, picked_per_byte, picked_plain
 from pkt_core.models.loading import load
@@ -18,7 +20,6 @@ from pkt_core.models.ref import ModelRef
 from pkt_core.studies.behaviour import user_task as behaviour_user_task
 from pkt_core.studies.behaviour.record import UserTask
 from pkt_core.studies.behaviour.user_task import user_task
-from pkt_core.studies.token_change import compute as token_change_compute
 
 CITIES = [("Paris", " France."), ("Rome", " Italy."), ("the quick", " brown fox."), ("numbers", " such as 1 2 3.")]
 CHOICES = tuple(answer for _, answer in CITIES)
@@ -94,16 +95,31 @@ def test_a_file_is_asked_of_all_three_and_kept(tmp_path, monkeypatch, choices):
     for one in found.scored:
         assert set(one.models) == set(one.calibration) == {"teacher", "before", "after"}
         assert one.chance == 0.25
-        assert one.models["after"]["correct"] == one.right["after"].count("1")
-        assert one.calibration["after"]["n"] == 4
+        assert one.models["after"].correct == one.right["after"].count("1")
+        assert one.calibration["after"].n == 4
     if choices:
         expected = [CHOICES[max(range(4), key=lambda i: likelihood(after, p, CHOICES[i]))] == a for p, a in CITIES]
         assert [c == "1" for c in found.scored[0].right["after"]] == expected
     else:
         cloze = ExampleSet("mine", tuple(Example(p, a) for p, a in CITIES))
         assert [c == "1" for c in found.scored[0].right["after"]] == answered_right(after, cloze)
-    monkeypatch.setattr(token_change_compute, "asked", lambda *_, **__: pytest.fail("asked again"))
-    assert user_task(run, task=task) == found == UserTask.from_json(json.loads(json.dumps(found.to_json())))
+    monkeypatch.setattr(behaviour_user_task, "ask_user_task", lambda *_, **__: pytest.fail("asked again"))
+    assert user_task(run, task=task) == found == from_json(UserTask, json.loads(json.dumps(to_json(found))), "It")
+
+
+def test_its_stored_form_keeps_its_field_names_and_comes_back_as_it_was(tmp_path):
+    told = to_json(user_task(made_run(tmp_path), task=file_with(tmp_path / "mine.jsonl", False)))
+    assert set(told) == {"run", "task", "n", "digest", "scored", "items"}
+    one = told["scored"][0]
+    assert set(one) == {"scoring", "chance", "models", "change", "test", "right", "calibration"}
+    assert set(one["models"]) == set(one["right"]) == set(one["calibration"]) == {"teacher", "before", "after"}
+    assert set(one["models"]["after"]) == {"n", "correct", "rate", "low", "high"}
+    assert set(one["change"]) == {"before", "after", "difference", "low", "high", "p_value", "n"}
+    assert set(one["test"]) == {"p_holm", "detectable", "gap", "gap_low", "gap_high", "closed"}
+    stored = samples.user_task()
+    assert to_json(from_json(UserTask, stored, "It")) == stored
+    with pytest.raises(StoreError, match="field 'later', which UserTask of this version has not"):
+        from_json(UserTask, stored | {"later": 1}, "It")
 
 
 def test_the_command_prints_both_scorings_and_writes_nothing(tmp_path):

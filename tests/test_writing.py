@@ -4,16 +4,27 @@ from collections import Counter
 
 import fakes
 import pytest
+import report_samples as samples
 import torch
 from test_token_change import made_run
 from torch.testing import assert_close
 
+from pkt_core.base.records import from_json, to_json
 from pkt_core.data.prompts import pasted
-from pkt_core.errors import PlanError, PromptError
-from pkt_core.evaluation import generate
+from pkt_core.errors import PlanError, PromptError, StoreError
 from pkt_core.evaluation.generate import Sampling, chances, continuations, drawn, written
 from pkt_core.studies.generations import compute as generations_compute
 from pkt_core.studies.generations.compute import writing
+from pkt_core.studies.generations.record import (
+    Cell,
+    Greedy,
+    PickedCell,
+    PickedContinuations,
+    PickedTokens,
+    RestrictedCell,
+    Sampled,
+    Writing,
+)
 from pkt_core.studies.generations.text import marked_words
 
 PROMPTS = ["Paris is a", "the", "numbers such as 1 2", "the quick brown fox jumps over", "a language model reads"]
@@ -70,23 +81,54 @@ def test_rows_come_as_they_are_written_and_are_kept(tmp_path, monkeypatch):
     monkeypatch.setattr(generations_compute, "AT_ONCE", 2)
     found = writing(run, prompts=lines, new_tokens=4, tell=told.append)
     assert [len(rows) for rows in told] == [2, 2, 1]
-    assert [row for rows in told for row in rows] == found.rows
-    assert [row["text"] for row in found.rows] == PROMPTS
-    assert set(found.rows[0]) == {"id", "text", "teacher", "before", "after"}
-    assert any(row["before"] != row["after"] for row in found.rows)
-    assert found.facts["decoding"] == "greedy"
+    assert [row for rows in told for row in rows] == to_json(found)["rows"]
+    assert [row.text for row in found.rows] == PROMPTS
+    assert set(told[0][0]) == {"id", "text", "teacher", "before", "after"}
+    assert any(row.differs for row in found.rows)
+    assert to_json(found.facts) == {"new_tokens": 4, "decoding": "greedy"}
     sampled = writing(run, prompts=lines, new_tokens=4, temperature=0.8, top_p=0.9, seed=5)
-    assert (sampled.facts["temperature"], sampled.facts["top_p"], sampled.facts["seed"]) == (0.8, 0.9, 5)
+    assert to_json(sampled.facts) == {
+        "new_tokens": 4,
+        "decoding": "sampled",
+        "temperature": 0.8,
+        "top_p": 0.9,
+        "seed": 5,
+    }
     assert sampled.rows != found.rows
-    monkeypatch.setattr(generate, "written", lambda *_, **__: pytest.fail("written again"))
+    monkeypatch.setattr(generations_compute, "written", lambda *_, **__: pytest.fail("written again"))
     assert writing(run, prompts=lines, new_tokens=4) == found
+    assert writing(run, prompts=lines, new_tokens=4, temperature=0.8, top_p=0.9, seed=5) == sampled
 
 
 def test_the_same_student_writes_the_same_by_shared_chance(tmp_path):
     run = made_run(tmp_path, same=True)
     found = writing(run, prompts=pasted("\n".join(PROMPTS)), new_tokens=6, temperature=1.0)
-    assert all(row["before"] == row["after"] for row in found.rows)
-    assert any(row["before"] != row["teacher"] for row in found.rows)
+    assert not any(row.differs for row in found.rows)
+    assert any(row.before != row.teacher for row in found.rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        (Writing, samples.writing()),
+        (PickedContinuations, samples.picked_continuations()),
+        (PickedTokens, samples.picked_tokens()),
+        (PickedCell, samples.picked_cell()),
+        (PickedCell, samples.picked_cell(40, enough=True)),
+    ],
+)
+def test_what_was_stored_comes_back_as_it_was(kind, stored):
+    assert to_json(from_json(kind, stored, "It")) == stored
+    with pytest.raises(StoreError, match=f"no {kind.__name__} of this version"):
+        from_json(kind, stored | {"rows": [{"id": 1}]}, "It")
+
+
+def test_sampled_and_greedy_facts_are_told_apart_and_so_are_few_and_many_picked_prompts():
+    sampled = {"new_tokens": 4, "decoding": "sampled", "temperature": 0.8, "top_p": 0.9, "seed": 5}
+    for facts, kind in ((sampled, Sampled), ({"new_tokens": 4, "decoding": "greedy"}, Greedy)):
+        assert type(from_json(Writing, samples.writing() | {"facts": facts}, "It").facts) is kind
+    for stored, kind in ((samples.picked_cell(), Cell), (samples.picked_cell(40, enough=True), RestrictedCell)):
+        assert type(from_json(PickedCell, stored, "It").facts) is kind
 
 
 def test_what_cannot_be_written_is_one_sentence(tmp_path):

@@ -18,6 +18,12 @@ RECORDS: dict[str, str] = {
     "alignment_maps": "pkt_core.studies.alignment_maps.record.MapComparison",
     "closer_look": "pkt_core.studies.layer_pair.record.CloserLook",
     "stitching": "pkt_core.studies.alignment_maps.record.StitchedGrid",
+    "token_change": "pkt_core.studies.token_change.record.TokenChange",
+    "writing": "pkt_core.studies.generations.record.Writing",
+    "picked_cell": "pkt_core.studies.generations.record.PickedCell",
+    "picked_tokens": "pkt_core.studies.generations.record.PickedTokens",
+    "picked_continuations": "pkt_core.studies.generations.record.PickedContinuations",
+    "user_task": "pkt_core.studies.behaviour.record.UserTask",
 }
 """Module and class by the name of the function."""
 

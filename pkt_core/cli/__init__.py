@@ -126,11 +126,12 @@ def evaluate(
     """Measure a finished run again: teacher, student before and student after. With --task only that, and nothing is written."""
     opened = named_run(run)
     if task:
+        from pkt_core.base.records import to_json
         from pkt_core.studies.behaviour.user_task import user_task
 
         with progress_bar() as progress:
             asked = [user_task(opened, task=one, progress=progress) for one in task]
-        deliver([one.to_json() for one in asked], as_json, lambda: show_tasks(asked))
+        deliver([to_json(one) for one in asked], as_json, lambda: show_tasks(asked))
         return
     results = carry_out(opened, "evaluate", reporter=progress_bar)
     deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))

@@ -145,7 +145,7 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
             f"{c['prior']:.1%}",
             f"{c['before']:.1%}",
             f"{c['after']:.1%}",
-            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
+            f"{c.difference:+.1%} [{c.low:+.1%}, {c.high:+.1%}]",
             f"{c['p_value']:.2g}",
         ]
         for name, c in results["changes"].items()
@@ -178,11 +178,11 @@ def show_tasks(asked: Any) -> None:
     for one in asked:
         rows = []
         for scored in one.scored:
-            rates = [f"{scored.models[who]['rate']:.1%}" for who in ("before", "after", "teacher")]
-            c, least = scored.change, scored.test["detectable"]
-            change = f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]"
+            rates = [f"{scored.models[who].rate:.1%}" for who in ("before", "after", "teacher")]
+            c, least = scored.change, scored.test.detectable
+            change = f"{c.difference:+.1%} [{c.low:+.1%}, {c.high:+.1%}]"
             can = "nothing" if least is None else f"{least:.1%}"
-            rows.append([scored.scoring, f"{scored.chance:.1%}", *rates, change, f"{scored.test['p_holm']:.2g}", can])
+            rows.append([scored.scoring, f"{scored.chance:.1%}", *rates, change, f"{scored.test.p_holm:.2g}", can])
         table(f"Run {one.run}: {task_name(one.task)}, {one.n} items", columns, rows)
         if one.repeats:
             Console().print(repeated(one.task, one.repeats, one.n), style="yellow", highlight=False)

@@ -17,7 +17,7 @@ from torch import Tensor
 from pkt_core.activations.capture import forward_ids, pad
 from pkt_core.data.examples import IGNORE, ExampleSet, encode
 from pkt_core.evaluation.divergence import NATS_TO_BITS
-from pkt_core.evaluation.statistics import Estimate, proportion, ratio
+from pkt_core.evaluation.statistics import Estimate, Recall, proportion, ratio
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch
 
@@ -46,10 +46,10 @@ def answered_right(
     return right
 
 
-def recall(right: Sequence[bool]) -> dict[str, float | int]:
-    """Share right with Wilson's interval, as the stored results have it."""
+def recall(right: Sequence[bool]) -> Recall:
+    """Share right with Wilson's interval."""
     estimate = proportion(sum(right), len(right))
-    return {"n": estimate.n, "correct": sum(right), "rate": estimate.value, "low": estimate.low, "high": estimate.high}
+    return Recall(n=estimate.n, correct=sum(right), rate=estimate.value, low=estimate.low, high=estimate.high)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from pkt_core.evaluation.statistics import proportion
 
 Bins = Literal["width", "mass"]
 BINS = 10
+MARGIN = 0.02
+"""Confidence within this of the share right counts as deserved."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class Calibration:
     """Predictions."""
     curve: list[Bin]
     """The bins of equal number, lowest confidence first."""
+
+    @property
+    def overconfident(self) -> bool:
+        """Whether the mean confidence is above the share right by more than a margin."""
+        return self.confidence - self.rate > MARGIN
+
+    @property
+    def modest(self) -> bool:
+        """Whether it is below by more than a margin."""
+        return self.rate - self.confidence > MARGIN
 
 
 def calibration(confidence: ArrayLike, right: ArrayLike, n_bins: int = BINS) -> Calibration:

@@ -51,6 +51,22 @@ def proportion(correct: int, n: int) -> Estimate:
     return Estimate(correct / n, float(low), float(high), n)
 
 
+@dataclass(frozen=True)
+class Recall:
+    """How many items were right."""
+
+    n: int
+    """Items."""
+    correct: int
+    """Of them right."""
+    rate: float
+    """Share right, 0..1, higher is better."""
+    low: float
+    """Lower end of its 95 % interval (Wilson)."""
+    high: float
+    """Upper end."""
+
+
 def ratio(
     numerators: ArrayLike, denominators: ArrayLike, seed: int = 0, *, bounds: tuple[float, float] | None = None
 ) -> Estimate:
@@ -146,6 +162,7 @@ def sign_flip(steps: np.ndarray, draws: int, batch: int | None = None) -> float:
 
     if len(steps) < 2 or not steps.any():
         return 1.0
+
     found = permutation_test(
         (steps,),
         lambda d, axis: d.mean(axis=axis),

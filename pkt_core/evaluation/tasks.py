@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from statsmodels.stats.multitest import multipletests
-
-from pkt_core.evaluation.power import detectable
 from pkt_core.evaluation.statistics import paired_change
 
 
@@ -38,6 +35,10 @@ def over_tasks(changes: Mapping[str, Mapping[str, Any]], right: Mapping[str, Map
     """For each task of a run's results; `right` holds each model's answers as `0110`, and may lack tasks."""
     if not changes:
         return {}
+    from statsmodels.stats.multitest import multipletests  # here, as in `statistics.py`: pages read the record alone
+
+    from pkt_core.evaluation.power import detectable
+
     corrected = multipletests([change["p_value"] for change in changes.values()], method="holm")[1]
     found = {}
     for (task, change), p in zip(changes.items(), corrected.tolist(), strict=True):

@@ -6,6 +6,7 @@ Not covered: the plan's own tasks (`dashboard/pages/behaviour/results.py`).
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -47,7 +48,9 @@ def show(run: Any) -> None:
         st.error(widgets.plain(str(error)), icon=":material/error:")
         return
     task = loaders.ask("user_task", asked)
-    found = widgets.result(loaders.soon(task), "Your task", lambda: loaders.ask("user_task", asked, again=True))
+    found: UserTask | None = widgets.result(
+        loaders.soon(task), "Your task", lambda: loaders.ask("user_task", asked, again=True)
+    )
     if found is not None:
         result(found)
         widgets.command(shlex.join(["pkt", "evaluate", run.id, "--task", named]))
@@ -58,36 +61,37 @@ def keep() -> None:
     state.keep_upload(UPLOAD, Param.OWN_TASK, loaders.keep_task)
 
 
-def result(found: dict[str, Any]) -> None:
+def result(found: UserTask) -> None:
     """Scores by each scoring, confidence by the first of them, and the items that turned."""
-    scored = found["scored"]
-    changes = {one["scoring"]: {**one["change"], "prior": one["chance"]} for one in scored}
+    # As the results of a run have them: the figure and the tables are those of its own tasks.
+    changes = {one.scoring: {**asdict(one.change), "prior": one.chance} for one in found.scored}
     behaviour = {
-        who: {"tasks": {one["scoring"]: one["models"][who] for one in scored}} for who in ("before", "after", "teacher")
+        who: {"tasks": {one.scoring: asdict(one.models[who]) for one in found.scored}}
+        for who in ("before", "after", "teacher")
     }
-    blind = "chance: choosing blindly" if len(scored) > 1 else "chance: always the most frequent answer"
+    blind = "chance: choosing blindly" if len(found.scored) > 1 else "chance: always the most frequent answer"
     widgets.figure(
         figures.behaviour_figure(behaviour, changes, blind), behaviour_text.OWN_TASK, behaviour_text.behaviour_table(behaviour), "own-task",
         alt="Share of items right by scoring: student before, student after, teacher, chance",
     )  # fmt: skip
-    tests = {one["scoring"]: one["test"] for one in scored}
+    tests = {one.scoring: asdict(one.test) for one in found.scored}
     shown = behaviour_text.changes_shown(changes, tests).rename(columns={"Task": "Scoring", "Prior": "Chance"})
     st.dataframe(shown, hide_index=True, alt="Paired changes by scoring")
-    st.caption(f"{found['n']:,} items. {behaviour_text.CHANGES}")
-    if repeats := UserTask.from_json(found).repeats:
-        st.caption(widgets.plain(behaviour_text.repeated(found["task"], repeats, found["n"])))
-    first = scored[0]
-    turned = {NAME: behaviour_text.turned_items(first["right"]["before"], first["right"]["after"])}
-    table = behaviour_text.turned_table(turned, {NAME: found["items"]}).drop(columns=["task"])
+    st.caption(f"{found.n:,} items. {behaviour_text.CHANGES}")
+    if found.repeats:
+        st.caption(widgets.plain(behaviour_text.repeated(found.task, found.repeats, found.n)))
+    first = found.scored[0]
+    turned = {NAME: behaviour_text.turned_items(first.right["before"], first.right["after"])}
+    table = behaviour_text.turned_table(turned, {NAME: found.items}).drop(columns=["task"])
     if len(table):
         st.dataframe(table, hide_index=True, height=min(260, 38 * (len(table) + 1)), alt="Items that turned")
-        st.caption(widgets.plain(f"{len(table)} items turned ({first['scoring']})."))
+        st.caption(widgets.plain(f"{len(table)} items turned ({first.scoring})."))
     with st.expander("Are they as sure as they are right?"):
         widgets.figure(
-            figures.reliability_figure(first["calibration"], "what it says"), behaviour_text.ITEMS_RELIABILITY,
-            token_change_text.calibration_table(first["calibration"]), "own-reliability", alt="Share of items right against confidence",
+            figures.reliability_figure(first.calibration, "what it says"), behaviour_text.ITEMS_RELIABILITY,
+            token_change_text.calibration_table(first.calibration), "own-reliability", alt="Share of items right against confidence",
         )  # fmt: skip
         st.dataframe(
-            token_change_text.calibration_shown(first["calibration"]), hide_index=True, alt="Calibration over items"
+            token_change_text.calibration_shown(first.calibration), hide_index=True, alt="Calibration over items"
         )
-        st.caption(widgets.plain(f"Scoring: {first['scoring']}; {style.task_name(found['task'])}."))
+        st.caption(widgets.plain(f"Scoring: {first.scoring}; {style.task_name(found.task)}."))

@@ -17,6 +17,8 @@ import streamlit as st
 from dashboard import exports, loaders, picked_prompts, pulse, run_widgets, selection, state, widgets
 from dashboard.engine.client import Task
 from dashboard.params import Param
+from pkt_core.base.records import from_json
+from pkt_core.studies.generations.record import PickedContinuations, Writing, Written
 from pkt_core.studies.generations.text import Marked, marked_words
 
 GREEDY, SAMPLED = "greedy", "sampled"
@@ -75,27 +77,32 @@ def marked(runs: Marked, colour: str) -> str:
     )
 
 
-def rows_shown(rows: Sequence[dict[str, Any]], only: bool) -> None:
+def rows_shown(rows: Sequence[Written], only: bool) -> None:
     """Prompt by prompt, changed ones first, words that only one of before and after has marked."""
-    ranked = sorted(rows, key=lambda row: row["before"] == row["after"])
-    changed = sum(row["before"] != row["after"] for row in rows)
-    shown = [row for row in ranked if row["before"] != row["after"] or not only][:SHOWN]
+    ranked = sorted(rows, key=lambda row: not row.differs)
+    changed = sum(row.differs for row in rows)
+    shown = [row for row in ranked if row.differs or not only][:SHOWN]
     with st.container(border=True, gap="xsmall"):
         for place, name in zip(
             st.columns([4, 3, 3, 3]), ("Prompt", "Student before", "Student after", "Teacher"), strict=True
         ):
             place.markdown(f"**{name}**")
         for row in shown:
-            before, after = marked_words(row["before"], row["after"])
-            said = (marked(before, "orange"), marked(after, "green"), widgets.plain(row["teacher"]))
+            before, after = marked_words(row.before, row.after)
+            said = (marked(before, "orange"), marked(after, "green"), widgets.plain(row.teacher))
             one, *others = st.columns([4, 3, 3, 3])
-            one.caption(widgets.plain(row["text"]))
+            one.caption(widgets.plain(row.text))
             for place, text in zip(others, said, strict=True):
                 place.markdown(text or "–")
     st.caption(
         f"Before and after differ at {changed} of {len(rows)} prompts, those first{f'; {len(shown)} are shown' if len(shown) < len(ranked) else ''}. "
         "Orange: words that only the student before wrote; green: only the student after."
     )
+
+
+def told(task: Task) -> list[Written]:
+    """The rows that came so far."""
+    return [from_json(Written, row, "A row of the writing") for row in task.rows]
 
 
 def watch(task: Task, only: bool) -> None:
@@ -113,7 +120,7 @@ def watch(task: Task, only: bool) -> None:
             width="stretch",
         )
         if task.rows:
-            rows_shown(task.rows, only)
+            rows_shown(told(task), only)
 
     pulse.live(draw, lambda: task.over)
 
@@ -149,23 +156,24 @@ def show(run: Any) -> None:
         return
     if task.result is None:
         (st.info if task.rows else st.error)(widgets.plain(f"Stopped after {len(task.rows)} prompts. {task.error}" if task.rows else str(task.error)))  # fmt: skip
-    rows = task.result["rows"] if task.result else task.rows
-    if rows:
+    writing: Writing | None = task.record if task.result else None
+    if rows := writing.rows if writing else told(task):
         rows_shown(rows, only)
         download(rows)
 
 
 def picked_first(run_id: str, only: bool) -> None:
     """The first of the picked prompts, greedily, without being asked; kept, so that they are there at once the next time."""
-    found = picked_prompts.answered("picked_continuations", {**picked_prompts.asked(state.picked()), "run": run_id}, "The continuations")  # fmt: skip
+    arguments = {**picked_prompts.asked(state.picked()), "run": run_id}
+    found: PickedContinuations | None = picked_prompts.answered("picked_continuations", arguments, "The continuations")
     if found is None:
         return
-    rows_shown(found["rows"], only)
-    st.caption(f"{len(found['rows'])} of {found['n_picked']} picked prompts, {found['facts']['decoding']}. `Write` goes on after all of them, with the settings above.")  # fmt: skip
-    download(found["rows"])
+    rows_shown(found.rows, only)
+    st.caption(f"{len(found.rows)} of {found.n_picked} picked prompts, {found.facts.decoding}. `Write` goes on after all of them, with the settings above.")  # fmt: skip
+    download(found.rows)
 
 
-def download(rows: Sequence[dict[str, Any]]) -> None:
+def download(rows: Sequence[Written]) -> None:
     """The rows as CSV."""
     table = pd.DataFrame(rows)
     st.download_button(

@@ -11,6 +11,7 @@ from dashboard import loaders, run_widgets, selection, state, widgets
 from dashboard.pages.tokens import sentence as tokens_sentence
 from dashboard.params import Param
 from pkt_core.studies.token_change import text as token_change_text
+from pkt_core.studies.token_change.record import TokenChange
 
 TASKS, GENERAL, PROMPTS = "run's tasks", "general text", "my prompts"
 KINDS = {TASKS: "tasks", GENERAL: "general", PROMPTS: "prompts"}
@@ -58,7 +59,7 @@ def show_run(run: Any) -> None:
     asked = request(run.id, texts)
     with place:
         task = loaders.ask("token_change", asked)
-        found = widgets.result(
+        found: TokenChange | None = widgets.result(
             loaders.soon(task, 0.3), "Reading token by token", lambda: loaders.ask("token_change", asked, again=True)
         )
         if found is None:

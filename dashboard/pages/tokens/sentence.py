@@ -16,6 +16,7 @@ from dashboard.params import Param
 from pkt_core.studies.inspection import text as inspection_text
 from pkt_core.studies.inspection.record import Inspection
 from pkt_core.studies.token_change import text as token_change_text
+from pkt_core.studies.token_change.record import Sentence, TokenChange
 from pkt_core.words import style
 
 WORDS = {
@@ -37,7 +38,7 @@ def colour_choice() -> str:
     return by_word[widgets.choice("Colour tokens by", list(by_word), Param.TOKEN_COLOUR, help=told)]
 
 
-def ranking(found: dict[str, Any], only: bool) -> list[int]:
+def ranking(found: TokenChange, only: bool) -> list[int]:
     """Sentences, most changed first; a click on a row reads it. Returns their numbers in that order."""
     table = token_change_text.ranked(found)
     if only:
@@ -61,37 +62,37 @@ def ranking(found: dict[str, Any], only: bool) -> list[int]:
         table = table.drop(columns=["verdict", "task"])
     st.dataframe(
         table, hide_index=True, height=248, column_config=config, key=key, selection_mode="single-row",
-        on_select=lambda: state.look_at_sentence(key, order, found["run"]), alt="Sentences ranked by how much the student changed on them",
+        on_select=lambda: state.look_at_sentence(key, order, found.run), alt="Sentences ranked by how much the student changed on them",
     )  # fmt: skip
-    st.caption(f"{len(order)} of {len(found['sentences'])} texts. {token_change_text.RANKED}")
+    st.caption(f"{len(order)} of {len(found.sentences)} texts. {token_change_text.RANKED}")
     return order
 
 
-def chosen_sentence(found: dict[str, Any], order: list[int]) -> dict[str, Any]:
+def chosen_sentence(found: TokenChange, order: list[int]) -> Sentence:
     """The sentence that the link or a click names, else the most changed one."""
-    last = len(found["sentences"]) - 1
+    last = len(found.sentences) - 1
     held = state.whole(Param.SENTENCE, order[0] if order else 0, 0, last)
     asked = state.value(Param.SENTENCE)
     if asked is not None and str(asked) != str(held):
         st.info(widgets.plain(f"There is no sentence {asked} among 0 to {last}; showing {held} instead."))
-    return dict(found["sentences"][held])
+    return found.sentences[held]
 
 
-def chosen_token(sentence: dict[str, Any]) -> int:
+def chosen_token(sentence: Sentence) -> int:
     """The token that the link or a click names, else the one that changed most."""
-    moved = sentence["apart"]["before_after"]["kl"]
+    moved = sentence.change.kl
     most = max(range(len(moved)), key=moved.__getitem__) + 1
     return state.whole(Param.TOKEN, most, 1, len(moved))
 
 
-def in_colour(run_id: str, sentence: dict[str, Any], measure: str, token: int) -> None:
+def in_colour(run_id: str, sentence: Sentence, measure: str, token: int) -> None:
     """The text with its tokens coloured; a click chooses one."""
-    name = f"sentence-{sentence['id']}-{zlib.crc32(sentence['text'].encode())}"
+    name = f"sentence-{sentence.id}-{zlib.crc32(sentence.text.encode())}"
     widgets.figure(
         figures.sentence_figure(sentence, measure, token), token_change_text.SENTENCE, token_change_text.tokens_table(sentence), name,
         alt="The chosen sentence, each token coloured by the chosen number", on_select=lambda: state.look_at_its_token(f"figure-{name}", run_id),
     )  # fmt: skip
-    if sentence["spans"] is not None:
+    if sentence.spans is not None:
         st.dataframe(
             token_change_text.spans_table(sentence), hide_index=True, height=220, alt="Bits of each model for each shared piece of text",
             column_config={name: st.column_config.NumberColumn(format="%.2f") for name in ("teacher", "before", "after", "change")},
@@ -99,9 +100,9 @@ def in_colour(run_id: str, sentence: dict[str, Any], measure: str, token: int) -
         st.caption(token_change_text.SPANS)
 
 
-def closely(sentence: dict[str, Any], token: int) -> None:
+def closely(sentence: Sentence, token: int) -> None:
     """The next-token distributions of all models at one token."""
-    came = style.visible(sentence["tokens"][token][0], 40)
+    came = style.visible(sentence.tokens[token][0], 40)
     st.subheader(widgets.plain(f"What would they have said instead of “{came}”?"), anchor=False)
     widgets.figure(
         figures.next_figure(sentence, token), token_change_text.NEXT, token_change_text.next_table(sentence, token), "next-tokens",
@@ -118,10 +119,10 @@ def pair_of(plan: dict[str, Any]) -> dict[str, str]:
     return {Param.PAIR.value: "custom", Param.TEACHER.value: names["teacher"], Param.STUDENT.value: names["student"]}
 
 
-def layers(run: Any, sentence: dict[str, Any], token: int) -> None:
+def layers(run: Any, sentence: Sentence, token: int) -> None:
     """Which layers changed their top semantic token where the chosen token is decided, and the way to the Inspector."""
     st.subheader("Which layers changed their words there?", anchor=False)
-    _, start, end = sentence["tokens"][token - 1]
+    _, start, end = sentence.tokens[token - 1]
     if end <= start:
         st.caption(
             "Before this token stands only the mark that begins a text, which has no place in the Inspector. Choose a later token."
@@ -134,18 +135,18 @@ def layers(run: Any, sentence: dict[str, Any], token: int) -> None:
         wanted = widgets.toggle(
             "Read the layers", Param.LAYERS_SAID, default=ships, help="Loads the models and makes their semantic bases: seconds for small ones, minutes for large ones."
         )  # fmt: skip
-    args = (pair, sentence["text"], at, run.id)
+    args = (pair, sentence.text, at, run.id)
     if right.button(
         "Open in the Inspector", key="inspect", icon=":material/search:", on_click=state.open_inspector, args=args
     ):
         # What the callback holds is shown, but only what is given here is in the new link; without either, Streamlit
         # refuses to leave a link that controls are bound to.
-        new = {Param.TEXT.value: sentence["text"], Param.AT.value: str(at)}
+        new = {Param.TEXT.value: sentence.text, Param.AT.value: str(at)}
         st.switch_page("pages/inspector/page.py", query_params=new)
     if not wanted:
         return
-    came = sentence["tokens"][token][0].strip()
-    request = {**pair, "text": sentence["text"], "at": at, "k": 3, "anchor": came, "run": run.id, "device": "auto", "dtype": "auto"}  # fmt: skip
+    came = sentence.tokens[token][0].strip()
+    request = {**pair, "text": sentence.text, "at": at, "k": 3, "anchor": came, "run": run.id, "device": "auto", "dtype": "auto"}  # fmt: skip
     task = loaders.ask("inspect_token", request)
     read: Inspection | None = widgets.result(
         loaders.soon(task), "The layers", lambda: inspection.begin("inspect_token", request)
@@ -161,10 +162,10 @@ def layers(run: Any, sentence: dict[str, Any], token: int) -> None:
     st.caption(inspection_text.LAYERS)
 
 
-def confidence(found: dict[str, Any]) -> None:
+def confidence(found: TokenChange) -> None:
     """Whether the models are as sure as they are right."""
     st.subheader("Do they know what they know?", anchor=False)
-    told = found["calibration"]
+    told = found.calibration
     st.markdown(widgets.plain(token_change_text.calibration(told)))
     widgets.figure(
         figures.reliability_figure(told), token_change_text.RELIABILITY, token_change_text.calibration_table(told), "reliability",

@@ -73,7 +73,7 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
             told = within(progress, f"Asking {name}", 0.75 + share * (i * len(models) + j), share)
             right[who] = answered_right(loaded, task, progress=told)
         for who in models:
-            behaviour[who]["tasks"][name] = recall(right[who])
+            behaviour[who]["tasks"][name] = asdict(recall(right[who]))
         answers[name] = {who: "".join("01"[ok] for ok in found) for who, found in right.items()}
         changes[name] = {**asdict(paired_change(right["before"], right["after"])), "prior": task.prior()}
     texts = load_prompts(plan.general).sample(plan.n_general, plan.seed).texts

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.data.examples import ExampleSet, encode, load_examples
 from pkt_core.errors import PromptError
 from pkt_core.evaluation.behaviour import answered_right, recall
@@ -42,12 +42,12 @@ def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
         task=task,
         version=TASK_VERSION,
     )
-    if stored := load_artefact("user-task", key):
-        return UserTask.from_json(stored[1])
-    progress("Loading teacher, student before and student after", 0.0)
-    found = ask_user_task(three_models(plan, run.folder / "student"), items, run=run.id, progress=progress)
-    save_artefact("user-task", key, {}, found.to_json())
-    return found
+
+    def make() -> UserTask:
+        progress("Loading teacher, student before and student after", 0.0)
+        return ask_user_task(three_models(plan, run.folder / "student"), items, run=run.id, progress=progress)
+
+    return memo("user-task", key, UserTask, make)
 
 
 CLOZE, PLAIN, PER_BYTE = "cloze, greedy", "choice, log-likelihood", "choice, log-likelihood per byte"
@@ -77,19 +77,18 @@ def ask_user_task(models: dict[str, LoadedModel], task: ExampleSet, *, run: str,
         for scoring in found["before"]
     }
     said = {who: {scoring: [ok for ok, _ in one] for scoring, one in told.items()} for who, told in found.items()}
-    changes = {scoring: asdict(paired_change(said["before"][scoring], said["after"][scoring])) for scoring in right}
-    tests = over_tasks(changes, right)
+    changes = {scoring: paired_change(said["before"][scoring], said["after"][scoring]) for scoring in right}
+    tests = over_tasks({scoring: asdict(change) for scoring, change in changes.items()}, right)
     scored = [
         Scored(
             scoring=scoring,
             chance=task.prior() if scoring == CLOZE else chance(task.items),
             models={who: recall(told[scoring]) for who, told in said.items()},
             change=changes[scoring],
-            test=asdict(tests[scoring]),
+            test=tests[scoring],
             right=right[scoring],
             calibration={
-                who: asdict(calibration([sure for _, sure in told[scoring]], said[who][scoring]))
-                for who, told in found.items()
+                who: calibration([sure for _, sure in told[scoring]], said[who][scoring]) for who, told in found.items()
             },
         )
         for scoring in right

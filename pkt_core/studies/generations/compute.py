@@ -1,6 +1,6 @@
 """What a run's three models write after the same prompts.
 
-writing  greedy or sampled, with common random numbers  -> Rows  (stored)
+writing  greedy or sampled, with common random numbers  -> Writing  (stored)
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 from pkt_core.activations.collect import require_fit
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.records import to_json
+from pkt_core.base.store import memo
 from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.errors import PlanError
 from pkt_core.evaluation.generate import Sampling, written
 from pkt_core.runs.folder import Run
 from pkt_core.runs.student import held, three_models, trained
-from pkt_core.studies.generations.record import Rows
+from pkt_core.studies.generations.record import Greedy, Sampled, Writing, Written
 
 WRITING_VERSION = 1
 
@@ -38,7 +39,7 @@ def writing(
     seed: int = 0,
     tell: Callable[[list[dict[str, Any]]], None] = lambda _: None,
     progress: Progress = silent,
-) -> Rows:
+) -> Writing:
     """What teacher, student before and student after write after at most 64 prompts; computed once, then stored.
 
     Greedy where no temperature is given; sampled ones share their chance, see `generate.py`. `tell` gets the rows as they come.
@@ -50,29 +51,33 @@ def writing(
         raise PlanError(f"Got {new_tokens} new tokens; expected 1 to {MOST_NEW}.")
     whole = prompt_set(prompts or plan.prompts)
     texts = chosen(whole, (list(ids) or whole.ids)[:MOST_PROMPTS])
-    facts: dict[str, Any] = {"new_tokens": new_tokens, "decoding": "greedy" if sampling is None else "sampled"}
-    facts |= {} if sampling is None else {"temperature": float(temperature or 0), "top_p": float(top_p), "seed": seed}
-    key = fingerprint(**held(plan, run), texts=texts.digest, ids=texts.ids, recipe=facts, version=WRITING_VERSION)
-    if stored := load_artefact("writing", key):
-        return Rows.from_json(stored[1])
-    progress("Loading teacher, student before and student after", 0.0)
-    models = three_models(plan, run.folder / "student")
-    for loaded in models.values():
-        require_fit(loaded, texts.texts)
-    rows: list[dict[str, Any]] = []
-    for start in range(0, len(texts), AT_ONCE):
-        some = texts.texts[start : start + AT_ONCE]
-        said = {who: written(loaded, some, new_tokens=new_tokens, sampling=sampling) for who, loaded in models.items()}
-        found = [
-            {"id": texts.ids[start + i], "text": text, **{who: lines[i] for who, lines in said.items()}}
-            for i, text in enumerate(some)
-        ]
-        tell(found)
-        rows += found
-        progress("Writing", 0.2 + 0.8 * len(rows) / len(texts))
-    result = Rows(rows, len(whole) if not ids else len(ids), facts)
-    save_artefact("writing", key, {}, result.to_json())
-    return result
+    facts: Greedy | Sampled = Greedy(new_tokens, "greedy")
+    if sampling is not None:
+        facts = Sampled(new_tokens, "sampled", sampling.temperature, sampling.top_p, sampling.seed)
+    recipe = to_json(facts)
+    key = fingerprint(**held(plan, run), texts=texts.digest, ids=texts.ids, recipe=recipe, version=WRITING_VERSION)
+
+    def make() -> Writing:
+        progress("Loading teacher, student before and student after", 0.0)
+        models = three_models(plan, run.folder / "student")
+        for loaded in models.values():
+            require_fit(loaded, texts.texts)
+        rows: list[Written] = []
+        for start in range(0, len(texts), AT_ONCE):
+            some = texts.texts[start : start + AT_ONCE]
+            said = {
+                who: written(loaded, some, new_tokens=new_tokens, sampling=sampling) for who, loaded in models.items()
+            }
+            found = [
+                Written(id=texts.ids[start + i], text=text, **{who: lines[i] for who, lines in said.items()})
+                for i, text in enumerate(some)
+            ]
+            tell([to_json(row) for row in found])
+            rows += found
+            progress("Writing", 0.2 + 0.8 * len(rows) / len(texts))
+        return Writing(rows, len(whole) if not ids else len(ids), facts)
+
+    return memo("writing", key, Writing, make)
 
 
 def checked(temperature: float, top_p: float, seed: int) -> Sampling:

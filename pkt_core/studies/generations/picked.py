@@ -1,13 +1,13 @@
 """A few prompts that were picked: at one pair of layers, in both models' next words, in a run's continuations.
 
-picked_cell           the chosen cell of the heatmap by these prompts        -> Rows  (stored)
-picked_tokens         both models' next tokens after them                   -> Rows  (stored)
-picked_continuations  continuations by the teacher, student before and after -> Rows  (stored)
+picked_cell           the chosen cell of the heatmap by these prompts        -> PickedCell           (stored)
+picked_tokens         both models' next tokens after them                   -> PickedTokens         (stored)
+picked_continuations  continuations by the teacher, student before and after -> PickedContinuations  (stored)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from pkt_core.activations.collect import stream
 from pkt_core.alignment.model_maps import match
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import load_artefact, memo
 from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.evaluation.divergence import js_bits, most_likely, next_logits
 from pkt_core.evaluation.generate import continuations
@@ -33,19 +33,21 @@ from pkt_core.studies.comparison.compute import COMPARE_VERSION, compare
 from pkt_core.studies.comparison.grids import needs_models, reading, require_measure
 from pkt_core.studies.comparison.recipe import Recipe, pair_key
 from pkt_core.studies.comparison.states import KEPT_SAMPLES
-from pkt_core.studies.generations.record import Rows
+from pkt_core.studies.generations.record import (
+    Cell,
+    Decoding,
+    NextTokens,
+    Overlap,
+    PickedCell,
+    PickedContinuations,
+    PickedTokens,
+    RestrictedCell,
+    SharedTokens,
+    Written,
+)
 
 PICKED_VERSION = 1
 MOST = 200  # picked prompts that are looked at
-
-
-def kept(kind: str, key: str, make: Callable[[], Rows]) -> Rows:
-    """The stored rows, or made now and stored."""
-    if stored := load_artefact(kind, key):
-        return Rows.from_json(stored[1])
-    found = make()
-    save_artefact(kind, key, {}, found.to_json())
-    return found
 
 
 def key_of(pair: Pair, picked: PromptSet, **facts: Any) -> str:
@@ -55,20 +57,20 @@ def key_of(pair: Pair, picked: PromptSet, **facts: Any) -> str:
 
 def picked_tokens(
     pair: Pair, *, ids: Sequence[int], prompts: str | PromptSet | None = None, progress: Progress = silent
-) -> Rows:
+) -> PickedTokens:
     """Last token, both models' next tokens and the divergence between them, for the prompts of those ids."""
     picked = chosen(prompt_set(prompts or pair.prompts), ids[:MOST])
 
-    def make() -> Rows:
+    def make() -> PickedTokens:
         progress("Loading both models", 0.1)
         return tokens_after(load(pair.teacher), load(pair.student), picked)
 
-    return kept("picked-tokens", key_of(pair, picked), make)
+    return memo("picked-tokens", key_of(pair, picked), PickedTokens, make)
 
 
 def picked_continuations(
     pair: Pair, *, run: str, ids: Sequence[int], prompts: str | PromptSet | None = None, progress: Progress = silent
-) -> Rows:
+) -> PickedContinuations:
     """Greedy continuations of those prompts by the teacher and by the run's student before and after.
 
     Raises PlanError where the run belongs to another pair or keeps no weights.
@@ -76,13 +78,13 @@ def picked_continuations(
     picked = chosen(prompt_set(prompts or pair.prompts), ids[:MOST])
     after = weights_digest(plan_of_run(pair, run)[0].folder / "student")
 
-    def make() -> Rows:
+    def make() -> PickedContinuations:
         progress("Loading teacher, student before and student after", 0.1)
         models = {"before": load(pair.student), "after": student_after(pair, run), "teacher": load(pair.teacher)}
         progress("Writing on", 0.4)
         return continuations_after(models, picked)
 
-    return kept("picked-continuations", key_of(pair, picked, after=after), make)
+    return memo("picked-continuations", key_of(pair, picked, after=after), PickedContinuations, make)
 
 
 def picked_cell(
@@ -95,7 +97,7 @@ def picked_cell(
     prompts: str | PromptSet | None = None,
     progress: Progress = silent,
     **settings: object,
-) -> Rows:
+) -> PickedCell:
     """One pair of layers by the picked prompts beside all prompts of the comparison; settings are those of `compare`.
 
     Prompts that the comparison's sample of 512 left out are read now. With pooling over words a prompt's mean stands for it.
@@ -107,7 +109,7 @@ def picked_cell(
     layers = {"teacher": teacher_layer, "student": student_layer}
     facts = {"recipe": recipe.model_dump(), "layers": layers, "measure": measure, "sample": texts.digest}
 
-    def make() -> Rows:
+    def make() -> PickedCell:
         compare(pair, prompts=prompts, progress=lambda what, done: progress(what, 0.5 * done), **settings)
         stored = load_artefact("states", pair_key(pair, texts, recipe.model_dump(), COMPARE_VERSION))
         rest = [number for number in texts.ids[:KEPT_SAMPLES] if number not in set(picked.ids)]
@@ -126,7 +128,7 @@ def picked_cell(
         progress("Comparing", 0.8)
         return cell_of(measure, sides["teacher"], sides["student"], order, len(picked), through, recipe.seed)
 
-    return kept("picked-cell", key_of(pair, picked, **facts), make)
+    return memo("picked-cell", key_of(pair, picked, **facts), PickedCell, make)
 
 
 def states_at(
@@ -154,7 +156,7 @@ MOST_WRITTEN = 12  # prompts that are continued, which takes longest
 TOP = 3
 
 
-def tokens_after(teacher: LoadedModel, student: LoadedModel, texts: PromptSet) -> Rows:
+def tokens_after(teacher: LoadedModel, student: LoadedModel, texts: PromptSet) -> PickedTokens:
     """Last token, both models' three most likely next tokens, and how far their predictions are apart, 40 prompts at most."""
     read = chosen(texts, texts.ids[:MOST_READ])
     logits = {name: next_logits(loaded, read.texts) for name, loaded in (("teacher", teacher), ("student", student))}
@@ -168,33 +170,33 @@ def tokens_after(teacher: LoadedModel, student: LoadedModel, texts: PromptSet) -
         name: most_likely(loaded, logits[name], TOP) for name, loaded in (("teacher", teacher), ("student", student))
     }
     rows = [
-        {
-            "id": read.ids[i],
-            "text": text,
-            "last_token": teacher.tokenizer.decode(teacher.tokenizer(text)["input_ids"][-1:]),
-            "teacher": [list(pair) for pair in said["teacher"][i]],
-            "student": [list(pair) for pair in said["student"][i]],
-            "js_bits": None if apart is None else apart[i],
-        }
+        NextTokens(
+            id=read.ids[i],
+            text=text,
+            last_token=teacher.tokenizer.decode(teacher.tokenizer(text)["input_ids"][-1:]),
+            teacher=said["teacher"][i],
+            student=said["student"][i],
+            js_bits=None if apart is None else apart[i],
+        )
         for i, text in enumerate(read.texts)
     ]
-    return Rows(rows, len(texts), {"shared_tokens": found.n, "share": found.share})
+    return PickedTokens(rows, len(texts), SharedTokens(found.n, found.share))
 
 
-def continuations_after(models: dict[str, LoadedModel], texts: PromptSet) -> Rows:
+def continuations_after(models: dict[str, LoadedModel], texts: PromptSet) -> PickedContinuations:
     """What teacher, student before and student after write greedily after the picked prompts, 12 at most."""
     read = chosen(texts, texts.ids[:MOST_WRITTEN])
     written = {name: continuations(loaded, read.texts) for name, loaded in models.items()}
     rows = [
-        {"id": number, "text": text, **{name: said[i] for name, said in written.items()}}
+        Written(id=number, text=text, **{name: said[i] for name, said in written.items()})
         for i, (number, text) in enumerate(zip(read.ids, read.texts, strict=True))
     ]
-    return Rows(rows, len(texts), {"decoding": "greedy, 12 tokens"})
+    return PickedContinuations(rows, len(texts), Decoding("greedy, 12 tokens"))
 
 
 def cell_of(
     name: str, x: Tensor, y: Tensor, texts: PromptSet, n_picked: int, through: Reading | None, seed: int
-) -> Rows:
+) -> PickedCell:
     """One pair of layers by the picked prompts, which are the first rows of `x` and `y`, beside all the prompts there are.
 
     With 32 of them or more: the similarity restricted to them, beside the middle 95 of 100 random choices of as many
@@ -204,19 +206,19 @@ def cell_of(
     near = [neighbours((side.double() - side.double().mean(0)).numpy(), k, "cosine") for side in (x, y)]
     overlap = shared(near[0][:n_picked], near[1][:n_picked])
     rows = [
-        {"id": texts.ids[i], "text": texts.texts[i], "overlap": float(overlap[i])}
+        Overlap(texts.ids[i], texts.texts[i], float(overlap[i]))
         for i in sorted(range(n_picked), key=lambda i: overlap[i])
     ]
-    facts: dict[str, Any] = {
-        "measure": name,
-        "larger_is_closer": MEASURES[name].larger_is_closer,
-        "n": len(x),
-        "enough": ENOUGH,
-        "overlap": float(shared(*near).mean()),
-        "overlap_picked": float(overlap.mean()),
-        "overlap_chance": k / (len(x) - 1),
-        "all": measure(name, x, y, through),
-    }
+    facts = Cell(
+        measure=name,
+        larger_is_closer=MEASURES[name].larger_is_closer,
+        n=len(x),
+        enough=ENOUGH,
+        overlap=float(shared(*near).mean()),
+        overlap_picked=float(overlap.mean()),
+        overlap_chance=k / (len(x) - 1),
+        all=measure(name, x, y, through),
+    )
     if n_picked >= max(ENOUGH, MEASURES[name].minimum_n) and n_picked < len(x):
         generator = torch.Generator().manual_seed(seed)
         draws = torch.tensor(
@@ -226,5 +228,6 @@ def cell_of(
             ]
         )
         low, high = draws.quantile(torch.tensor([0.025, 0.975])).tolist()
-        facts |= {"picked": measure(name, x[:n_picked], y[:n_picked], through), "low": low, "high": high}
-    return Rows(rows, n_picked, facts)
+        alone = measure(name, x[:n_picked], y[:n_picked], through)
+        facts = RestrictedCell(**vars(facts), picked=alone, low=low, high=high)
+    return PickedCell(rows, n_picked, facts)

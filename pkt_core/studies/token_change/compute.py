@@ -6,7 +6,7 @@ token_change  a text goes through each model once; of a position a few numbers a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,18 @@ from pkt_core.activations.collect import require_fit
 from pkt_core.alignment import model_maps
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.data.examples import load_examples
 from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.errors import PlanError, PromptError
 from pkt_core.evaluation.calibration import calibration
-from pkt_core.evaluation.statistics import ratio
+from pkt_core.evaluation.statistics import Estimate, ratio
 from pkt_core.evaluation.tokens import among, apart, bits_by_span, own
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch, token_names
 from pkt_core.runs.folder import Run
 from pkt_core.runs.student import held, three_models, trained
-from pkt_core.studies.token_change.record import Between, Read, Sentence, TokenChange
+from pkt_core.studies.token_change.record import AnswerShares, Between, Read, Right, Sentence, TokenChange
 from pkt_core.transfer.plan import TransferPlan
 
 TOKENS_VERSION = 1
@@ -79,14 +79,14 @@ def token_change(
     name, read = texts_of(plan, texts, prompts, ids, n, seed)
     told = [[one.text, one.group, -1 if one.answer_at is None else one.answer_at] for one in read]
     key = fingerprint(**held(plan, run), texts=told, run=run.id, version=TOKENS_VERSION)
-    if stored := load_artefact("token-change", key):
-        return TokenChange.from_json(stored[1])
-    progress("Loading teacher, student before and student after", 0.0)
-    models = three_models(plan, run.folder / "student")
-    match = model_maps.match(models["teacher"], models["before"])
-    found = read_tokens(models, read, match, run=run.id, name=name, progress=progress)
-    save_artefact("token-change", key, {}, found.to_json())
-    return found
+
+    def make() -> TokenChange:
+        progress("Loading teacher, student before and student after", 0.0)
+        models = three_models(plan, run.folder / "student")
+        match = model_maps.match(models["teacher"], models["before"])
+        return read_tokens(models, read, match, run=run.id, name=name, progress=progress)
+
+    return memo("token-change", key, TokenChange, make)
 
 
 TOP = 6  # most likely tokens that are kept of a position
@@ -248,7 +248,17 @@ def read_tokens(
             ]
             between = {pair: compared(cuts[x], cuts[y], shared) for pair, (x, y, shared) in pairs.items()}
             sentences.append(
-                Sentence(start + i, one.text, one.group, one.answer_at, tokens, reads, between, spans, right or None)
+                Sentence(
+                    id=start + i,
+                    text=one.text,
+                    group=one.group,
+                    answer_at=one.answer_at,
+                    tokens=tokens,
+                    models=reads,
+                    apart=between,
+                    spans=spans,
+                    right=Right(**right) if right else None,
+                )
             )
         progress("Reading token by token", 0.2 + 0.7 * (start + len(batch)) / len(texts))
     progress("Summing up", 0.95)
@@ -259,25 +269,25 @@ def summed(
     run: str, name: str, sentences: list[Sentence], sure: dict[str, Sure], match: VocabularyMatch
 ) -> TokenChange:
     """Sums over all texts, with intervals over texts, and where the change sits."""
-    whole: dict[str, dict[str, Any]] = {f"bits_{who}": asdict(ratio(told.bits, told.n_bytes)) for who, told in sure.items()}  # fmt: skip
+    whole: dict[str, Estimate] = {f"bits_{who}": ratio(told.bits, told.n_bytes) for who, told in sure.items()}
     lengths = [len(one.tokens) - 1 for one in sentences]
     more = np.subtract(sure["after"].bits, sure["before"].bits)
-    whole["bits_change"] = asdict(ratio(more, sure["before"].n_bytes))
+    whole["bits_change"] = ratio(more, sure["before"].n_bytes)
     if match.same_tokenizer:
         sums = {
             who: np.array([sum(one.apart[f"teacher_{who}"].kl) for one in sentences]) for who in ("before", "after")
         }
-        whole["kl_teacher_change"] = asdict(ratio(sums["after"] - sums["before"], lengths))
+        whole["kl_teacher_change"] = ratio(sums["after"] - sums["before"], lengths)
     for pair in sentences[0].apart:
         for measure in ("kl", "js", "agreement", "same_top"):
             totals = [sum(getattr(one.apart[pair], measure)) for one in sentences]
-            whole[f"{measure}_{pair}"] = asdict(ratio(totals, lengths))
-    moved = np.concatenate([one.apart["before_after"].kl for one in sentences])
+            whole[f"{measure}_{pair}"] = ratio(totals, lengths)
+    moved = np.concatenate([one.change.kl for one in sentences])
     gone = np.cumsum(np.sort(moved)[::-1])
     answers = None
     if all(one.answer_at is not None for one in sentences):
         is_answer = np.concatenate([[end > (one.answer_at or 0) for _, _, end in one.tokens[1:]] for one in sentences])
-        answers = {"tokens": float(is_answer.mean()), "change": float(moved[is_answer].sum() / (moved.sum() or 1.0))}
+        answers = AnswerShares(float(is_answer.mean()), float(moved[is_answer].sum() / (moved.sum() or 1.0)))
     return TokenChange(
         run=run,
         name=name,
@@ -288,5 +298,5 @@ def summed(
         half=int(np.searchsorted(gone, gone[-1] / 2)) + 1 if gone[-1] > 0 else 0,
         n_tokens=len(moved),
         answers=answers,
-        calibration={who: asdict(calibration(told.confidence, told.right)) for who, told in sure.items()},
+        calibration={who: calibration(told.confidence, told.right) for who, told in sure.items()},
     )

@@ -1,9 +1,8 @@
 """A sentence token by token, what each model would have said instead, and whether confidence is deserved.
 
-Every function takes parts of the JSON form of a `TokenChange`. Text lies in the figure as it would on paper; nothing of it
-is read as markup.
+Text lies in the figure as it would on paper; nothing of it is read as markup.
 
-Not covered: which sentence to look at (tables_tokens.py).
+Not covered: which sentence to look at (`studies/token_change/text.py`).
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 from plotly.subplots import make_subplots
 
+from pkt_core.evaluation.calibration import Calibration
+from pkt_core.studies.token_change.record import Between, Read, Sentence
 from pkt_core.words import style
 from pkt_core.words.style import WHO
 
-Json = Mapping[str, Any]
 LINE = 86  # characters a line
 GLYPH, LINE_HEIGHT = 8.6, 38  # pixels of a character and of a line
 FAINT = "rgba(128,132,145,0.14)"  # a token that has not changed: its text stays in the page's own colour
@@ -36,7 +36,7 @@ class Colouring:
 
     label: str
     """As a choice, with its unit."""
-    of: Callable[[Json], list[float] | None]
+    of: Callable[[Sentence], list[float] | None]
     """One per predicted token of a sentence; None where it cannot be had."""
     reach: float
     """Where the scale ends; beyond it the colour stays."""
@@ -46,41 +46,55 @@ class Colouring:
     """What the ends of the scale mean."""
 
 
-def less(sentence: Json, first: str, second: str, key: str) -> list[float] | None:
-    """`second` minus `first` of a number that both pairs or models have."""
-    held = sentence["apart"] if first in sentence["apart"] else sentence["models"]
-    if first not in held or second not in held:
+def less(after: Sequence[float], before: Sequence[float]) -> list[float]:
+    """`after` minus `before`, token by token."""
+    return [b - a for a, b in zip(before, after, strict=True)]
+
+
+def of_student(number: Callable[[Read], Sequence[float]]) -> Callable[[Sentence], list[float]]:
+    """A number of the student, after less before."""
+    return lambda sentence: less(number(sentence.after), number(sentence.before))
+
+
+def of_change(number: Callable[[Between], Sequence[float]]) -> Callable[[Sentence], list[float]]:
+    """A number of before against after."""
+    return lambda sentence: list(number(sentence.change))
+
+
+def towards_teacher(sentence: Sentence) -> list[float] | None:
+    """KL(teacher || after) less KL(teacher || before), bits; None where the teacher cuts text otherwise."""
+    if sentence.to_teacher is None:
         return None
-    return [b - a for a, b in zip(held[first][key], held[second][key], strict=True)]
-
-
-def of_change(key: str) -> Callable[[Json], list[float] | None]:
-    return lambda sentence: list(sentence["apart"]["before_after"][key])
+    before, after = sentence.to_teacher
+    return less(after.kl, before.kl)
 
 
 COLOURINGS: dict[str, Colouring] = {
-    "kl": Colouring("Change: KL(before ‖ after), bits", of_change("kl"), 6.0, False, ("same", "changed")),
+    "kl": Colouring(
+        "Change: KL(before ‖ after), bits", of_change(lambda pair: pair.kl), 6.0, False, ("same", "changed")
+    ),
     "bits": Colouring(
-        "Better or worse: bits needed, after − before", lambda s: less(s, "before", "after", "bits"), 6.0, True, ("better", "worse")
+        "Better or worse: bits needed, after − before", of_student(lambda read: read.bits), 6.0, True, ("better", "worse")
     ),
     "teacher": Colouring(
-        "Nearer the teacher: KL(teacher ‖ after) − KL(teacher ‖ before), bits",
-        lambda s: less(s, "teacher_before", "teacher_after", "kl"), 4.0, True, ("nearer", "farther"),
+        "Nearer the teacher: KL(teacher ‖ after) − KL(teacher ‖ before), bits", towards_teacher, 4.0, True, ("nearer", "farther")
     ),
-    "js": Colouring("Change: Jensen-Shannon, bits", of_change("js"), 1.0, False, ("same", "nothing shared")),
+    "js": Colouring(
+        "Change: Jensen-Shannon, bits", of_change(lambda pair: pair.js), 1.0, False, ("same", "nothing shared")
+    ),
     "rank": Colouring(
         "Rank of the token that came: log10(after / before)",
-        lambda s: [log10(b / a) for a, b in zip(s["models"]["before"]["rank"], s["models"]["after"]["rank"], strict=True)],
+        lambda s: [log10(b / a) for a, b in zip(s.before.rank, s.after.rank, strict=True)],
         2.0, True, ("better", "worse"),
     ),
     "entropy": Colouring(
-        "Surer or less sure: entropy, after − before, bits", lambda s: less(s, "before", "after", "entropy"), 4.0, True, ("surer", "less sure")
+        "Surer or less sure: entropy, after − before, bits", of_student(lambda read: read.entropy), 4.0, True, ("surer", "less sure")
     ),
     "agreement": Colouring(
-        "Top-5 tokens that before and after do not share", lambda s: [1 - v for v in s["apart"]["before_after"]["agreement"]], 1.0, False, ("same", "none shared")
+        "Top-5 tokens that before and after do not share", lambda s: [1 - v for v in s.change.agreement], 1.0, False, ("same", "none shared")
     ),
     "probability": Colouring(
-        "Probability of the token that came, after", lambda s: [2 ** -b for b in s["models"]["after"]["bits"]], 1.0, False, ("0", "certain")
+        "Probability of the token that came, after", lambda s: [2 ** -b for b in s.after.bits], 1.0, False, ("0", "certain")
     ),
 }  # fmt: skip
 
@@ -117,11 +131,11 @@ def places(shown: Sequence[str]) -> list[tuple[int, float, int]]:
     return found
 
 
-def sentence_figure(sentence: Json, measure: str, chosen: int | None = None) -> go.Figure:
+def sentence_figure(sentence: Sentence, measure: str, chosen: int | None = None) -> go.Figure:
     """The text of a sentence, its tokens coloured by a number; a click gives the token's place."""
     by = COLOURINGS[measure]
-    values = by.of(sentence) or [0.0] * (len(sentence["tokens"]) - 1)
-    shown = [style.visible(text, 40).replace("·", " ") if text.strip() else style.visible(text, 40) for text, _, _ in sentence["tokens"]]  # fmt: skip
+    values = by.of(sentence) or [0.0] * (len(sentence.tokens) - 1)
+    shown = [style.visible(text, 40).replace("·", " ") if text.strip() else style.visible(text, 40) for text, _, _ in sentence.tokens]  # fmt: skip
     at = places(shown)
     colours = [None, *(colour(value, by) for value in values)]
     figure = go.Figure()
@@ -175,10 +189,10 @@ def key(figure: go.Figure, by: Colouring) -> None:
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", marker=marker, showlegend=False, hoverinfo="skip"))
 
 
-def marks(figure: go.Figure, sentence: Json, at: Sequence[tuple[int, float, int]], chosen: int | None) -> None:
+def marks(figure: go.Figure, sentence: Sentence, at: Sequence[tuple[int, float, int]], chosen: int | None) -> None:
     """A line under the answer, a frame around the chosen token."""
-    answer = sentence["answer_at"]
-    for i, ((line, column, columns), (_, _, end)) in enumerate(zip(at, sentence["tokens"], strict=True)):
+    answer = sentence.answer_at
+    for i, ((line, column, columns), (_, _, end)) in enumerate(zip(at, sentence.tokens, strict=True)):
         if answer is not None and end > answer and i:
             figure.add_shape(
                 type="line", x0=column, x1=column + columns, y0=line + 0.44, y1=line + 0.44, line={"color": style.ACCENT, "width": 2.5}
@@ -189,34 +203,30 @@ def marks(figure: go.Figure, sentence: Json, at: Sequence[tuple[int, float, int]
             )  # fmt: skip
 
 
-def told(sentence: Json, token: int, values: Sequence[float]) -> list[Any]:
+def told(sentence: Sentence, token: int, values: Sequence[float]) -> list[Any]:
     """The hover of one token."""
     if token == 0:
         return ["the first token: nobody predicts it"]
-    i, models = token - 1, sentence["models"]
-    rows = [f"<b>{style.token(sentence['tokens'][token][0], 60)}</b> {style.number(values[i], 2)}"]
+    i, models = token - 1, sentence.models
+    rows = [f"<b>{style.token(sentence.tokens[token][0], 60)}</b> {style.number(values[i], 2)}"]
     for who in ("teacher", "before", "after"):
         if who in models:
             read = models[who]
-            best = ", ".join(f"{style.token(name)} {style.percent(p)}" for name, p in read["top"][i][:3])
-            rows.append(
-                f"{WHO[who][0]}: {style.percent(2 ** -read['bits'][i])}, rank {read['rank'][i]:,}; would say {best}"
-            )
+            best = ", ".join(f"{style.token(name)} {style.percent(p)}" for name, p in read.top[i][:3])
+            rows.append(f"{WHO[who][0]}: {style.percent(2 ** -read.bits[i])}, rank {read.rank[i]:,}; would say {best}")
     return ["<br>".join(rows)]
 
 
-def next_figure(sentence: Json, token: int) -> go.Figure:
+def next_figure(sentence: Sentence, token: int) -> go.Figure:
     """What teacher, before and after held most likely at one token; the token that came has a line around it."""
-    came, i = sentence["tokens"][token][0], token - 1
-    shown = [who for who in ("teacher", "before", "after") if who in sentence["models"]]
+    came, i = sentence.tokens[token][0], token - 1
+    shown = [who for who in ("teacher", "before", "after") if who in sentence.models]
     figure = make_subplots(cols=len(shown), horizontal_spacing=0.14, subplot_titles=[WHO[who][0].capitalize() for who in shown])  # fmt: skip
     for column, who in enumerate(shown, 1):
-        read = sentence["models"][who]
-        rows = [
-            (style.token(name, 16), p, place == read["rank"][i]) for place, (name, p) in enumerate(read["top"][i], 1)
-        ]
-        if read["rank"][i] > len(rows):
-            rows.append((f"{style.token(came, 16)} (rank {read['rank'][i]:,})", 2 ** -read["bits"][i], True))
+        read = sentence.models[who]
+        rows = [(style.token(name, 16), p, place == read.rank[i]) for place, (name, p) in enumerate(read.top[i], 1)]
+        if read.rank[i] > len(rows):
+            rows.append((f"{style.token(came, 16)} (rank {read.rank[i]:,})", 2 ** -read.bits[i], True))
         figure.add_trace(
             go.Bar(
                 x=[p for _, p, _ in rows],
@@ -242,7 +252,7 @@ def next_figure(sentence: Json, token: int) -> go.Figure:
     return figure.update_yaxes(autorange="reversed", showgrid=False, zeroline=False, automargin=True)
 
 
-def reliability_figure(found: Mapping[str, Json], of: str = "the most likely token") -> go.Figure:
+def reliability_figure(found: Mapping[str, Calibration], of: str = "the most likely token") -> go.Figure:
     """Share right against confidence, in bins of equal number, for each model; on the dashed line confidence is deserved."""
     figure = go.Figure()
     figure.add_trace(
@@ -254,21 +264,21 @@ def reliability_figure(found: Mapping[str, Json], of: str = "the most likely tok
         if who not in found:
             continue
         label, own = WHO[who]
-        curve = found[who]["curve"]
+        curve = found[who].curve
         figure.add_trace(
             go.Scatter(
-                x=[one["confidence"] for one in curve],
-                y=[one["rate"] for one in curve],
+                x=[one.confidence for one in curve],
+                y=[one.rate for one in curve],
                 mode="lines+markers",
                 name=label,
                 line={"color": own, "width": 2},
                 marker={"color": own, "size": 10, "symbol": style.SYMBOLS[who], "line": {"width": 2, "color": own}},
                 error_y={
                     "type": "data", "symmetric": False, "thickness": 1.5, "color": own,
-                    "array": [one["high"] - one["rate"] for one in curve],
-                    "arrayminus": [one["rate"] - one["low"] for one in curve],
+                    "array": [one.high - one.rate for one in curve],
+                    "arrayminus": [one.rate - one.low for one in curve],
                 },
-                customdata=[one["n"] for one in curve],
+                customdata=[one.n for one in curve],
                 hovertemplate=f"{label}<br>says %{{x:.2f}}, right %{{y:.2f}} (%{{customdata}} predictions)<extra></extra>",
             )
         )  # fmt: skip

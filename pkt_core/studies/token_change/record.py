@@ -1,13 +1,14 @@
-"""What a run changed in single tokens: plain records that survive a trip through JSON.
+"""What a run changed in single tokens.
 
-Not covered: how they are computed (`evaluation/tokens.py`, `studies/token_change/compute.py`).
+Not covered: how it is computed (`evaluation/tokens.py`, `studies/token_change/compute.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from pkt_core.evaluation.calibration import Calibration
+from pkt_core.evaluation.statistics import Estimate
 
 Named = tuple[str, float]
 
@@ -17,27 +18,36 @@ class Read:
     """One model at every predicted token of a text; the first token is nobody's prediction and is not among them."""
 
     bits: list[float]
-    """Bits needed for the token that came; 0 is certainty."""
+    """`[T]`: bits needed for the token that came, 0 or more; 0 is certainty."""
     entropy: list[float]
-    """Of the next-token distribution, in bits."""
+    """`[T]`: of the next-token distribution, in bits, 0 or more."""
     rank: list[int]
-    """Place of the token that came, 1 is the most likely."""
+    """`[T]`: place of the token that came, 1 is the most likely."""
     top: list[list[Named]]
-    """The most likely tokens instead, with probabilities, most likely first."""
+    """`[T, 6]` at most: the most likely tokens instead, with probabilities, 0..1, most likely first."""
 
 
 @dataclass(frozen=True)
 class Between:
-    """Two models at the same tokens; the first is the one that weighs the KL."""
+    """Two models at the same predicted tokens; the first is the one that weighs the KL."""
 
     kl: list[float]
-    """KL(first || second), bits, 0 is the same."""
+    """`[T]`: KL(first || second), bits, 0 is the same."""
     js: list[float]
-    """Jensen-Shannon divergence, bits, 0..1."""
+    """`[T]`: Jensen-Shannon divergence, bits, 0..1, 0 is the same."""
     agreement: list[float]
-    """Share of the five most likely tokens that both have, 0..1."""
+    """`[T]`: share of the five most likely tokens that both have, 0..1, 1 is all."""
     same_top: list[int]
-    """1 where the most likely token is the same."""
+    """`[T]`: 1 where the most likely token is the same, else 0."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """Whether greedy decoding gives the whole answer, for each model."""
+
+    teacher: bool
+    before: bool
+    after: bool
 
 
 @dataclass(frozen=True)
@@ -47,20 +57,53 @@ class Sentence:
     id: int
     """Its number within the reading, from 0."""
     text: str
+    """As it was read, in full."""
     group: str
     """The task it comes from; empty for plain text."""
     answer_at: int | None
     """Character at which the answer begins; None for plain text."""
     tokens: list[tuple[str, int, int]]
-    """As the student cuts it: token, first character, character after its last. The first one is not predicted."""
+    """`[T + 1]`, as the student cuts it: token, first character, character after its last. The first one is not predicted."""
     models: dict[str, Read]
     """`before` and `after`; `teacher` where it cuts text alike."""
     apart: dict[str, Between]
     """`before_after`; `teacher_before` and `teacher_after` over shared tokens, where the teacher cuts text alike."""
     spans: list[tuple[int, int, float, float, float]] | None
-    """Where it cuts otherwise: first and last character of a shared piece, bits of teacher, before and after for it."""
-    right: dict[str, bool] | None
-    """For each model, whether greedy decoding gives the whole answer; None for plain text."""
+    """Where it cuts otherwise: first character and character after the last of a shared piece, bits of teacher, before and after for it."""
+    right: Right | None
+    """Whether the answer is right; None for plain text."""
+
+    @property
+    def before(self) -> Read:
+        """The student before."""
+        return self.models["before"]
+
+    @property
+    def after(self) -> Read:
+        """The student after."""
+        return self.models["after"]
+
+    @property
+    def change(self) -> Between:
+        """The student before, as the one that weighs, against after."""
+        return self.apart["before_after"]
+
+    @property
+    def to_teacher(self) -> tuple[Between, Between] | None:
+        """The teacher, as the one that weighs, against before and against after; None where it cuts text otherwise."""
+        if "teacher_after" not in self.apart:
+            return None
+        return self.apart["teacher_before"], self.apart["teacher_after"]
+
+
+@dataclass(frozen=True)
+class AnswerShares:
+    """How much of the reading the answers are."""
+
+    tokens: float
+    """Share of the predicted tokens that are answers, 0..1."""
+    change: float
+    """Share of all KL(before || after) that sits there, 0..1; above `tokens`: answers changed more than the rest."""
 
 
 @dataclass(frozen=True)
@@ -68,37 +111,44 @@ class TokenChange:
     """A run's student before and after, token by token, beside its teacher."""
 
     run: str
+    """Id of the run."""
     name: str
     """What the texts are."""
     sentences: list[Sentence]
+    """In the order they were read."""
     same_tokenizer: bool
     """Whether teacher and student cut text alike, so that they can be compared at every token."""
     n_shared: int
     """Tokens both vocabularies have; the teacher is compared over these."""
-    whole: dict[str, dict[str, Any]]
-    """Over all texts, each with its interval over texts: bits per byte of each model, divergences per token, and paired changes."""
+    whole: dict[str, Estimate]
+    """Over all texts, each with its interval over texts: bits per byte of each model (`bits_teacher`), a measure of `Between` per token
+    for each pair of models (`kl_before_after`), and the paired changes `bits_change` and `kl_teacher_change`, after - before."""
     half: int
-    """How many of the most changed tokens hold half of all KL(before || after)."""
+    """How many of the most changed tokens hold half of all KL(before || after); 0 where nothing changed."""
     n_tokens: int
     """Predicted tokens in all."""
-    answers: dict[str, float] | None
-    """Share of the tokens that are answers, and of the change that sits there; None for plain text."""
-    calibration: dict[str, dict[str, Any]]
-    """Of each model over its own next tokens."""
+    answers: AnswerShares | None
+    """None for plain text."""
+    calibration: dict[str, Calibration]
+    """Of `teacher`, `before` and `after` over their own next tokens."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def bits(self, who: str) -> Estimate:
+        """Bits per byte of `teacher`, `before` or `after` over all texts, lower is better."""
+        return self.whole[f"bits_{who}"]
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TokenChange:
-        def named(rows: list[Any]) -> list[list[Named]]:
-            return [[(name, p) for name, p in row] for row in rows]
+    @property
+    def bits_change(self) -> Estimate:
+        """Bits per byte, after - before on the same texts; below zero the student predicts better."""
+        return self.whole["bits_change"]
 
-        def sentence(found: Mapping[str, Any]) -> Sentence:
-            models = {who: Read(**{**read, "top": named(read["top"])}) for who, read in found["models"].items()}
-            between = {pair: Between(**values) for pair, values in found["apart"].items()}
-            spans = found["spans"] and [tuple(span) for span in found["spans"]]
-            tokens = [tuple(token) for token in found["tokens"]]
-            return Sentence(**{**found, "models": models, "apart": between, "spans": spans, "tokens": tokens})
+    @property
+    def same_top(self) -> Estimate:
+        """Share of tokens, 0..1, at which before and after hold the same one most likely."""
+        return self.whole["same_top_before_after"]
 
-        return cls(**{**data, "sentences": [sentence(one) for one in data["sentences"]]})
+    @property
+    def to_teacher(self) -> tuple[Estimate, Estimate, Estimate] | None:
+        """KL(teacher || student), bits per token: before, after, and after - before, below zero is nearer; None without shared tokens."""
+        if "kl_teacher_after" not in self.whole:
+            return None
+        return self.whole["kl_teacher_before"], self.whole["kl_teacher_after"], self.whole["kl_teacher_change"]
