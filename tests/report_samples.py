@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pkt_core.base.records import from_json
+from pkt_core.studies.latent_map.record import LatentMap
+
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
 
@@ -109,9 +112,9 @@ def comparison(**changes: Any) -> dict[str, Any]:
     }
 
 
-def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
+def latent(n: int = 40, method: str = "pca") -> LatentMap:
     rng = np.random.default_rng(1)
-    return {
+    sample = {
         "method": method,
         "teacher_xy": rng.normal(size=(n, 2)).tolist(),
         "student_xy": rng.normal(size=(n, 2)).tolist(),
@@ -131,6 +134,7 @@ def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
         "shuffled": False,
         "seconds": 1.0,
     }
+    return from_json(LatentMap, sample, "The sample")
 
 
 def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> dict[str, Any]:

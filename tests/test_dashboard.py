@@ -6,6 +6,7 @@ Not covered: clicks in figures and what a browser draws.
 from __future__ import annotations
 
 import json
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from dashboard import loaders, recorded, widgets
 from dashboard.engine.client import Engine, Task
 from dashboard.engine.plans import PLANS
 from dashboard.params import Param
+from pkt_core.base.records import to_json
 from pkt_core.errors import PktError
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
@@ -46,7 +48,7 @@ class Answers:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.status, self.error, self.fault = "done", None, False
 
-    def find(self, function: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def find(self, function: str, arguments: dict[str, Any]) -> Any:
         if function == "similarity":
             return samples.grid() | {"measure": arguments["measure"]}
         if function == "latent_map":
@@ -80,6 +82,8 @@ class Answers:
             except PktError as error:
                 return Task(function, arguments, status="failed", error=str(error))
         found = None if function in PLANS else self.find(function, arguments)
+        if is_dataclass(found):
+            found = to_json(found)  # as it crosses the border to the dashboard
         working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
         status = "working" if working else "failed" if self.status == "failed" else "done"
         result = found if status == "done" else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_rare_labels_share_one_grey_and_no_point_is_lost():
     latent = samples.latent()
     figure = latent_figure(latent, colour="relation")
     assert any(trace.name == "3 others" for trace in figure.data)
-    assert sum(len(trace.x) for trace in figure.data) == 2 * len(latent["texts"])
+    assert sum(len(trace.x) for trace in figure.data) == 2 * len(latent.texts)
 
 
 def test_long_trainings_are_thinned_but_keep_the_last_step():
@@ -228,7 +229,7 @@ def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
     assert "No task changed beyond chance" in behaviour_text.behaviour(found | {"changes": flat})
     assert "Alike in part" in latent_map_text.latent(samples.latent())
-    assert "Not alike" in latent_map_text.latent(samples.latent() | {"map_control": 0.4})
+    assert "Not alike" in latent_map_text.latent(replace(samples.latent(), map_control=0.4))
 
 
 def test_where_smaller_is_closer_everything_turns_round():
@@ -339,7 +340,7 @@ def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
 
 
 def test_the_joint_picture_prints_the_held_out_error_beside_its_control():
-    ridge = samples.latent() | {"map": "ridge", "map_r2": 0.7, "map_r2_control": -0.6}
+    ridge = replace(samples.latent(), map="ridge", map_r2=0.7, map_r2_control=-0.6)
     said = " ".join(a.text for a in latent_figure(ridge).layout.annotations)
     assert "ridge map: cosine 0.40 (control 0.01), R² 0.70 (control −0.60)" in said
     assert "R²" not in " ".join(a.text for a in latent_figure(samples.latent()).layout.annotations)

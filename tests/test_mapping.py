@@ -1,14 +1,19 @@
 """Chains and picked prompts on small random models: what is stored is what the parts say, and ids lead back to the prompts."""
 
+import json
+from dataclasses import asdict, fields, replace
+
 import fakes
 import pytest
+import report_samples as samples
 import torch
 from torch.testing import assert_close
 
 from pkt_core.activations.collect import collect
+from pkt_core.base.records import from_json, to_json
 from pkt_core.data import prompts
 from pkt_core.data.prompts import PromptSet, pasted
-from pkt_core.errors import MeasureError, PktError, PlanError, PromptError
+from pkt_core.errors import MeasureError, PktError, PlanError, PromptError, StoreError
 from pkt_core.models import loading
 from pkt_core.models.catalog import custom_pair
 from pkt_core.models.loading import load
@@ -20,6 +25,7 @@ from pkt_core.similarity.measures import measure
 from pkt_core.studies.generations import picked
 from pkt_core.studies.latent_map import compute as latent_map_compute
 from pkt_core.studies.latent_map.chain import spread_layers
+from pkt_core.studies.latent_map.record import MARGIN, LatentMap, Trust
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -44,6 +50,42 @@ def run(pair):
 
 def states_of(ref, layer, texts):
     return collect(load(ref), texts, [Site("block_out", layer)], "mean")[0]
+
+
+FIELDS = {
+    LatentMap: "method teacher_xy student_xy ids texts labels last_tokens neighbour_overlap trust map map_cosine map_control "
+    "map_r2 map_r2_control teacher_layer student_layer shuffled seconds",
+    Trust: "teacher student overlap overlap_chance",
+}
+"""Of the JSON that earlier versions stored."""
+
+
+@pytest.mark.parametrize("record", FIELDS, ids=lambda one: one.__name__)
+def test_what_earlier_versions_stored_has_the_fields_of_the_records(record):
+    assert [one.name for one in fields(record)] == FIELDS[record].split()
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_latent_map_is_stored_and_comes_back_as_it_was(pair, monkeypatch, shuffled):
+    settings = {"teacher_layer": 2, "student_layer": 1, "map": "ridge", "shuffled": shuffled, **SMALL}
+    found = latent_map_compute.latent_map(pair, **settings)
+    monkeypatch.setattr(latent_map_compute, "load", lambda *_: pytest.fail("models were loaded again"))
+    assert latent_map_compute.latent_map(pair, **settings) == found
+    told = json.loads(json.dumps(to_json(found)))
+    assert told == asdict(found)
+    assert from_json(LatentMap, told, "It") == found
+    with pytest.raises(StoreError, match=r"no LatentMap of this version \(trust\.student: Field required"):
+        from_json(LatentMap, told | {"trust": {"teacher": 1.0}}, "It")
+
+
+def test_two_spaces_are_alike_where_the_cosine_is_beyond_its_control_by_the_margin():
+    found = samples.latent()
+    for cosine, alike in (
+        (found.map_control + MARGIN, False),
+        (found.map_control + MARGIN + 0.001, True),
+        (-1.0, False),
+    ):
+        assert replace(found, map_cosine=cosine).alike is alike
 
 
 def test_a_chain_of_a_pair_is_what_its_parts_say(pair):

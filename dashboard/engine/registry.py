@@ -11,7 +11,9 @@ from typing import Any
 
 from pkt_core.base.records import from_json
 
-RECORDS: dict[str, str] = {}
+RECORDS: dict[str, str] = {
+    "latent_map": "pkt_core.studies.latent_map.record.LatentMap",
+}
 """Module and class by the name of the function."""
 
 

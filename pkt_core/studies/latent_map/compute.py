@@ -11,7 +11,7 @@ from typing import Any
 
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import load_artefact, memo, save_artefact
 from pkt_core.data.prompts import PromptSet, prompt_set
 from pkt_core.errors import PlanError
 from pkt_core.models.catalog import Pair
@@ -54,12 +54,12 @@ def latent_map(
         "carried": texts.full_digest,
     }
     key = pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
-    if stored := load_artefact("latent-map", key):
-        return LatentMap.from_json(stored[1])
-    progress("Loading both models", 0.0)
-    picture = latent_map_picture.latent_map(load(pair.teacher), load(pair.student), texts, recipe, progress)
-    save_artefact("latent-map", key, {}, picture.to_json())
-    return picture
+
+    def make() -> LatentMap:
+        progress("Loading both models", 0.0)
+        return latent_map_picture.latent_map(load(pair.teacher), load(pair.student), texts, recipe, progress)
+
+    return memo("latent-map", key, LatentMap, make)
 
 
 def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dict[str, LoadedModel]:

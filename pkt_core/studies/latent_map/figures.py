@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.studies.latent_map.record import LatentMap
 from pkt_core.words import style
 
 Json = Mapping[str, Any]
@@ -23,20 +24,20 @@ COLOURED_UP_TO = 9  # categories; the rest share one grey
 
 
 def latent_figure(
-    latent: Json, *, colour: str = OVERLAP, linked: bool = False, picked: Collection[int] = ()
+    latent: LatentMap, *, colour: str = OVERLAP, linked: bool = False, picked: Collection[int] = ()
 ) -> go.Figure:
     """One point per prompt and model; `colour` is a label of the prompts, `model`, or `neighbour overlap` (0..1).
 
     Points carry the prompt's id first in their customdata, so that they can be selected; picked prompts get a ring.
     """
-    places = {"teacher": np.asarray(latent["teacher_xy"], float), "student": np.asarray(latent["student_xy"], float)}
-    texts = [style.text(t) for t in latent["texts"]]
-    tokens = [style.text(t, 40) for t in latent["last_tokens"]]
-    overlap = np.asarray(latent["neighbour_overlap"], float)
+    places = {"teacher": np.asarray(latent.teacher_xy, float), "student": np.asarray(latent.student_xy, float)}
+    texts = [style.text(t) for t in latent.texts]
+    tokens = [style.text(t, 40) for t in latent.last_tokens]
+    overlap = np.asarray(latent.neighbour_overlap, float)
     figure = go.Figure()
     if linked:
         figure.add_trace(links(places["teacher"], places["student"]))
-    rows = list(zip(latent["ids"], texts, tokens, overlap.tolist(), strict=True))
+    rows = list(zip(latent.ids, texts, tokens, overlap.tolist(), strict=True))
     if colour == OVERLAP:
         for side, xy in places.items():
             marker = {
@@ -59,9 +60,9 @@ def latent_figure(
                 points(side, xy, rows, {"color": style.TEACHER if side == "teacher" else style.BEFORE}, name=side)
             )
     else:
-        add_by_label(figure, places, rows, [str(v) for v in latent["labels"][colour]])
+        add_by_label(figure, places, rows, [str(v) for v in latent.labels[colour]])
     for xy in places.values():
-        figure.add_trace(rings(latent["ids"], xy, picked, show=xy is places["teacher"]))
+        figure.add_trace(rings(latent.ids, xy, picked, show=xy is places["teacher"]))
     style.finish(figure, height=660, x=axis_title(latent, 1), y=axis_title(latent, 2))
     figure.update_xaxes(zeroline=False, showticklabels=False, showgrid=False)
     figure.update_yaxes(zeroline=False, showticklabels=False, showgrid=False, scaleanchor="x", scaleratio=1)
@@ -73,18 +74,18 @@ def latent_figure(
     return figure.update_layout(hovermode="closest", dragmode="lasso", clickmode="event+select")
 
 
-def printed(latent: Json) -> str:
+def printed(latent: LatentMap) -> str:
     """What a reader of the bare picture has to know: the held-out error beside its control's, and how far to trust it."""
-    said = f"Held out, {latent['map']} map: cosine {style.number(latent['map_cosine'])} (control {style.number(latent['map_control'])})"
-    if latent.get("map_r2") is not None:
-        said += f", R² {style.number(latent['map_r2'])} (control {style.number(latent['map_r2_control'])})"
-    trust = latent["trust"]
+    said = f"Held out, {latent.map} map: cosine {style.number(latent.map_cosine)} (control {style.number(latent.map_control)})"
+    if latent.map_r2 is not None:
+        said += f", R² {style.number(latent.map_r2)} (control {style.number(latent.map_r2_control)})"
+    trust = latent.trust
     kept = (
-        f"The picture keeps {style.percent(trust['teacher'])} of the teacher's and {style.percent(trust['student'])} of the "
-        f"student's 10 nearest neighbours; the full spaces share {style.percent(trust['overlap'])} (by chance {style.percent(trust['overlap_chance'])})."
+        f"The picture keeps {style.percent(trust.teacher)} of the teacher's and {style.percent(trust.student)} of the "
+        f"student's 10 nearest neighbours; the full spaces share {style.percent(trust.overlap)} (by chance {style.percent(trust.overlap_chance)})."
     )
     lines = [f"{said}.", kept]
-    if latent["shuffled"]:
+    if latent.shuffled:
         lines.append("<b>Null picture: drawn through the control map.</b>")
     return "<br>".join(lines)
 
@@ -151,9 +152,9 @@ def links(teacher: np.ndarray, student: np.ndarray) -> go.Scatter:
     )
 
 
-def axis_title(latent: Json, axis: int) -> str:
+def axis_title(latent: LatentMap, axis: int) -> str:
     """PCA axes have a meaning and a unit, those of UMAP have none and say so."""
-    if latent["method"] == "pca":
+    if latent.method == "pca":
         return f"Principal component {axis} (student activation units)"
     return f"UMAP {axis} (no unit: only who is near whom counts)"
 

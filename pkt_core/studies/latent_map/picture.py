@@ -1,7 +1,8 @@
-"""The stage of a latent map: both models in one picture."""
+"""A latent map: both models in one picture, drawn from their states of the same prompts."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from pkt_core.data.prompts import PromptSet
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.projection.maps import neighbour_overlap, project_together
+from pkt_core.projection.maps import NEIGHBOURS, neighbour_overlap, project_together
 from pkt_core.studies.comparison.record import rounded
-from pkt_core.studies.latent_map.record import LatentMap
+from pkt_core.studies.latent_map.record import LatentMap, Trust
 
 SCALED = ("ridge", "procrustes")  # maps that are fitted to the student's lengths too, so that R2 means something
 
@@ -26,8 +27,6 @@ def latent_map(
     teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: dict[str, Any], progress: Progress
 ) -> LatentMap:
     """Half of the texts fit the alignment map (where it is fitted at all), the other half is the picture."""
-    import time
-
     began = time.monotonic()
     sites = [Site("block_out", recipe["teacher_layer"])], [Site("block_out", recipe["student_layer"])]
     if recipe["pooling"] == "tokens":
@@ -45,7 +44,6 @@ def latent_map(
     overlap = neighbour_overlap(x[half:], y[half:])
     errors = [held_out_error(each, x[half:], y[half:]) for each in (fitted, control)]
     scaled = recipe["map"] in SCALED
-    n = len(shown)
     return LatentMap(
         method=recipe["method"],
         teacher_xy=rounded(picture.teacher_xy),
@@ -55,12 +53,12 @@ def latent_map(
         labels={name: [values[i] for i in shown] for name, values in texts.labels.items()},
         last_tokens=[texts.texts[i].split()[-1] for i in shown],
         neighbour_overlap=[round(v, 3) for v in overlap.tolist()],
-        trust={
-            "teacher": picture.trust_teacher,
-            "student": picture.trust_student,
-            "overlap": float(overlap.mean()),
-            "overlap_chance": 10 / (n - 1),
-        },
+        trust=Trust(
+            teacher=picture.trust_teacher,
+            student=picture.trust_student,
+            overlap=float(overlap.mean()),
+            overlap_chance=NEIGHBOURS / (len(shown) - 1),
+        ),
         map=recipe["map"],
         map_cosine=errors[0].cosine,
         map_control=errors[1].cosine,

@@ -6,31 +6,50 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+MARGIN = 0.05
+"""How far the held-out cosine has to lie above its control's before two spaces count as alike; a convention, no test of chance."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far a picture of two spaces may be believed, and how much the full spaces share; all 0..1, larger is better."""
+
+    teacher: float
+    """Share of a teacher point's 10 nearest neighbours in the full space that are its neighbours in the picture too; the mean."""
+    student: float
+    """The same for the student's points."""
+    overlap: float
+    """Share of a prompt's 10 nearest neighbours that both full spaces agree on; the mean over prompts."""
+    overlap_chance: float
+    """What unrelated spaces share."""
+
 
 @dataclass(frozen=True)
 class LatentMap:
-    """One picture of the same prompts in both latent spaces."""
+    """One picture of the same n prompts in both latent spaces."""
 
     method: str
     """`pca` or `umap`."""
     teacher_xy: list[list[float]]
-    """Teacher states, carried into student space by the alignment map, then projected."""
+    """`[n, 2]`: teacher states, mapped into the student's space, then projected; student activation units for PCA, none for UMAP."""
     student_xy: list[list[float]]
-    """Student states in the same projection."""
+    """`[n, 2]`: student states in the same projection."""
     ids: list[int]
-    """Where each prompt stands in the whole set, from 0."""
+    """`[n]`: where each prompt stands in the whole set, from 0."""
     texts: list[str]
+    """`[n]`: the prompts."""
     labels: dict[str, list[str]]
+    """By name of the label, its value for each prompt, `[n]`."""
     last_tokens: list[str]
-    """The last piece of each prompt, where its `last` activation was taken."""
+    """`[n]`: the last piece of each prompt, where its `last` activation was taken."""
     neighbour_overlap: list[float]
-    """Per prompt, share of its nearest neighbours that both original spaces agree on, 0..1."""
-    trust: dict[str, float]
-    """Share of high-dimensional neighbours that survive in the picture, per side; `overlap` and its `overlap_chance`."""
+    """`[n]`: per prompt, share of its 10 nearest neighbours that both full spaces agree on, 0..1; larger is more alike."""
+    trust: Trust
+    """How far the picture may be believed."""
     map: str
-    """Kind of alignment map."""
+    """Kind of alignment map: `semantic`, `logit-preserving`, `ridge` or `procrustes`."""
     map_cosine: float
-    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1."""
+    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1; larger is more alike."""
     map_control: float
     """The same for the map's control: vocabulary permuted, or pairs shuffled before fitting."""
     map_r2: float | None
@@ -38,17 +57,18 @@ class LatentMap:
     map_r2_control: float | None
     """The same for the control; 0 or below is no better than the mean."""
     teacher_layer: int
+    """The teacher's layer, from 0."""
     student_layer: int
+    """The student's layer, from 0."""
     shuffled: bool
     """Whether this is the null picture, drawn with the control map."""
     seconds: float
+    """Time that it took to make."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LatentMap:
-        return cls(**data)
+    @property
+    def alike(self) -> bool:
+        """Whether the map meets the student's held-out states better than its control, by more than `MARGIN` of cosine."""
+        return self.map_cosine > self.map_control + MARGIN
 
 
 Kind = Literal["pair", "run", "teacher", "student"]

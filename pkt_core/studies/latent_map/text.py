@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pkt_core.studies.latent_map.record import LatentMap
 from pkt_core.words.style import number, percent
 
 Json = Mapping[str, Any]
@@ -34,14 +35,13 @@ TURNOVER = (
 )
 
 
-def latent(picture: Json) -> str:
+def latent(picture: LatentMap) -> str:
     """How well the alignment map holds on prompts it was not fitted on, beside its control and the shared neighbours."""
-    trust = picture["trust"]
-    works = picture["map_cosine"] > picture["map_control"] + 0.05
+    trust = picture.trust
     return (
-        f"{'Alike in part' if works else 'Not alike through this map'}: mapped teacher states meet the student's at cosine "
-        f"{number(picture['map_cosine'])} (control {number(picture['map_control'])}), and the two spaces share "
-        f"{percent(trust['overlap'])} of each prompt's nearest neighbours (chance {percent(trust['overlap_chance'])})."
+        f"{'Alike in part' if picture.alike else 'Not alike through this map'}: mapped teacher states meet the student's at cosine "
+        f"{number(picture.map_cosine)} (control {number(picture.map_control)}), and the two spaces share "
+        f"{percent(trust.overlap)} of each prompt's nearest neighbours (chance {percent(trust.overlap_chance)})."
     )
 
 
@@ -84,16 +84,16 @@ def turnover(found: Json) -> str:
     )
 
 
-def latent_table(latent: Json) -> pd.DataFrame:
+def latent_table(latent: LatentMap) -> pd.DataFrame:
     """One row per prompt: both places, labels, last token, shared neighbours."""
-    teacher, student = (np.asarray(latent[key], float) for key in ("teacher_xy", "student_xy"))
+    teacher, student = (np.asarray(xy, float) for xy in (latent.teacher_xy, latent.student_xy))
     columns: dict[str, Any] = {
-        "prompt": latent["ids"],
-        "text": latent["texts"],
-        "last_token": latent["last_tokens"],
-        "neighbour_overlap": latent["neighbour_overlap"],
+        "prompt": latent.ids,
+        "text": latent.texts,
+        "last_token": latent.last_tokens,
+        "neighbour_overlap": latent.neighbour_overlap,
     }
-    columns |= {f"label_{name}": values for name, values in latent["labels"].items()}
+    columns |= {f"label_{name}": values for name, values in latent.labels.items()}
     columns |= {
         "teacher_x": teacher[:, 0],
         "teacher_y": teacher[:, 1],
