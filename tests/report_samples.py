@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pkt_core.base.records import from_json
-from pkt_core.studies.latent_map.record import LatentMap
+from pkt_core.studies.latent_map.record import ChainMap, LatentMap
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
@@ -137,11 +137,11 @@ def latent(n: int = 40, method: str = "pca") -> LatentMap:
     return from_json(LatentMap, sample, "The sample")
 
 
-def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> dict[str, Any]:
+def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> ChainMap:
     rng = np.random.default_rng(2)
     models = {"run": ("teacher", "before", "after"), "pair": ("teacher", "student"), "teacher": ("teacher",) * 5}[kind]
     count = len(models)
-    return {
+    sample = {
         "method": method,
         "kind": kind,
         "run": "one" if kind == "run" else None,
@@ -165,6 +165,7 @@ def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = 
         "shuffled": shuffled,
         "seconds": 1.0,
     }  # fmt: skip
+    return from_json(ChainMap, sample, "The sample")
 
 
 def turnover(n: int = 40) -> dict[str, Any]:

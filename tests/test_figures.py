@@ -322,11 +322,11 @@ def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_thei
     chain = samples.chain()
     figure = chain_figure(chain, picked=[103, 999])
     dots = [t for t in figure.data if t.customdata is not None]
-    assert [list(t.marker.color) for t in dots] == chain["overlap"]
+    assert [list(t.marker.color) for t in dots] == chain.overlap
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
-    assert [row[0] for row in dots[2].customdata] == chain["ids"]
+    assert [row[0] for row in dots[2].customdata] == chain.ids
     rings = [t for t in figure.data if t.name == "picked"]
-    assert [(list(t.x), list(t.y)) for t in rings] == [([xy[3][0]], [xy[3][1]]) for xy in chain["xy"]]
+    assert [(list(t.x), list(t.y)) for t in rings] == [([xy[3][0]], [xy[3][1]]) for xy in chain.xy]
 
 
 def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
@@ -334,8 +334,8 @@ def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
         chain = samples.chain(shuffled=shuffled)
         figure = chain_figure(chain, overlay=True, picked=[104])
         arrows = [t for t in figure.data if t.mode == "lines+markers"]
-        there = chain["partners"][0][4] if shuffled else 4
-        assert (arrows[0].x[0], arrows[0].x[1]) == (chain["xy"][0][4][0], chain["xy"][1][there][0])
+        there = chain.partners[0][4] if shuffled else 4
+        assert (arrows[0].x[0], arrows[0].x[1]) == (chain.xy[0][4][0], chain.xy[1][there][0])
         assert ("Null picture" in " ".join(a.text for a in figure.layout.annotations)) == shuffled
 
 

@@ -25,7 +25,7 @@ from pkt_core.similarity.measures import measure
 from pkt_core.studies.generations import picked
 from pkt_core.studies.latent_map import compute as latent_map_compute
 from pkt_core.studies.latent_map.chain import spread_layers
-from pkt_core.studies.latent_map.record import MARGIN, LatentMap, Trust
+from pkt_core.studies.latent_map.record import MARGIN, ChainMap, DrawnSlice, LatentMap, Trust
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -56,6 +56,9 @@ FIELDS = {
     LatentMap: "method teacher_xy student_xy ids texts labels last_tokens neighbour_overlap trust map map_cosine map_control "
     "map_r2 map_r2_control teacher_layer student_layer shuffled seconds",
     Trust: "teacher student overlap overlap_chance",
+    ChainMap: "method kind run slices xy partners ids texts labels last_tokens overlap steps ends overlap_chance regularisation "
+    "pooling seed shuffled seconds",
+    DrawnSlice: "name model layer fidelity explained",
 }
 """Of the JSON that earlier versions stored."""
 
@@ -97,7 +100,7 @@ def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
     assert_close(found.steps[0], float(overlap.mean()))
     assert found.ends == found.steps[0]
     assert_close(torch.tensor(found.overlap[0]), overlap, atol=1e-3, rtol=0)
-    assert [(one["model"], one["layer"]) for one in found.slices] == [("teacher", 2), ("student", 1)]
+    assert [(one.model, one.layer) for one in found.slices] == [("teacher", 2), ("student", 1)]
     table = latent_map_compute.turnover(pair, teacher_layer=2, student_layer=1, **SMALL)
     expected = neighbour_turnover(x, y)
     assert_close(table.mean, float(expected.turnover.mean()))
@@ -109,13 +112,14 @@ def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
 def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, monkeypatch):
     settings = {"kind": "run", "run": run, "teacher_layer": 2, "student_layer": 1, **SMALL}
     found = latent_map_compute.chain_map(pair, **settings)
-    assert [one["model"] for one in found.slices] == ["teacher", "before", "after"]
+    assert [one.model for one in found.slices] == ["teacher", "before", "after"]
     assert len(found.xy) == 3
     monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
-    assert latent_map_compute.chain_map(pair, **settings).to_json() == found.to_json()
+    assert latent_map_compute.chain_map(pair, **settings) == found
+    assert from_json(ChainMap, json.loads(json.dumps(to_json(found))), "It") == found
     null = latent_map_compute.chain_map(pair, shuffled=True, **settings)  # from the stored activations
     assert null.partners is not None
-    assert null.slices[0]["fidelity"] == found.slices[0]["fidelity"]
+    assert null.slices[0].fidelity == found.slices[0].fidelity
     assert abs(sum(null.steps) / 2 - null.overlap_chance) < 0.1
     assert null.overlap_chance == pytest.approx(10 / 39)
     latent_map_compute.turnover(pair, first=1, second=2, **settings)
@@ -123,7 +127,7 @@ def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, 
 
 def test_layers_of_one_model_make_a_chain(pair):
     found = latent_map_compute.chain_map(pair, kind="teacher", **SMALL)
-    assert [one["layer"] for one in found.slices] == [0, 1, 2]
+    assert [one.layer for one in found.slices] == [0, 1, 2]
     assert spread_layers(24) == [0, 5, 9, 14, 18, 23]
     assert spread_layers(1) == [0]
 

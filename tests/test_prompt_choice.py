@@ -83,7 +83,7 @@ def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, pict
         found = real(function, arguments)
         if function in ("latent_map", "chain_map"):
             given = {"labels": {key: list(values[:40]) for key, values in labels.items()}}
-            found = found | given if isinstance(found, dict) else replace(found, **given)
+            found = replace(found, **given)
         return found
 
     monkeypatch.setattr(answers, "find", find)

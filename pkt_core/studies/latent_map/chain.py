@@ -1,10 +1,9 @@
-"""The stage of a chain of maps: which spaces, the prompts' activations in each, one picture of all, turnover between two."""
+"""A chain of maps: which spaces, the prompts' activations in each, one picture of all, turnover between two."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from pkt_core.projection.aligned import REGULARISATION, aligned_pca, aligned_uma
 from pkt_core.projection.maps import MAX_POINTS, MIN_POINTS, NEIGHBOURS, neighbour_overlap
 from pkt_core.projection.turnover import neighbour_turnover
 from pkt_core.studies.comparison.record import rounded
-from pkt_core.studies.latent_map.record import KINDS, ChainMap, Slice, TurnoverTable
+from pkt_core.studies.latent_map.record import KINDS, ChainMap, DrawnSlice, Slice, TurnoverTable
 
 MOST_SLICES = 6  # deeper models show layers at even distances
 
@@ -100,7 +99,9 @@ def chain_map_of(
         kind=recipe["kind"],
         run=recipe["run"],
         slices=[
-            {**asdict(one), "fidelity": found.fidelity[i], "explained": found.explained[i] if found.explained else None}
+            DrawnSlice(
+                one.name, one.model, one.layer, found.fidelity[i], found.explained[i] if found.explained else None
+            )
             for i, one in enumerate(slices)
         ],
         xy=[rounded(places) for places in found.places],
@@ -162,8 +163,8 @@ def turnover_table(
         for i in found.ranked().tolist()
     ]
     return TurnoverTable(
-        first=panel_name(asdict(slices[first])),
-        second=panel_name(asdict(slices[second])),
+        first=slices[first].title,
+        second=slices[second].title,
         rows=rows,
         texts={str(ids[i]): texts.texts[i] for i in range(n)},
         labels={name: {str(ids[i]): values[i] for i in range(n)} for name, values in texts.labels.items()},
@@ -173,8 +174,3 @@ def turnover_table(
         k=NEIGHBOURS,
         shuffled=recipe["shuffled"],
     )
-
-
-def panel_name(one: Mapping[str, Any]) -> str:
-    """`teacher, layer 5`."""
-    return f"{one['name']}, layer {one['layer']}"

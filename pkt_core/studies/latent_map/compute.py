@@ -126,11 +126,7 @@ def chain_map(
     texts = prompt_set(prompts or pair.prompts).sample(n_prompts, recipe["seed"])
     read, slices, states = chain_of(pair, texts, recipe, progress)
     key = fingerprint(read=read, recipe=recipe, ids=texts.ids, labels=texts.labels, version=CHAIN_VERSION)
-    if stored := load_artefact("chain-map", key):
-        return ChainMap.from_json(stored[1])
-    picture = chain_map_of(slices, states, texts, recipe, progress)
-    save_artefact("chain-map", key, {}, picture.to_json())
-    return picture
+    return memo("chain-map", key, ChainMap, lambda: chain_map_of(slices, states, texts, recipe, progress))
 
 
 def turnover(

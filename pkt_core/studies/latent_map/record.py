@@ -86,51 +86,69 @@ class Slice:
     layer: int
     """From 0."""
 
+    @property
+    def title(self) -> str:
+        """`teacher, layer 5`."""
+        return f"{self.name}, layer {self.layer}"
+
+    @property
+    def short(self) -> str:
+        """`teacher 5`."""
+        return f"{self.name} {self.layer}"
+
+
+@dataclass(frozen=True)
+class DrawnSlice(Slice):
+    """One latent space of a chain and how far its panel may be believed."""
+
+    fidelity: float
+    """Share of a prompt's 10 nearest neighbours in the full space that the panel keeps, 0..1; larger is better; the mean."""
+    explained: float | None
+    """Share of the space's variance that the panel shows, 0..1; None for UMAP."""
+
 
 @dataclass(frozen=True)
 class ChainMap:
-    """A chain of latent spaces of the same prompts, one picture each in frames that belong together."""
+    """A chain of s latent spaces of the same n prompts, one picture each in frames that belong together."""
 
     method: str
     """`pca` or `umap`."""
-    kind: str
+    kind: Kind
     """What the chain is: `pair`, `run`, or the layers of the `teacher` or `student`."""
     run: str | None
-    """The run whose student stands last."""
-    slices: list[dict[str, Any]]
-    """Per slice the fields of Slice, `fidelity` (share of 10 neighbours that the picture keeps), `explained` (PCA only)."""
+    """The run whose student stands last; None for other chains."""
+    slices: list[DrawnSlice]
+    """`[s]`: the spaces, in order."""
     xy: list[list[list[float]]]
-    """Per slice, where each prompt lies."""
+    """`[s, n, 2]`: per slice, where each prompt lies; all slices in one frame, each in units of its own size."""
     partners: list[list[int]] | None
-    """Between consecutive slices, the row that each row is joined to; None: the same row."""
+    """`[s - 1, n]`: between consecutive slices, the row that each row is joined to; None: the same row."""
     ids: list[int]
-    """Where each prompt stands in the whole set, from 0."""
+    """`[n]`: where each prompt stands in the whole set, from 0."""
     texts: list[str]
+    """`[n]`: the prompts."""
     labels: dict[str, list[str]]
+    """By name of the label, its value for each prompt, `[n]`."""
     last_tokens: list[str]
-    """The last piece of each prompt."""
+    """`[n]`: the last piece of each prompt."""
     overlap: list[list[float]]
-    """Per slice and prompt, share of its 10 nearest neighbours that the slices beside it share, full spaces, 0..1."""
+    """`[s, n]`: share of a prompt's 10 nearest neighbours that the slices beside it share, full spaces, 0..1; larger is more alike."""
     steps: list[float]
-    """Between consecutive slices, the mean overlap, 0..1."""
+    """`[s - 1]`: between consecutive slices, the mean overlap, 0..1; larger is more alike."""
     ends: float
-    """Mean overlap of the first slice with the last, 0..1."""
+    """Mean overlap of the first slice with the last, 0..1; larger is more alike."""
     overlap_chance: float
     """What unrelated spaces share."""
     regularisation: float
-    """Pull between partners in AlignedUMAP."""
+    """Pull between partners in AlignedUMAP; 0 is none."""
     pooling: str
+    """`last` or `mean`: which states of a prompt make its point."""
     seed: int
+    """Of the sample of prompts, the projection and the null picture."""
     shuffled: bool
     """Whether this is the null picture, partners dealt out at random."""
     seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ChainMap:
-        return cls(**data)
+    """Time that it took to make."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pkt_core.studies.latent_map.record import LatentMap
+from pkt_core.studies.latent_map.record import ChainMap, LatentMap
 from pkt_core.words.style import number, percent
 
 Json = Mapping[str, Any]
@@ -45,19 +45,19 @@ def latent(picture: LatentMap) -> str:
     )
 
 
-def chain(picture: Json) -> str:
+def chain(picture: ChainMap) -> str:
     """How many neighbours each step of a chain keeps in the full spaces, beside chance."""
-    names = [f"{one['name']}, layer {one['layer']}" for one in picture["slices"]]
-    steps, chance = picture["steps"], picture["overlap_chance"]
-    if picture["shuffled"]:
+    names = [one.title for one in picture.slices]
+    steps, chance = picture.steps, picture.overlap_chance
+    if picture.shuffled:
         return (
             f"Null picture: with partners dealt out at random the spaces share {percent(sum(steps) / len(steps))} of each "
             f"prompt's nearest neighbours, which is chance ({percent(chance)}). Order that you still see belongs to each space alone."
         )
-    if picture["kind"] == "run":
+    if picture.kind == "run":
         return (
             f"The student shares {percent(steps[0])} of each prompt's nearest neighbours with the teacher before the transfer and "
-            f"{percent(picture['ends'])} after it (chance {percent(chance)}); it kept {percent(steps[1])} of its own."
+            f"{percent(picture.ends)} after it (chance {percent(chance)}); it kept {percent(steps[1])} of its own."
         )
     least = min(range(len(steps)), key=steps.__getitem__)
     if len(steps) == 1:
@@ -103,14 +103,14 @@ def latent_table(latent: LatentMap) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def chain_table(chain: Json) -> pd.DataFrame:
+def chain_table(chain: ChainMap) -> pd.DataFrame:
     """One row per prompt and slice: place, labels, last token, neighbours shared with the slices beside it."""
     parts = []
-    for one, xy, overlap in zip(chain["slices"], chain["xy"], chain["overlap"], strict=True):
+    for one, xy, overlap in zip(chain.slices, chain.xy, chain.overlap, strict=True):
         places = np.asarray(xy, float)
-        columns = {"prompt": chain["ids"], "text": chain["texts"], "last_token": chain["last_tokens"]}
-        columns |= {f"label_{name}": values for name, values in chain["labels"].items()}
-        columns |= {"slice": one["name"], "layer": one["layer"], "x": places[:, 0], "y": places[:, 1]}
+        columns = {"prompt": chain.ids, "text": chain.texts, "last_token": chain.last_tokens}
+        columns |= {f"label_{name}": values for name, values in chain.labels.items()}
+        columns |= {"slice": one.name, "layer": one.layer, "x": places[:, 0], "y": places[:, 1]}
         parts.append(pd.DataFrame({**columns, "neighbour_overlap": overlap}))
     return pd.concat(parts, ignore_index=True)
 
