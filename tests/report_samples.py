@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pkt_core.base.records import from_json
-from pkt_core.studies.latent_map.record import ChainMap, LatentMap
+from pkt_core.studies.latent_map.record import ChainMap, LatentMap, TurnoverTable
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
@@ -168,9 +168,9 @@ def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = 
     return from_json(ChainMap, sample, "The sample")
 
 
-def turnover(n: int = 40) -> dict[str, Any]:
+def turnover(n: int = 40) -> TurnoverTable:
     ids = list(range(100, 100 + n))
-    return {
+    sample = {
         "first": "student before, layer 2",
         "second": "student after, layer 2",
         "rows": [
@@ -185,6 +185,7 @@ def turnover(n: int = 40) -> dict[str, Any]:
         "k": 10,
         "shuffled": False,
     }  # fmt: skip
+    return from_json(TurnoverTable, sample, "The sample")
 
 
 def picked_tokens(n: int = 2) -> dict[str, Any]:

@@ -356,8 +356,8 @@ def test_sentences_and_tables_of_chains():
     )
     assert latent_map_text.chain(samples.chain(shuffled=True)).startswith("Null picture")
     assert "40 of 40 prompts changed" in latent_map_text.turnover(samples.turnover())
-    nobody = samples.turnover()
-    nobody["rows"] = [row | {"q": 0.5} for row in nobody["rows"]]
+    table = samples.turnover()
+    nobody = replace(table, rows=[replace(row, q=0.5) for row in table.rows])
     assert "No prompt changed" in latent_map_text.turnover(nobody)
     assert generations_text.picked_cell(samples.picked_cell(40, enough=True), "CKA").startswith(
         "CKA: 0.400 by the 40 picked"

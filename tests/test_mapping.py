@@ -25,7 +25,16 @@ from pkt_core.similarity.measures import measure
 from pkt_core.studies.generations import picked
 from pkt_core.studies.latent_map import compute as latent_map_compute
 from pkt_core.studies.latent_map.chain import spread_layers
-from pkt_core.studies.latent_map.record import MARGIN, ChainMap, DrawnSlice, LatentMap, Trust
+from pkt_core.studies.latent_map.record import (
+    FALSE_ALARMS,
+    MARGIN,
+    ChainMap,
+    DrawnSlice,
+    LatentMap,
+    Trust,
+    TurnoverRow,
+    TurnoverTable,
+)
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -59,6 +68,8 @@ FIELDS = {
     ChainMap: "method kind run slices xy partners ids texts labels last_tokens overlap steps ends overlap_chance regularisation "
     "pooling seed shuffled seconds",
     DrawnSlice: "name model layer fidelity explained",
+    TurnoverTable: "first second rows texts labels mean chance noise k shuffled",
+    TurnoverRow: "id text turnover relative q before after",
 }
 """Of the JSON that earlier versions stored."""
 
@@ -91,6 +102,16 @@ def test_two_spaces_are_alike_where_the_cosine_is_beyond_its_control_by_the_marg
         assert replace(found, map_cosine=cosine).alike is alike
 
 
+def test_prompts_stand_out_below_the_share_of_false_alarms_and_above_the_noise():
+    table = samples.turnover(3)
+    edge = [
+        replace(table.rows[0], q=q, relative=r)
+        for q, r in ((FALSE_ALARMS, table.noise), (0.049, table.noise + 0.01), (0.0, -1.0))
+    ]
+    counted = replace(table, rows=edge)
+    assert (counted.beyond_chance, counted.beyond_noise) == (2, 1)
+
+
 def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
     found = latent_map_compute.chain_map(pair, teacher_layer=2, student_layer=1, **SMALL)
     texts = LINES.sample(40, 0)
@@ -104,9 +125,9 @@ def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
     table = latent_map_compute.turnover(pair, teacher_layer=2, student_layer=1, **SMALL)
     expected = neighbour_turnover(x, y)
     assert_close(table.mean, float(expected.turnover.mean()))
-    assert [row["id"] for row in table.rows] == [found.ids[i] for i in expected.ranked().tolist()]
+    assert [row.id for row in table.rows] == [found.ids[i] for i in expected.ranked().tolist()]
     top = table.rows[0]
-    assert top["text"] == LINES.texts[top["id"]] == table.texts[str(top["id"])]
+    assert top.text == LINES.texts[top.id] == table.texts[str(top.id)]
 
 
 def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, monkeypatch):
@@ -122,7 +143,10 @@ def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, 
     assert null.slices[0].fidelity == found.slices[0].fidelity
     assert abs(sum(null.steps) / 2 - null.overlap_chance) < 0.1
     assert null.overlap_chance == pytest.approx(10 / 39)
-    latent_map_compute.turnover(pair, first=1, second=2, **settings)
+    table = latent_map_compute.turnover(pair, first=1, second=2, **settings)
+    monkeypatch.setattr(latent_map_compute, "turnover_table", lambda *_: pytest.fail("the table was made again"))
+    assert latent_map_compute.turnover(pair, first=1, second=2, **settings) == table
+    assert from_json(TurnoverTable, json.loads(json.dumps(to_json(table))), "It") == table
 
 
 def test_layers_of_one_model_make_a_chain(pair):

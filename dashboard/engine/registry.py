@@ -14,6 +14,7 @@ from pkt_core.base.records import from_json
 RECORDS: dict[str, str] = {
     "latent_map": "pkt_core.studies.latent_map.record.LatentMap",
     "chain_map": "pkt_core.studies.latent_map.record.ChainMap",
+    "turnover": "pkt_core.studies.latent_map.record.TurnoverTable",
 }
 """Module and class by the name of the function."""
 

@@ -12,7 +12,7 @@ from dashboard.pages.latent_map import panel as latent_map_panel
 from dashboard.pages.latent_map import pinned as latent_map_pinned
 from dashboard.params import Param
 from pkt_core.studies.latent_map import text as latent_map_text
-from pkt_core.studies.latent_map.record import ChainMap
+from pkt_core.studies.latent_map.record import ChainMap, TurnoverTable
 
 FIGURE, TABLE = "chain-map", "turnover"
 KINDS = {
@@ -150,7 +150,9 @@ def moves(picture: ChainMap, asked: dict[str, Any]) -> None:
         first, second = between(picture)
     request = {**asked, "first": first, "second": second}
     task = loaders.ask("turnover", request)
-    found = widgets.result(task, "The table", lambda: loaders.ask("turnover", request, again=True))
+    found: TurnoverTable | None = widgets.result(
+        task, "The table", lambda: loaders.ask("turnover", request, again=True)
+    )
     if found is None:
         return
     st.markdown(widgets.plain(latent_map_text.turnover(found)))

@@ -19,7 +19,7 @@ from pkt_core.projection.aligned import REGULARISATION, aligned_pca, aligned_uma
 from pkt_core.projection.maps import MAX_POINTS, MIN_POINTS, NEIGHBOURS, neighbour_overlap
 from pkt_core.projection.turnover import neighbour_turnover
 from pkt_core.studies.comparison.record import rounded
-from pkt_core.studies.latent_map.record import KINDS, ChainMap, DrawnSlice, Slice, TurnoverTable
+from pkt_core.studies.latent_map.record import KINDS, ChainMap, DrawnSlice, Slice, TurnoverRow, TurnoverTable
 
 MOST_SLICES = 6  # deeper models show layers at even distances
 
@@ -151,15 +151,15 @@ def turnover_table(
     found = neighbour_turnover(states[str(first)], states[str(second)], partners=order, seed=recipe["seed"])
     ids = list(texts.ids)
     rows = [
-        {
-            "id": ids[i],
-            "text": texts.texts[i],
-            "turnover": round(float(found.turnover[i]), 3),
-            "relative": round(float(found.relative[i]), 3),
-            "q": float(found.q_values[i]),
-            "before": [ids[j] for j in found.before[i].tolist()],
-            "after": [ids[j] for j in found.after[i].tolist()],
-        }
+        TurnoverRow(
+            id=ids[i],
+            text=texts.texts[i],
+            turnover=round(float(found.turnover[i]), 3),
+            relative=round(float(found.relative[i]), 3),
+            q=float(found.q_values[i]),
+            before=[ids[j] for j in found.before[i].tolist()],
+            after=[ids[j] for j in found.after[i].tolist()],
+        )
         for i in found.ranked().tolist()
     ]
     return TurnoverTable(

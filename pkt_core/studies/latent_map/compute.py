@@ -148,8 +148,8 @@ def turnover(
     read, slices, states = chain_of(pair, texts, recipe, progress)
     named = {"read": read, "recipe": recipe, "ids": texts.ids, "labels": texts.labels, "version": CHAIN_VERSION}
     key = fingerprint(**named, between=[first, second])
-    if stored := load_artefact("turnover", key):
-        return TurnoverTable.from_json(stored[1])
-    table = turnover_table(slices, states, texts, recipe, (first, second), progress)
-    save_artefact("turnover", key, {}, table.to_json())
-    return table
+
+    def make() -> TurnoverTable:
+        return turnover_table(slices, states, texts, recipe, (first, second), progress)
+
+    return memo("turnover", key, TurnoverTable, make)

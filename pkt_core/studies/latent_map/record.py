@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 MARGIN = 0.05
 """How far the held-out cosine has to lie above its control's before two spaces count as alike; a convention, no test of chance."""
@@ -151,32 +150,61 @@ class ChainMap:
     """Time that it took to make."""
 
 
+FALSE_ALARMS = 0.05
+"""Share of false alarms, by Benjamini and Hochberg, below which prompts count as more changed than those around them."""
+
+
+@dataclass(frozen=True)
+class TurnoverRow:
+    """How much one prompt's neighbourhood changed between two spaces."""
+
+    id: int
+    """Where the prompt stands in the whole set, from 0."""
+    text: str
+    """The prompt."""
+    turnover: float
+    """Share of its k nearest neighbours (full spaces) that are others in the second space, 0..1; larger changed more."""
+    relative: float
+    """Turnover minus its median around the prompt, -1..1; above 0 it changed more than its neighbourhood."""
+    q: float
+    """Share of false alarms if this prompt and all above it were flagged, 0..1; smaller is surer."""
+    before: list[int]
+    """`[k]`: ids of its neighbours in the first space, the nearest first."""
+    after: list[int]
+    """`[k]`: the same in the second space."""
+
+
 @dataclass(frozen=True)
 class TurnoverTable:
     """Who changed neighbours between two slices of a chain, the most changed relative to their neighbourhood first."""
 
     first: str
+    """Title of the first slice."""
     second: str
-    """Names of the two slices."""
-    rows: list[dict[str, Any]]
-    """Per prompt: `id text turnover relative q before after`, the last two as lists of ids; ranked."""
+    """Title of the second slice."""
+    rows: list[TurnoverRow]
+    """`[n]`: the prompts, ranked."""
     texts: dict[str, str]
-    """Text of every prompt by id."""
+    """Text of every prompt by its id in decimal digits."""
     labels: dict[str, dict[str, str]]
-    """Per label, its value by id."""
+    """By name of the label, its value by id in decimal digits."""
     mean: float
-    """Mean turnover, 0..1."""
+    """Mean turnover, 0..1; larger changed more."""
     chance: float
-    """Turnover between unrelated spaces."""
+    """Turnover between unrelated spaces, 0..1."""
     noise: float
-    """What the largest relative turnover reaches in 5 of 100 random pairings."""
+    """What the largest relative turnover reaches in 5 of 100 random pairings, -1..1."""
     k: int
     """Neighbours counted."""
     shuffled: bool
+    """Whether this is of the null picture, partners dealt out at random."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def beyond_chance(self) -> int:
+        """How many prompts changed more than those around them, with `q` below `FALSE_ALARMS`."""
+        return sum(row.q < FALSE_ALARMS for row in self.rows)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TurnoverTable:
-        return cls(**data)
+    @property
+    def beyond_noise(self) -> int:
+        """How many prompts changed more, relative to those around them, than random pairings make the most changed one."""
+        return sum(row.relative > self.noise for row in self.rows)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pkt_core.studies.latent_map.record import ChainMap, LatentMap
+from pkt_core.studies.latent_map.record import FALSE_ALARMS, ChainMap, LatentMap, TurnoverTable
 from pkt_core.words.style import number, percent
-
-Json = Mapping[str, Any]
-
 
 LATENT = (
     "Each prompt appears twice: a circle for the teacher, mapped into the student's space, and a diamond for the student. "
@@ -68,19 +64,17 @@ def chain(picture: ChainMap) -> str:
     )
 
 
-def turnover(found: Json) -> str:
+def turnover(table: TurnoverTable) -> str:
     """How much turns over in the mean, and who stands out from its neighbourhood."""
-    rows, noise = found["rows"], found["noise"]
-    beyond_noise = sum(row["relative"] > noise for row in rows)
-    sure = sum(row["q"] < 0.05 for row in rows)
+    surely = table.beyond_chance
     said = (
-        f"From {found['first']} to {found['second']}, {percent(found['mean'])} of each prompt's {found['k']} nearest neighbours "
-        f"change in the mean (unrelated spaces: {percent(found['chance'])}). "
+        f"From {table.first} to {table.second}, {percent(table.mean)} of each prompt's {table.k} nearest neighbours "
+        f"change in the mean (unrelated spaces: {percent(table.chance)}). "
     )
-    who = f"{sure} of {len(rows)} prompts" if sure else "No prompt"
+    who = f"{surely} of {len(table.rows)} prompts" if surely else "No prompt"
     return (
-        f"{said}{who} changed more than the prompts around {'it' if not sure else 'them'} beyond chance (q < 0.05). Random "
-        f"pairings reach {number(noise)} beyond the neighbourhood; {beyond_noise} prompts do, so the rest of the ranking is noise."
+        f"{said}{who} changed more than the prompts around {'them' if surely else 'it'} beyond chance (q < {FALSE_ALARMS}). Random "
+        f"pairings reach {number(table.noise)} beyond the neighbourhood; {table.beyond_noise} prompts do, so the rest of the ranking is noise."
     )
 
 
@@ -115,21 +109,21 @@ def chain_table(chain: ChainMap) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def turnover_table(found: Json) -> pd.DataFrame:
+def turnover_table(table: TurnoverTable) -> pd.DataFrame:
     """One row per prompt, ranked as found: turnover, how much more than its neighbourhood, q, labels, neighbours as texts."""
-    texts, labels = found["texts"], found["labels"]
+    texts, labels = table.texts, table.labels
     return pd.DataFrame(
         [
             {
-                "prompt": row["id"],
-                "text": row["text"],
-                "beyond_neighbourhood": row["relative"],
-                "q": row["q"],
-                "turnover": row["turnover"],
-                "neighbours_before": " | ".join(texts[str(i)] for i in row["before"]),
-                "neighbours_after": " | ".join(texts[str(i)] for i in row["after"]),
-                **{name: values[str(row["id"])] for name, values in labels.items()},
+                "prompt": row.id,
+                "text": row.text,
+                "beyond_neighbourhood": row.relative,
+                "q": row.q,
+                "turnover": row.turnover,
+                "neighbours_before": " | ".join(texts[str(i)] for i in row.before),
+                "neighbours_after": " | ".join(texts[str(i)] for i in row.after),
+                **{name: values[str(row.id)] for name, values in labels.items()},
             }
-            for row in found["rows"]
+            for row in table.rows
         ]
     )
