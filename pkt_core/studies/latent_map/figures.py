@@ -17,6 +17,7 @@ from pkt_core.words import style
 
 OVERLAP = "neighbour overlap"
 FEW = 30  # picked prompts that are marked strongly
+Point = tuple[int, str, str, float]  # what a point carries: id, text, last token, shared neighbours
 COLOURED_UP_TO = 9  # categories; the rest share one grey
 
 
@@ -107,7 +108,7 @@ def rings(ids: Sequence[int], xy: np.ndarray, picked: Collection[int], *, show: 
 
 
 def add_by_label(
-    figure: go.Figure, places: dict[str, np.ndarray], rows: Sequence[tuple], values: Sequence[str]
+    figure: go.Figure, places: dict[str, np.ndarray], rows: Sequence[Point], values: Sequence[str]
 ) -> None:
     """One legend entry per label value, the most frequent first; rarer ones share a grey."""
     counts = {value: values.count(value) for value in dict.fromkeys(values)}
@@ -125,7 +126,7 @@ def add_by_label(
             figure.add_trace(trace.update(legendgroup=value, showlegend=side == "teacher"))
 
 
-def points(side: str, xy: np.ndarray, rows: Sequence[tuple], marker: dict[str, Any], name: str) -> go.Scatter:
+def points(side: str, xy: np.ndarray, rows: Sequence[Point], marker: dict[str, Any], name: str) -> go.Scatter:
     """The points of one model: filled circles for the teacher, diamonds for the student."""
     return go.Scatter(
         x=xy[:, 0],

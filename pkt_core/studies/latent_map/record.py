@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 MARGIN = 0.05
 """How far the held-out cosine has to lie above its control's before two spaces count as alike; a convention, no test of chance."""
@@ -70,8 +69,7 @@ class LatentMap:
         return self.map_cosine > self.map_control + MARGIN
 
 
-Kind = Literal["pair", "run", "teacher", "student"]
-KINDS: tuple[Kind, ...] = ("pair", "run", "teacher", "student")
+KINDS = ("pair", "run", "teacher", "student")
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class ChainMap:
 
     method: str
     """`pca` or `umap`."""
-    kind: Kind
+    kind: str
     """What the chain is: `pair`, `run`, or the layers of the `teacher` or `student`."""
     run: str | None
     """The run whose student stands last; None for other chains."""
