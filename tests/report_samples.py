@@ -10,6 +10,7 @@ from pkt_core.base.records import from_json
 from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.factors.record import Factors
 from pkt_core.studies.inspection.record import BasisOptions, Inspection
+from pkt_core.studies.latent_map.record import ChainMap, LatentMap, TurnoverTable
 from pkt_core.studies.layer_pair.record import CloserLook
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
@@ -115,9 +116,9 @@ def comparison(**changes: Any) -> dict[str, Any]:
     }
 
 
-def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
+def latent(n: int = 40, method: str = "pca") -> LatentMap:
     rng = np.random.default_rng(1)
-    return {
+    sample = {
         "method": method,
         "teacher_xy": rng.normal(size=(n, 2)).tolist(),
         "student_xy": rng.normal(size=(n, 2)).tolist(),
@@ -137,13 +138,14 @@ def latent(n: int = 40, method: str = "pca") -> dict[str, Any]:
         "shuffled": False,
         "seconds": 1.0,
     }
+    return from_json(LatentMap, sample, "The sample")
 
 
-def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> dict[str, Any]:
+def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = False) -> ChainMap:
     rng = np.random.default_rng(2)
     models = {"run": ("teacher", "before", "after"), "pair": ("teacher", "student"), "teacher": ("teacher",) * 5}[kind]
     count = len(models)
-    return {
+    sample = {
         "method": method,
         "kind": kind,
         "run": "one" if kind == "run" else None,
@@ -167,11 +169,12 @@ def chain(n: int = 40, method: str = "pca", kind: str = "run", shuffled: bool = 
         "shuffled": shuffled,
         "seconds": 1.0,
     }  # fmt: skip
+    return from_json(ChainMap, sample, "The sample")
 
 
-def turnover(n: int = 40) -> dict[str, Any]:
+def turnover(n: int = 40) -> TurnoverTable:
     ids = list(range(100, 100 + n))
-    return {
+    sample = {
         "first": "student before, layer 2",
         "second": "student after, layer 2",
         "rows": [
@@ -186,6 +189,7 @@ def turnover(n: int = 40) -> dict[str, Any]:
         "k": 10,
         "shuffled": False,
     }  # fmt: skip
+    return from_json(TurnoverTable, sample, "The sample")
 
 
 def picked_tokens(n: int = 2) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,7 +139,7 @@ def test_rare_labels_share_one_grey_and_no_point_is_lost():
     latent = samples.latent()
     figure = latent_figure(latent, colour="relation")
     assert any(trace.name == "3 others" for trace in figure.data)
-    assert sum(len(trace.x) for trace in figure.data) == 2 * len(latent["texts"])
+    assert sum(len(trace.x) for trace in figure.data) == 2 * len(latent.texts)
 
 
 def test_long_trainings_are_thinned_but_keep_the_last_step():
@@ -230,7 +231,7 @@ def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
     assert "No task changed beyond chance" in behaviour_text.behaviour(found | {"changes": flat})
     assert "Alike in part" in latent_map_text.latent(samples.latent())
-    assert "Not alike" in latent_map_text.latent(samples.latent() | {"map_control": 0.4})
+    assert "Not alike" in latent_map_text.latent(replace(samples.latent(), map_control=0.4))
 
 
 def test_where_smaller_is_closer_everything_turns_round():
@@ -323,11 +324,11 @@ def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_thei
     chain = samples.chain()
     figure = chain_figure(chain, picked=[103, 999])
     dots = [t for t in figure.data if t.customdata is not None]
-    assert [list(t.marker.color) for t in dots] == chain["overlap"]
+    assert [list(t.marker.color) for t in dots] == chain.overlap
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
-    assert [row[0] for row in dots[2].customdata] == chain["ids"]
+    assert [row[0] for row in dots[2].customdata] == chain.ids
     rings = [t for t in figure.data if t.name == "picked"]
-    assert [(list(t.x), list(t.y)) for t in rings] == [([xy[3][0]], [xy[3][1]]) for xy in chain["xy"]]
+    assert [(list(t.x), list(t.y)) for t in rings] == [([xy[3][0]], [xy[3][1]]) for xy in chain.xy]
 
 
 def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
@@ -335,13 +336,13 @@ def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
         chain = samples.chain(shuffled=shuffled)
         figure = chain_figure(chain, overlay=True, picked=[104])
         arrows = [t for t in figure.data if t.mode == "lines+markers"]
-        there = chain["partners"][0][4] if shuffled else 4
-        assert (arrows[0].x[0], arrows[0].x[1]) == (chain["xy"][0][4][0], chain["xy"][1][there][0])
+        there = chain.partners[0][4] if shuffled else 4
+        assert (arrows[0].x[0], arrows[0].x[1]) == (chain.xy[0][4][0], chain.xy[1][there][0])
         assert ("Null picture" in " ".join(a.text for a in figure.layout.annotations)) == shuffled
 
 
 def test_the_joint_picture_prints_the_held_out_error_beside_its_control():
-    ridge = samples.latent() | {"map": "ridge", "map_r2": 0.7, "map_r2_control": -0.6}
+    ridge = replace(samples.latent(), map="ridge", map_r2=0.7, map_r2_control=-0.6)
     said = " ".join(a.text for a in latent_figure(ridge).layout.annotations)
     assert "ridge map: cosine 0.40 (control 0.01), R² 0.70 (control −0.60)" in said
     assert "R²" not in " ".join(a.text for a in latent_figure(samples.latent()).layout.annotations)
@@ -357,8 +358,8 @@ def test_sentences_and_tables_of_chains():
     )
     assert latent_map_text.chain(samples.chain(shuffled=True)).startswith("Null picture")
     assert "40 of 40 prompts changed" in latent_map_text.turnover(samples.turnover())
-    nobody = samples.turnover()
-    nobody["rows"] = [row | {"q": 0.5} for row in nobody["rows"]]
+    table = samples.turnover()
+    nobody = replace(table, rows=[replace(row, q=0.5) for row in table.rows])
     assert "No prompt changed" in latent_map_text.turnover(nobody)
     special = from_json(PickedCell, samples.picked_cell(40, enough=True), "The sample")
     assert generations_text.picked_cell(special, "CKA").startswith("CKA: 0.400 by the 40 picked")

@@ -1,14 +1,19 @@
 """Chains and picked prompts on small random models: what is stored is what the parts say, and ids lead back to the prompts."""
 
+import json
+from dataclasses import asdict, fields, replace
+
 import fakes
 import pytest
+import report_samples as samples
 import torch
 from torch.testing import assert_close
 
 from pkt_core.activations.collect import collect
+from pkt_core.base.records import from_json, to_json
 from pkt_core.data import prompts
 from pkt_core.data.prompts import PromptSet, pasted
-from pkt_core.errors import MeasureError, PktError, PlanError, PromptError
+from pkt_core.errors import MeasureError, PktError, PlanError, PromptError, StoreError
 from pkt_core.models import loading
 from pkt_core.models.catalog import custom_pair
 from pkt_core.models.loading import load
@@ -21,6 +26,16 @@ from pkt_core.studies.generations import picked
 from pkt_core.studies.generations.record import RestrictedCell
 from pkt_core.studies.latent_map import compute as latent_map_compute
 from pkt_core.studies.latent_map.chain import spread_layers
+from pkt_core.studies.latent_map.record import (
+    FALSE_ALARMS,
+    MARGIN,
+    ChainMap,
+    DrawnSlice,
+    LatentMap,
+    Trust,
+    TurnoverRow,
+    TurnoverTable,
+)
 
 WORDS = " ".join(fakes.TEXT).split()
 LINES = pasted(
@@ -47,6 +62,57 @@ def states_of(ref, layer, texts):
     return collect(load(ref), texts, [Site("block_out", layer)], "mean")[0]
 
 
+FIELDS = {
+    LatentMap: "method teacher_xy student_xy ids texts labels last_tokens neighbour_overlap trust map map_cosine map_control "
+    "map_r2 map_r2_control teacher_layer student_layer shuffled seconds",
+    Trust: "teacher student overlap overlap_chance",
+    ChainMap: "method kind run slices xy partners ids texts labels last_tokens overlap steps ends overlap_chance regularisation "
+    "pooling seed shuffled seconds",
+    DrawnSlice: "name model layer fidelity explained",
+    TurnoverTable: "first second rows texts labels mean chance noise k shuffled",
+    TurnoverRow: "id text turnover relative q before after",
+}
+"""Of the JSON that earlier versions stored."""
+
+
+@pytest.mark.parametrize("record", FIELDS, ids=lambda one: one.__name__)
+def test_what_earlier_versions_stored_has_the_fields_of_the_records(record):
+    assert [one.name for one in fields(record)] == FIELDS[record].split()
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_latent_map_is_stored_and_comes_back_as_it_was(pair, monkeypatch, shuffled):
+    settings = {"teacher_layer": 2, "student_layer": 1, "map": "ridge", "shuffled": shuffled, **SMALL}
+    found = latent_map_compute.latent_map(pair, **settings)
+    monkeypatch.setattr(latent_map_compute, "load", lambda *_: pytest.fail("models were loaded again"))
+    assert latent_map_compute.latent_map(pair, **settings) == found
+    told = json.loads(json.dumps(to_json(found)))
+    assert told == asdict(found)
+    assert from_json(LatentMap, told, "It") == found
+    with pytest.raises(StoreError, match=r"no LatentMap of this version \(trust\.student: Field required"):
+        from_json(LatentMap, told | {"trust": {"teacher": 1.0}}, "It")
+
+
+def test_two_spaces_are_alike_where_the_cosine_is_beyond_its_control_by_the_margin():
+    found = samples.latent()
+    for cosine, alike in (
+        (found.map_control + MARGIN, False),
+        (found.map_control + MARGIN + 0.001, True),
+        (-1.0, False),
+    ):
+        assert replace(found, map_cosine=cosine).alike is alike
+
+
+def test_prompts_stand_out_below_the_share_of_false_alarms_and_above_the_noise():
+    table = samples.turnover(3)
+    edge = [
+        replace(table.rows[0], q=q, relative=r)
+        for q, r in ((FALSE_ALARMS, table.noise), (0.049, table.noise + 0.01), (0.0, -1.0))
+    ]
+    counted = replace(table, rows=edge)
+    assert (counted.beyond_chance, counted.beyond_noise) == (2, 1)
+
+
 def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
     found = latent_map_compute.chain_map(pair, teacher_layer=2, student_layer=1, **SMALL)
     texts = LINES.sample(40, 0)
@@ -56,33 +122,37 @@ def test_a_chain_of_a_pair_is_what_its_parts_say(pair):
     assert_close(found.steps[0], float(overlap.mean()))
     assert found.ends == found.steps[0]
     assert_close(torch.tensor(found.overlap[0]), overlap, atol=1e-3, rtol=0)
-    assert [(one["model"], one["layer"]) for one in found.slices] == [("teacher", 2), ("student", 1)]
+    assert [(one.model, one.layer) for one in found.slices] == [("teacher", 2), ("student", 1)]
     table = latent_map_compute.turnover(pair, teacher_layer=2, student_layer=1, **SMALL)
     expected = neighbour_turnover(x, y)
     assert_close(table.mean, float(expected.turnover.mean()))
-    assert [row["id"] for row in table.rows] == [found.ids[i] for i in expected.ranked().tolist()]
+    assert [row.id for row in table.rows] == [found.ids[i] for i in expected.ranked().tolist()]
     top = table.rows[0]
-    assert top["text"] == LINES.texts[top["id"]] == table.texts[str(top["id"])]
+    assert top.text == LINES.texts[top.id] == table.texts[str(top.id)]
 
 
 def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, monkeypatch):
     settings = {"kind": "run", "run": run, "teacher_layer": 2, "student_layer": 1, **SMALL}
     found = latent_map_compute.chain_map(pair, **settings)
-    assert [one["model"] for one in found.slices] == ["teacher", "before", "after"]
+    assert [one.model for one in found.slices] == ["teacher", "before", "after"]
     assert len(found.xy) == 3
     monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
-    assert latent_map_compute.chain_map(pair, **settings).to_json() == found.to_json()
+    assert latent_map_compute.chain_map(pair, **settings) == found
+    assert from_json(ChainMap, json.loads(json.dumps(to_json(found))), "It") == found
     null = latent_map_compute.chain_map(pair, shuffled=True, **settings)  # from the stored activations
     assert null.partners is not None
-    assert null.slices[0]["fidelity"] == found.slices[0]["fidelity"]
+    assert null.slices[0].fidelity == found.slices[0].fidelity
     assert abs(sum(null.steps) / 2 - null.overlap_chance) < 0.1
     assert null.overlap_chance == pytest.approx(10 / 39)
-    latent_map_compute.turnover(pair, first=1, second=2, **settings)
+    table = latent_map_compute.turnover(pair, first=1, second=2, **settings)
+    monkeypatch.setattr(latent_map_compute, "turnover_table", lambda *_: pytest.fail("the table was made again"))
+    assert latent_map_compute.turnover(pair, first=1, second=2, **settings) == table
+    assert from_json(TurnoverTable, json.loads(json.dumps(to_json(table))), "It") == table
 
 
 def test_layers_of_one_model_make_a_chain(pair):
     found = latent_map_compute.chain_map(pair, kind="teacher", **SMALL)
-    assert [one["layer"] for one in found.slices] == [0, 1, 2]
+    assert [one.layer for one in found.slices] == [0, 1, 2]
     assert spread_layers(24) == [0, 5, 9, 14, 18, 23]
     assert spread_layers(1) == [0]
 

@@ -1,6 +1,7 @@
 """Prompts of a file, an upload or a dataset in the app: what is asked of the engine is what is in the link, by content."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import report_samples as samples
@@ -81,7 +82,8 @@ def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, pict
     def find(function, arguments):
         found = real(function, arguments)
         if function in ("latent_map", "chain_map"):
-            found = found | {"labels": {key: list(values[:40]) for key, values in labels.items()}}
+            given = {"labels": {key: list(values[:40]) for key, values in labels.items()}}
+            found = replace(found, **given)
         return found
 
     monkeypatch.setattr(answers, "find", find)

@@ -24,6 +24,9 @@ RECORDS: dict[str, str] = {
     "picked_tokens": "pkt_core.studies.generations.record.PickedTokens",
     "picked_continuations": "pkt_core.studies.generations.record.PickedContinuations",
     "user_task": "pkt_core.studies.behaviour.record.UserTask",
+    "latent_map": "pkt_core.studies.latent_map.record.LatentMap",
+    "chain_map": "pkt_core.studies.latent_map.record.ChainMap",
+    "turnover": "pkt_core.studies.latent_map.record.TurnoverTable",
 }
 """Module and class by the name of the function."""
 

@@ -12,6 +12,7 @@ from dashboard.pages.latent_map import panel as latent_map_panel
 from dashboard.pages.latent_map import pinned as latent_map_pinned
 from dashboard.params import Param
 from pkt_core.studies.latent_map import text as latent_map_text
+from pkt_core.studies.latent_map.record import ChainMap, TurnoverTable
 
 FIGURE, TABLE = "chain-map", "turnover"
 KINDS = {
@@ -105,11 +106,11 @@ def show(found: dict[str, Any]) -> bool:
             help="umap: AlignedUMAP with alignment regularisation 0.01, computed behind the scenes and kept. pca: each space by itself, turned onto the one before.",
         )
     with answer:
-        picture = latent_map_panel.shown_picture("chain_map", asked, method)
+        picture: ChainMap | None = latent_map_panel.shown_picture("chain_map", asked, method)
     if picture is None:
         return False
     with three:
-        colour = latent_map_panel.colour_choice(picture["labels"])
+        colour = latent_map_panel.colour_choice(picture.labels)
     with answer:
         widgets.answer(latent_map_text.chain(picture))
     with place:
@@ -123,25 +124,25 @@ def show(found: dict[str, Any]) -> bool:
             select=latent_map_panel.SELECT,
             alt="Panels with the same prompts in each latent space of the chain",
         )
-        latent_map_panel.not_shown(picture["ids"])
+        latent_map_panel.not_shown(picture.ids)
         if kind in ("pair", "run"):
             latent_map_pinned.chain(found, asked, method, colour, overlay)
     moves(picture, asked)
     return True
 
 
-def between(picture: dict[str, Any]) -> tuple[int, int]:
+def between(picture: ChainMap) -> tuple[int, int]:
     """The two spaces whose neighbours are compared; of a run, before and after."""
-    names = [f"{one['name']} {one['layer']}" for one in picture["slices"]]
+    names = [one.short for one in picture.slices]
     pairs = {f"{names[i]} to {names[i + 1]}": (i, i + 1) for i in range(len(names) - 1)}
     pairs |= {f"{names[0]} to {names[-1]}": (0, len(names) - 1)} if len(names) > 2 else {}
     if state.held(Param.MAP_BETWEEN) and state.value(Param.MAP_BETWEEN) not in pairs:
         state.forget(Param.MAP_BETWEEN)  # two spaces of a chain that was shown before
-    default = list(pairs)[1] if picture["kind"] == "run" else next(iter(pairs))
+    default = list(pairs)[1] if picture.kind == "run" else next(iter(pairs))
     return pairs[widgets.choice("Between", list(pairs), Param.MAP_BETWEEN, default=default)]
 
 
-def moves(picture: dict[str, Any], asked: dict[str, Any]) -> None:
+def moves(picture: ChainMap, asked: dict[str, Any]) -> None:
     """Prompts ranked by how much more their neighbours changed than those of the prompts around them."""
     st.subheader("Who left their neighbourhood?", anchor=False)
     left, _ = st.columns([2, 3])
@@ -149,7 +150,9 @@ def moves(picture: dict[str, Any], asked: dict[str, Any]) -> None:
         first, second = between(picture)
     request = {**asked, "first": first, "second": second}
     task = loaders.ask("turnover", request)
-    found = widgets.result(task, "The table", lambda: loaders.ask("turnover", request, again=True))
+    found: TurnoverTable | None = widgets.result(
+        task, "The table", lambda: loaders.ask("turnover", request, again=True)
+    )
     if found is None:
         return
     st.markdown(widgets.plain(latent_map_text.turnover(found)))

@@ -12,6 +12,7 @@ from dashboard.pages.latent_map import panel as latent_map_panel
 from dashboard.pages.latent_map import pinned as latent_map_pinned
 from dashboard.params import Param
 from pkt_core.studies.latent_map import text as latent_map_text
+from pkt_core.studies.latent_map.record import LatentMap
 
 FIGURE = "latent-map"
 MAPS = ("semantic", "logit-preserving", "ridge", "procrustes")
@@ -40,11 +41,11 @@ def show(found: dict[str, Any]) -> bool:
     layers = {"teacher_layer": teacher, "student_layer": student}
     asked = {**latent_map_panel.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
     with answer:
-        picture = latent_map_panel.shown_picture("latent_map", asked, method)
+        picture: LatentMap | None = latent_map_panel.shown_picture("latent_map", asked, method)
     if picture is None:
         return False
     with three:
-        colour = latent_map_panel.colour_choice(picture["labels"])
+        colour = latent_map_panel.colour_choice(picture.labels)
     with answer:
         widgets.answer(latent_map_text.latent(picture))
     with place:
@@ -58,8 +59,8 @@ def show(found: dict[str, Any]) -> bool:
             select=latent_map_panel.SELECT,
             alt="Scatter of both models' states of the same prompts",
         )
-        latent_map_panel.not_shown(picture["ids"])
-        if picture["shuffled"]:
+        latent_map_panel.not_shown(picture.ids)
+        if picture.shuffled:
             st.info(
                 "This is the control: the map's meaning was removed. Structure that you still see is not alignment."
             )

@@ -44,7 +44,7 @@ def colour_choice(labels: Mapping[str, Any]) -> str:
     )
 
 
-def shown_picture(function: str, asked: dict[str, Any], method: str, of: str = "") -> dict[str, Any] | None:
+def shown_picture(function: str, asked: dict[str, Any], method: str, of: str = "") -> Any:
     """The picture asked for, `of` something where there is another; while a UMAP is computed, its progress and the PCA, which takes no time."""
 
     def task(name: str, again: bool = False) -> Any:
@@ -54,10 +54,9 @@ def shown_picture(function: str, asked: dict[str, Any], method: str, of: str = "
     if picture is None or method == "pca":
         return picture
     # Only now: two processes that start at once would both be late, and the UMAP finds the activations already stored.
-    wanted = task(method)
-    if wanted.status == "done":
-        return wanted.result
-    widgets.result(wanted, f"The UMAP{of}", lambda: task(method, True))
+    umap = widgets.result(task(method), f"The UMAP{of}", lambda: task(method, True))
+    if umap is not None:
+        return umap
     st.caption("Until it is there, this is the PCA of the same prompts.")
     return picture
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +13,9 @@ from dashboard import closer_look, state, widgets
 from dashboard.pages.latent_map import panel as latent_map_panel
 from pkt_core.studies.latent_map import text as latent_map_text
 from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
+
+Picture = TypeVar("Picture")
+"""The record of a map: of both spaces or of a chain."""
 
 
 def joint(found: dict[str, Any], asked: dict[str, Any], method: str, colour: str, links: bool) -> None:
@@ -37,9 +40,9 @@ def below(
     asked: dict[str, Any],
     method: str,
     caption: str,
-    said: Callable[[dict[str, Any]], str],
-    table: Callable[[dict[str, Any]], pd.DataFrame],
-    drawn: Callable[[dict[str, Any]], go.Figure],
+    said: Callable[[Picture], str],
+    table: Callable[[Picture], pd.DataFrame],
+    drawn: Callable[[Picture], go.Figure],
 ) -> None:
     """The same picture at the pinned layers."""
     kept = closer_look.pinned(found)
@@ -47,7 +50,9 @@ def below(
         return
     st.subheader(f"Pinned: teacher layer {kept[0]} and student layer {kept[1]}", anchor=False)
     layers = {"teacher_layer": kept[0], "student_layer": kept[1]}
-    picture = latent_map_panel.shown_picture(function, {**asked, **layers}, method, " of the pinned pair")
+    picture: Picture | None = latent_map_panel.shown_picture(
+        function, {**asked, **layers}, method, " of the pinned pair"
+    )
     if picture is None:
         return
     name = f"{function.replace('_', '-')}-pinned"

@@ -1,11 +1,9 @@
-"""The stage of a chain of maps: which spaces, the prompts' activations in each, one picture of all, turnover between two."""
+"""A chain of maps: which spaces, the prompts' activations in each, one picture of all, turnover between two."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,9 +18,29 @@ from pkt_core.projection.aligned import REGULARISATION, aligned_pca, aligned_uma
 from pkt_core.projection.maps import MAX_POINTS, MIN_POINTS, NEIGHBOURS, neighbour_overlap
 from pkt_core.projection.turnover import neighbour_turnover
 from pkt_core.studies.comparison.record import rounded
-from pkt_core.studies.latent_map.record import KINDS, ChainMap, Slice, TurnoverTable
+from pkt_core.studies.latent_map.record import KINDS, ChainMap, DrawnSlice, Slice, TurnoverRow, TurnoverTable
 
 MOST_SLICES = 6  # deeper models show layers at even distances
+
+
+@dataclass(frozen=True)
+class ChainSettings:
+    """What a chain is made of; neither the prompts nor the projection."""
+
+    kind: str = "pair"
+    """`pair`, `run`, or the layers of the `teacher` or `student`."""
+    teacher_layer: int = 0
+    """From 0; chains of layers pass over it."""
+    student_layer: int = 0
+    """From 0; chains of layers pass over it."""
+    run: str | None = None
+    """The run whose student stands last in a chain of that kind."""
+    pooling: str = "mean"
+    """`last` or `mean`."""
+    seed: int = 0
+    """Of the sample of prompts, the projection and the null picture."""
+    shuffled: bool = False
+    """Whether to deal out partners at random."""
 
 
 def spread_layers(n: int) -> list[int]:
@@ -65,46 +83,53 @@ def chain_states(
     return states
 
 
-def rows_of_chain(n: int, slices: int, recipe: Mapping[str, Any]) -> list[Tensor]:
+def rows_of_chain(n: int, slices: int, settings: ChainSettings) -> list[Tensor]:
     """Who is joined to whom between consecutive slices: the same prompt, or in the null picture another."""
-    return shuffled_rows(n, slices, recipe["seed"]) if recipe["shuffled"] else same_rows(n, slices)
+    return shuffled_rows(n, slices, settings.seed) if settings.shuffled else same_rows(n, slices)
 
 
 def chain_map_of(
-    slices: list[Slice], states: dict[str, Tensor], texts: PromptSet, recipe: Mapping[str, Any], progress: Progress
+    slices: list[Slice],
+    states: dict[str, Tensor],
+    texts: PromptSet,
+    settings: ChainSettings,
+    method: str,
+    progress: Progress,
 ) -> ChainMap:
     """The picture of a chain whose activations have been read."""
     began = time.monotonic()
     spaces = [states[str(i)] for i in range(len(slices))]
     n = len(texts)
-    partners = rows_of_chain(n, len(slices), recipe)
-    if recipe["method"] == "umap":
+    partners = rows_of_chain(n, len(slices), settings)
+    if method == "umap":
         progress("Compiling UMAP, once after a start: up to a minute", 0.3)
         warm()
         said = f"Aligning {len(slices)} spaces of {n} prompts"
         progress(said, 0.4)
         began = time.monotonic()  # compiling is a price of the process, not of the picture
-        found = aligned_umap(spaces, partners, seed=recipe["seed"], told=lambda done: progress(said, 0.4 + 0.55 * done))
-    elif recipe["method"] == "pca":
+        found = aligned_umap(spaces, partners, seed=settings.seed, told=lambda done: progress(said, 0.4 + 0.55 * done))
+    elif method == "pca":
         progress("Principal components of every slice", 0.4)
         found = aligned_pca(spaces, partners)
     else:
-        raise PlanError(f"Got the projection {recipe['method']!r}; expected pca or umap.")
+        raise PlanError(f"Got the projection {method!r}; expected pca or umap.")
     progress("Neighbours in the full spaces", 0.96)
     across = partners[0]
     for order in partners[1:]:
         across = order[across]
     steps = [neighbour_overlap(a, b[order]) for a, b, order in zip(spaces, spaces[1:], partners, strict=False)]
     return ChainMap(
-        method=recipe["method"],
-        kind=recipe["kind"],
-        run=recipe["run"],
+        method=method,
+        kind=settings.kind,
+        run=settings.run,
         slices=[
-            {**asdict(one), "fidelity": found.fidelity[i], "explained": found.explained[i] if found.explained else None}
+            DrawnSlice(
+                one.name, one.model, one.layer, found.fidelity[i], found.explained[i] if found.explained else None
+            )
             for i, one in enumerate(slices)
         ],
         xy=[rounded(places) for places in found.places],
-        partners=[order.tolist() for order in partners] if recipe["shuffled"] else None,
+        partners=[order.tolist() for order in partners] if settings.shuffled else None,
         ids=list(texts.ids),
         texts=list(texts.texts),
         labels={name: list(values) for name, values in texts.labels.items()},
@@ -114,9 +139,9 @@ def chain_map_of(
         ends=float(neighbour_overlap(spaces[0], spaces[-1][across]).mean()),
         overlap_chance=NEIGHBOURS / (n - 1),
         regularisation=REGULARISATION,
-        pooling=recipe["pooling"],
-        seed=recipe["seed"],
-        shuffled=recipe["shuffled"],
+        pooling=settings.pooling,
+        seed=settings.seed,
+        shuffled=settings.shuffled,
         seconds=time.monotonic() - began,
     )
 
@@ -136,7 +161,7 @@ def turnover_table(
     slices: list[Slice],
     states: dict[str, Tensor],
     texts: PromptSet,
-    recipe: Mapping[str, Any],
+    settings: ChainSettings,
     between: tuple[int, int],
     progress: Progress,
 ) -> TurnoverTable:
@@ -146,24 +171,24 @@ def turnover_table(
         raise PlanError(f"Got slices {first} and {second}; expected two different ones of 0 to {len(slices) - 1}.")
     progress("Neighbours in the full spaces, and their null", 0.5)
     n = len(texts)
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(recipe["seed"])) if recipe["shuffled"] else None
-    found = neighbour_turnover(states[str(first)], states[str(second)], partners=order, seed=recipe["seed"])
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)) if settings.shuffled else None
+    found = neighbour_turnover(states[str(first)], states[str(second)], partners=order, seed=settings.seed)
     ids = list(texts.ids)
     rows = [
-        {
-            "id": ids[i],
-            "text": texts.texts[i],
-            "turnover": round(float(found.turnover[i]), 3),
-            "relative": round(float(found.relative[i]), 3),
-            "q": float(found.q_values[i]),
-            "before": [ids[j] for j in found.before[i].tolist()],
-            "after": [ids[j] for j in found.after[i].tolist()],
-        }
+        TurnoverRow(
+            id=ids[i],
+            text=texts.texts[i],
+            turnover=round(float(found.turnover[i]), 3),
+            relative=round(float(found.relative[i]), 3),
+            q=float(found.q_values[i]),
+            before=[ids[j] for j in found.before[i].tolist()],
+            after=[ids[j] for j in found.after[i].tolist()],
+        )
         for i in found.ranked().tolist()
     ]
     return TurnoverTable(
-        first=panel_name(asdict(slices[first])),
-        second=panel_name(asdict(slices[second])),
+        first=slices[first].title,
+        second=slices[second].title,
         rows=rows,
         texts={str(ids[i]): texts.texts[i] for i in range(n)},
         labels={name: {str(ids[i]): values[i] for i in range(n)} for name, values in texts.labels.items()},
@@ -171,10 +196,5 @@ def turnover_table(
         chance=1 - NEIGHBOURS / (n - 1),
         noise=found.noise,
         k=NEIGHBOURS,
-        shuffled=recipe["shuffled"],
+        shuffled=settings.shuffled,
     )
-
-
-def panel_name(one: Mapping[str, Any]) -> str:
-    """`teacher, layer 5`."""
-    return f"{one['name']}, layer {one['layer']}"

@@ -7,11 +7,15 @@ turnover    which prompts left their neighbourhood between two of them     -> Tu
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, Literal
 
+from torch import Tensor
+
+from pkt_core.activations.pooling import Pooling
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import load_artefact, memo, save_artefact
 from pkt_core.data.prompts import PromptSet, prompt_set
 from pkt_core.errors import PlanError
 from pkt_core.models.catalog import Pair
@@ -19,7 +23,7 @@ from pkt_core.models.loading import LoadedModel, load, weights_digest
 from pkt_core.runs.student import plan_of_run, student_after
 from pkt_core.studies.comparison.recipe import pair_key
 from pkt_core.studies.latent_map import picture as latent_map_picture
-from pkt_core.studies.latent_map.chain import chain_map_of, chain_slices, chain_states, turnover_table
+from pkt_core.studies.latent_map.chain import ChainSettings, chain_map_of, chain_slices, chain_states, turnover_table
 from pkt_core.studies.latent_map.record import ChainMap, LatentMap, Slice, TurnoverTable
 
 LATENT_MAP_VERSION = 2
@@ -31,35 +35,26 @@ def latent_map(
     *,
     teacher_layer: int,
     student_layer: int,
-    method: str = "pca",
+    method: Literal["pca", "umap"] = "pca",
     map: str = "semantic",
     prompts: str | PromptSet | None = None,
     n_prompts: int = 300,
-    pooling: str = "mean",
+    pooling: Pooling = "mean",
     seed: int = 0,
     shuffled: bool = False,
     progress: Progress = silent,
 ) -> LatentMap:
     """Both models' states of the same prompts in one picture; computed once, then stored."""
     texts = prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
-    layers = {"teacher_layer": teacher_layer, "student_layer": student_layer}
-    recipe = {
-        "method": method,
-        "map": map,
-        "pooling": pooling,
-        "seed": seed,
-        "shuffled": shuffled,
-        **layers,
-        "ids": texts.ids,
-        "carried": texts.full_digest,
-    }
+    settings = latent_map_picture.MapSettings(method, map, pooling, seed, shuffled, teacher_layer, student_layer)
+    recipe = asdict(settings) | {"ids": texts.ids, "carried": texts.full_digest}
     key = pair_key(pair, texts, recipe, LATENT_MAP_VERSION)
-    if stored := load_artefact("latent-map", key):
-        return LatentMap.from_json(stored[1])
-    progress("Loading both models", 0.0)
-    picture = latent_map_picture.latent_map(load(pair.teacher), load(pair.student), texts, recipe, progress)
-    save_artefact("latent-map", key, {}, picture.to_json())
-    return picture
+
+    def make() -> LatentMap:
+        progress("Loading both models", 0.0)
+        return latent_map_picture.latent_map(load(pair.teacher), load(pair.student), texts, settings, progress)
+
+    return memo("latent-map", key, LatentMap, make)
 
 
 def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dict[str, LoadedModel]:
@@ -74,11 +69,12 @@ def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dic
 
 
 def chain_of(
-    pair: Pair, texts: PromptSet, recipe: dict[str, Any], progress: Progress
-) -> tuple[str, list[Slice], dict[str, Any]]:
+    pair: Pair, texts: PromptSet, settings: ChainSettings, progress: Progress
+) -> tuple[str, list[Slice], dict[str, Tensor]]:
     """What a chain's activations are named by, its slices and the activations; read once, then stored."""
-    kind, run = recipe["kind"], recipe["run"]
-    named = {k: recipe[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
+    kind, run = settings.kind, settings.run
+    told = asdict(settings)
+    named = {k: told[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
     named["after"] = (
         weights_digest(plan_of_run(pair, run)[0].folder / "student") if kind == "run" and run is not None else None
     )
@@ -86,26 +82,18 @@ def chain_of(
     if stored := load_artefact("chain-states", key):
         return key, [Slice(**one) for one in stored[1]["slices"]], stored[0]
     models = models_of(pair, kind, run, progress)
-    slices = chain_slices(kind, models, recipe["teacher_layer"], recipe["student_layer"])
-    states = chain_states(slices, models, texts, recipe["pooling"], progress)
+    slices = chain_slices(kind, models, settings.teacher_layer, settings.student_layer)
+    states = chain_states(slices, models, texts, settings.pooling, progress)
     save_artefact("chain-states", key, states, {"slices": [vars(one) for one in slices]})
     return key, slices, states
 
 
-def recipe_of(settings: dict[str, Any]) -> dict[str, Any]:
+def settings_of(given: dict[str, Any]) -> ChainSettings:
     """The settings of a chain, filled up. Raises PlanError for one that no chain has."""
-    known = {
-        "kind": "pair",
-        "teacher_layer": 0,
-        "student_layer": 0,
-        "run": None,
-        "pooling": "mean",
-        "seed": 0,
-        "shuffled": False,
-    }
-    if unknown := set(settings) - set(known):
+    known = [one.name for one in fields(ChainSettings)]
+    if unknown := set(given) - set(known):
         raise PlanError(f"Got the setting {sorted(unknown)[0]}; a chain has {', '.join(known)}.")
-    return {**known, **settings}
+    return ChainSettings(**given)
 
 
 def chain_map(
@@ -122,15 +110,12 @@ def chain_map(
     Settings: kind (pair, run, teacher, student), teacher_layer, student_layer, run, pooling, seed, shuffled. Raises
     PlanError where they do not fit, MeasureError or PromptError where the prompts do not.
     """
-    recipe = {**recipe_of(settings), "method": method}
-    texts = prompt_set(prompts or pair.prompts).sample(n_prompts, recipe["seed"])
-    read, slices, states = chain_of(pair, texts, recipe, progress)
+    chain = settings_of(settings)
+    recipe = asdict(chain) | {"method": method}
+    texts = prompt_set(prompts or pair.prompts).sample(n_prompts, chain.seed)
+    read, slices, states = chain_of(pair, texts, chain, progress)
     key = fingerprint(read=read, recipe=recipe, ids=texts.ids, labels=texts.labels, version=CHAIN_VERSION)
-    if stored := load_artefact("chain-map", key):
-        return ChainMap.from_json(stored[1])
-    picture = chain_map_of(slices, states, texts, recipe, progress)
-    save_artefact("chain-map", key, {}, picture.to_json())
-    return picture
+    return memo("chain-map", key, ChainMap, lambda: chain_map_of(slices, states, texts, chain, method, progress))
 
 
 def turnover(
@@ -147,13 +132,14 @@ def turnover(
 
     Settings are those of `chain_map` without the projection, which has no part in this.
     """
-    recipe = recipe_of(settings)
-    texts = prompt_set(prompts or pair.prompts).sample(n_prompts, recipe["seed"])
-    read, slices, states = chain_of(pair, texts, recipe, progress)
+    chain = settings_of(settings)
+    recipe = asdict(chain)
+    texts = prompt_set(prompts or pair.prompts).sample(n_prompts, chain.seed)
+    read, slices, states = chain_of(pair, texts, chain, progress)
     named = {"read": read, "recipe": recipe, "ids": texts.ids, "labels": texts.labels, "version": CHAIN_VERSION}
     key = fingerprint(**named, between=[first, second])
-    if stored := load_artefact("turnover", key):
-        return TurnoverTable.from_json(stored[1])
-    table = turnover_table(slices, states, texts, recipe, (first, second), progress)
-    save_artefact("turnover", key, {}, table.to_json())
-    return table
+
+    def make() -> TurnoverTable:
+        return turnover_table(slices, states, texts, chain, (first, second), progress)
+
+    return memo("turnover", key, TurnoverTable, make)

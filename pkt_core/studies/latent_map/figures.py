@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from math import ceil
 from textwrap import wrap
 from typing import Any
@@ -12,31 +12,30 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.studies.latent_map.record import ChainMap, DrawnSlice, LatentMap
 from pkt_core.words import style
-
-Json = Mapping[str, Any]
-
 
 OVERLAP = "neighbour overlap"
 FEW = 30  # picked prompts that are marked strongly
+Point = tuple[int, str, str, float]  # what a point carries: id, text, last token, shared neighbours
 COLOURED_UP_TO = 9  # categories; the rest share one grey
 
 
 def latent_figure(
-    latent: Json, *, colour: str = OVERLAP, linked: bool = False, picked: Collection[int] = ()
+    latent: LatentMap, *, colour: str = OVERLAP, linked: bool = False, picked: Collection[int] = ()
 ) -> go.Figure:
     """One point per prompt and model; `colour` is a label of the prompts, `model`, or `neighbour overlap` (0..1).
 
     Points carry the prompt's id first in their customdata, so that they can be selected; picked prompts get a ring.
     """
-    places = {"teacher": np.asarray(latent["teacher_xy"], float), "student": np.asarray(latent["student_xy"], float)}
-    texts = [style.text(t) for t in latent["texts"]]
-    tokens = [style.text(t, 40) for t in latent["last_tokens"]]
-    overlap = np.asarray(latent["neighbour_overlap"], float)
+    places = {"teacher": np.asarray(latent.teacher_xy, float), "student": np.asarray(latent.student_xy, float)}
+    texts = [style.text(t) for t in latent.texts]
+    tokens = [style.text(t, 40) for t in latent.last_tokens]
+    overlap = np.asarray(latent.neighbour_overlap, float)
     figure = go.Figure()
     if linked:
         figure.add_trace(links(places["teacher"], places["student"]))
-    rows = list(zip(latent["ids"], texts, tokens, overlap.tolist(), strict=True))
+    rows = list(zip(latent.ids, texts, tokens, overlap.tolist(), strict=True))
     if colour == OVERLAP:
         for side, xy in places.items():
             marker = {
@@ -59,9 +58,9 @@ def latent_figure(
                 points(side, xy, rows, {"color": style.TEACHER if side == "teacher" else style.BEFORE}, name=side)
             )
     else:
-        add_by_label(figure, places, rows, [str(v) for v in latent["labels"][colour]])
+        add_by_label(figure, places, rows, [str(v) for v in latent.labels[colour]])
     for xy in places.values():
-        figure.add_trace(rings(latent["ids"], xy, picked, show=xy is places["teacher"]))
+        figure.add_trace(rings(latent.ids, xy, picked, show=xy is places["teacher"]))
     style.finish(figure, height=660, x=axis_title(latent, 1), y=axis_title(latent, 2))
     figure.update_xaxes(zeroline=False, showticklabels=False, showgrid=False)
     figure.update_yaxes(zeroline=False, showticklabels=False, showgrid=False, scaleanchor="x", scaleratio=1)
@@ -73,18 +72,18 @@ def latent_figure(
     return figure.update_layout(hovermode="closest", dragmode="lasso", clickmode="event+select")
 
 
-def printed(latent: Json) -> str:
+def printed(latent: LatentMap) -> str:
     """What a reader of the bare picture has to know: the held-out error beside its control's, and how far to trust it."""
-    said = f"Held out, {latent['map']} map: cosine {style.number(latent['map_cosine'])} (control {style.number(latent['map_control'])})"
-    if latent.get("map_r2") is not None:
-        said += f", R² {style.number(latent['map_r2'])} (control {style.number(latent['map_r2_control'])})"
-    trust = latent["trust"]
+    said = f"Held out, {latent.map} map: cosine {style.number(latent.map_cosine)} (control {style.number(latent.map_control)})"
+    if latent.map_r2 is not None:
+        said += f", R² {style.number(latent.map_r2)} (control {style.number(latent.map_r2_control)})"
+    trust = latent.trust
     kept = (
-        f"The picture keeps {style.percent(trust['teacher'])} of the teacher's and {style.percent(trust['student'])} of the "
-        f"student's 10 nearest neighbours; the full spaces share {style.percent(trust['overlap'])} (by chance {style.percent(trust['overlap_chance'])})."
+        f"The picture keeps {style.percent(trust.teacher)} of the teacher's and {style.percent(trust.student)} of the "
+        f"student's 10 nearest neighbours; the full spaces share {style.percent(trust.overlap)} (by chance {style.percent(trust.overlap_chance)})."
     )
     lines = [f"{said}.", kept]
-    if latent["shuffled"]:
+    if latent.shuffled:
         lines.append("<b>Null picture: drawn through the control map.</b>")
     return "<br>".join(lines)
 
@@ -109,7 +108,7 @@ def rings(ids: Sequence[int], xy: np.ndarray, picked: Collection[int], *, show: 
 
 
 def add_by_label(
-    figure: go.Figure, places: dict[str, np.ndarray], rows: Sequence[tuple], values: Sequence[str]
+    figure: go.Figure, places: dict[str, np.ndarray], rows: Sequence[Point], values: Sequence[str]
 ) -> None:
     """One legend entry per label value, the most frequent first; rarer ones share a grey."""
     counts = {value: values.count(value) for value in dict.fromkeys(values)}
@@ -127,7 +126,7 @@ def add_by_label(
             figure.add_trace(trace.update(legendgroup=value, showlegend=side == "teacher"))
 
 
-def points(side: str, xy: np.ndarray, rows: Sequence[tuple], marker: dict[str, Any], name: str) -> go.Scatter:
+def points(side: str, xy: np.ndarray, rows: Sequence[Point], marker: dict[str, Any], name: str) -> go.Scatter:
     """The points of one model: filled circles for the teacher, diamonds for the student."""
     return go.Scatter(
         x=xy[:, 0],
@@ -151,9 +150,9 @@ def links(teacher: np.ndarray, student: np.ndarray) -> go.Scatter:
     )
 
 
-def axis_title(latent: Json, axis: int) -> str:
+def axis_title(latent: LatentMap, axis: int) -> str:
     """PCA axes have a meaning and a unit, those of UMAP have none and say so."""
-    if latent["method"] == "pca":
+    if latent.method == "pca":
         return f"Principal component {axis} (student activation units)"
     return f"UMAP {axis} (no unit: only who is near whom counts)"
 
@@ -170,17 +169,17 @@ MODELS = {
 
 
 def chain_figure(
-    chain: Json, *, colour: str = OVERLAP, picked: Collection[int] = (), overlay: bool = False, links: bool = True
+    chain: ChainMap, *, colour: str = OVERLAP, picked: Collection[int] = (), overlay: bool = False, links: bool = True
 ) -> go.Figure:
     """One point per prompt and slice; points one can select carry the prompt's id first in their customdata.
 
     `colour` is a label of the prompts, `model`, or `neighbour overlap` (0..1). Picked prompts get a ring in every panel.
     """
-    places = [np.asarray(xy, float) for xy in chain["xy"]]
+    places = [np.asarray(xy, float) for xy in chain.xy]
     count = len(places)
     columns = 1 if overlay else min(COLUMNS, count) if count != 4 else 2
     rows = 1 if overlay else ceil(count / columns)
-    titles = None if overlay else [panel_title(one) for one in chain["slices"]]
+    titles = None if overlay else [panel_title(one) for one in chain.slices]
     figure = make_subplots(
         rows=rows, cols=columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.2 / max(1, rows)
     )
@@ -191,7 +190,7 @@ def chain_figure(
         row, column = (1, 1) if overlay else (i // columns + 1, i % columns + 1)
         for trace in slice_traces(chain, i, xy, colour, groups, overlay):
             figure.add_trace(trace, row, column)
-        figure.add_trace(rings(chain["ids"], xy, picked, show=i == 0), row, column)
+        figure.add_trace(rings(chain.ids, xy, picked, show=i == 0), row, column)
     shape = same_axes(figure, chain, places, rows, columns)
     height = round(840 * shape if overlay else 860 / columns * shape * rows + 80 * (rows - 1)) + 190
     style.finish(figure, height=height)
@@ -206,7 +205,7 @@ def chain_figure(
     figure.update_layout(legend={"x": 0, "y": 1, "yref": "container", "yanchor": "top"})
     figure.update_layout(hovermode="closest", dragmode="lasso", clickmode="event+select")
     if colour == OVERLAP:
-        figure.update_layout(coloraxis=overlap_axis(chain["overlap_chance"], 1 - down / height))
+        figure.update_layout(coloraxis=overlap_axis(chain.overlap_chance, 1 - down / height))
         figure.add_annotation(
             text="Shared neighbours (0..1)", xref="paper", yref="paper", x=0, y=1, xanchor="left",
             yanchor="top", yshift=top - down, showarrow=False, font={"size": 13},
@@ -214,25 +213,25 @@ def chain_figure(
     return figure
 
 
-def panel_title(one: Json) -> str:
+def panel_title(one: DrawnSlice) -> str:
     """Which space a panel shows, and how much of it the picture keeps."""
-    said = f"keeps {style.percent(one['fidelity'])} of neighbours"
-    if one.get("explained") is not None:
-        said += f", {style.percent(one['explained'])} of variance"
-    return f"<b>{style.text(one['name'])}, layer {one['layer']}</b><br><span style='font-size:11px'>{said}</span>"
+    said = f"keeps {style.percent(one.fidelity)} of neighbours"
+    if one.explained is not None:
+        said += f", {style.percent(one.explained)} of variance"
+    return f"<b>{style.text(one.title)}</b><br><span style='font-size:11px'>{said}</span>"
 
 
-def chain_printed(chain: Json) -> str:
+def chain_printed(chain: ChainMap) -> str:
     """What a reader of the bare picture has to know, as up to three lines."""
-    names = [f"{one['name']} {one['layer']}" for one in chain["slices"]]
-    shared = ", ".join(f"{names[i]} to {names[i + 1]} {style.percent(step)}" for i, step in enumerate(chain["steps"]))
-    lines = [f"Neighbours shared in the full spaces: {shared} (by chance {style.percent(chain['overlap_chance'])})."]
-    if chain["method"] == "umap":
-        made = f"AlignedUMAP, cosine, alignment regularisation {chain['regularisation']}, seed {chain['seed']}"
+    names = [one.short for one in chain.slices]
+    shared = ", ".join(f"{names[i]} to {names[i + 1]} {style.percent(step)}" for i, step in enumerate(chain.steps))
+    lines = [f"Neighbours shared in the full spaces: {shared} (by chance {style.percent(chain.overlap_chance)})."]
+    if chain.method == "umap":
+        made = f"AlignedUMAP, cosine, alignment regularisation {chain.regularisation}, seed {chain.seed}"
     else:
         made = "PCA of each space, each turned onto the one before (orthogonal Procrustes)"
-    lines.append(f"{made}, {len(chain['ids'])} prompts.")
-    if chain["shuffled"]:
+    lines.append(f"{made}, {len(chain.ids)} prompts.")
+    if chain.shuffled:
         lines.append("<b>Null picture: partners were dealt out at random.</b>")
     return "<br>".join(part if "<b>" in line else style.text(part, 400) for line in lines for part in wrap(line, WIDTH))
 
@@ -261,11 +260,11 @@ def overlap_axis(chance: float, height: float) -> dict[str, Any]:
     }
 
 
-def grouped(chain: Json, colour: str) -> list[tuple[str, list[int], str]]:
+def grouped(chain: ChainMap, colour: str) -> list[tuple[str, list[int], str]]:
     """For a label: its values, the rows that have them, and a colour, the most frequent first; rare ones share a grey."""
     if colour in (OVERLAP, "model"):
         return []
-    values = [str(v) for v in chain["labels"][colour]]
+    values = [str(v) for v in chain.labels[colour]]
     counts = {value: values.count(value) for value in dict.fromkeys(values)}
     named = sorted(counts, key=lambda value: (-counts[value], value))[:COLOURED_UP_TO]
     found = [(v, [i for i, other in enumerate(values) if other == v], style.CATEGORIES[k]) for k, v in enumerate(named)]
@@ -275,24 +274,22 @@ def grouped(chain: Json, colour: str) -> list[tuple[str, list[int], str]]:
 
 
 def slice_traces(
-    chain: Json, i: int, xy: np.ndarray, colour: str, groups: Sequence[tuple[str, list[int], str]], overlay: bool
+    chain: ChainMap, i: int, xy: np.ndarray, colour: str, groups: Sequence[tuple[str, list[int], str]], overlay: bool
 ) -> list[go.Scatter]:
     """The points of one slice, in as many traces as the colouring asks for."""
-    one = chain["slices"][i]
-    own, symbol = MODELS.get(one["model"], (style.CONTROL, "circle"))
-    several = sum(other["model"] == one["model"] for other in chain["slices"]) > 1
-    shades = layer_opacity(i, len(chain["slices"])) if overlay and several else 0.85
-    base = {"size": 6 if len(xy) > 400 else 8, "symbol": symbol, "opacity": shades}
+    one = chain.slices[i]
+    own, symbol = MODELS.get(one.model, (style.CONTROL, "circle"))
+    several = sum(other.model == one.model for other in chain.slices) > 1
+    shades = layer_opacity(i, len(chain.slices)) if overlay and several else 0.85
+    base: dict[str, Any] = {"size": 6 if len(xy) > 400 else 8, "symbol": symbol, "opacity": shades}
     everyone = list(range(len(xy)))
     if colour == OVERLAP:
-        marker = base | {"color": chain["overlap"][i], "coloraxis": "coloraxis"}
+        marker = base | {"color": chain.overlap[i], "coloraxis": "coloraxis"}
         marker |= {"line": {"width": 0.4, "color": style.CONTROL}}
-        return [
-            chain_points(chain, i, xy, everyone, marker, name=f"{one['name']}, layer {one['layer']}", legend=overlay)
-        ]
+        return [chain_points(chain, i, xy, everyone, marker, name=one.title, legend=overlay)]
     if colour == "model":
-        name = f"{one['name']}, layer {one['layer']}" if overlay else one["name"]
-        first = overlay or i == next(j for j, s in enumerate(chain["slices"]) if s["name"] == one["name"])
+        name = one.title if overlay else one.name
+        first = overlay or i == next(j for j, s in enumerate(chain.slices) if s.name == one.name)
         return [chain_points(chain, i, xy, everyone, base | {"color": own}, name=name, legend=first, group=name)]
     return [
         chain_points(
@@ -308,7 +305,7 @@ def layer_opacity(i: int, count: int) -> float:
 
 
 def chain_points(
-    chain: Json,
+    chain: ChainMap,
     i: int,
     xy: np.ndarray,
     rows: Sequence[int],
@@ -319,13 +316,13 @@ def chain_points(
     group: str = "",
 ) -> go.Scatter:
     """Points that can be selected: customdata holds id, text, last token, shared neighbours."""
-    one = chain["slices"][i]
+    one = chain.slices[i]
     data = [
         [
-            chain["ids"][r],
-            style.text(chain["texts"][r]),
-            style.text(chain["last_tokens"][r], 40),
-            chain["overlap"][i][r],
+            chain.ids[r],
+            style.text(chain.texts[r]),
+            style.text(chain.last_tokens[r], 40),
+            chain.overlap[i][r],
         ]
         for r in rows
     ]
@@ -339,20 +336,20 @@ def chain_points(
         customdata=data,
         marker=marker,
         unselected={"marker": {"opacity": 0.3}},
-        hovertemplate=f"<b>{style.text(one['name'])}, layer {one['layer']}</b><br>%{{customdata[1]}}"
+        hovertemplate=f"<b>{style.text(one.title)}</b><br>%{{customdata[1]}}"
         "<br>prompt %{customdata[0]}, last token: %{customdata[2]}<br>shared neighbours %{customdata[3]:.2f}<extra></extra>",
     )
 
 
 def add_links(
-    figure: go.Figure, chain: Json, places: Sequence[np.ndarray], picked: Collection[int], links: bool
+    figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], picked: Collection[int], links: bool
 ) -> None:
     """From slice to slice: thin lines for all, arrows for picked prompts. In the null picture they join false partners."""
-    everyone = range(len(chain["ids"]))
+    everyone = range(len(chain.ids))
     wanted = set(picked)
-    chosen = [r for r in everyone if chain["ids"][r] in wanted]
+    chosen = [r for r in everyone if chain.ids[r] in wanted]
     for i, (here, there) in enumerate(itertools.pairwise(places)):
-        order = chain["partners"][i] if chain["partners"] else list(everyone)
+        order = chain.partners[i] if chain.partners else list(everyone)
         if links:
             line = {"color": style.CONTROL, "width": 0.6}
             figure.add_trace(joined(here, there, list(everyone), order, mode="lines", line=line, opacity=0.35))
@@ -379,7 +376,7 @@ def joined(here: np.ndarray, there: np.ndarray, rows: list[int], order: Sequence
     return go.Scatter(x=x, y=y, hoverinfo="skip", showlegend=False, name="same prompt", **look_of)
 
 
-def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows: int, columns: int) -> float:
+def same_axes(figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], rows: int, columns: int) -> float:
     """Every panel shows the same rectangle of the plane, height over width returned; axes of a UMAP have no unit and say so."""
     every = np.concatenate(places)
     low, high = every.min(0), every.max(0)
@@ -387,7 +384,7 @@ def same_axes(figure: go.Figure, chain: Json, places: Sequence[np.ndarray], rows
     reach = np.maximum(reach, reach[::-1] * [1.0, 0.75])  # no panel is a ribbon
     names = (
         ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
-        if chain["method"] == "umap"
+        if chain.method == "umap"
         else ("Component 1 (of each space's size)", "Component 2 (of each space's size)")
     )
     plain: dict[str, Any] = {

@@ -1,13 +1,16 @@
-"""The stage of a latent map: both models in one picture."""
+"""A latent map: both models in one picture, drawn from their states of the same prompts."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from pkt_core.activations.collect import collect
+from pkt_core.activations.pooling import Pooling
 from pkt_core.alignment.maps import RIDGE, AlignmentMap, held_out_error, logit_preserving_map, procrustes_map, ridge_map
 from pkt_core.alignment.model_maps import alignment_map, head_of, match
 from pkt_core.base.progress import Progress
@@ -15,39 +18,56 @@ from pkt_core.data.prompts import PromptSet
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.projection.maps import neighbour_overlap, project_together
+from pkt_core.projection.maps import NEIGHBOURS, neighbour_overlap, project_together
 from pkt_core.studies.comparison.record import rounded
-from pkt_core.studies.latent_map.record import LatentMap
+from pkt_core.studies.latent_map.record import LatentMap, Trust
 
 SCALED = ("ridge", "procrustes")  # maps that are fitted to the student's lengths too, so that R2 means something
 
 
+@dataclass(frozen=True)
+class MapSettings:
+    """What a latent map is drawn of, but for its prompts."""
+
+    method: Literal["pca", "umap"]
+    """The projection."""
+    map: str
+    """`semantic`, `logit-preserving`, `ridge` or `procrustes`."""
+    pooling: Pooling
+    """`last` or `mean`; `tokens` is refused."""
+    seed: int
+    """Of the sample of prompts, the control and the projection."""
+    shuffled: bool
+    """Whether to draw through the control map."""
+    teacher_layer: int
+    """From 0."""
+    student_layer: int
+    """From 0."""
+
+
 def latent_map(
-    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, recipe: dict[str, Any], progress: Progress
+    teacher: LoadedModel, student: LoadedModel, texts: PromptSet, settings: MapSettings, progress: Progress
 ) -> LatentMap:
     """Half of the texts fit the alignment map (where it is fitted at all), the other half is the picture."""
-    import time
-
     began = time.monotonic()
-    sites = [Site("block_out", recipe["teacher_layer"])], [Site("block_out", recipe["student_layer"])]
-    if recipe["pooling"] == "tokens":
+    sites = [Site("block_out", settings.teacher_layer)], [Site("block_out", settings.student_layer)]
+    if settings.pooling == "tokens":
         raise PlanError("A latent map shows one point a prompt; choose last or mean pooling.")
     progress("Reading the prompts", 0.2)
-    x = collect(teacher, texts.texts, sites[0], recipe["pooling"])[0]
-    y = collect(student, texts.texts, sites[1], recipe["pooling"])[0]
+    x = collect(teacher, texts.texts, sites[0], settings.pooling)[0]
+    y = collect(student, texts.texts, sites[1], settings.pooling)[0]
     half = len(texts) // 2
     shown = range(half, len(texts))
     progress("Fitting the alignment map and its control", 0.5)
-    fitted, control = map_and_control(teacher, student, recipe["map"], x[:half], y[:half], recipe["seed"])
-    used = control if recipe["shuffled"] else fitted
+    fitted, control = map_and_control(teacher, student, settings.map, x[:half], y[:half], settings.seed)
+    used = control if settings.shuffled else fitted
     progress("Drawing the projection", 0.6)
-    picture = project_together(used(x[half:]), y[half:], method=recipe["method"], seed=recipe["seed"])
+    picture = project_together(used(x[half:]), y[half:], method=settings.method, seed=settings.seed)
     overlap = neighbour_overlap(x[half:], y[half:])
     errors = [held_out_error(each, x[half:], y[half:]) for each in (fitted, control)]
-    scaled = recipe["map"] in SCALED
-    n = len(shown)
+    scaled = settings.map in SCALED
     return LatentMap(
-        method=recipe["method"],
+        method=settings.method,
         teacher_xy=rounded(picture.teacher_xy),
         student_xy=rounded(picture.student_xy),
         ids=[texts.ids[i] for i in shown],
@@ -55,20 +75,20 @@ def latent_map(
         labels={name: [values[i] for i in shown] for name, values in texts.labels.items()},
         last_tokens=[texts.texts[i].split()[-1] for i in shown],
         neighbour_overlap=[round(v, 3) for v in overlap.tolist()],
-        trust={
-            "teacher": picture.trust_teacher,
-            "student": picture.trust_student,
-            "overlap": float(overlap.mean()),
-            "overlap_chance": 10 / (n - 1),
-        },
-        map=recipe["map"],
+        trust=Trust(
+            teacher=picture.trust_teacher,
+            student=picture.trust_student,
+            overlap=float(overlap.mean()),
+            overlap_chance=NEIGHBOURS / (len(shown) - 1),
+        ),
+        map=settings.map,
         map_cosine=errors[0].cosine,
         map_control=errors[1].cosine,
         map_r2=errors[0].r2 if scaled else None,
         map_r2_control=errors[1].r2 if scaled else None,
-        teacher_layer=recipe["teacher_layer"],
-        student_layer=recipe["student_layer"],
-        shuffled=recipe["shuffled"],
+        teacher_layer=settings.teacher_layer,
+        student_layer=settings.student_layer,
+        shuffled=settings.shuffled,
         seconds=time.monotonic() - began,
     )
 

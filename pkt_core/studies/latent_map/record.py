@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+
+MARGIN = 0.05
+"""How far the held-out cosine has to lie above its control's before two spaces count as alike; a convention, no test of chance."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far a picture of two spaces may be believed, and how much the full spaces share; all 0..1, larger is better."""
+
+    teacher: float
+    """Share of a teacher point's 10 nearest neighbours in the full space that are its neighbours in the picture too; the mean."""
+    student: float
+    """The same for the student's points."""
+    overlap: float
+    """Share of a prompt's 10 nearest neighbours that both full spaces agree on; the mean over prompts."""
+    overlap_chance: float
+    """What unrelated spaces share."""
 
 
 @dataclass(frozen=True)
 class LatentMap:
-    """One picture of the same prompts in both latent spaces."""
+    """One picture of the same n prompts in both latent spaces."""
 
     method: str
     """`pca` or `umap`."""
     teacher_xy: list[list[float]]
-    """Teacher states, carried into student space by the alignment map, then projected."""
+    """`[n, 2]`: teacher states, mapped into the student's space, then projected; student activation units for PCA, none for UMAP."""
     student_xy: list[list[float]]
-    """Student states in the same projection."""
+    """`[n, 2]`: student states in the same projection."""
     ids: list[int]
-    """Where each prompt stands in the whole set, from 0."""
+    """`[n]`: where each prompt stands in the whole set, from 0."""
     texts: list[str]
+    """`[n]`: the prompts."""
     labels: dict[str, list[str]]
+    """By name of the label, its value for each prompt, `[n]`."""
     last_tokens: list[str]
-    """The last piece of each prompt, where its `last` activation was taken."""
+    """`[n]`: the last piece of each prompt, where its `last` activation was taken."""
     neighbour_overlap: list[float]
-    """Per prompt, share of its nearest neighbours that both original spaces agree on, 0..1."""
-    trust: dict[str, float]
-    """Share of high-dimensional neighbours that survive in the picture, per side; `overlap` and its `overlap_chance`."""
+    """`[n]`: per prompt, share of its 10 nearest neighbours that both full spaces agree on, 0..1; larger is more alike."""
+    trust: Trust
+    """How far the picture may be believed."""
     map: str
-    """Kind of alignment map."""
+    """Kind of alignment map: `semantic`, `logit-preserving`, `ridge` or `procrustes`."""
     map_cosine: float
-    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1."""
+    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1; larger is more alike."""
     map_control: float
     """The same for the map's control: vocabulary permuted, or pairs shuffled before fitting."""
     map_r2: float | None
@@ -38,21 +55,21 @@ class LatentMap:
     map_r2_control: float | None
     """The same for the control; 0 or below is no better than the mean."""
     teacher_layer: int
+    """The teacher's layer, from 0."""
     student_layer: int
+    """The student's layer, from 0."""
     shuffled: bool
     """Whether this is the null picture, drawn with the control map."""
     seconds: float
+    """Time that it took to make."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LatentMap:
-        return cls(**data)
+    @property
+    def alike(self) -> bool:
+        """Whether the map meets the student's held-out states better than its control, by more than `MARGIN` of cosine."""
+        return self.map_cosine > self.map_control + MARGIN
 
 
-Kind = Literal["pair", "run", "teacher", "student"]
-KINDS: tuple[Kind, ...] = ("pair", "run", "teacher", "student")
+KINDS = ("pair", "run", "teacher", "student")
 
 
 @dataclass(frozen=True)
@@ -66,51 +83,93 @@ class Slice:
     layer: int
     """From 0."""
 
+    @property
+    def title(self) -> str:
+        """`teacher, layer 5`."""
+        return f"{self.name}, layer {self.layer}"
+
+    @property
+    def short(self) -> str:
+        """`teacher 5`."""
+        return f"{self.name} {self.layer}"
+
+
+@dataclass(frozen=True)
+class DrawnSlice(Slice):
+    """One latent space of a chain and how far its panel may be believed."""
+
+    fidelity: float
+    """Share of a prompt's 10 nearest neighbours in the full space that the panel keeps, 0..1; larger is better; the mean."""
+    explained: float | None
+    """Share of the space's variance that the panel shows, 0..1; None for UMAP."""
+
 
 @dataclass(frozen=True)
 class ChainMap:
-    """A chain of latent spaces of the same prompts, one picture each in frames that belong together."""
+    """A chain of s latent spaces of the same n prompts, one picture each in frames that belong together."""
 
     method: str
     """`pca` or `umap`."""
     kind: str
     """What the chain is: `pair`, `run`, or the layers of the `teacher` or `student`."""
     run: str | None
-    """The run whose student stands last."""
-    slices: list[dict[str, Any]]
-    """Per slice the fields of Slice, `fidelity` (share of 10 neighbours that the picture keeps), `explained` (PCA only)."""
+    """The run whose student stands last; None for other chains."""
+    slices: list[DrawnSlice]
+    """`[s]`: the spaces, in order."""
     xy: list[list[list[float]]]
-    """Per slice, where each prompt lies."""
+    """`[s, n, 2]`: per slice, where each prompt lies; all slices in one frame, each in units of its own size."""
     partners: list[list[int]] | None
-    """Between consecutive slices, the row that each row is joined to; None: the same row."""
+    """`[s - 1, n]`: between consecutive slices, the row that each row is joined to; None: the same row."""
     ids: list[int]
-    """Where each prompt stands in the whole set, from 0."""
+    """`[n]`: where each prompt stands in the whole set, from 0."""
     texts: list[str]
+    """`[n]`: the prompts."""
     labels: dict[str, list[str]]
+    """By name of the label, its value for each prompt, `[n]`."""
     last_tokens: list[str]
-    """The last piece of each prompt."""
+    """`[n]`: the last piece of each prompt."""
     overlap: list[list[float]]
-    """Per slice and prompt, share of its 10 nearest neighbours that the slices beside it share, full spaces, 0..1."""
+    """`[s, n]`: share of a prompt's 10 nearest neighbours that the slices beside it share, full spaces, 0..1; larger is more alike."""
     steps: list[float]
-    """Between consecutive slices, the mean overlap, 0..1."""
+    """`[s - 1]`: between consecutive slices, the mean overlap, 0..1; larger is more alike."""
     ends: float
-    """Mean overlap of the first slice with the last, 0..1."""
+    """Mean overlap of the first slice with the last, 0..1; larger is more alike."""
     overlap_chance: float
     """What unrelated spaces share."""
     regularisation: float
-    """Pull between partners in AlignedUMAP."""
+    """Pull between partners in AlignedUMAP; 0 is none."""
     pooling: str
+    """`last` or `mean`: which states of a prompt make its point."""
     seed: int
+    """Of the sample of prompts, the projection and the null picture."""
     shuffled: bool
     """Whether this is the null picture, partners dealt out at random."""
     seconds: float
+    """Time that it took to make."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ChainMap:
-        return cls(**data)
+FALSE_ALARMS = 0.05
+"""Share of false alarms, by Benjamini and Hochberg, below which prompts count as more changed than those around them."""
+
+
+@dataclass(frozen=True)
+class TurnoverRow:
+    """How much one prompt's neighbourhood changed between two spaces."""
+
+    id: int
+    """Where the prompt stands in the whole set, from 0."""
+    text: str
+    """The prompt."""
+    turnover: float
+    """Share of its k nearest neighbours (full spaces) that are others in the second space, 0..1; larger changed more."""
+    relative: float
+    """Turnover minus its median around the prompt, -1..1; above 0 it changed more than its neighbourhood."""
+    q: float
+    """Share of false alarms if this prompt and all above it were flagged, 0..1; smaller is surer."""
+    before: list[int]
+    """`[k]`: ids of its neighbours in the first space, the nearest first."""
+    after: list[int]
+    """`[k]`: the same in the second space."""
 
 
 @dataclass(frozen=True)
@@ -118,27 +177,32 @@ class TurnoverTable:
     """Who changed neighbours between two slices of a chain, the most changed relative to their neighbourhood first."""
 
     first: str
+    """Title of the first slice."""
     second: str
-    """Names of the two slices."""
-    rows: list[dict[str, Any]]
-    """Per prompt: `id text turnover relative q before after`, the last two as lists of ids; ranked."""
+    """Title of the second slice."""
+    rows: list[TurnoverRow]
+    """`[n]`: the prompts, ranked."""
     texts: dict[str, str]
-    """Text of every prompt by id."""
+    """Text of every prompt by its id in decimal digits."""
     labels: dict[str, dict[str, str]]
-    """Per label, its value by id."""
+    """By name of the label, its value by id in decimal digits."""
     mean: float
-    """Mean turnover, 0..1."""
+    """Mean turnover, 0..1; larger changed more."""
     chance: float
-    """Turnover between unrelated spaces."""
+    """Turnover between unrelated spaces, 0..1."""
     noise: float
-    """What the largest relative turnover reaches in 5 of 100 random pairings."""
+    """What the largest relative turnover reaches in 5 of 100 random pairings, -1..1."""
     k: int
     """Neighbours counted."""
     shuffled: bool
+    """Whether this is of the null picture, partners dealt out at random."""
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    @property
+    def beyond_chance(self) -> int:
+        """How many prompts changed more than those around them, with `q` below `FALSE_ALARMS`."""
+        return sum(row.q < FALSE_ALARMS for row in self.rows)
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> TurnoverTable:
-        return cls(**data)
+    @property
+    def beyond_noise(self) -> int:
+        """How many prompts changed more, relative to those around them, than random pairings make the most changed one."""
+        return sum(row.relative > self.noise for row in self.rows)

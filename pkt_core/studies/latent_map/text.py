@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pkt_core.studies.latent_map.record import FALSE_ALARMS, ChainMap, LatentMap, TurnoverTable
 from pkt_core.words.style import number, percent
-
-Json = Mapping[str, Any]
-
 
 LATENT = (
     "Each prompt appears twice: a circle for the teacher, mapped into the student's space, and a diamond for the student. "
@@ -34,30 +31,29 @@ TURNOVER = (
 )
 
 
-def latent(picture: Json) -> str:
+def latent(picture: LatentMap) -> str:
     """How well the alignment map holds on prompts it was not fitted on, beside its control and the shared neighbours."""
-    trust = picture["trust"]
-    works = picture["map_cosine"] > picture["map_control"] + 0.05
+    trust = picture.trust
     return (
-        f"{'Alike in part' if works else 'Not alike through this map'}: mapped teacher states meet the student's at cosine "
-        f"{number(picture['map_cosine'])} (control {number(picture['map_control'])}), and the two spaces share "
-        f"{percent(trust['overlap'])} of each prompt's nearest neighbours (chance {percent(trust['overlap_chance'])})."
+        f"{'Alike in part' if picture.alike else 'Not alike through this map'}: mapped teacher states meet the student's at cosine "
+        f"{number(picture.map_cosine)} (control {number(picture.map_control)}), and the two spaces share "
+        f"{percent(trust.overlap)} of each prompt's nearest neighbours (chance {percent(trust.overlap_chance)})."
     )
 
 
-def chain(picture: Json) -> str:
+def chain(picture: ChainMap) -> str:
     """How many neighbours each step of a chain keeps in the full spaces, beside chance."""
-    names = [f"{one['name']}, layer {one['layer']}" for one in picture["slices"]]
-    steps, chance = picture["steps"], picture["overlap_chance"]
-    if picture["shuffled"]:
+    names = [one.title for one in picture.slices]
+    steps, chance = picture.steps, picture.overlap_chance
+    if picture.shuffled:
         return (
             f"Null picture: with partners dealt out at random the spaces share {percent(sum(steps) / len(steps))} of each "
             f"prompt's nearest neighbours, which is chance ({percent(chance)}). Order that you still see belongs to each space alone."
         )
-    if picture["kind"] == "run":
+    if picture.kind == "run":
         return (
             f"The student shares {percent(steps[0])} of each prompt's nearest neighbours with the teacher before the transfer and "
-            f"{percent(picture['ends'])} after it (chance {percent(chance)}); it kept {percent(steps[1])} of its own."
+            f"{percent(picture.ends)} after it (chance {percent(chance)}); it kept {percent(steps[1])} of its own."
         )
     least = min(range(len(steps)), key=steps.__getitem__)
     if len(steps) == 1:
@@ -68,32 +64,30 @@ def chain(picture: Json) -> str:
     )
 
 
-def turnover(found: Json) -> str:
+def turnover(table: TurnoverTable) -> str:
     """How much turns over in the mean, and who stands out from its neighbourhood."""
-    rows, noise = found["rows"], found["noise"]
-    beyond_noise = sum(row["relative"] > noise for row in rows)
-    sure = sum(row["q"] < 0.05 for row in rows)
+    surely = table.beyond_chance
     said = (
-        f"From {found['first']} to {found['second']}, {percent(found['mean'])} of each prompt's {found['k']} nearest neighbours "
-        f"change in the mean (unrelated spaces: {percent(found['chance'])}). "
+        f"From {table.first} to {table.second}, {percent(table.mean)} of each prompt's {table.k} nearest neighbours "
+        f"change in the mean (unrelated spaces: {percent(table.chance)}). "
     )
-    who = f"{sure} of {len(rows)} prompts" if sure else "No prompt"
+    who = f"{surely} of {len(table.rows)} prompts" if surely else "No prompt"
     return (
-        f"{said}{who} changed more than the prompts around {'it' if not sure else 'them'} beyond chance (q < 0.05). Random "
-        f"pairings reach {number(noise)} beyond the neighbourhood; {beyond_noise} prompts do, so the rest of the ranking is noise."
+        f"{said}{who} changed more than the prompts around {'them' if surely else 'it'} beyond chance (q < {FALSE_ALARMS}). Random "
+        f"pairings reach {number(table.noise)} beyond the neighbourhood; {table.beyond_noise} prompts do, so the rest of the ranking is noise."
     )
 
 
-def latent_table(latent: Json) -> pd.DataFrame:
+def latent_table(latent: LatentMap) -> pd.DataFrame:
     """One row per prompt: both places, labels, last token, shared neighbours."""
-    teacher, student = (np.asarray(latent[key], float) for key in ("teacher_xy", "student_xy"))
+    teacher, student = (np.asarray(xy, float) for xy in (latent.teacher_xy, latent.student_xy))
     columns: dict[str, Any] = {
-        "prompt": latent["ids"],
-        "text": latent["texts"],
-        "last_token": latent["last_tokens"],
-        "neighbour_overlap": latent["neighbour_overlap"],
+        "prompt": latent.ids,
+        "text": latent.texts,
+        "last_token": latent.last_tokens,
+        "neighbour_overlap": latent.neighbour_overlap,
     }
-    columns |= {f"label_{name}": values for name, values in latent["labels"].items()}
+    columns |= {f"label_{name}": values for name, values in latent.labels.items()}
     columns |= {
         "teacher_x": teacher[:, 0],
         "teacher_y": teacher[:, 1],
@@ -103,33 +97,33 @@ def latent_table(latent: Json) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def chain_table(chain: Json) -> pd.DataFrame:
+def chain_table(chain: ChainMap) -> pd.DataFrame:
     """One row per prompt and slice: place, labels, last token, neighbours shared with the slices beside it."""
     parts = []
-    for one, xy, overlap in zip(chain["slices"], chain["xy"], chain["overlap"], strict=True):
+    for one, xy, overlap in zip(chain.slices, chain.xy, chain.overlap, strict=True):
         places = np.asarray(xy, float)
-        columns = {"prompt": chain["ids"], "text": chain["texts"], "last_token": chain["last_tokens"]}
-        columns |= {f"label_{name}": values for name, values in chain["labels"].items()}
-        columns |= {"slice": one["name"], "layer": one["layer"], "x": places[:, 0], "y": places[:, 1]}
+        columns = {"prompt": chain.ids, "text": chain.texts, "last_token": chain.last_tokens}
+        columns |= {f"label_{name}": values for name, values in chain.labels.items()}
+        columns |= {"slice": one.name, "layer": one.layer, "x": places[:, 0], "y": places[:, 1]}
         parts.append(pd.DataFrame({**columns, "neighbour_overlap": overlap}))
     return pd.concat(parts, ignore_index=True)
 
 
-def turnover_table(found: Json) -> pd.DataFrame:
+def turnover_table(table: TurnoverTable) -> pd.DataFrame:
     """One row per prompt, ranked as found: turnover, how much more than its neighbourhood, q, labels, neighbours as texts."""
-    texts, labels = found["texts"], found["labels"]
+    texts, labels = table.texts, table.labels
     return pd.DataFrame(
         [
             {
-                "prompt": row["id"],
-                "text": row["text"],
-                "beyond_neighbourhood": row["relative"],
-                "q": row["q"],
-                "turnover": row["turnover"],
-                "neighbours_before": " | ".join(texts[str(i)] for i in row["before"]),
-                "neighbours_after": " | ".join(texts[str(i)] for i in row["after"]),
-                **{name: values[str(row["id"])] for name, values in labels.items()},
+                "prompt": row.id,
+                "text": row.text,
+                "beyond_neighbourhood": row.relative,
+                "q": row.q,
+                "turnover": row.turnover,
+                "neighbours_before": " | ".join(texts[str(i)] for i in row.before),
+                "neighbours_after": " | ".join(texts[str(i)] for i in row.after),
+                **{name: values[str(row.id)] for name, values in labels.items()},
             }
-            for row in found["rows"]
+            for row in table.rows
         ]
     )
