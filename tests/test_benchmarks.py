@@ -214,7 +214,7 @@ def test_runs_that_cannot_be_asked_say_why():
 
     plan = run.plan()
     other = create_run(plan | {"teacher": plan["teacher"] | {"name": "else/where"}})
-    with pytest.raises(BenchmarkError, match="Compare runs of one pair"):
+    with pytest.raises(StoreError, match="Choose a run of this pair"):
         benchmarks_board.subjects_of(run, [other])
 
 

@@ -16,7 +16,7 @@ from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.errors import PlanError
 from pkt_core.evaluation.generate import Sampling, written
 from pkt_core.runs.folder import Run
-from pkt_core.runs.student import held, three_models, trained
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.generations.record import Rows
 
 WRITING_VERSION = 1
@@ -44,7 +44,7 @@ def writing(
     Greedy where no temperature is given; sampled ones share their chance, see `generate.py`. `tell` gets the rows as they come.
     Raises StoreError for a run that keeps no trained student, PlanError or PromptError where settings or prompts do not fit.
     """
-    plan = trained(run)
+    plan = (trained := open_trained(run)).plan
     sampling = None if temperature is None else checked(temperature, top_p, seed)
     if not 1 <= new_tokens <= MOST_NEW:
         raise PlanError(f"Got {new_tokens} new tokens; expected 1 to {MOST_NEW}.")
@@ -52,11 +52,11 @@ def writing(
     texts = chosen(whole, (list(ids) or whole.ids)[:MOST_PROMPTS])
     facts: dict[str, Any] = {"new_tokens": new_tokens, "decoding": "greedy" if sampling is None else "sampled"}
     facts |= {} if sampling is None else {"temperature": float(temperature or 0), "top_p": float(top_p), "seed": seed}
-    key = fingerprint(**held(plan, run), texts=texts.digest, ids=texts.ids, recipe=facts, version=WRITING_VERSION)
+    key = fingerprint(**trained.named, texts=texts.digest, ids=texts.ids, recipe=facts, version=WRITING_VERSION)
     if stored := load_artefact("writing", key):
         return Rows.from_json(stored[1])
     progress("Loading teacher, student before and student after", 0.0)
-    models = three_models(plan, run.folder / "student")
+    models = trained.load_all()
     for loaded in models.values():
         require_fit(loaded, texts.texts)
     rows: list[dict[str, Any]] = []
