@@ -21,7 +21,7 @@ from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.outliers import learn
 from pkt_core.similarity.pairwise import grid_of
-from pkt_core.similarity.reading import Reading
+from pkt_core.similarity.record import Reading
 from pkt_core.studies.comparison.grids import needs_models, reading, require_measure
 from pkt_core.studies.comparison.recipe import Recipe
 from pkt_core.studies.comparison.states import KEPT_SAMPLES, block_sites, readable, rows_each

@@ -29,7 +29,7 @@ from pkt_core.runs.folder import open_run
 from pkt_core.runs.student import open_trained
 from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.outliers import learn
-from pkt_core.similarity.reading import Reading
+from pkt_core.similarity.record import Reading
 from pkt_core.studies.comparison.compute import COMPARE_VERSION, compare
 from pkt_core.studies.comparison.grids import needs_models, reading, require_measure
 from pkt_core.studies.comparison.recipe import Recipe, pair_key
