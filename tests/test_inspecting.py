@@ -9,7 +9,7 @@ import pytest
 import reference_semantics as naive
 import torch
 
-from pkt_core.alignment import lens, model_maps
+from pkt_core.alignment import model_maps
 from pkt_core.alignment.lens import BasisChoice
 from pkt_core.data.prompts import load_prompts, pasted
 from pkt_core.errors import LayerNotFound, PlanError, PromptError, StoreError
@@ -173,7 +173,7 @@ def test_what_was_looked_at_is_stored_and_models_stay_for_the_next_look(pair, mo
 def test_applying_the_norm_needs_no_new_bases_but_folding_the_gain_does(pair, monkeypatch):
     pool = Pool()
     inspect_token(pair, text=TEXT, pool=pool)
-    monkeypatch.setattr(lens, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
+    monkeypatch.setattr(inspection_compute, "semantic_lens", lambda *_: pytest.fail("bases were made again"))
     assert inspect_token(pair, text=TEXT, pool=pool, norm=True).choice["norm"]
     with pytest.raises(BaseException, match="made again"):
         inspect_token(pair, text=TEXT, pool=pool, gain=True)
