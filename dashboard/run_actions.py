@@ -14,7 +14,7 @@ from typing import Any
 from dashboard import access, jobs, limits, loaders
 from pkt_core.errors import StoreError
 from pkt_core.runs import queue as run_queue
-from pkt_core.runs.folder import create_run, create_runs
+from pkt_core.runs.folder import create_run, create_runs, keeps_student
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def only_measuring_is_left(run: Any) -> bool:
     complete = (
         bool(results) and results.get("steps") is not None and results.get("steps") == results.get("planned_steps")
     )
-    return complete and any((run.folder / "student").glob("*.safetensors"))
+    return complete and keeps_student(run.folder)
 
 
 def starting(run: Any, status: Any) -> bool:

@@ -14,6 +14,7 @@ from dashboard import loaders, pulse, run_actions, state, widgets
 from dashboard.params import Param
 from pkt_core.errors import PktError, StoreError
 from pkt_core.runs import queue as run_queue
+from pkt_core.runs.folder import keeps_student as keeps_student
 
 PLACE = "run"
 STATES = {
@@ -111,11 +112,6 @@ def is_measured(run: Any) -> bool:
         return "behaviour" in (run.results() or {})
     except StoreError:
         return False
-
-
-def keeps_student(folder: Path) -> bool:
-    """Whether a run's trained student is still there."""
-    return any((folder / "student").glob("*.safetensors"))
 
 
 def is_over(run_id: str) -> bool:

@@ -14,7 +14,7 @@ from pkt_core.base.progress import Progress, silent
 from pkt_core.errors import StoreError
 from pkt_core.models.loading import release
 from pkt_core.runs.folder import Run
-from pkt_core.runs.student import three_models
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.behaviour.compute import alignment_change, behaviour_change
 from pkt_core.transfer import setup as transfer_setup
 from pkt_core.transfer.checkpoint import Checkpoints
@@ -56,15 +56,15 @@ def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
 
     Raises Stopped between two batches where the run is asked to stop; nothing is kept of the measuring then, the student is.
     """
-    plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
     results = run.results()
     if results is None or "layers" not in results:
         raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
+    plan = (trained := open_trained(run)).plan
     if missing := transfer_setup.missing(plan.teacher):
         return results | {"unmeasured": missing}
     began, progress = time.monotonic(), run.heeding(progress)
     progress("Loading teacher, student before and student after", 0.7)
-    models = three_models(plan, run.folder / "student")
+    models = trained.load_all()
     results["alignment"] = alignment_change(models, plan, results["layers"], progress)
     results |= behaviour_change(models, plan, progress)
     results["seconds"]["evaluation"] = time.monotonic() - began

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from pkt_core.similarity.measures import MEASURES
-from pkt_core.similarity.reading import Head, Reading
+from pkt_core.similarity.record import Head, Reading
 
 TOKENS = 23
 

@@ -11,7 +11,6 @@ from torch.testing import assert_close
 
 from pkt_core.alignment.attribution import LayerAttribution, layer_attribution
 from pkt_core.alignment.basis import semantic_basis
-from pkt_core.alignment.inspect import top_semantic_tokens
 from pkt_core.alignment.maps import (
     held_out_error,
     logit_preserving_map,
@@ -243,11 +242,3 @@ def test_curves_have_all_controls_and_survive_json():
     )
     assert abs(curves.gaussian.mean[0] - curves.closed_form) < 0.03
     assert RecompositionCurves.from_json(json.loads(json.dumps(curves.to_json()))) == curves
-
-
-def test_a_basis_vector_names_its_own_token():
-    basis = semantic_basis(randn(300, 16))
-    found = top_semantic_tokens(5 * basis.vectors[42], basis, 3)
-    assert found[0][0] == 42
-    assert_close(found[0][1], 1.0)
-    assert found[0][1] > found[1][1] >= found[2][1]

@@ -16,7 +16,6 @@ import pytest
 
 from pkt_core.benchmarks import asking as benchmarks_asking
 from pkt_core.benchmarks import board as benchmarks_board
-from pkt_core.benchmarks import sandbox
 from pkt_core.benchmarks import text as benchmarks_text
 from pkt_core.benchmarks.asking import Result, measure
 from pkt_core.benchmarks.code_judge import JUDGE, judging, pass_at, uses_our_judge
@@ -82,7 +81,9 @@ def test_code_runs_only_where_it_was_allowed_and_shut_in(tmp_path, monkeypatch):
     marker = tmp_path / "ran"
     with judging(allowed=False), pytest.raises(SandboxError, match="only if you say so. Allow it with --allow-code"):
         JUDGE.compute(references=["pass"], predictions=[[f"open({str(marker)!r}, 'w')"]])
-    monkeypatch.setattr(sandbox, "run", lambda *_: (_ for _ in ()).throw(SandboxError("no sandbox")))
+    monkeypatch.setattr(
+        "pkt_core.benchmarks.code_judge.run", lambda *_: (_ for _ in ()).throw(SandboxError("no sandbox"))
+    )
     with judging(allowed=True), pytest.raises(SandboxError, match="no sandbox"):
         JUDGE.compute(references=["pass"], predictions=[[f"open({str(marker)!r}, 'w')"]])
     assert not marker.exists()
@@ -175,7 +176,7 @@ def test_answers_are_asked_once_and_kept_through_a_stop(monkeypatch):
         asked.append((loaded.name, found.protocol.task))
         return measure(loaded, found, *args, **more)
 
-    monkeypatch.setattr(benchmarks_asking, "measure", counted)
+    monkeypatch.setattr(benchmarks_board, "measure", counted)
     told: list[float] = []
     stopped = benchmarks_board.benchmark(
         subjects, names, asking, stopping=lambda: len(asked) > 2, progress=lambda _w, d: told.append(d)
@@ -214,7 +215,7 @@ def test_runs_that_cannot_be_asked_say_why():
 
     plan = run.plan()
     other = create_run(plan | {"teacher": plan["teacher"] | {"name": "else/where"}})
-    with pytest.raises(BenchmarkError, match="Compare runs of one pair"):
+    with pytest.raises(StoreError, match="Choose a run of this pair"):
         benchmarks_board.subjects_of(run, [other])
 
 

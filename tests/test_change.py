@@ -84,7 +84,7 @@ def test_the_recorded_run_moved_the_trained_layer_only_and_is_not_read_twice(mon
     assert_close(found.own[:2, :2].diagonal(), torch.ones(2, dtype=torch.float64))
     assert found.own[2, 2] < 1
     assert_close(found.after - found.before, found.difference)
-    monkeypatch.setattr("pkt_core.runs.student.three_models", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr("pkt_core.runs.student.Trained.load_all", lambda *_: pytest.fail("models were loaded again"))
     again = similarity_change(open_run("demo-semalign-v1"), measure="mutual_knn", n_prompts=128)
     assert again.to_json() == found.to_json() == GridChange.from_json(found.to_json()).to_json()
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import time
+from pathlib import Path
 
 import pytest
 
+from dashboard.engine import registry, worker
 from dashboard.engine.client import Engine, Task
+from pkt_core.base.progress import silent
+from pkt_core.errors import StoreError
 
 
 @pytest.fixture
@@ -66,3 +72,39 @@ def test_a_stopped_computation_keeps_the_rows_it_told(engine):
     assert task.result is None
     assert 0 < len(task.rows) < 64
     assert set(task.rows[0]) == {"id", "text", "teacher", "before", "after"}
+
+
+def asked_by(text: str) -> set[str]:
+    """The functions that some code asks the engine for, by name."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    asks = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr in ("ask", "known") and c.args]
+    return {c.args[0].value for c in asks if isinstance(c.args[0], ast.Constant) and isinstance(c.args[0].value, str)}
+
+
+def test_every_function_that_a_page_asks_for_is_there_with_its_subject_first():
+    assert asked_by('loaders.ask("telepathy", {})') - set(registry.FUNCTIONS) == {"telepathy"}
+    pages = Path(worker.__file__).parents[1].rglob("*.py")
+    asked = set().union(*(asked_by(path.read_text(encoding="utf-8")) for path in pages))
+    assert "closer_look" in asked
+    assert asked <= set(registry.FUNCTIONS)
+    assert set(registry.RECORDS) <= set(registry.FUNCTIONS)
+    for name, function in registry.FUNCTIONS.items():
+        takes = list(inspect.signature(registry.resolved(function.place)).parameters.values())
+        keyword = [one.name for one in takes[function.subject != "none" :]]
+        assert function.subject in ("none", takes[0].name if takes else ""), name
+        assert not set(function.renewed_by) & set(keyword), name
+    for record in registry.RECORDS.values():
+        registry.resolved(record)
+
+
+def test_a_request_is_answered_by_the_function_it_names_and_models_go_only_for_those_that_load_some(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(worker.pool(), "clear", lambda: cleared.append(True))
+    assert worker.answer("run_controls", {"run": "demo-semalign-v1", "finished": 1.0, "others": 2}, silent)["controls"]
+    assert worker.answer("benchmark_sandbox", {}, silent)["why"]
+    assert not cleared
+    with pytest.raises(StoreError, match="keeps no trained student"):
+        worker.answer("user_task", {"run": "demo-sft", "task": "demo/known-seen"}, silent)
+    assert cleared
+    with pytest.raises(KeyError):
+        worker.answer("telepathy", {}, silent)

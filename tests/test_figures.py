@@ -210,7 +210,6 @@ def test_tables_hold_the_numbers_behind_the_figures():
     assert len(latent_map_text.latent_table(samples.latent())) == 40
     assert behaviour_text.steps_table([samples.step(1)])["layer"].tolist() == [1.0]
     assert len(behaviour_text.behaviour_table(samples.results()["behaviour"])) == 9
-    assert len(behaviour_text.divergence_table(samples.results()["behaviour"])) == 7
     assert behaviour_text.changes_table(samples.results()["changes"])["prior"].tolist() == [0.24, 0.24, 0.2]
 
 

@@ -252,9 +252,9 @@ def test_mistakes_are_one_sentence(pair):
     with pytest.raises(LayerNotFound, match="teacher has layers 0 to 2, got 7"):
         inspect_token(pair, text=TEXT, teacher_layer=7)
     plan = {"teacher": {"name": "t"}, "student": {"name": "another"}, "data": "demo/unknown-seen"}
-    with pytest.raises(PlanError, match="taught another, not"):
+    with pytest.raises(StoreError, match="Choose a run of this pair"):
         inspect_token(pair, text=TEXT, run=create_run(plan, run_id="other").id)
-    with pytest.raises(PlanError, match="kept no weights"):
+    with pytest.raises(StoreError, match="keeps no trained student"):
         inspect_token(demo_pair(), text=TEXT, run="demo-sft")
 
 

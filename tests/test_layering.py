@@ -1,6 +1,7 @@
 """The rules of the house, read from the imports: data flows one way, the core never knows the app, heavy things stay inside."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,34 @@ def test_figures_and_words_of_a_study_load_no_model(path):
     for module in imports(path):
         assert module.split(".")[0] not in ("torch", "transformers"), path
     assert "models" not in rooms_imported(path)
+
+
+def graph_of(root):
+    """Every module of the core and the app with those it imports, inside functions and for the type checker too."""
+    paths = [path for top in ("pkt_core", "dashboard") for path in (root / top).rglob("*.py")]
+    named = {".".join(p.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): p for p in paths}
+    graph = {}
+    for name, path in named.items():
+        found = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {one if one in named else node.module for one in whole.values()}
+        graph[name] = found & named.keys() - {name}
+    return graph
+
+
+def test_no_module_imports_itself_in_a_circle(tmp_path):
+    (tmp_path / "pkt_core").mkdir()
+    (tmp_path / "pkt_core" / "one.py").write_text("from pkt_core import two", encoding="utf-8")
+    (tmp_path / "pkt_core" / "two.py").write_text("def f():\n    from pkt_core.one import g", encoding="utf-8")
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph_of(tmp_path)).prepare()
+    graph = graph_of(ROOT)
+    assert "pkt_core.similarity.record" in graph["pkt_core.similarity.reading"]
+    TopologicalSorter(graph).prepare()
 
 
 def test_pages_do_not_import_each_other():

@@ -171,7 +171,7 @@ def test_what_chains_cannot_be_is_one_sentence(pair, run):
         with pytest.raises(kind, match=words):
             latent_map_compute.chain_map(pair, **{**SMALL, **settings})
     other = custom_pair(pair.teacher.name, pair.teacher.name)
-    with pytest.raises(PlanError, match="Run trained has the student"):
+    with pytest.raises(StoreError, match="Choose a run of this pair"):
         latent_map_compute.chain_map(other, kind="run", run=run, **SMALL)
     with pytest.raises(PlanError, match="slices 0 and 7"):
         latent_map_compute.turnover(pair, first=0, second=7, **SMALL)

@@ -17,7 +17,7 @@ from torch.testing import assert_close
 
 from pkt_core.errors import MeasureError
 from pkt_core.similarity.measures import MEASURES, measure
-from pkt_core.similarity.reading import Head, Reading
+from pkt_core.similarity.record import Head, Reading
 from pkt_core.similarity.regression import halves
 
 # Google's notebook, platonic-rep, resi and netrep on the notebook's data; six decimals, as they were found to agree.

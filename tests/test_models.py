@@ -13,7 +13,7 @@ from pkt_core.errors import LayerNotFound, ModelError
 from pkt_core.models.layout import find_layout, validate
 from pkt_core.models.loading import folder_digest, load
 from pkt_core.models.ref import ModelRef
-from pkt_core.models.sites import Site, parse_site
+from pkt_core.models.sites import Site
 from pkt_core.studies.comparison.grids import reading
 from pkt_core.transfer.methods.neurons import Readout
 
@@ -91,12 +91,11 @@ def test_a_layer_that_does_not_exist_is_named_with_those_that_do(tmp_path):
         fakes.loaded(tmp_path).require(Site("block_out", 7))
 
 
-def test_sites_read_as_they_are_written():
-    for site in (Site("embed"), Site("mlp_out", 3)):
-        assert parse_site(str(site)) == site
-    for wrong in ("block_out", "block_out.x", "hidden.3", "embed.1"):
-        with pytest.raises(LayerNotFound, match="expected|need"):
-            parse_site(wrong)
+def test_a_site_names_itself_and_only_the_embedding_has_no_layer():
+    assert (str(Site("embed")), str(Site("mlp_out", 3))) == ("embed", "mlp_out.3")
+    for part, layer in (("block_out", None), ("embed", 1)):
+        with pytest.raises(LayerNotFound, match="blocks need a layer"):
+            Site(part, layer)
 
 
 def test_an_encoder_is_refused(tmp_path):

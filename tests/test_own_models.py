@@ -8,7 +8,8 @@ from test_dashboard import answers, page  # noqa: F401 - answers replaces the en
 
 from dashboard import device, loaders, own_models
 from dashboard.engine.client import Engine
-from dashboard.engine.plans import pair_room
+from dashboard.engine.worker import answer
+from pkt_core.base.progress import silent
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -30,14 +31,15 @@ def two(tmp_path, monkeypatch):
 
 def test_the_room_for_a_pair_is_counted_from_its_configurations(tmp_path):
     teacher, student = (fakes.loaded(tmp_path / side, layers=n) for side, n in (("t", 4), ("s", 2)))
-    found = pair_room(pair="custom", teacher=teacher.ref.name, student=student.ref.name, device="cpu")
+    asked = {"pair": "custom", "teacher": teacher.ref.name, "student": student.ref.name, "device": "cpu"}
+    found = answer("pair_room", asked, silent)
     counted = {
         side: sum(p.numel() for p in one.model.parameters())
         for side, one in (("teacher", teacher), ("student", student))
     }
     assert found["n_parameters"] == counted
     assert found["bytes"] == 4 * sum(counted.values())
-    half = pair_room(pair="custom", teacher=teacher.ref.name, student=student.ref.name, device="cpu", dtype="bfloat16")
+    half = answer("pair_room", asked | {"dtype": "bfloat16"}, silent)
     assert half["bytes"] == found["bytes"] / 2
 
 

@@ -7,10 +7,11 @@ import report_samples as samples
 from test_dashboard import answers, page, words, worked  # noqa: F401 - answers replaces the engine
 
 from dashboard import loaders, run_widgets
-from dashboard.engine import plans as engine_plans
+from dashboard.engine.worker import answer
 from dashboard.pages.transfer import plan_form
 from dashboard.pages.transfer import queue as transfer_queue
 from dashboard.params import Param
+from pkt_core.base.progress import silent
 from pkt_core.errors import PlanError
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
@@ -68,12 +69,12 @@ def test_what_a_named_layer_settles_is_not_offered():
 
 def test_a_control_keeps_the_student_layer_of_a_plan_that_names_a_teacher_layer_alone():
     plan = plan_form.bare("semalign-v1", teacher_layer=0).model_copy(update={"data": "demo/unknown-seen"})
-    made = engine_plans.control_plan(plan.model_dump(mode="json"), "reversed pairing")["plan"]
+    made = answer("control_plan", {"plan": plan.model_dump(mode="json"), "control": "reversed pairing"}, silent)["plan"]
     assert (made["teacher_layer"], made["student_layer"], made["pairing"]) == (None, 0, "reversed")
     same = plan.model_copy(update={"teacher_layer": 5, "student_layer": 0}).model_dump(mode="json")
     with pytest.raises(PlanError, match="would pair the same layers as the transfer itself"):
-        engine_plans.control_plan(same, "reversed pairing")
-    told = engine_plans.family_members(same, [], ["reversed pairing"], 1)
+        answer("control_plan", {"plan": same, "control": "reversed pairing"}, silent)
+    told = answer("family_members", {"plan": same, "rivals": [], "controls": ["reversed pairing"], "seeds": 1}, silent)
     assert [one["label"] for one in told["members"]] == ["semalign-v1"]
     assert "The control reversed pairing is left out" in told["left_out"][0]
 
@@ -293,7 +294,7 @@ def test_a_done_run_offers_no_resume():
 @pytest.mark.parametrize("method", METHODS)
 def test_the_needs_of_every_method_are_known_without_a_model(method):
     plan = plan_form.bare(method).model_copy(update={"data": "demo/unknown-seen"})
-    found = engine_plans.plan_needs(plan.model_dump(mode="json"))
+    found = answer("plan_needs", {"plan": plan.model_dump(mode="json")}, silent)
     assert 0 < found["memory"] < found["free"]
     assert found["refused"] is None
 

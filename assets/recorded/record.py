@@ -58,7 +58,7 @@ def record_comparison() -> None:
 
 
 def record_family() -> None:
-    from dashboard.engine.plans import family_table
+    from pkt_core.studies.families.compute import table as family_table
 
     words = [
         "family",

@@ -35,7 +35,7 @@ class Task:
     """One request and how far it is."""
 
     function: str
-    """Name of one that `engine_process` serves."""
+    """One of `registry.FUNCTIONS`."""
     arguments: dict[str, Any]
     """Plain names and numbers."""
     status: Literal["waiting", "working", "done", "failed"] = "waiting"

@@ -1,13 +1,14 @@
-"""Which record each function of the engine answers with, so that pages get typed results and not their JSON.
+"""What the engine can be asked: where each function lives, what it is about, and the record that it answers with.
 
-Names are resolved when an answer is read, so that the dashboard loads only what it shows.
+Names are resolved when a request or an answer is read, so that the dashboard loads only what it shows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from pkt_core.base.records import from_json
 
@@ -31,7 +32,60 @@ RECORDS: dict[str, str] = {
 """Module and class by the name of the function."""
 
 
+@dataclass(frozen=True)
+class Function:
+    """A function that the engine serves."""
+
+    place: str
+    """Module and name."""
+    subject: Literal["pair", "run", "plan", "none"]
+    """What it takes first, opened from the request: two models by `pair`, a run by `run`, a plan by `plan`."""
+    renewed_by: tuple[str, ...] = ()
+    """Arguments that only make the request another one, so that it is answered anew when they change."""
+
+
+GLUE = "dashboard.engine.functions"
+STUDIES = "pkt_core.studies"
+FUNCTIONS = {
+    "compare": Function(f"{STUDIES}.comparison.compute.compare", "pair"),
+    "similarity": Function(f"{STUDIES}.comparison.compute.similarity", "pair"),
+    "closer_look": Function(f"{STUDIES}.layer_pair.compute.closer_look", "pair"),
+    "latent_map": Function(f"{STUDIES}.latent_map.compute.latent_map", "pair"),
+    "chain_map": Function(f"{STUDIES}.latent_map.compute.chain_map", "pair"),
+    "turnover": Function(f"{STUDIES}.latent_map.compute.turnover", "pair"),
+    "alignment_maps": Function(f"{STUDIES}.alignment_maps.compute.alignment_maps", "pair"),
+    "stitching": Function(f"{STUDIES}.alignment_maps.compute.stitching", "pair"),
+    "picked_cell": Function(f"{STUDIES}.generations.picked.picked_cell", "pair"),
+    "picked_tokens": Function(f"{STUDIES}.generations.picked.picked_tokens", "pair"),
+    "picked_continuations": Function(f"{STUDIES}.generations.picked.picked_continuations", "pair"),
+    "inspect_token": Function(f"{STUDIES}.inspection.compute.inspect_token", "pair"),
+    "basis_options": Function(f"{STUDIES}.inspection.basis_options.basis_options", "pair"),
+    "pair_room": Function("pkt_core.transfer.requirements.pair_needs", "pair"),
+    "similarity_change": Function(f"{STUDIES}.comparison.change.similarity_change", "run"),
+    "token_change": Function(f"{STUDIES}.token_change.compute.token_change", "run"),
+    "writing": Function(f"{STUDIES}.generations.compute.writing", "run"),
+    "user_task": Function(f"{STUDIES}.behaviour.user_task.user_task", "run"),
+    "run_controls": Function(f"{GLUE}.run_controls", "run", ("finished", "others")),
+    "task_tests": Function(f"{GLUE}.task_tests", "run", ("finished",)),
+    "benchmark_board": Function(f"{GLUE}.benchmark_board", "run", ("kept",)),
+    "plan_needs": Function(f"{GLUE}.plan_needs", "plan"),
+    "control_plan": Function(f"{GLUE}.control_plan", "plan"),
+    "family_members": Function(f"{GLUE}.family_members", "plan"),
+    "sweep_members": Function(f"{GLUE}.sweep_members", "plan"),
+    "family_table": Function(f"{STUDIES}.families.compute.table", "none"),
+    "factors": Function(f"{GLUE}.factors", "none"),
+    "benchmark_sandbox": Function(f"{GLUE}.benchmark_sandbox", "none"),
+    "warm_projection": Function(f"{GLUE}.warm_projection", "none", ("method",)),
+}
+"""By the name that a request gives."""
+
+
+def resolved(place: str) -> Any:
+    """The function or class at a place."""
+    module, _, name = place.rpartition(".")
+    return getattr(import_module(module), name)
+
+
 def read(function: str, answer: Mapping[str, Any]) -> Any:
     """The record in an answer of the engine. Raises StoreError where it is none of this version."""
-    module, _, name = RECORDS[function].rpartition(".")
-    return from_json(getattr(import_module(module), name), answer, f"The answer to {function}")
+    return from_json(resolved(RECORDS[function]), answer, f"The answer to {function}")

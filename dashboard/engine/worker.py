@@ -6,6 +6,7 @@ It ends when its input does, so it never outlives the dashboard.
 from __future__ import annotations
 
 import functools
+import inspect
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from contextlib import redirect_stdout
 from typing import Any, TextIO
 
 from dashboard import access, limits
+from dashboard.engine import registry
 from pkt_core.base.records import to_json
 from pkt_core.errors import PktError
 
@@ -29,6 +31,24 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
     if sentence := catalog.availability(found):
         raise PktError(sentence)
     return found.held(device, dtype)
+
+
+def named_run(arguments: dict[str, Any]) -> Any:
+    """The run of that name."""
+    from pkt_core.runs.folder import open_run
+
+    return open_run(arguments.pop("run"))
+
+
+def given_plan(arguments: dict[str, Any]) -> Any:
+    """The plan in the request."""
+    from pkt_core.transfer.plan import TransferPlan
+
+    return TransferPlan.model_validate(arguments.pop("plan"))
+
+
+SUBJECTS: dict[str, Callable[[dict[str, Any]], Any]] = {"pair": chosen_pair, "run": named_run, "plan": given_plan}
+"""How what a function is about is opened; what names it is taken out of the arguments."""
 
 
 @functools.cache
@@ -49,70 +69,30 @@ def answer(
     progress("Starting the engine", 0.0)
     access.require_allowed(arguments)
     limits.require_modest(arguments)
-    if function == "warm_projection":
-        from pkt_core.projection.aligned import warm
+    asked = registry.FUNCTIONS[function]
+    work = registry.resolved(asked.place)
+    given = {name: value for name, value in arguments.items() if name not in asked.renewed_by}
+    if (lines := given.pop("lines", None)) is not None:
+        from pkt_core.data.prompts import pasted
 
-        warm()
-        return {}
-    from dashboard.engine.plans import PLANS
-
-    if function in PLANS:
-        return PLANS[function](**arguments)
-    from dashboard.engine.benchmarks import BENCHMARKS
-
-    if function in BENCHMARKS:
-        return BENCHMARKS[function](**arguments)
-    from dashboard.engine.runs import OF_RUNS
-
-    if function in OF_RUNS:
-        pool().clear()
-        return as_json(OF_RUNS[function](arguments, progress, tell))
-    from pkt_core.data.prompts import pasted
-    from pkt_core.runs.folder import open_run
-    from pkt_core.studies.alignment_maps import compute as alignment_maps_compute
-    from pkt_core.studies.comparison import change as comparison_change
-    from pkt_core.studies.comparison import compute as comparison_compute
-    from pkt_core.studies.generations import picked
-    from pkt_core.studies.inspection import basis_options
-    from pkt_core.studies.inspection import compute as inspection_compute
-    from pkt_core.studies.latent_map import compute as latent_map_compute
-    from pkt_core.studies.layer_pair import compute as layer_pair_compute
-
-    if (lines := arguments.pop("lines", None)) is not None:
-        arguments["prompts"] = pasted(lines)
-    work: dict[str, Callable[..., Any]] = {
-        "compare": comparison_compute.compare,
-        "latent_map": latent_map_compute.latent_map,
-        "similarity": comparison_compute.similarity,
-        "alignment_maps": alignment_maps_compute.alignment_maps,
-        "stitching": alignment_maps_compute.stitching,
-        "chain_map": latent_map_compute.chain_map,
-        "turnover": latent_map_compute.turnover,
-        "closer_look": layer_pair_compute.closer_look,
-        "picked_cell": picked.picked_cell,
-        "picked_tokens": picked.picked_tokens,
-        "picked_continuations": picked.picked_continuations,
-        "inspect_token": functools.partial(inspection_compute.inspect_token, pool=pool()),
-        "basis_options": functools.partial(basis_options.basis_options, pool=pool()),
-    }
-    if function in ("similarity_change", "factors") or not isinstance(work[function], functools.partial):
-        pool().clear()
-    if function == "similarity_change":
-        return comparison_change.similarity_change(
-            open_run(arguments.pop("run")), **arguments, progress=progress
-        ).to_json()
-    if function == "factors":
-        from pkt_core.studies.factors import compute as factors_compute
-
-        runs = [open_run(name) for name in arguments["finished"]]
-        return as_json(
-            factors_compute.answer(runs, measures=arguments["measures"] or factors_compute.USUAL, progress=progress)
-        )
-    return as_json(work[function](chosen_pair(arguments), **arguments, progress=progress))
+        given["prompts"] = pasted(lines)
+    takes = inspect.signature(work).parameters
+    if "progress" in takes:  # it may load models
+        given["progress"] = progress
+        if "pool" in takes:
+            given["pool"] = pool()
+        else:
+            pool().clear()
+    if "tell" in takes:
+        given["tell"] = tell
+    first = () if asked.subject == "none" else (SUBJECTS[asked.subject](given),)
+    return as_json(work(*first, **given))
 
 
 def as_json(result: Any) -> dict[str, Any]:
     """A result as it crosses the border to the dashboard."""
+    if isinstance(result, dict):
+        return result
     if hasattr(result, "to_json"):
         given: dict[str, Any] = result.to_json()
         return given

@@ -13,18 +13,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pkt_core.alignment.basis import SemanticBasis
-
 
 def coefficients(states: Float[Tensor, "... d"], unit: Float[Tensor, "V d"]) -> Float[Tensor, "... V"]:
     """Cosines of states with unit bases, -1..1."""
     return normalize(states.float(), dim=-1) @ unit.T
-
-
-def top_semantic_tokens(state: Float[Tensor, d], basis: SemanticBasis, k: int) -> list[tuple[int, float]]:
-    """The k tokens whose bases point most along the state: (token id, cosine), highest first."""
-    cosines = coefficients(state, basis.unit())
-    return top_tokens(cosines[None], torch.ones(len(cosines), dtype=torch.bool), k)[0]
 
 
 def top_tokens(scores: Float[Tensor, "L V"], nameable: Bool[Tensor, V], k: int) -> list[list[tuple[int, float]]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pkt_core.base.fingerprint import fingerprint
@@ -21,11 +20,10 @@ from pkt_core.base.store import list_artefacts, load_artefact, save_artefact
 from pkt_core.benchmarks.asking import Result, Stopped, measure
 from pkt_core.benchmarks.lines import Line, Role, Who, lines
 from pkt_core.benchmarks.tasks import Asking, Found, find_tasks
-from pkt_core.errors import BenchmarkError, StoreError
-from pkt_core.models.loading import LoadedModel, choose_device, choose_dtype, file_digest, load, model_digest, release
+from pkt_core.models.loading import LoadedModel, choose_device, choose_dtype, load, model_digest, release
 from pkt_core.models.ref import ModelRef, short_name
 from pkt_core.runs.folder import Run
-from pkt_core.transfer.export import open_student
+from pkt_core.runs.student import Trained, open_trained, plan_of_pair
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.setup import trainable_ref
 
@@ -158,23 +156,19 @@ def stored(subjects: Sequence[Subject]) -> Board:
 def subjects_of(run: Run, against: Sequence[Run] = ()) -> list[Subject]:
     """Student before, student after, teacher, and the students of further runs of the same pair.
 
-    Raises StoreError for a run that keeps no trained student, BenchmarkError for one of another pair.
+    Raises StoreError as `open_trained` does, also for a further run of another pair.
     """
-    plan = plan_of(run)
+    trained = open_trained(run)
+    plan = trained.plan
     before = trainable_ref(plan.student)
     found = [
         of_ref(before, Who("student before", "before")),
-        of_student(run, plan, Who("student after", "after", run.id, plan.seed)),
+        of_student(trained, Who("student after", "after", run.id, plan.seed)),
         of_ref(plan.teacher, Who("teacher", "teacher")),
     ]
     for other in against:
-        its = plan_of(other)
-        if (its.teacher.name, its.student.name) != (plan.teacher.name, plan.student.name):
-            raise BenchmarkError(
-                f"Run {other.id} is of {short_name(its.teacher.name)} and {short_name(its.student.name)}, {run.id} of "
-                f"{short_name(plan.teacher.name)} and {short_name(plan.student.name)}. Compare runs of one pair."
-            )
-        found.append(of_student(other, its, Who(label_of(other, its), "other", other.id, its.seed)))
+        its = plan_of_pair(other, plan)
+        found.append(of_student(open_trained(other), Who(label_of(other, its), "other", other.id, its.seed)))
     return found
 
 
@@ -187,29 +181,15 @@ def of_ref(ref: ModelRef, who: Who) -> Subject:
     return Subject(who, model_digest(ref), held(ref), lambda: load(ref), str(ref.folder or ref.name))
 
 
-def of_student(run: Run, plan: TransferPlan, who: Who) -> Subject:
-    folder = run.folder / "student"
-    if not folder.is_dir():
-        raise StoreError(
-            f"Run {run.id} keeps no trained student. Choose a run that finished here, or carry its plan out again."
-        )
-    ref = trainable_ref(plan.student)
-    if plan.adapter == "lora":
-        digest = f"{model_digest(ref)}+{file_digest(folder / 'adapter_model.safetensors')}"
-    else:
-        digest = model_digest(ModelRef(name=str(folder)))
-    there = plan.model_copy(update={"student": ref})
-    path = f"{ref.folder or ref.name},peft={folder}" if plan.adapter == "lora" else str(folder)
-    return Subject(who, digest, held(ref), lambda: open_student(folder, there), path)
+def of_student(trained: Trained, who: Who) -> Subject:
+    ref, folder = trained.before, trained.folder
+    path = f"{ref.folder or ref.name},peft={folder}" if trained.plan.adapter == "lora" else str(folder)
+    return Subject(who, trained.digest, held(ref), trained.load, path)
 
 
 def held(ref: ModelRef) -> str:
     device = choose_device(ref.device)
     return f"{str(choose_dtype(ref.dtype, device)).removeprefix('torch.')} on {device.type}"
-
-
-def plan_of(run: Run) -> TransferPlan:
-    return TransferPlan.read(run.plan(), Path(run.folder) / "plan.json")
 
 
 def label_of(run: Run, plan: TransferPlan) -> str:

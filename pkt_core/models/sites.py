@@ -9,12 +9,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from pkt_core.errors import LayerNotFound
 
 Part = Literal["block_out", "block_delta", "attn_out", "mlp_out", "embed"]
-BLOCK_PARTS: tuple[Part, ...] = ("block_out", "block_delta", "attn_out", "mlp_out")
 
 
 @dataclass(frozen=True, order=True)
@@ -34,11 +33,3 @@ class Site:
 
     def __str__(self) -> str:
         return self.part if self.layer is None else f"{self.part}.{self.layer}"
-
-
-def parse_site(text: str) -> Site:
-    """`"block_out.3"` or `"embed"` to a Site. Raises LayerNotFound for anything else."""
-    part, _, layer = text.partition(".")
-    if part not in get_args(Part) or (layer and not layer.isdecimal()):
-        raise LayerNotFound(f"Got the site {text!r}; expected something like block_out.3 or embed.")
-    return Site(part, int(layer) if layer else None)  # type: ignore[arg-type]

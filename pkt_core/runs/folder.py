@@ -427,6 +427,11 @@ def open_run(run: str | Path) -> Run:
     )
 
 
+def keeps_student(folder: Path) -> bool:
+    """Whether the trained student of the run in that folder is still there."""
+    return any((folder / "student").glob("*.safetensors"))
+
+
 def list_runs(*, include_recorded: bool = False) -> list[RunSummary]:
     """All runs, newest first, damaged ones among them; recorded ones, where asked for, at the end."""
     listed: list[RunSummary] = []

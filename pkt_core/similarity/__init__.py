@@ -6,8 +6,7 @@ from pkt_core.base.rooms import CallableRoom
 from pkt_core.similarity.grid import GridFitter, SimilarityGrid
 from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.pairwise import grid_of, null_of
-from pkt_core.similarity.reading import Head, Reading
-from pkt_core.similarity.record import Measure
+from pkt_core.similarity.record import Head, Measure, Reading
 
 __all__ = [
     "MEASURES",

@@ -97,11 +97,6 @@ def debiased_linear_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> f
     return float(against([prepare_debiased(x)], stack([prepare_debiased(y)])))
 
 
-def rbf_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> float:
-    """Unitless, 0..1, larger is closer. Biased upward like linear CKA."""
-    return float(against([prepare_rbf(x)], stack([prepare_rbf(y)])))
-
-
 def linear_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> float:
     """Unitless, 0..1, larger is closer. Biased upward, badly where n < d: report n and prefer the debiased form.
 

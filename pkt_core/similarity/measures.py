@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity.reading import Reading
-from pkt_core.similarity.record import Measure
+from pkt_core.similarity.record import Measure, Reading
 from pkt_core.similarity.records import RECORDS
 from pkt_core.similarity.scale import near_one
 

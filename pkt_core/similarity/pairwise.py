@@ -22,8 +22,7 @@ from torch import Tensor
 
 from pkt_core.errors import MeasureError
 from pkt_core.similarity.measures import checked, named, paired, scaled, varies
-from pkt_core.similarity.reading import Reading
-from pkt_core.similarity.record import Measure, Prepare, silent
+from pkt_core.similarity.record import Measure, Prepare, Reading, silent
 
 Progress = Callable[[str, float], None]
 PREPARING = 0.3  # of the progress bar

@@ -8,7 +8,7 @@ Not covered: where the map and the heads come from (alignment/, models/); tensor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,46 +16,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
-from pkt_core.similarity.record import Prepare, Tick, silent
+from pkt_core.similarity.record import Head, Prepare, Reading, Tick, silent
 from pkt_core.similarity.scale import unit_rows
 
 AT_A_TIME = 2**24  # probabilities held at once, float32: 64 MiB, whatever the number of samples
-
-
-@dataclass(frozen=True)
-class Head:
-    """How one model turns an activation into a prediction over the tokens that both vocabularies have."""
-
-    norm: Callable[[Tensor], Tensor]
-    """The final norm, on float32 `[n, d]`."""
-    weight: Float[Tensor, "m d"]
-    """Rows of the unembedding, index-aligned with the other model's; where a model scales its logits, with the scale."""
-    bias: Float[Tensor, m] | None = None
-    """Of the unembedding, the same rows and scale."""
-    softcap: float | None = None
-    """Logits become softcap * tanh(logits / softcap), as Gemma 2 does; None: they stay."""
-
-    @torch.no_grad()
-    def log_probabilities(self, states: Float[Tensor, "... d"]) -> Float[Tensor, "... m"]:
-        """Of normed states. The shared tokens are taken as all there are: probabilities sum to 1 over them."""
-        logits = states @ self.weight.float().T
-        if self.bias is not None:
-            logits = logits + self.bias.float()
-        if self.softcap is not None:
-            logits = self.softcap * torch.tanh(logits / self.softcap)
-        return logits.log_softmax(-1)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the two measures need to know of the models; each reads only its own part."""
-
-    matrix: Float[Tensor, "d_S d_T"] | None = None
-    """The semantic map, for `semantic_cosine`."""
-    teacher: Head | None = None
-    """For `next_token_agreement`."""
-    student: Head | None = None
-    """The same."""
 
 
 def of_width(side: str, x: Float[Tensor, "n d"], expected: int) -> Float[Tensor, "n d"]:

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
-
-if TYPE_CHECKING:
-    from pkt_core.similarity.reading import Reading
 
 Invariance = Literal["rotation", "scale", "translation", "linear"]
 Prepare = Callable[[Tensor], Any]
@@ -42,6 +39,42 @@ def one_by_one(compare: Callable[[Any, Any], float]) -> Callable[[Sequence[Any],
         return values
 
     return against
+
+
+@dataclass(frozen=True)
+class Head:
+    """How one model turns an activation into a prediction over the tokens that both vocabularies have."""
+
+    norm: Callable[[Tensor], Tensor]
+    """The final norm, on float32 `[n, d]`."""
+    weight: Float[Tensor, "m d"]
+    """Rows of the unembedding, index-aligned with the other model's; where a model scales its logits, with the scale."""
+    bias: Float[Tensor, m] | None = None
+    """Of the unembedding, the same rows and scale."""
+    softcap: float | None = None
+    """Logits become softcap * tanh(logits / softcap), as Gemma 2 does; None: they stay."""
+
+    @torch.no_grad()
+    def log_probabilities(self, states: Float[Tensor, "... d"]) -> Float[Tensor, "... m"]:
+        """Of normed states. The shared tokens are taken as all there are: probabilities sum to 1 over them."""
+        logits = states @ self.weight.float().T
+        if self.bias is not None:
+            logits = logits + self.bias.float()
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        return logits.log_softmax(-1)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the two measures need to know of the models; each reads only its own part."""
+
+    matrix: Float[Tensor, "d_S d_T"] | None = None
+    """The semantic map, for `semantic_cosine`."""
+    teacher: Head | None = None
+    """For `next_token_agreement`."""
+    student: Head | None = None
+    """The same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,24 +134,9 @@ class Measure:
         assert self.minimum_n >= 4  # the unbiased HSIC divides by n - 3, and nothing can be said from fewer
 
     @property
-    def rotation_invariant(self) -> bool:
-        """Unchanged by an orthogonal map of either side."""
-        return "rotation" in self.invariant_to
-
-    @property
     def scale_invariant(self) -> bool:
         """Unchanged by scaling either side."""
         return "scale" in self.invariant_to
-
-    @property
-    def translation_invariant(self) -> bool:
-        """Unchanged by adding one vector to all rows of either side."""
-        return "translation" in self.invariant_to
-
-    @property
-    def linear_invariant(self) -> bool:
-        """Unchanged by any invertible linear map of either side."""
-        return "linear" in self.invariant_to
 
     @property
     def best(self) -> float:

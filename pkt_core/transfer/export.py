@@ -133,7 +133,7 @@ def require_exported(folder: Path, results: dict[str, Any]) -> None:
     if not any(folder.glob("*.safetensors")):
         raise StoreError(f"{folder} keeps no trained student.")
     try:
-        require_files(folder, results.get("exported", {}))
+        require_files(folder, results.get("exported") or {})
     except StoreError as error:
         raise StoreError(
             f"The trained student is damaged: {error} Restore it from a copy, or carry the plan out again."

@@ -5,19 +5,82 @@ from __future__ import annotations
 import resource
 import shutil
 import sys
+from dataclasses import dataclass
 
 import torch
 
 from pkt_core.base.files import cache_root
 from pkt_core.data.examples import encode, load_examples
-from pkt_core.errors import ModelError
-from pkt_core.models.loading import choose_device, load_tokenizer
+from pkt_core.errors import ModelError, PlanError
+from pkt_core.models.catalog import Pair
+from pkt_core.models.loading import choose_device, choose_dtype, load_tokenizer
 from pkt_core.models.shape import model_shape
-from pkt_core.transfer.estimate import Estimate, estimate, require_disk, require_memory
+from pkt_core.transfer.estimate import Estimate, estimate, free_memory, require_disk, require_memory
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import supervised
 
 LOOKED_AT = 256  # examples whose length stands for all
+
+
+@dataclass(frozen=True)
+class PlanNeeds:
+    """What a plan takes of this device."""
+
+    memory: int
+    """Bytes, at most."""
+    disk: int
+    """Bytes of targets, student and checkpoint."""
+    free: int
+    """Bytes of memory that the device has free."""
+    device: str
+    sentence: str
+    """The same in words."""
+    refused: str | None
+    """Why it does not fit; None where it does."""
+    n_layers: dict[str, int] | None
+    """Of `teacher` and `student`; None where one is not here."""
+
+
+@dataclass(frozen=True)
+class PairNeeds:
+    """What two models take of this device when they are loaded to be compared."""
+
+    n_parameters: dict[str, int]
+    """Of `teacher` and `student`."""
+    bytes: int
+    """Of both together."""
+    free: int
+    """Bytes of memory that the device has free."""
+    device: str
+
+
+def plan_needs(plan: TransferPlan) -> PlanNeeds:
+    """What a plan takes, and whether it fits. Raises as `needs` does."""
+    needed, device = needs(plan), choose_device(plan.student.device)
+    refused = None
+    try:
+        require_disk(needed, free_disk())
+        require_memory(needed, device)
+    except PlanError as error:
+        refused = str(error)
+    free = free_memory(device)
+    return PlanNeeds(needed.memory, needed.disk, free, str(device), needed.sentence(), refused, depths(plan))
+
+
+def depths(plan: TransferPlan) -> dict[str, int] | None:
+    """Layers of both models; None where one is not here: the teacher's targets may be stored."""
+    try:
+        return {"teacher": model_shape(plan.teacher).n_layers, "student": model_shape(plan.student).n_layers}
+    except ModelError:
+        return None
+
+
+def pair_needs(pair: Pair) -> PairNeeds:
+    """What both models take as they would be loaded, from their configurations. Raises ModelError where one is not here."""
+    device = choose_device(pair.teacher.device)
+    each = choose_dtype(pair.teacher.dtype, device).itemsize
+    sizes = {side: model_shape(getattr(pair, side)).n_parameters for side in ("teacher", "student")}
+    return PairNeeds(sizes, each * sum(sizes.values()), free_memory(device), str(device))
 
 
 def needs(plan: TransferPlan) -> Estimate:

@@ -253,9 +253,5 @@ def students(run_id: str) -> list[str]:
     return [
         run.id
         for run in loaders.runs()
-        if run.id != run_id and run.plan and pair(run.plan) == pair(own.plan) and has_student(run)
+        if run.id != run_id and run.plan and pair(run.plan) == pair(own.plan) and run_widgets.keeps_student(run.folder)
     ]
-
-
-def has_student(run: Any) -> bool:
-    return (run.folder / "student").is_dir() and run_widgets.has_results(run.folder)

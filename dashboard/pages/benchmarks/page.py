@@ -96,7 +96,7 @@ def show() -> None:
         run = run_widgets.finished_run()
         if run is None:
             return
-        if not benchmarks_form.has_student(run):
+        if not run_widgets.keeps_student(run.folder):
             widgets.empty(
                 "This run keeps no trained student", "Choose a run that finished here, or carry its plan out again."
             )

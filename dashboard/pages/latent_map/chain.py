@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import exports, loaders, selection, state, widgets
+from dashboard import exports, loaders, run_widgets, selection, state, widgets
 from dashboard import figure_cache as figures
 from dashboard.pages.latent_map import panel as latent_map_panel
 from dashboard.pages.latent_map import pinned as latent_map_pinned
@@ -41,7 +41,7 @@ def runs_of_pair() -> list[str]:
         if run.state in ("done", "stopped")
         and tuple(str(((run.plan or {}).get(side) or {}).get("name")) for side in ("teacher", "student"))
         == names_of_pair()
-        and any((run.folder / "student").glob("*.safetensors"))
+        and run_widgets.keeps_student(run.folder)
     ]
 
 

@@ -23,8 +23,8 @@ def command_of(run: Any) -> str:
 
     try:
         found = (run.results() or {}).get("command")
-        return str(found) if found else loaders.command_of(TransferPlan.model_validate(run.plan()))
-    except (PktError, ValueError):
+        return str(found) if found else loaders.command_of(TransferPlan.read(run.plan(), run.folder))
+    except PktError:
         return "unreadable"
 
 

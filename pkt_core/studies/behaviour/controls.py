@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import ValidationError
 from statsmodels.stats.multitest import multipletests
 
 from pkt_core.errors import ModelError, PktError, StoreError
@@ -45,8 +44,8 @@ def controls_of(run: Run) -> list[Against]:
     A control of the pairing that pairs the very layers of the run is none.
     """
     try:
-        plan = TransferPlan.model_validate(run.plan())
-    except ValidationError:
+        plan = TransferPlan.read(run.plan(), run.folder)
+    except StoreError:
         return []
     results, known = run.results() or {}, finished(run.id)
     stays = (results.get("layers") or {}).get("student")
@@ -105,9 +104,9 @@ def finished(but: str) -> list[Finished]:
     for one in list_runs(include_recorded=True):
         try:
             if one.id != but and one.plan is not None:
-                plan = TransferPlan.model_validate(one.plan)
+                plan = TransferPlan.read(one.plan, one.folder)
                 found.append(Finished(Run(one.id, one.folder, one.recorded), plan, one.family or {}))
-        except (PktError, ValidationError):
+        except PktError:
             continue
     return found
 

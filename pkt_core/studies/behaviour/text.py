@@ -202,30 +202,6 @@ def changes_table(changes: Json) -> pd.DataFrame:
     return pd.DataFrame([{"task": task, **{key: change.get(key) for key in keys}} for task, change in changes.items()])
 
 
-def divergence_table(behaviour: Json) -> pd.DataFrame:
-    """Side effects: bits per byte, KL to the teacher, agreement of the most likely token, one row per measure and model."""
-    rows = []
-    for measure, direction in (
-        ("bits_per_byte", "lower is better"),
-        ("kl_to_teacher", "bits, lower is nearer"),
-        ("top1_agreement", "higher is nearer"),
-    ):
-        for who in ("before", "after", "teacher"):
-            found = (behaviour.get(who) or {}).get(measure)
-            if found is not None:
-                n = found.get("n", found.get("n_texts"))
-                rows.append(
-                    {
-                        "measure": measure,
-                        "model": who,
-                        **{k: found[k] for k in ("value", "low", "high")},
-                        "n": n,
-                        "read": direction,
-                    }
-                )
-    return pd.DataFrame(rows)
-
-
 SIDE_EFFECTS = {  # name -> label, whether more is worse
     "bits_per_byte": ("Bits per byte (general text)", True),
     "kl_to_teacher": ("KL to the teacher (general text, bits per token)", True),

@@ -19,7 +19,7 @@ from pkt_core.evaluation.statistics import paired_change
 from pkt_core.evaluation.tasks import over_tasks
 from pkt_core.models.loading import LoadedModel
 from pkt_core.runs.folder import Run
-from pkt_core.runs.student import held, three_models, trained
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.behaviour.record import Scored, UserTask
 
 TASK_VERSION = 1
@@ -31,11 +31,11 @@ def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
 
     Raises PromptError where the file is malformed or has more than 5,000 items, StoreError for a run that keeps no student.
     """
-    plan, items = trained(run), load_examples(task)
+    trained, items = open_trained(run), load_examples(task)
     if len(items) > MOST_ITEMS:
         raise PromptError(f"{task} holds {len(items):,} items; at most {MOST_ITEMS:,} are asked. Shorten it.")
     key = fingerprint(
-        **held(plan, run),
+        **trained.named,
         items=items.digest,
         groups=[e.group for e in items.items],
         run=run.id,
@@ -45,7 +45,7 @@ def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
 
     def make() -> UserTask:
         progress("Loading teacher, student before and student after", 0.0)
-        return ask_user_task(three_models(plan, run.folder / "student"), items, run=run.id, progress=progress)
+        return ask_user_task(trained.load_all(), items, run=run.id, progress=progress)
 
     return memo("user-task", key, UserTask, make)
 

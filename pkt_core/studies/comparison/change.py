@@ -13,20 +13,18 @@ from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
 from pkt_core.base.store import load_artefact, save_artefact
 from pkt_core.data.prompts import PromptSet, prompt_set
-from pkt_core.errors import StoreError
-from pkt_core.models.loading import LoadedModel, model_digest, weights_digest
+from pkt_core.models.loading import LoadedModel
 from pkt_core.runs.folder import Run
-from pkt_core.runs.student import three_models
+from pkt_core.runs.student import open_trained
 from pkt_core.similarity.change import GridChange, paired_difference
 from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.outliers import learn
 from pkt_core.similarity.pairwise import grid_of
-from pkt_core.similarity.reading import Reading
+from pkt_core.similarity.record import Reading
 from pkt_core.studies.comparison.grids import needs_models, reading, require_measure
 from pkt_core.studies.comparison.recipe import Recipe
 from pkt_core.studies.comparison.states import KEPT_SAMPLES, block_sites, readable, rows_each
-from pkt_core.transfer.plan import TransferPlan
 
 CHANGE_VERSION = 2
 
@@ -41,29 +39,18 @@ def similarity_change(
 ) -> GridChange:
     """The grid against the teacher before and after a run, with the interval of the difference; computed once, then stored.
 
-    Raises StoreError for a run that keeps no trained student, MeasureError and PlanError as `similarity` does.
+    Raises StoreError as `open_trained` does, MeasureError and PlanError as `similarity` does.
     """
     require_measure(measure)
     recipe = Recipe.of(settings)
-    plan, folder = TransferPlan.model_validate(run.plan()), run.folder / "student"
-    if not folder.is_dir():
-        raise StoreError(
-            f"Run {run.id} keeps no trained student. Choose a run that finished here, or carry its plan out again."
-        )
-    texts = prompt_set(prompts or plan.prompts).sample(recipe.n_prompts, recipe.seed)
+    trained = open_trained(run)
+    texts = prompt_set(prompts or trained.plan.prompts).sample(recipe.n_prompts, recipe.seed)
     texts.require_samples(recipe.pooling)  # before models are loaded
-    key = fingerprint(
-        models=[[model_digest(ref), ref.dtype, ref.device] for ref in (plan.teacher, plan.student)],
-        after=weights_digest(folder),
-        texts=texts.digest,
-        recipe=recipe,
-        measure=measure,
-        version=CHANGE_VERSION,
-    )
+    key = fingerprint(**trained.named, texts=texts.digest, recipe=recipe, measure=measure, version=CHANGE_VERSION)
     if stored := load_artefact("grid-change", key):
         return GridChange.from_json(stored[1])
     progress("Loading teacher, student before and student after", 0.0)
-    change = grid_change(three_models(plan, folder), texts, measure, recipe, progress)
+    change = grid_change(trained.load_all(), texts, measure, recipe, progress)
     save_artefact("grid-change", key, {}, change.to_json())
     return change
 

@@ -17,7 +17,7 @@ from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.null import calibrate, permutations
 from pkt_core.similarity.outliers import learn
 from pkt_core.similarity.pairwise import grid_of, null_of
-from pkt_core.similarity.reading import Head, Reading
+from pkt_core.similarity.record import Head, Reading
 from pkt_core.studies.comparison.recipe import Recipe
 from pkt_core.studies.comparison.states import States, rows_each
 

@@ -10,7 +10,7 @@ Not covered: carrying the plans out (`cli/transfers.py`, the queue).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from pkt_core.data.examples import load_examples
-from pkt_core.errors import StoreError
+from pkt_core.errors import PktError, PlanError, StoreError
 from pkt_core.evaluation.statistics import ratio, sign_flip
 from pkt_core.models.loading import load_tokenizer
 from pkt_core.models.shape import model_shape
@@ -118,6 +118,19 @@ def controls_of(plan: TransferPlan, controls: Iterable[Control], seeds: int) -> 
     return found
 
 
+def member_of(plan: TransferPlan, name: Control) -> Member:
+    """One control of a plan. Raises PlanError where it means nothing to the method, or would be the transfer itself."""
+    found = controls_of(plan, [name], 1)
+    if not found:
+        raise PlanError(f"The control {name!r} means nothing to {plan.method}. Choose another.")
+    ((member, same),) = found
+    if same:
+        raise PlanError(
+            f"The control {name} would pair the same layers as the transfer itself. Choose another control or other layers."
+        )
+    return member
+
+
 def with_seed(member: Member, seed: int) -> Member:
     """The same with another seed."""
     return Member(member.label, member.plan.model_copy(update={"seed": seed}))
@@ -203,6 +216,36 @@ def belongs(run: RunSummary, family: str) -> bool:
     """Whether a run says so; one whose file is damaged does not, and takes no other run's table away."""
     told = run.family or {}
     return told.get("family") == family and "place" in told
+
+
+def table(family: str, finished: Collection[str]) -> dict[str, Any]:
+    """Rows of those of a family's runs that are finished, which of them are controls, each task's prior, level before and items.
+
+    Plain JSON. Raises StoreError where there is no such family.
+    """
+    planned = runs_of(family)
+    runs = [run for run in planned if run.id in finished]
+    rows = to_json(summary(runs))
+    changes: dict[str, dict[str, Any]] = next(
+        (r["changes"] for run in runs if (r := readable_results(run)) is not None and "changes" in r), {}
+    )
+    return {
+        "rows": rows,
+        "controls": [row["label"] for row in rows if row["label"] in CONTROLS],
+        "tasks": {name: {key: change.get(key) for key in ("prior", "before", "n")} for name, change in changes.items()},
+        "first": place_of(planned[0]).get("label", ""),
+        "left_out": absent(planned),
+    }
+
+
+def absent(planned: Sequence[Run]) -> list[str]:
+    """Why controls are no members of a family; nothing where its models or its first plan cannot be read."""
+    label = place_of(planned[0]).get("label")
+    seeds = sum(place_of(run).get("label") == label for run in planned)
+    try:
+        return left_out(TransferPlan.read(planned[0].plan(), planned[0].folder), seeds=seeds)
+    except PktError:
+        return []
 
 
 def summary(runs: Sequence[Run]) -> list[Row]:

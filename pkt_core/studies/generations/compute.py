@@ -17,7 +17,7 @@ from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.errors import PlanError
 from pkt_core.evaluation.generate import Sampling, written
 from pkt_core.runs.folder import Run
-from pkt_core.runs.student import held, three_models, trained
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.generations.record import Greedy, Sampled, Writing, Written
 
 WRITING_VERSION = 1
@@ -45,7 +45,7 @@ def writing(
     Greedy where no temperature is given; sampled ones share their chance, see `generate.py`. `tell` gets the rows as they come.
     Raises StoreError for a run that keeps no trained student, PlanError or PromptError where settings or prompts do not fit.
     """
-    plan = trained(run)
+    plan = (trained := open_trained(run)).plan
     sampling = None if temperature is None else checked(temperature, top_p, seed)
     if not 1 <= new_tokens <= MOST_NEW:
         raise PlanError(f"Got {new_tokens} new tokens; expected 1 to {MOST_NEW}.")
@@ -55,11 +55,11 @@ def writing(
     if sampling is not None:
         facts = Sampled(new_tokens, "sampled", sampling.temperature, sampling.top_p, sampling.seed)
     recipe = to_json(facts)
-    key = fingerprint(**held(plan, run), texts=texts.digest, ids=texts.ids, recipe=recipe, version=WRITING_VERSION)
+    key = fingerprint(**trained.named, texts=texts.digest, ids=texts.ids, recipe=recipe, version=WRITING_VERSION)
 
     def make() -> Writing:
         progress("Loading teacher, student before and student after", 0.0)
-        models = three_models(plan, run.folder / "student")
+        models = trained.load_all()
         for loaded in models.values():
             require_fit(loaded, texts.texts)
         rows: list[Written] = []

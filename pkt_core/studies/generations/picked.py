@@ -22,13 +22,14 @@ from pkt_core.data.prompts import PromptSet, chosen, prompt_set
 from pkt_core.evaluation.divergence import js_bits, most_likely, next_logits
 from pkt_core.evaluation.generate import continuations
 from pkt_core.models.catalog import Pair
-from pkt_core.models.loading import LoadedModel, load, weights_digest
+from pkt_core.models.loading import LoadedModel, load
 from pkt_core.models.sites import Site
 from pkt_core.projection.maps import NEIGHBOURS, neighbours, shared
-from pkt_core.runs.student import plan_of_run, student_after
+from pkt_core.runs.folder import open_run
+from pkt_core.runs.student import open_trained
 from pkt_core.similarity.measures import MEASURES, measure
 from pkt_core.similarity.outliers import learn
-from pkt_core.similarity.reading import Reading
+from pkt_core.similarity.record import Reading
 from pkt_core.studies.comparison.compute import COMPARE_VERSION, compare
 from pkt_core.studies.comparison.grids import needs_models, reading, require_measure
 from pkt_core.studies.comparison.recipe import Recipe, pair_key
@@ -73,18 +74,18 @@ def picked_continuations(
 ) -> PickedContinuations:
     """Greedy continuations of those prompts by the teacher and by the run's student before and after.
 
-    Raises PlanError where the run belongs to another pair or keeps no weights.
+    Raises StoreError as `open_trained` does.
     """
     picked = chosen(prompt_set(prompts or pair.prompts), ids[:MOST])
-    after = weights_digest(plan_of_run(pair, run)[0].folder / "student")
+    trained = open_trained(open_run(run), pair)
 
     def make() -> PickedContinuations:
         progress("Loading teacher, student before and student after", 0.1)
-        models = {"before": load(pair.student), "after": student_after(pair, run), "teacher": load(pair.teacher)}
+        models = {"before": load(pair.student), "after": trained.load(), "teacher": load(pair.teacher)}
         progress("Writing on", 0.4)
         return continuations_after(models, picked)
 
-    return memo("picked-continuations", key_of(pair, picked, after=after), PickedContinuations, make)
+    return memo("picked-continuations", key_of(pair, picked, after=trained.weights), PickedContinuations, make)
 
 
 def picked_cell(

@@ -20,16 +20,14 @@ from pkt_core.base.progress import Progress, silent
 from pkt_core.base.store import memo
 from pkt_core.errors import PlanError, PromptError
 from pkt_core.models.catalog import Pair
-from pkt_core.models.loading import LoadedModel, file_digest, load, model_digest
+from pkt_core.models.loading import LoadedModel, load
 from pkt_core.models.pool import Key, Pool, model_key
-from pkt_core.models.ref import ModelRef
 from pkt_core.models.vocabulary import MINIMUM_SHARE
 from pkt_core.runs.folder import open_run
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.inspection import spaces
 from pkt_core.studies.inspection.record import Inspection, Seconds
 from pkt_core.studies.inspection.spaces import Side, Vocabulary, crossing_maps, follow, reader, see
-from pkt_core.transfer.export import open_student
-from pkt_core.transfer.plan import TransferPlan
 
 INSPECT_VERSION = 1
 
@@ -140,18 +138,8 @@ def wanted_models(pair: Pair, run: str | None) -> Wanted:
     wanted: Wanted = [(model_key(ref), lambda ref=ref: load(ref)) for ref in (pair.teacher, pair.student)]  # type: ignore[misc]
     if run is None:
         return wanted
-    plan = TransferPlan.model_validate(open_run(run).plan())
-    folder = open_run(run).folder / "student"
-    if plan.student.name != pair.student.name:
-        raise PlanError(f"Run {run} taught {plan.student.name}, not {pair.student.name}. Choose a run of this pair.")
-    if not folder.is_dir():
-        raise PlanError(f"Run {run} kept no weights of its student. Choose a run that did, or carry it out again.")
-    plan = plan.model_copy(update={"student": pair.student})
-    if plan.adapter == "lora":
-        digest = f"{model_digest(pair.student)}+{file_digest(folder / 'adapter_model.safetensors')}"
-    else:
-        digest = model_digest(ModelRef(name=str(folder)))
-    return [*wanted, (model_key(pair.student, digest), lambda: open_student(folder, plan))]
+    trained = open_trained(open_run(run), pair)
+    return [*wanted, (model_key(pair.student, trained.digest), trained.load)]
 
 
 def chosen_layers(models: dict[str, LoadedModel], teacher: int | None, student: int | None) -> tuple[int, int]:

@@ -19,8 +19,9 @@ from pkt_core.base.store import load_artefact, memo, save_artefact
 from pkt_core.data.prompts import PromptSet, prompt_set
 from pkt_core.errors import PlanError
 from pkt_core.models.catalog import Pair
-from pkt_core.models.loading import LoadedModel, load, weights_digest
-from pkt_core.runs.student import plan_of_run, student_after
+from pkt_core.models.loading import LoadedModel, load
+from pkt_core.runs.folder import open_run
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.comparison.recipe import pair_key
 from pkt_core.studies.latent_map import picture as latent_map_picture
 from pkt_core.studies.latent_map.chain import ChainSettings, chain_map_of, chain_slices, chain_states, turnover_table
@@ -63,7 +64,11 @@ def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dic
     if kind == "run":
         if run is None:
             raise PlanError("The chain before and after a run needs a run; choose one.")
-        return {"teacher": load(pair.teacher), "before": load(pair.student), "after": student_after(pair, run)}
+        return {
+            "teacher": load(pair.teacher),
+            "before": load(pair.student),
+            "after": open_trained(open_run(run), pair).load(),
+        }
     refs = {"teacher": pair.teacher, "student": pair.student}
     return {name: load(ref) for name, ref in refs.items() if kind in ("pair", name)}
 
@@ -75,9 +80,7 @@ def chain_of(
     kind, run = settings.kind, settings.run
     told = asdict(settings)
     named = {k: told[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
-    named["after"] = (
-        weights_digest(plan_of_run(pair, run)[0].folder / "student") if kind == "run" and run is not None else None
-    )
+    named["after"] = open_trained(open_run(run), pair).weights if kind == "run" and run is not None else None
     key = pair_key(pair, texts, named, CHAIN_VERSION)
     if stored := load_artefact("chain-states", key):
         return key, [Slice(**one) for one in stored[1]["slices"]], stored[0]

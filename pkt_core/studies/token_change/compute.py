@@ -28,7 +28,7 @@ from pkt_core.evaluation.tokens import among, apart, bits_by_span, own
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.vocabulary import VocabularyMatch, token_names
 from pkt_core.runs.folder import Run
-from pkt_core.runs.student import held, three_models, trained
+from pkt_core.runs.student import open_trained
 from pkt_core.studies.token_change.record import AnswerShares, Between, Read, Right, Sentence, TokenChange
 from pkt_core.transfer.plan import TransferPlan
 
@@ -75,14 +75,14 @@ def token_change(
     texts: `tasks` (prompt and answer of the run's tasks), `general`, or `prompts` with a set and, where some are picked,
     their ids. Raises StoreError for a run that keeps no trained student, PromptError or PlanError where texts do not fit.
     """
-    plan = trained(run)
+    plan = (trained := open_trained(run)).plan
     name, read = texts_of(plan, texts, prompts, ids, n, seed)
     told = [[one.text, one.group, -1 if one.answer_at is None else one.answer_at] for one in read]
-    key = fingerprint(**held(plan, run), texts=told, run=run.id, version=TOKENS_VERSION)
+    key = fingerprint(**trained.named, texts=told, run=run.id, version=TOKENS_VERSION)
 
     def make() -> TokenChange:
         progress("Loading teacher, student before and student after", 0.0)
-        models = three_models(plan, run.folder / "student")
+        models = trained.load_all()
         match = model_maps.match(models["teacher"], models["before"])
         return read_tokens(models, read, match, run=run.id, name=name, progress=progress)
 
