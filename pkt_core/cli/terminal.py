@@ -145,7 +145,7 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
             f"{c['prior']:.1%}",
             f"{c['before']:.1%}",
             f"{c['after']:.1%}",
-            f"{c.difference:+.1%} [{c.low:+.1%}, {c.high:+.1%}]",
+            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
             f"{c['p_value']:.2g}",
         ]
         for name, c in results["changes"].items()
@@ -171,11 +171,13 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
 
 def show_tasks(asked: Any) -> None:
     """One line per task of one's own and scoring."""
+    from pkt_core.studies.behaviour.record import UserTask
     from pkt_core.studies.behaviour.text import repeated
     from pkt_core.words.style import task_name
 
     columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "n can show"]
-    for one in asked:
+    tasks: list[UserTask] = asked
+    for one in tasks:
         rows = []
         for scored in one.scored:
             rates = [f"{scored.models[who].rate:.1%}" for who in ("before", "after", "teacher")]
