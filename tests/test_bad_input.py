@@ -138,16 +138,16 @@ def test_a_disk_that_fills_up_under_the_weights_is_one_sentence(capsys, models, 
 
 
 def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkeypatch):  # noqa: F811
-    from pkt_core.base import store
+    from pkt_core.studies.comparison import compute as comparison_compute
 
-    save = store.save_artefact
+    save = comparison_compute.save_artefact
 
     def no_room_for_states(kind, *rest):
         if kind == "states":
             raise StoreError("The disk is full: so it is said.")
         return save(kind, *rest)
 
-    monkeypatch.setattr(store, "save_artefact", no_room_for_states)
+    monkeypatch.setattr(comparison_compute, "save_artefact", no_room_for_states)
     words = ["compare", "--teacher", models / "teacher", "--student", models / "student"]
     words += ["--prompts", models / "prompts.txt", "--permutations", "20"]
     assert run(capsys, *words)[0] == 1

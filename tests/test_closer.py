@@ -13,7 +13,6 @@ from pkt_core.base.records import from_json, to_json
 from pkt_core.base.store import list_artefacts
 from pkt_core.data.prompts import pasted
 from pkt_core.errors import LayerNotFound, MeasureError, StoreError
-from pkt_core.models import loading
 from pkt_core.models.loading import load
 from pkt_core.models.sites import Site
 from pkt_core.projection.maps import neighbour_overlap
@@ -142,7 +141,7 @@ def test_what_cannot_be_compared_is_one_sentence():
 
 def test_a_closer_look_is_what_the_models_say_and_comes_from_stored_states(pair, monkeypatch):
     compare(pair, **SETTINGS)
-    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr(layer_pair_compute, "load", lambda *_: pytest.fail("models were loaded again"))
     found = layer_pair_compute.closer_look(pair, teacher_layer=2, student_layer=1, **SETTINGS)
     texts = LINES.sample(512, 0)
     assert (found.ids, found.texts, found.n_all) == (list(texts.ids), list(texts.texts), 80)

@@ -29,7 +29,7 @@ TABLE = {  # page: what is told where nothing is there; the demo's first words; 
     "transfer": ("SemAlign v1", "What is matched", "broken-results"),
     "families": (ON_TRANSFER, "ours wins with", ON_TRANSFER),
     "factors": ("Try every pair of layers below", "A sweep of the demo pair", NO_WEIGHTS),
-    "behaviour": (ON_TRANSFER, "The student gained on", "damaged: expected JSON"),
+    "behaviour": (ON_TRANSFER, "The student gained on", "damaged: expected a JSON object"),
     "tokens": (ON_TRANSFER, "the student would say something else", "keeps no trained student"),
     "benchmarks": (ON_TRANSFER, "Nothing was asked of these models yet", "keeps no trained student"),
     "runs": (ON_TRANSFER, "5 came recorded with the project", "2 damaged"),
@@ -89,7 +89,8 @@ def test_where_all_is_broken_a_page_says_so_in_a_sentence(answers, monkeypatch, 
     answers.status, answers.error = "failed", NO_WEIGHTS
     for file in ("plan.json", "status.json", "results.json", "events.jsonl"):
         made = finished_run(f"broken-{file.split('.')[0]}")
-        (made.folder / file).write_text('{"half')
+        # Half a status is what a power cut leaves of it, and its run can go on; no object is damage.
+        (made.folder / file).write_text("[]" if file == "status.json" else '{"half')
     app = page(name, run="broken-status" if name == "behaviour" else "broken-results")
     assert not app.exception
     assert len(app.title) == 1

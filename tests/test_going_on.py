@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from test_cli import models, run, work  # noqa: F401 - models is a fixture
 
+from pkt_core import pipeline
 from pkt_core.evaluation import behaviour
 from pkt_core.runs.folder import list_runs, open_run
-from pkt_core.transfer import training
+from pkt_core.studies.behaviour import compute as behaviour_compute
 from pkt_core.transfer.checkpoint import Checkpoints
 
 
@@ -21,7 +22,7 @@ def stopped_while_measured(capsys, models, monkeypatch):  # noqa: F811
         return real(*given, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(behaviour, "answered_right", asked)
+        patched.setattr(behaviour_compute, "answered_right", asked)
         status, _, err = run(capsys, "transfer", *work(models), "--method", "sft")
     assert status == 0, err
     return open_run(list_runs()[0].id)
@@ -42,7 +43,7 @@ def test_a_stop_while_behaviour_is_measured_keeps_the_student_and_going_on_measu
     assert "behaviour" not in results
     weights = (made.folder / "student" / "model.safetensors").read_bytes()
     with monkeypatch.context() as patched:
-        patched.setattr(training, "train", never)
+        patched.setattr(pipeline, "train", never)
         code, _, err = run(capsys, "transfer", "--resume", made.id)
         assert code == 0, err
     assert made.status().state == "done"

@@ -55,7 +55,7 @@ def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`python -m pkt_core` runs the script above: the real package, with a `__main__` of ours found first."""
     package = tmp_path / "code" / "pkt_core"
     package.mkdir(parents=True)
-    real = Path(run_folder.__file__).parent
+    real = Path(run_folder.__file__).parents[1]
     (package / "__init__.py").write_text(f"__path__.append({str(real)!r})\n__version__ = 'test'\n")
     (package / "__main__.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path / "code")

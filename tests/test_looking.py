@@ -8,9 +8,9 @@ from torch.testing import assert_close
 from pkt_core.base.store import load_artefact
 from pkt_core.data.prompts import PromptSet, pasted
 from pkt_core.errors import MeasureError, PktError, PlanError, PromptError
-from pkt_core.models import loading
 from pkt_core.models.catalog import custom_pair
 from pkt_core.similarity.measures import MEASURES, measure
+from pkt_core.studies.comparison import compute as comparison_compute
 from pkt_core.studies.comparison.compute import compare, similarity
 from pkt_core.studies.comparison.recipe import Recipe
 
@@ -70,7 +70,7 @@ def test_a_grid_is_the_measure_of_the_stored_states(pair, states, name):
 
 def test_what_was_read_is_not_read_again_and_settings_change_it(pair, monkeypatch):
     plain = similarity(pair, measure="rsa", prompts=LINES, **FEW)
-    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr(comparison_compute, "load", lambda *_: pytest.fail("models were loaded again"))
     monkeypatch.setattr("pkt_core.models.loading.load", lambda *_: pytest.fail("models were loaded again"))
     assert torch.equal(similarity(pair, measure="rsa", prompts=LINES, **FEW).values, plain.values)
     similarity(pair, measure="jaccard", prompts=LINES, **FEW)

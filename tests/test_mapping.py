@@ -14,7 +14,6 @@ from pkt_core.base.records import from_json, to_json
 from pkt_core.data import prompts
 from pkt_core.data.prompts import PromptSet, pasted
 from pkt_core.errors import MeasureError, PktError, PlanError, PromptError, StoreError
-from pkt_core.models import loading
 from pkt_core.models.catalog import custom_pair
 from pkt_core.models.loading import load
 from pkt_core.models.sites import Site
@@ -136,7 +135,7 @@ def test_a_chain_of_a_run_has_three_spaces_and_is_not_computed_twice(pair, run, 
     found = latent_map_compute.chain_map(pair, **settings)
     assert [one.model for one in found.slices] == ["teacher", "before", "after"]
     assert len(found.xy) == 3
-    monkeypatch.setattr(loading, "load", lambda *_: pytest.fail("models were loaded again"))
+    monkeypatch.setattr(picked, "load", lambda *_: pytest.fail("models were loaded again"))
     assert latent_map_compute.chain_map(pair, **settings) == found
     assert from_json(ChainMap, json.loads(json.dumps(to_json(found))), "It") == found
     null = latent_map_compute.chain_map(pair, shuffled=True, **settings)  # from the stored activations

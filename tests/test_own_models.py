@@ -49,7 +49,7 @@ def test_whether_they_fit_is_said_before_they_are_compared(two, monkeypatch):
     assert "Not compared yet" in shown(app)
     assert "of memory to compare them, cpu has" in shown(app)
     assert not app.warning
-    monkeypatch.setattr("pkt_core.transfer.estimate.free_memory", lambda _: 1000)
+    monkeypatch.setattr("pkt_core.transfer.requirements.free_memory", lambda _: 1000)
     app = page("pair", pair="custom", **two)
     assert "Choose smaller models, 16 bits under Advanced" in app.warning[0].value.replace("\\", "")
     assert app.button(key="compare-now")  # it is a warning, not a wall

@@ -136,7 +136,7 @@ def test_a_process_that_holds_the_index_holds_up_nobody():
 @pytest.mark.usefixtures("store")
 def test_processes_that_list_at_once_all_see_all():
     (run_folder.runs_root() / runs_index.NAME).unlink()
-    code = "from pkt_core import runs; print(len(runs.list_runs()), len({run.id for run in runs.list_runs()}))"
+    code = "from pkt_core.runs import folder as runs; print(len(runs.list_runs()), len({run.id for run in runs.list_runs()}))"
     started = [
         subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(4)
     ]  # fmt: skip

@@ -13,7 +13,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pkt_core.data import prompts
 from pkt_core.errors import StoreError
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import status as run_status
@@ -476,7 +475,7 @@ def test_several_runs_are_made_or_none(cache, monkeypatch):
 
 def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
     recorded = tmp_path / "assets" / "recorded"
-    monkeypatch.setattr(prompts, "assets_folder", lambda: tmp_path / "assets")
+    monkeypatch.setattr(run_folder, "assets_folder", lambda: tmp_path / "assets")
     assert run_folder.list_runs(include_recorded=True) == []
     for created, name in enumerate(["b", "a", "c"]):
         rewrite_status(run_folder.create_run(PLAN, run_id=name), created=float(created))
@@ -529,7 +528,7 @@ def test_a_status_that_a_power_cut_took_is_of_a_run_that_can_go_on(left):
 
 
 def test_a_step_that_was_told_twice_counts_once():
-    run = runs.create_run(PLAN, run_id="twice")
+    run = run_folder.create_run(PLAN, run_id="twice")
     run.write_status("running")
     for step in (1, 2, 3):
         run.append_event({"kind": "step", "step": step})

@@ -98,7 +98,7 @@ def test_fingerprint_refuses_what_has_no_stable_name(value):
 def test_cache_root_follows_the_environment_then_the_checkout_then_home(cache, monkeypatch, tmp_path):
     assert files.cache_root() == cache
     monkeypatch.delenv("PKT_CACHE")
-    assert files.cache_root() == Path(store.__file__).parents[1] / "cache"
+    assert files.cache_root() == Path(store.__file__).parents[2] / "cache"
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert files.cache_root() == tmp_path / ".cache" / "pkt"
@@ -141,7 +141,7 @@ def test_a_crash_between_tensors_and_manifest_leaves_no_artefact(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(sealed, "write_sealed", crash)
+        patched.setattr(store, "write_sealed", crash)
         with pytest.raises(KeyboardInterrupt):
             store.save_artefact("grid", "abc", tensors(), {})
     assert store.load_artefact("grid", "abc") is None
@@ -158,7 +158,7 @@ def test_a_folder_without_manifest_counts_as_absent_and_is_replaced():
 
 
 KILLED = (
-    "import os, signal, torch; from pkt_core import store;"
+    "import os, signal, torch; from pkt_core.base import store;"
     "store.write_sealed = lambda *a, **k: {end};"
     "store.save_artefact('grid', 'abc', {{'x': torch.zeros(4)}}, {{}})"
 )

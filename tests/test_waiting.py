@@ -94,7 +94,7 @@ def python(code, *words, **more):
 
 ENQUEUE = """
 import sys
-from pkt_core import waiting
+from pkt_core.runs import queue as waiting
 from pkt_core.runs.folder import create_run
 for i in range(int(sys.argv[2])):
     waiting.enqueue([create_run({}, run_id=f"p{sys.argv[1]}-{i}").id])
@@ -111,7 +111,7 @@ def test_processes_that_enqueue_at_once_lose_nothing():
 
 HOLDS = """
 import time
-from pkt_core import waiting
+from pkt_core.runs import queue as waiting
 def slowly(order):
     print("holds", flush=True)
     time.sleep(0.2)
@@ -201,7 +201,7 @@ def test_of_processes_that_claim_a_run_at_once_exactly_one_wins():
 
 RUN = """
 import sys, time
-from pkt_core import waiting
+from pkt_core.runs import queue as waiting
 from pkt_core.runs.folder import open_run
 run = open_run(sys.argv[1])
 with waiting.turn():
@@ -214,7 +214,7 @@ with waiting.turn():
 """
 WORK = """
 import subprocess, sys
-from pkt_core import waiting
+from pkt_core.runs import queue as waiting
 RUN = sys.argv[1]
 def carry_out(run):
     process = subprocess.Popen([sys.executable, "-c", RUN, run.id])
