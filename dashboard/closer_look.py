@@ -79,7 +79,7 @@ def show(found: dict[str, Any], grid: dict[str, Any] | None, label: str, chosen:
     else:
         beside(here, other, grid, label)
     for place, (page, words, icon) in zip(st.columns([6, 6, 5, 4]), FURTHER, strict=True):
-        place.page_link(f"pages/{page}/page.py", label=words, icon=icon)
+        place.page_link(f"views/{page}/page.py", label=words, icon=icon)
 
 
 def pins(chosen: Layers, kept: Layers | None) -> None:

@@ -1,6 +1,6 @@
 """What the Inspector looks at: a text, a token in it, a run, and the way bases are made, all from the link.
 
-Not covered: what is shown of it (`pages/inspector/page.py`).
+Not covered: what is shown of it (`views/inspector/page.py`).
 """
 
 from __future__ import annotations

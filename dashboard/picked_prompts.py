@@ -1,6 +1,6 @@
 """The picked prompts looked at closely: next tokens of both models, one pair of layers.
 
-Not covered: what a run's models write after them (`dashboard/pages/behaviour/writing.py`).
+Not covered: what a run's models write after them (`dashboard/views/behaviour/writing.py`).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def finished_run(*, weights: bool = False) -> Any:
         widgets.empty(
             "No finished run yet", "Start one on the page Transfer; it takes about a minute for the demo pair."
         )
-        st.page_link("pages/transfer/page.py", label="Make it flow", icon=":material/moving:")
+        st.page_link("views/transfer/page.py", label="Make it flow", icon=":material/moving:")
         return None
     run = loaders.run(chosen)
     st.caption(widgets.plain(f"{chosen}: {describe(run.plan())}"))

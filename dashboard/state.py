@@ -345,7 +345,7 @@ def page_drawn() -> str:
 
 def go(view: str) -> None:
     """Show another page. What controls hold comes along and into its link again; Streamlit refuses to touch it here."""
-    st.switch_page(f"pages/{view}/page.py", query_params={})
+    st.switch_page(f"views/{view}/page.py", query_params={})
 
 
 def came_by_link() -> bool:

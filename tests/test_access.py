@@ -14,7 +14,7 @@ from test_dashboard import ROOT, answers, page  # noqa: F401 - answers replaces 
 
 from dashboard import access, loaders, run_actions, state
 from dashboard.engine.worker import answer
-from dashboard.pages.benchmarks import form as benchmarks_form
+from dashboard.views.benchmarks import form as benchmarks_form
 from pkt_core.errors import PathError, PktError
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
@@ -327,9 +327,9 @@ MAY_OPEN = {
     "dashboard/engine/worker.py": {"open", "fdopen"},  # the request pipe, and the null device in its place
     "dashboard/limits.py": {"read_json"},  # who owns a run, in its folder
     "dashboard/pulse.py": {"read_text"},  # its own script
-    "dashboard/pages/transfer/plan_form.py": {"read_text"},  # the same
+    "dashboard/views/transfer/plan_form.py": {"read_text"},  # the same
     "dashboard/jobs.py": {"open"},  # the end of the log in a run's folder
-    "dashboard/pages/transfer/page.py": {"open"},  # a tab that is open
+    "dashboard/views/transfer/page.py": {"open"},  # a tab that is open
 }
 
 

@@ -9,7 +9,7 @@ from test_dashboard import answers, finished_run, page, words  # noqa: F401 - an
 
 from dashboard import jobs, loaders
 from dashboard.engine.client import Task
-from dashboard.pages.benchmarks import form as benchmarks_form
+from dashboard.views.benchmarks import form as benchmarks_form
 from pkt_core.benchmarks import board as benchmarks_board
 from pkt_core.benchmarks import figures as benchmarks_figures
 from pkt_core.benchmarks import jobs as benchmarks_jobs

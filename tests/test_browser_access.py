@@ -9,7 +9,7 @@ import pytest
 from test_browser import ROOT, WAIT, chromium, server, server_cache  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-PAGES = sorted(path.parent.name for path in (ROOT / "dashboard" / "pages").glob("*/page.py"))
+PAGES = sorted(path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py"))
 NOT_OURS = {
     "list": "Streamlit's navigation wraps its items",
     "listitem": "the same",

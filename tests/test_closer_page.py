@@ -73,8 +73,8 @@ def test_a_pin_is_set_beside_the_selection_swapped_and_taken_off(answers, monkey
     app.button(key="swap-layers").click().run()
     assert not app.exception
     assert (app.selectbox(key="tl").value, app.text_input(key="pin").value) == ("4", "2.1")
-    app.switch_page("pages/latent_map/page.py").run()
-    app.switch_page("pages/alignment/page.py").run()
+    app.switch_page("views/latent_map/page.py").run()
+    app.switch_page("views/alignment/page.py").run()
     assert app.text_input(key="pin").value == "2.1"  # kept from page to page
     answers.asked.clear()
     monkeypatch.setattr(Engine, "known", lambda *_: None)
@@ -89,7 +89,7 @@ def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noq
     assert not app.exception
     assert any("is no pair of layers here" in one.value.replace("\\", "") for one in app.info)
     assert app.text_input(key="pin").value == ""
-    app.switch_page("pages/alignment/page.py").run()
+    app.switch_page("views/alignment/page.py").run()
     assert not app.exception
     assert not any("is no pair of layers" in one.value for one in app.info)  # said once
     assert set(asked(answers)) == {(4, 1)}

@@ -117,7 +117,7 @@ def page(name: str, **link: str) -> AppTest:
     app.query_params.update(link)
     app.run()
     if name != "pair":
-        app.switch_page(f"pages/{name}/page.py").run()
+        app.switch_page(f"views/{name}/page.py").run()
     return app
 
 

@@ -69,7 +69,7 @@ def test_the_list_of_runs_says_what_each_came_to_and_two_rows_are_compared():
 @pytest.mark.parametrize(("rows", "held"), [([], {}), ([1], {"run": "b"}), ([2, 0, 1, 9], {"run": "c", "with": "a"})])
 def test_a_ticked_row_opens_its_run_and_a_second_one_is_set_beside_it(monkeypatch, rows, held):
     import dashboard.state as session
-    from dashboard.pages.runs import listing as runs_listing
+    from dashboard.views.runs import listing as runs_listing
 
     found: dict[str, str] = {}
     monkeypatch.setattr(session, "selected_rows", lambda _: rows)

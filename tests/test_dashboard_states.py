@@ -103,7 +103,7 @@ def test_a_notice_of_the_link_stays_until_something_else_is_chosen_or_another_pa
     for _ in range(2):  # a page is drawn again whenever something is ready
         assert sum("tl=99" in one.value for one in app.info) == 1
         app.run()
-    app.switch_page("pages/alignment/page.py").run()
+    app.switch_page("views/alignment/page.py").run()
     for _ in range(2):
         assert ["telepathy" in one.value for one in app.info] == [True]  # that of the page before has been read
         app.run()

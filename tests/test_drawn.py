@@ -83,7 +83,7 @@ Engine.ask = Engine.known = lambda self, function, arguments, **_: Task(function
 Engine.warm = lambda self: None
 app = AppTest.from_file("ROOT/dashboard/app.py", default_timeout=120).run()
 for page in "alignment latent_map maps inspector transfer families factors behaviour tokens benchmarks runs".split():
-    app.switch_page(f"pages/{page}/page.py").run()
+    app.switch_page(f"views/{page}/page.py").run()
     assert not app.exception, page
 print([one for one in ("torch", "transformers", "umap", "sklearn", "scipy.stats") if one in sys.modules])
 """.replace("ROOT", str(ROOT))

@@ -8,7 +8,7 @@ from test_dashboard import answers, finished_run, page  # noqa: F401 - answers r
 from test_transfer_page import plain
 
 from dashboard import run_widgets
-from dashboard.pages.transfer import plan_form
+from dashboard.views.transfer import plan_form
 from pkt_core.runs import folder as run_folder
 from pkt_core.studies.families import text as families_text
 from pkt_core.studies.families.figures import family_figure

@@ -42,7 +42,7 @@ def test_a_page_names_the_words_it_uses(view):
 
 def named(view):
     """What the page's head says that it explains."""
-    tree = ast.parse((ROOT / "dashboard" / "pages" / view / "page.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "dashboard" / "views" / view / "page.py").read_text(encoding="utf-8"))
     heads = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "widgets.head"]
     given = [keyword.value for keyword in heads[0].keywords if keyword.arg == "words"]
     return set(ast.literal_eval(given[0])) if given else set()

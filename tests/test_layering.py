@@ -148,10 +148,10 @@ def test_no_module_imports_itself_in_a_circle(tmp_path):
 
 
 def test_pages_do_not_import_each_other():
-    for path in (ROOT / "dashboard" / "pages").rglob("*.py"):
+    for path in (ROOT / "dashboard" / "views").rglob("*.py"):
         for module in imports(path):
             parts = module.split(".")
-            assert parts[:2] != ["dashboard", "pages"] or parts[2:3] in ([], [path.parent.name]), (
+            assert parts[:2] != ["dashboard", "views"] or parts[2:3] in ([], [path.parent.name]), (
                 f"{path} imports {module}"
             )
 
@@ -208,3 +208,8 @@ def test_session_state_is_touched_in_one_file():
             assert "st.session_state" not in text, path
             assert "st.query_params" not in text, path
         assert "unsafe_allow_html" not in text, path
+
+
+def test_no_folder_is_taken_for_pages_by_streamlit():
+    """One called `pages` beside the script tells the first visitor of a link that the page does not exist."""
+    assert not (ROOT / "dashboard" / "pages").exists()

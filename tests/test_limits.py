@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from dashboard import access, jobs, limits, loaders, run_actions, state
 from dashboard.engine.client import Engine, Task
 from dashboard.engine.worker import answer
-from dashboard.pages.benchmarks import form as benchmarks_form
-from dashboard.pages.transfer import plan_form
-from dashboard.pages.transfer import queue as transfer_queue
+from dashboard.views.benchmarks import form as benchmarks_form
+from dashboard.views.transfer import plan_form
+from dashboard.views.transfer import queue as transfer_queue
 from pkt_core.cli import app as commands
 from pkt_core.errors import PktError
 from pkt_core.runs import queue as run_queue

@@ -111,7 +111,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     assert not app.exception
     assert last(answers, "picked_tokens")["ids"] == [100, 101]
     assert "JS" in words(app)
-    app.switch_page("pages/alignment/page.py").run()
+    app.switch_page("views/alignment/page.py").run()
     assert last(answers, "picked_cell")["ids"] == [100, 101]
     assert last(answers, "picked_cell")["measure"] == "debiased_linear_cka"
     assert "A similarity of their own needs 32 prompts" in words(app).replace("\\", "")
@@ -119,7 +119,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     app.run()
     assert "Outside what random choices of 40 prompts give" in words(app).replace("\\", "")
     monkeypatch.setattr(Engine, "known", lambda *_: None)  # nobody asked for more yet
-    app.switch_page("pages/behaviour/page.py").run()
+    app.switch_page("views/behaviour/page.py").run()
     assert (last(answers, "picked_continuations")["ids"], last(answers, "picked_continuations")["run"]) == (
         [100, 101],
         "one",
@@ -128,7 +128,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
     app.button(key="unpick").click().run()
     assert app.text_input(key="picked").value == ""
     answers.asked.clear()
-    app.switch_page("pages/alignment/page.py").run()
+    app.switch_page("views/alignment/page.py").run()
     assert "picked_cell" not in {name for name, _ in answers.asked}
 
 
@@ -174,7 +174,7 @@ from dashboard import loaders
 app = AppTest.from_file("dashboard/app.py", default_timeout=120)
 app.query_params.update({"points": "50", "aligned": "pca", "tl": "5", "sl": "2"})
 app.run()
-app.switch_page("pages/latent_map/page.py").run()
+app.switch_page("views/latent_map/page.py").run()
 end = time.monotonic() + 400
 while not app.get("plotly_chart") and time.monotonic() < end:
     time.sleep(1)

@@ -9,7 +9,7 @@ from run_store import fill
 from test_dashboard import ROOT, answers, page, words  # noqa: F401 - answers replaces the engine
 
 from dashboard import pulse
-from dashboard.pages.runs import listing as runs_listing
+from dashboard.views.runs import listing as runs_listing
 from pkt_core.errors import StoreError
 
 pytestmark = pytest.mark.filterwarnings("default")

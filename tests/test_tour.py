@@ -35,7 +35,7 @@ def test_who_skips_is_not_asked_again():
     app = page("pair")
     buttons(app)["tour-no"].click().run()
     assert not buttons(app)
-    app.switch_page("pages/runs/page.py").run()
+    app.switch_page("views/runs/page.py").run()
     assert not buttons(app)
 
 
@@ -65,7 +65,7 @@ def test_each_step_is_on_its_page_and_says_what_was_recorded():
 def test_elsewhere_it_shows_the_way_back_to_its_step():
     app = page("pair")
     buttons(app)["tour-start"].click().run()
-    app.switch_page("pages/runs/page.py").run()
+    app.switch_page("views/runs/page.py").run()
     assert "tour-there" in buttons(app)
     buttons(app)["tour-there"].click().run()
     assert "tour-there" not in buttons(app)

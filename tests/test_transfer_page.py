@@ -8,9 +8,9 @@ from test_dashboard import answers, page, words, worked  # noqa: F401 - answers 
 
 from dashboard import loaders, run_widgets
 from dashboard.engine.worker import answer
-from dashboard.pages.transfer import plan_form
-from dashboard.pages.transfer import queue as transfer_queue
 from dashboard.params import Param
+from dashboard.views.transfer import plan_form
+from dashboard.views.transfer import queue as transfer_queue
 from pkt_core.base.progress import silent
 from pkt_core.errors import PlanError
 from pkt_core.runs import folder as run_folder
@@ -300,7 +300,7 @@ def test_the_needs_of_every_method_are_known_without_a_model(method):
 
 
 def test_layers_are_said_as_the_plan_will_choose_them():
-    from dashboard.pages.transfer.plan_choices import layers_in_words
+    from dashboard.views.transfer.plan_choices import layers_in_words
 
     found = samples.comparison()  # 6 and 3 layers
     assert layers_in_words(found, plan_form.bare("semalign-v1", teacher_layer=1)).startswith(

@@ -2,7 +2,7 @@
 
 The folder is built like a run's (`runs/folder.py`) but lies beside the runs, as it is none: its results are in the store, by model.
 
-Not covered: starting the process (`dashboard/pages/benchmarks/form.py`).
+Not covered: starting the process (`dashboard/views/benchmarks/form.py`).
 """
 
 from __future__ import annotations

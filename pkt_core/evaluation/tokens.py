@@ -3,7 +3,7 @@
 Position i of every result is a prediction, made after i + 1 tokens, of the token that came next. All divergences are in
 bits. Models with different tokenizers are never compared by position: see `bits_by_span`.
 
-Not covered: reading texts (`studies/token_change/compute.py`), sums over texts with intervals (`dashboard/pages/behaviour/page.py`).
+Not covered: reading texts (`studies/token_change/compute.py`), sums over texts with intervals (`dashboard/views/behaviour/page.py`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,97 @@
+"""A task of the user's own, asked of a run's three models: a file by upload or path, scores, confidence, and what turned.
+
+Not covered: the plan's own tasks (`dashboard/views/behaviour/results.py`).
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from dashboard import figure_cache as figures
+from dashboard import loaders, run_widgets, state, widgets
+from dashboard.params import Param
+from pkt_core.errors import PktError
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.record import UserTask
+from pkt_core.studies.token_change import text as token_change_text
+from pkt_core.words import style
+
+UPLOAD = "uploaded-task"
+NAME = "your task"
+
+
+def show(run: Any) -> None:
+    """The section; a run without weights has nobody to ask."""
+    st.subheader("How do they do on a task of your own?", anchor=False)
+    if not run_widgets.keeps_student(run.folder):
+        st.caption("This run keeps no trained student, so nobody is here to be asked. Runs made here keep theirs.")
+        return
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        st.file_uploader(
+            "Drop a task here", type=["jsonl", "csv"], key=UPLOAD, on_change=keep, max_upload_size=20,
+            help="prompt, answer and, for multiple choice, choices: a list in .jsonl, separated by | in .csv. Spaces count: an answer usually begins with one.",
+        )  # fmt: skip
+    with right:
+        named = widgets.line("or its path", Param.OWN_TASK, placeholder="task.jsonl", help="On the machine where the app runs; or a bundled one such as demo/known-seen.")  # fmt: skip
+    if sentence := state.told(UPLOAD):
+        st.error(widgets.plain(sentence), icon=":material/error:")
+    if not named:
+        return
+    try:
+        asked = {"run": run.id, "task": loaders.task_as_it_is(named)}
+    except PktError as error:
+        st.error(widgets.plain(str(error)), icon=":material/error:")
+        return
+    task = loaders.ask("user_task", asked)
+    found: UserTask | None = widgets.result(
+        loaders.soon(task), "Your task", lambda: loaders.ask("user_task", asked, again=True)
+    )
+    if found is not None:
+        result(found)
+        widgets.command(shlex.join(["pkt", "evaluate", run.id, "--task", named]))
+
+
+def keep() -> None:
+    """Keep what was uploaded and choose it; for the callback."""
+    state.keep_upload(UPLOAD, Param.OWN_TASK, loaders.keep_task)
+
+
+def result(found: UserTask) -> None:
+    """Scores by each scoring, confidence by the first of them, and the items that turned."""
+    # As the results of a run have them: the figure and the tables are those of its own tasks.
+    changes = {one.scoring: {**asdict(one.change), "prior": one.chance} for one in found.scored}
+    behaviour = {
+        who: {"tasks": {one.scoring: asdict(one.models[who]) for one in found.scored}}
+        for who in ("before", "after", "teacher")
+    }
+    blind = "chance: choosing blindly" if len(found.scored) > 1 else "chance: always the most frequent answer"
+    widgets.figure(
+        figures.behaviour_figure(behaviour, changes, blind), behaviour_text.OWN_TASK, behaviour_text.behaviour_table(behaviour), "own-task",
+        alt="Share of items right by scoring: student before, student after, teacher, chance",
+    )  # fmt: skip
+    tests = {one.scoring: asdict(one.test) for one in found.scored}
+    shown = behaviour_text.changes_shown(changes, tests).rename(columns={"Task": "Scoring", "Prior": "Chance"})
+    st.dataframe(shown, hide_index=True, alt="Paired changes by scoring")
+    st.caption(f"{found.n:,} items. {behaviour_text.CHANGES}")
+    if found.repeats:
+        st.caption(widgets.plain(behaviour_text.repeated(found.task, found.repeats, found.n)))
+    first = found.scored[0]
+    turned = {NAME: behaviour_text.turned_items(first.right["before"], first.right["after"])}
+    table = behaviour_text.turned_table(turned, {NAME: found.items}).drop(columns=["task"])
+    if len(table):
+        st.dataframe(table, hide_index=True, height=min(260, 38 * (len(table) + 1)), alt="Items that turned")
+        st.caption(widgets.plain(f"{len(table)} items turned ({first.scoring})."))
+    with st.expander("Are they as sure as they are right?"):
+        widgets.figure(
+            figures.reliability_figure(first.calibration, "what it says"), behaviour_text.ITEMS_RELIABILITY,
+            token_change_text.calibration_table(first.calibration), "own-reliability", alt="Share of items right against confidence",
+        )  # fmt: skip
+        st.dataframe(
+            token_change_text.calibration_shown(first.calibration), hide_index=True, alt="Calibration over items"
+        )
+        st.caption(widgets.plain(f"Scoring: {first.scoring}; {style.task_name(found.task)}."))

@@ -1,0 +1,181 @@
+"""What the three write after picked prompts or some of one's own, side by side: greedy or sampled, as it comes, changes marked.
+
+Picked prompts are written on at once, a dozen of them and greedily, because that is soon done; the button writes on after all of
+them, with the settings above it.
+
+Not covered: the generations that a run recorded (`views/behaviour/page.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import exports, loaders, picked_prompts, pulse, run_widgets, selection, state, widgets
+from dashboard.engine.client import Task
+from dashboard.params import Param
+from pkt_core.base.records import from_json
+from pkt_core.studies.generations.record import PickedContinuations, Writing, Written
+from pkt_core.studies.generations.text import Marked, marked_words
+
+GREEDY, SAMPLED = "greedy", "sampled"
+SHOWN = 24  # prompts in full; the download has all
+FIRST = 8  # prompts of the set that are written on where none is picked or typed
+
+
+def request(run_id: str) -> dict[str, Any]:
+    """What is asked of the engine: typed prompts, else the picked ones, else the first of the set on the left."""
+    asked: dict[str, Any] = {"run": run_id, "new_tokens": state.whole(Param.WRITE_TOKENS, 24, 1, 512)}
+    typed = str(state.value(Param.WRITE_AFTER, "") or "").strip()
+    asked |= {"lines": typed} if typed else {**selection.prompts_request(), "ids": state.picked() or list(range(FIRST))}
+    if state.one_of(Param.WRITE_HOW, (GREEDY, SAMPLED), GREEDY) == SAMPLED:
+        asked |= {
+            "temperature": number(Param.WRITE_HEAT, 0.8, 0.05, 10.0),
+            "top_p": number(Param.WRITE_TOP_P, 0.95, 0.01, 1.0),
+        }
+        asked["seed"] = state.whole(Param.WRITE_SEED, 0, 0, 10**6)
+    return asked
+
+
+def number(param: Param, default: float, low: float, high: float) -> float:
+    """A number that a control holds; the default where the link says something else."""
+    try:
+        found = float(state.value(param, default))
+    except (TypeError, ValueError):
+        return default
+    return found if low <= found <= high else default
+
+
+def controls() -> None:
+    """Prompts and the way of decoding."""
+    left, right = st.columns([3, 2])
+    with left:
+        st.text_area(
+            "After these prompts, one a line", key=Param.WRITE_AFTER.value, bind=widgets.BIND, max_chars=6000, height=104,
+            placeholder=f"empty: the picked prompts, else the first {FIRST} of the set on the left", help="At most 64.",
+        )  # fmt: skip
+    with right:
+        how = widgets.switch("Decoding", [GREEDY, SAMPLED], Param.WRITE_HOW, default=GREEDY, help="Sampled: every prompt and step has one random number, the same for all three models, so what differs is the model.")  # fmt: skip
+        widgets.amount("Tokens to write", Param.WRITE_TOKENS, low=1, high=512, default=24, step=8)
+    if how == SAMPLED:
+        one, two, three = st.columns(3)
+        for place, label, param, low, high, default in (
+            (one, "Temperature", Param.WRITE_HEAT, 0.05, 10.0, 0.8), (two, "Top-p", Param.WRITE_TOP_P, 0.01, 1.0, 0.95)
+        ):  # fmt: skip
+            place.number_input(label, low, high, default, 0.05, key=param.value, bind=widgets.BIND)
+        with three:
+            widgets.amount("Seed", Param.WRITE_SEED, low=0, high=10**6, default=0)
+
+
+def marked(runs: Marked, colour: str) -> str:
+    """Words as Markdown that shows them literally, those of one text alone on a coloured ground."""
+    return " ".join(
+        f":{colour}-background[{widgets.plain(words)}]" if own else widgets.plain(words) for own, words in runs
+    )
+
+
+def rows_shown(rows: Sequence[Written], only: bool) -> None:
+    """Prompt by prompt, changed ones first, words that only one of before and after has marked."""
+    ranked = sorted(rows, key=lambda row: not row.differs)
+    changed = sum(row.differs for row in rows)
+    shown = [row for row in ranked if row.differs or not only][:SHOWN]
+    with st.container(border=True, gap="xsmall"):
+        for place, name in zip(
+            st.columns([4, 3, 3, 3]), ("Prompt", "Student before", "Student after", "Teacher"), strict=True
+        ):
+            place.markdown(f"**{name}**")
+        for row in shown:
+            before, after = marked_words(row.before, row.after)
+            said = (marked(before, "orange"), marked(after, "green"), widgets.plain(row.teacher))
+            one, *others = st.columns([4, 3, 3, 3])
+            one.caption(widgets.plain(row.text))
+            for place, text in zip(others, said, strict=True):
+                place.markdown(text or "–")
+    st.caption(
+        f"Before and after differ at {changed} of {len(rows)} prompts, those first{f'; {len(shown)} are shown' if len(shown) < len(ranked) else ''}. "
+        "Orange: words that only the student before wrote; green: only the student after."
+    )
+
+
+def told(task: Task) -> list[Written]:
+    """The rows that came so far."""
+    return [from_json(Written, row, "A row of the writing") for row in task.rows]
+
+
+def watch(task: Task, only: bool) -> None:
+    """Rows as they come, with a button that stops the writing."""
+
+    def draw() -> None:
+        left, right = st.columns([5, 1], vertical_alignment="center")
+        left.progress(task.fraction, text=widgets.plain(f"{task.stage}: {len(task.rows)} prompts so far"))
+        right.button(
+            "Stop",
+            key="stop-writing",
+            icon=":material/stop:",
+            on_click=loaders.engine().stop,
+            args=(task,),
+            width="stretch",
+        )
+        if task.rows:
+            rows_shown(told(task), only)
+
+    pulse.live(draw, lambda: task.over)
+
+
+def begin(asked: dict[str, Any]) -> None:
+    """Start writing; for callbacks."""
+    loaders.ask("writing", asked, again=True)
+
+
+def show(run: Any) -> None:
+    """The section; a run without weights says so."""
+    st.subheader("What do they write after picked prompts, or your own?", anchor=False)
+    if not run_widgets.keeps_student(run.folder):
+        st.caption("This run keeps no trained student, so nothing new can be written.")
+        return
+    controls()
+    asked = request(run.id)
+    task = loaders.known("writing", asked)
+    left, right = st.columns([1, 3], vertical_alignment="center")
+    with right:
+        only = widgets.toggle("Only what changed", Param.WRITE_CHANGED)
+    ended = task is not None and task.status == "failed"
+    left.button(
+        "Write again" if ended else "Write", key="write", type="primary", icon=":material/edit:", disabled=task is not None and not ended,
+        on_click=begin, args=(asked,),
+    )  # fmt: skip
+    if task is None:
+        if "ids" in asked and state.picked():
+            picked_first(run.id, only)
+        return
+    if not task.over:
+        watch(task, only)
+        return
+    if task.result is None:
+        (st.info if task.rows else st.error)(widgets.plain(f"Stopped after {len(task.rows)} prompts. {task.error}" if task.rows else str(task.error)))  # fmt: skip
+    writing: Writing | None = task.record if task.result else None
+    if rows := writing.rows if writing else told(task):
+        rows_shown(rows, only)
+        download(rows)
+
+
+def picked_first(run_id: str, only: bool) -> None:
+    """The first of the picked prompts, greedily, without being asked; kept, so that they are there at once the next time."""
+    arguments = {**picked_prompts.asked(state.picked()), "run": run_id}
+    found: PickedContinuations | None = picked_prompts.answered("picked_continuations", arguments, "The continuations")
+    if found is None:
+        return
+    rows_shown(found.rows, only)
+    st.caption(f"{len(found.rows)} of {found.n_picked} picked prompts, {found.facts.decoding}. `Write` goes on after all of them, with the settings above.")  # fmt: skip
+    download(found.rows)
+
+
+def download(rows: Sequence[Written]) -> None:
+    """The rows as CSV."""
+    table = pd.DataFrame(rows)
+    st.download_button(
+        "CSV", lambda: exports.csv(table), "writing.csv", "text/csv", on_click="ignore", type="tertiary", icon=":material/download:"
+    )  # fmt: skip

@@ -1,0 +1,257 @@
+"""Benchmarks as work: what to ask, the request put on its way in a process of its own, how far it is, and stopping it.
+
+Not covered: the results (`views/benchmarks/page.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from dashboard import access, jobs, limits, loaders, pulse, run_widgets, state, widgets
+from dashboard.params import Param
+from pkt_core.base.files import cache_root
+from pkt_core.errors import PktError
+
+PLACE = "benchmarks"
+ITEMS = 200  # of each task, unless said otherwise
+OFFERED = ["demo/unknown-seen", "demo/unknown-unseen", "demo/known-unseen", "humaneval", "mbpp", "gsm8k", "mmlu"]
+CODE = ("humaneval", "mbpp")
+
+
+def kept() -> int:
+    """How many answers the store holds."""
+    return sum(1 for _ in (cache_root() / "artefacts").glob("benchmark-*"))
+
+
+def asked_of(run_id: str) -> Any:
+    """The newest request for a run, None where there is none."""
+    from pkt_core.benchmarks.jobs import listed
+
+    for job in listed():
+        try:
+            if job.plan().get("run") == run_id:
+                return job
+        except PktError:
+            continue
+    return None
+
+
+def going_on() -> Any:
+    """The request that is being carried out, whoever made it; None where there is none."""
+    from pkt_core.benchmarks.jobs import listed
+
+    for job in listed():
+        try:
+            if job.status().state in ("queued", "running") and job.process() is not None:
+                return job
+        except PktError:
+            continue
+    return None
+
+
+def start(request: dict[str, Any]) -> None:
+    """Put a request on its way; what cannot be done is said on the page."""
+    from pydantic import ValidationError
+
+    from pkt_core.benchmarks.jobs import Request, create
+
+    try:
+        limits.require_here("asks no benchmarks")
+        access.require_benchmark(request)
+        job = create(Request.model_validate(request))
+        jobs.start(["benchmark", "--job", str(job.folder)], job.folder)
+    except ValidationError as error:
+        first = error.errors()[0]
+        state.tell(f"{first['loc'][-1]}: got {first['input']!r}; {first['msg']}.", PLACE)
+    except PktError as error:
+        state.tell(str(error), PLACE)
+
+
+def stop(folder: Path) -> None:
+    """Ask it to end after the batch that it is at; by force where it does not listen within a minute."""
+    try:
+        jobs.stop(folder, kill_after=60)
+    except PktError as error:
+        state.tell(str(error), PLACE)
+
+
+def progress(run_id: str) -> None:
+    """The newest request for this run, drawn again while it goes on; the page once when it is over."""
+    job = asked_of(run_id)
+    if job is None:
+        return
+
+    def over() -> bool:
+        return job.status().state not in ("queued", "running")
+
+    def draw() -> None:
+        line(job, job.status())
+
+    if over():
+        draw()
+    else:
+        pulse.live(draw, over)
+
+
+def line(job: Any, status: Any) -> None:
+    words, button = st.columns([5, 1], vertical_alignment="center")
+    if status.state in ("queued", "running"):
+        rest = status.eta_seconds
+        left = widgets.left(max(0.0, rest - (time.time() - status.updated))) if rest is not None else ""
+        said = status.message or "Starting: the harness reads its list of tasks"
+        words.progress(status.fraction, text=widgets.plain(" · ".join(w for w in (said, left) if w)))
+        if job.stop_requested():
+            button.button("Stopping", disabled=True, key="benchmark-stopping")
+        else:
+            button.button("Stop", key="benchmark-stop", icon=":material/stop:", on_click=stop, args=(job.folder,))
+        return
+    if status.state == "done":
+        return
+    if status.state == "lost":
+        st.error("Its process is gone; what was complete is kept. Ask again to go on.", icon=":material/error:")
+    else:
+        (st.error if status.state == "failed" else st.info)(widgets.plain(status.message))
+    with st.expander("Log"):
+        st.code(jobs.log_tail(job.folder, 40) or "empty", language=None, wrap_lines=True)
+
+
+def form(run_id: str, against: list[str]) -> None:
+    """What to ask, and the button that asks."""
+    if sentence := state.told(PLACE):
+        st.error(widgets.plain(sentence), icon=":material/error:")
+    able = loaders.soon(loaders.ask("benchmark_sandbox", {}), 3.0).result or {}
+    if able.get("missing"):
+        st.warning(widgets.plain(able["missing"]), icon=":material/extension:")
+    left, middle, right = st.columns([3, 1, 1])
+    with left:
+        tasks = picked_tasks()
+    with middle:
+        limit = widgets.amount(
+            "Items of each, at most", Param.BENCHMARK_LIMIT, low=0, high=100_000, default=ITEMS,
+            help="The first so many, as the harness takes them, unless spread (Advanced); 0 asks all, which is the benchmark.",
+        )  # fmt: skip
+    with right:
+        shots = widgets.number(
+            "Worked examples", Param.BENCHMARK_SHOTS, low=0, high=64, auto="task's", step=1,
+            help="Shots before each item; a task that says 0 keeps 0.",
+        )  # fmt: skip
+    allowed = code_switch(tasks, able)
+    with widgets.advanced(*ADVANCED):
+        more = advanced()
+    request = {
+        "run": run_id,
+        "against": against,
+        "tasks": tasks,
+        "asking": {"limit": limit or None, "shots": shots, "allow_code": allowed, **more},
+    }
+    busy = going_on()
+    st.button(
+        "Ask all models", type="primary", icon=":material/play_arrow:", key="benchmark-start", on_click=start, args=(request,),
+        disabled=not tasks or bool(able.get("missing")) or busy is not None,
+        help=f"{busy.id} is being carried out; wait for it or stop it." if busy else "What is stored is not asked again.",
+    )  # fmt: skip
+    widgets.command(command_of(request))
+
+
+def picked_tasks() -> list[str]:
+    """Tasks by name, offered ones or any other of the harness."""
+    given = st.multiselect(
+        "Tasks", OFFERED, default=OFFERED[:3], key=Param.BENCHMARK_TASKS.value, bind=widgets.BIND, accept_new_options=True,
+        help="Any task or group of lm-evaluation-harness by name (type it), or the path of a .jsonl or .csv with prompt, answer "
+        "and perhaps choices. demo/ are the facts of the demo pair.",
+    )  # fmt: skip
+    return [str(one) for one in given]
+
+
+def code_switch(tasks: list[str], able: dict[str, Any]) -> bool:
+    """Whether generated code may run; not in the link, so that no link can switch it on."""
+    if not any(name.startswith(CODE) for name in tasks):
+        return False
+    if able.get("unavailable"):
+        st.warning(widgets.plain(able["unavailable"]), icon=":material/lock:")
+        return False
+    return st.toggle("Run generated code in the sandbox", value=False, help=able.get("why"))
+
+
+ADVANCED = (
+    Param.BENCHMARK_DATA, Param.BENCHMARK_CHAT, Param.BENCHMARK_BATCH, Param.BENCHMARK_SEED,
+    Param.BENCHMARK_TOKENS,
+    Param.BENCHMARK_SPREAD,
+)  # fmt: skip
+
+
+def advanced() -> dict[str, Any]:
+    """The rest of how to ask."""
+    left, right = st.columns(2)
+    with left:
+        data = widgets.line(
+            "Folder of local items", Param.BENCHMARK_DATA, placeholder="the hub",
+            help="Files in the hub's schema, such as humaneval.jsonl or gsm8k/test.jsonl; for machines that reach no hub.",
+        )  # fmt: skip
+        chat = widgets.toggle(
+            "Chat template", Param.BENCHMARK_CHAT, help="Put prompts through each model's chat template."
+        )
+    with right:
+        batch = widgets.amount("Items at once", Param.BENCHMARK_BATCH, low=1, high=512, default=8)
+        seed = widgets.number("Seed", Param.BENCHMARK_SEED, low=0, high=2**31 - 1, auto="the harness's own", step=1)
+        spread = widgets.toggle(
+            "Spread the items over the task",
+            Param.BENCHMARK_SPREAD,
+            help="In place of its first ones, which are often its easiest, or of one kind.",
+        )
+        tokens = widgets.number(
+            "Longest answer, tokens", Param.BENCHMARK_TOKENS, low=1, high=32_768, auto="the task's own", step=1
+        )
+    return {
+        "data": data or None,
+        "chat": chat,
+        "batch_size": batch,
+        "seed": seed,
+        "spread": spread,
+        "decoding": {"max_gen_toks": tokens} if tokens else {},
+    }
+
+
+def command_of(request: dict[str, Any]) -> str:
+    """The terminal command that does the same."""
+    import shlex
+
+    asking = request["asking"]
+    words = ["pkt", "benchmark", request["run"]]
+    for name in request["tasks"]:
+        words += ["--task", name]
+    for name in request["against"]:
+        words += ["--against", name]
+    for name, flag in (
+        ("limit", "limit"),
+        ("shots", "shots"),
+        ("seed", "seed"),
+        ("data", "data"),
+    ):
+        if asking.get(name) is not None:
+            words += [f"--{flag}", str(asking[name])]
+    for name, value in asking["decoding"].items():
+        words += ["--decoding", f"{name}={value}"]
+    words += ["--spread"] * asking["spread"] + ["--chat"] * asking["chat"] + ["--allow-code"] * asking["allow_code"]
+    words += ["--batch-size", str(asking["batch_size"])] if asking["batch_size"] != 8 else []
+    return shlex.join(words)
+
+
+def students(run_id: str) -> list[str]:
+    """Further runs of the same pair that keep a trained student, newest first."""
+    own = next((run for run in loaders.runs() if run.id == run_id), None)
+    if own is None or own.plan is None:
+        return []
+
+    def pair(plan: dict[str, Any]) -> list[Any]:
+        return [(plan.get(side) or {}).get("name") for side in ("teacher", "student")]
+
+    return [
+        run.id
+        for run in loaders.runs()
+        if run.id != run_id and run.plan and pair(run.plan) == pair(own.plan) and run_widgets.keeps_student(run.folder)
+    ]

@@ -1,0 +1,78 @@
+"""Every pair of layers: one short transfer at each, put into the queue as a family.
+
+Not covered: what came of it (`views/factors/page.py`, `views/families/page.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, run_actions, run_widgets, selection, state, widgets
+from dashboard.engine.client import Task
+from dashboard.params import Param
+
+METHODS = ("semalign-v1", "feature-kd", "stitch", "semalign-v2r", "semalign-aclr")
+STEPS, MOST = 150, 64
+PLACE = "sweep"
+
+
+def draw() -> None:
+    """The form, what it will take, and the button."""
+    st.subheader("Try every pair of layers", anchor=False)
+    left, middle, right, last = st.columns(4)
+    with left:
+        method = widgets.choice("Method", METHODS, Param.SWEEP_METHOD)
+    with middle:
+        steps = widgets.amount("Steps of each", Param.SWEEP_STEPS, low=1, high=100_000, default=STEPS, step=50)
+    with right:
+        at_most = widgets.amount(
+            "Pairs of layers, at most", Param.SWEEP_MOST, low=4, high=4096, default=MOST, help="Where there are more, evenly spread ones are taken."
+        )  # fmt: skip
+    with last:
+        seeds = widgets.amount("Seeds of each", Param.SWEEP_SEEDS, low=1, high=100, default=1)
+    settings = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
+    plan = loaders.plan_of({**selection.pair_request(), **settings})
+    request = {"plan": plan.model_dump(mode="json"), "at_most": at_most, "seeds": seeds}
+    task = loaders.soon(loaders.ask("sweep_members", request), 0.6)
+    members = task.result["members"] if task.result else []
+    st.button(
+        f"Try every pair of layers ({len(members)} runs)" if members else "Try every pair of layers",
+        key="start-sweep",
+        type="primary",
+        icon=":material/grid_view:",
+        disabled=not members,
+        on_click=start,
+        args=(members,),
+    )
+    st.caption(widgets.plain(in_words(task)))
+    if not task.over:
+        widgets.waiting(task, "Working out the pairs of layers")
+    if sentence := state.told(PLACE):
+        st.error(widgets.plain(sentence), icon=":material/error:")
+
+
+def in_words(task: Task) -> str:
+    """How many runs and how long; what is wrong where there can be none."""
+    if task.status == "failed":
+        return f"That cannot run: {task.error}"
+    if task.result is None:
+        return "Working out the pairs of layers."
+    plans = [loaders.read_plan(member["plan"]) for member in task.result["members"]]
+    said = f"{len(plans)} runs, 300 items of each task, 60 general texts, one after the other in the queue"
+    known = run_widgets.paces(plans[:1])
+    if not known:
+        return f"{said}; how long it takes shows after the first run."
+    return f"{said}, about {widgets.spent(sum(run_widgets.expected_seconds(p, known[p.method]) for p in plans))} from the pace of earlier runs."
+
+
+def start(members: Sequence[dict[str, Any]]) -> None:
+    """Put all of them into the queue; errors wait for the page to be drawn."""
+    try:
+        name = run_actions.launch_family(members, f"layers-{members[0]['plan']['method']}")
+    except widgets.PktError as error:
+        state.tell(str(error), PLACE)
+        return
+    state.open_family(name)

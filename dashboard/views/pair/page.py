@@ -1,0 +1,107 @@
+"""Can these two talk? Choose teacher, student and prompts; see whether they are compatible, and a first picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import device, loaders, own_models, run_widgets, selection, widgets
+from dashboard import figure_cache as figures
+from dashboard.views.pair import vocabulary as pair_vocabulary
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.comparison import text as comparison_text
+from pkt_core.words import style
+
+
+def about() -> None:
+    """What is chosen, in words."""
+    facts = loaders.pair_names().get(selection.pair_name())
+    words = f"{facts['title']}. {facts['note']}" if facts else "Two models of your own."
+    st.caption(f"{widgets.plain(words)} Choose another pair, or other prompts, in the bar at the left.")
+
+
+def facts_table(found: dict[str, Any]) -> pd.DataFrame:
+    def column(facts: dict[str, Any]) -> dict[str, str]:
+        return {
+            "Name": str(facts["name"]),
+            "Layers": str(facts["n_layers"]),
+            "Width": f"{facts['d_model']:,}",
+            "Parameters": f"{facts['n_parameters'] / 1e6:,.1f} M",
+            "Vocabulary": f"{facts['vocabulary']:,}",
+            "Longest input": f"{facts['context']:,}",
+            "Head tied": "yes" if facts["tied"] else "no",
+            "Weights": style.memory(facts["memory_gib"]),
+            "Precision": str(facts["dtype"]),
+            "Device": str(facts["device"]),
+        }
+
+    return pd.DataFrame({"teacher": column(found["teacher"]), "student": column(found["student"])})
+
+
+def memory() -> None:
+    free, total = device.memory_gib()
+    needs = loaders.pair_names().get(selection.pair_name(), {}).get("needs_gib")
+    wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
+    st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")
+
+
+def beside_its_control(shipped: Any, results: dict[str, Any]) -> None:
+    """What the recorded control of the same plan gained: the story does not end with the gain."""
+    plan = {**(shipped.plan or {}), "map": "permuted"}
+    for other in loaders.runs():
+        if other.recorded and other.plan == plan and (control := loaders.run(other.id).results()):
+            named = ", ".join(run_widgets.taken_away(plan))
+            st.markdown(widgets.plain(behaviour_text.beside_control(results, control, named)))
+
+
+def recorded_run() -> None:
+    """What a finished transfer looks like, for who comes for the first time."""
+    shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
+    results = loaders.run(shipped.id).results() if shipped else None
+    if not shipped or not results or "behaviour" not in results:
+        return
+    st.subheader("And can it flow? A recorded transfer between the demo pair", anchor=False)
+    widgets.answer(behaviour_text.behaviour(results), recorded=True)
+    beside_its_control(shipped, results)
+    widgets.figure(
+        figures.behaviour_figure(results["behaviour"], results["changes"]), behaviour_text.BEHAVIOUR, behaviour_text.behaviour_table(results["behaviour"]),
+        "recorded-behaviour", alt="Share of answers right before and after the recorded transfer and for the teacher",
+    )  # fmt: skip
+    st.caption(f"Made by `{results.get('command', '')}`")
+
+
+def show() -> None:
+    widgets.head(
+        "Can these two talk?",
+        "Choose a large model (teacher) and a small one (student), and see whether their latent spaces have something in common.",
+        words=("teacher and student", "latent space", "CKA", "noise", "reworded"),
+    )
+    about()
+    with widgets.errors():
+        found, recorded = selection.comparison("Compare them to see layers, vocabularies and where they agree.")
+        if found is None:
+            return
+        widgets.answer(comparison_text.compatible(found), recorded=recorded)
+        picture, facts = widgets.beside(figures.heatmap_width(found["student"]["n_layers"]))
+        with picture:
+            widgets.figure(
+                figures.similarity_heatmap(found["grid"], pairing=found["pairing"], chosen=selection.layers(found)),
+                comparison_text.HEATMAP, comparison_text.grid_table(found["grid"]), "similarity",
+                alt=f"Heatmap of similarity between {found['teacher']['n_layers']} teacher and {found['student']['n_layers']} student layers",
+            )  # fmt: skip
+        with facts:
+            widgets.small_table(facts_table(found))
+            pair_vocabulary.draw(found["vocabulary"])
+            memory()
+            recipe = found["grid"]["recipe"]
+            if warning := comparison_text.outliers(found["outliers"], recipe["outliers"], recipe["skip_first"]):
+                st.warning(widgets.plain(warning), icon=":material/priority_high:")
+        if selection.pair_name() == selection.DEMO:
+            recorded_run()
+        own_models.invite()
+    loaders.engine().warm()
+
+
+show()

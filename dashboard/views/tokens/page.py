@@ -1,0 +1,101 @@
+"""Where did it change? A run's student before and after beside the teacher, token by token, most changed sentences first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import figure_cache as figures
+from dashboard import loaders, run_widgets, selection, state, widgets
+from dashboard.params import Param
+from dashboard.views.tokens import sentence as tokens_sentence
+from pkt_core.studies.token_change import text as token_change_text
+from pkt_core.studies.token_change.record import TokenChange
+
+TASKS, GENERAL, PROMPTS = "run's tasks", "general text", "my prompts"
+KINDS = {TASKS: "tasks", GENERAL: "general", PROMPTS: "prompts"}
+N_TEXTS, MOST_TEXTS = 120, 500
+
+
+def request(run_id: str, texts: str) -> dict[str, Any]:
+    """What is asked of the engine: the texts, and for one's own prompts which set and which of them are picked."""
+    asked: dict[str, Any] = {"run": run_id, "texts": KINDS[texts], "seed": state.whole(Param.SEED, 0, 0, 10**6)}
+    asked["n"] = state.whole(Param.N_TEXTS, N_TEXTS, 2, MOST_TEXTS)
+    if texts == PROMPTS:
+        asked |= {**selection.prompts_request(), "ids": state.picked()[:MOST_TEXTS]}
+    return asked
+
+
+def advanced() -> None:
+    """Knobs with good defaults."""
+    with widgets.advanced(Param.N_TEXTS, Param.SENTENCE, Param.TOKEN):
+        one, two, three = st.columns(3)
+        with one:
+            widgets.amount("Texts, at most", Param.N_TEXTS, low=2, high=MOST_TEXTS, default=N_TEXTS, step=20)
+        with two:
+            widgets.place(
+                "Sentence", Param.SENTENCE, auto="most changed",
+                help="Its number in the first column. A click on a row sets it.",
+            )  # fmt: skip
+        with three:
+            widgets.place(
+                "Token", Param.TOKEN, low=1, auto="most changed",
+                help="Its place in the sentence; the first one has number 0 and is nobody's prediction. A click on a token sets it.",
+            )  # fmt: skip
+
+
+def show_run(run: Any) -> None:
+    """Everything about one run."""
+    one, two, three = st.columns([4, 3, 3], vertical_alignment="bottom")
+    with one:
+        texts = widgets.switch("Read", list(KINDS), Param.TOKEN_TEXTS, default=TASKS, help="The run's tasks are prompt and answer together; my prompts are those chosen on the left, or the picked ones of them.")  # fmt: skip
+    with two:
+        measure = tokens_sentence.colour_choice()
+    with three:
+        only = widgets.toggle("Only what changed", Param.ONLY_DIFFERENT, help="Leaves out texts at which the student would say the same as before everywhere.")  # fmt: skip
+    place = st.container()
+    advanced()
+    asked = request(run.id, texts)
+    with place:
+        task = loaders.ask("token_change", asked)
+        found: TokenChange | None = widgets.result(
+            loaders.soon(task, 0.3), "Reading token by token", lambda: loaders.ask("token_change", asked, again=True)
+        )
+        if found is None:
+            return
+        widgets.answer(token_change_text.tokens(found), recorded=run.recorded)
+        order = tokens_sentence.ranking(found, only)
+        if not order:
+            st.info("The student says the same as before everywhere. Switch `Only what changed` off to see the texts.")
+            return
+        sentence = tokens_sentence.chosen_sentence(found, order)
+        token = tokens_sentence.chosen_token(sentence)
+        if figures.COLOURINGS[measure].of(sentence) is None:
+            st.info("Teacher and student cut text differently, so nothing can be said of the teacher token by token.")
+        tokens_sentence.in_colour(run.id, sentence, measure, token)
+        tokens_sentence.closely(sentence, token)
+        tokens_sentence.layers(run, sentence, token)
+        tokens_sentence.confidence(found)
+
+
+def show() -> None:
+    widgets.head(
+        "Where did it change?",
+        "The student before and after a transfer, token by token, beside the teacher: where, whether for the better, and what each would have said.",
+        words=("KL", "JS", "calibration"),
+    )
+    with widgets.errors():
+        run = run_widgets.finished_run(weights=True)
+        if run is None:
+            return
+        if not run_widgets.keeps_student(run.folder):
+            widgets.empty(
+                "This run keeps no trained student",
+                "Its scores are on the page Behaviour; to read it token by token, carry its plan out again.",
+            )
+            return
+        show_run(run)
+
+
+show()

@@ -1,0 +1,228 @@
+"""Make it flow: plan a transfer, see what it will cost, queue it alone or as a family, watch it, stop it, resume it; found again by the link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, pulse, run_actions, run_widgets, selection, state, widgets
+from dashboard.engine.client import Task
+from dashboard.params import Param
+from dashboard.views.transfer import family_form, plan_choices, plan_form, stacks
+from dashboard.views.transfer import queue as transfer_queue
+from pkt_core.errors import LayerNotFound
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.figures import training_figure
+from pkt_core.words import style
+
+GIB = 2**30
+SIDES = ("teacher", "student")
+
+
+def work_of(plan: Any) -> str:
+    """What the plan does, in words."""
+    if not plan.trains:
+        return "one layer's output is moved in closed form"
+    trains = (
+        "all student layers"
+        if plan.scope == "all"
+        else "the paired student layers"
+        if plan.n_pairs != 1 or "," in plan.layer_pairs
+        else "one student layer"
+    )
+    through = " through LoRA" if plan.adapter == "lora" else ""
+    return f"{plan.steps} steps of {plan.batch_size} examples train {trains}{through}"
+
+
+def headline(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
+    """Time and memory in one sentence."""
+    time = (
+        f"About {widgets.spent(run_widgets.expected_seconds(plan, pace))}"
+        if pace
+        else "How long it takes shows after a few steps"
+    )
+    if needed is None:
+        return f"{time}."
+    memory = f"needs about {style.memory(needed['memory'] / GIB)} of memory"
+    return f"{time}; {memory}, this device has {style.memory(needed['free'] / GIB)} free."
+
+
+def particulars(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
+    """Where the figures of the headline come from."""
+    said = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
+    if pace:
+        said.append(
+            f"Pace of run {pace.run}; {widgets.spent(pace.around)} of it go to targets and measuring behaviour."
+        )
+    if needed:
+        said.append(f"{needed['sentence']} Device: {needed['device']}.")
+    return " ".join(said)
+
+
+def cost(plan: Any, task: Task) -> None:
+    """What the plan will take of time and of this device; what does not fit is said before it starts."""
+    pace, needed = run_widgets.pace(plan), task.result
+    widgets.answer(headline(plan, pace, needed))
+    st.caption(widgets.plain(particulars(plan, pace, needed)))
+    if task.status == "failed":
+        what = "Its needs could not be worked out through a fault of the program: " if task.fault else ""
+        st.warning(widgets.plain(f"{what}{task.error}"), icon=":material/warning:")
+    elif needed and needed["refused"]:
+        st.warning(widgets.plain(needed["refused"]), icon=":material/memory:")
+
+
+def start(plan: Any) -> None:
+    """Queue the run and make it the one the link names; errors wait for the page to be drawn."""
+    try:
+        run_id = run_actions.launch(plan)
+    except widgets.PktError as error:
+        state.tell(str(error))
+        return
+    state.open_run(run_id)
+
+
+def plan() -> None:
+    settings, places = plan_form.draw()
+    plan_form.typed(key="typed")
+    with widgets.errors():
+        base = loaders.plan_of({**selection.pair_request(), **settings})
+        with places.control:
+            chosen = plan_choices.controlled(base, plan_choices.control(base))
+        above = st.container()
+        family = family_form.draw(base)  # also while the control is worked out: what is not drawn leaves the link
+        if chosen is None:
+            return
+        needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
+        layers(places, chosen, needs)
+        members = loaders.soon(loaders.ask("family_members", family), 0.6)  # asked later, so there last
+        with above:
+            go(chosen, needs, members)
+        with st.expander("The same from a terminal"):
+            st.code(loaders.command_of(chosen), language=None, wrap_lines=True)
+
+
+def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
+    """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
+    found = plan_choices.found_layers()
+    attribution = found["attribution"] if found else None
+    facts = {side: found[side]["n_layers"] for side in SIDES} if found else (needs.result or {}).get("n_layers")
+    depths = (facts["teacher"], facts["student"]) if facts and chosen.pairs_layers else None
+    pairs: Any = ()
+    known = attribution is not None or not chosen.leaves_layers_open or chosen.n_pairs == 0
+    with places.layers:
+        try:
+            if depths and known:
+                pairs, _ = plan_choices.paired(chosen, *depths, attribution)
+            st.markdown(widgets.plain(plan_choices.layers_in_words(found, chosen)))
+        except LayerNotFound as error:  # what can be drawn instead stays in sight
+            st.error(widgets.plain(str(error)))
+    if depths is None:
+        return
+    with places.stacks:
+        stacks.draw(*depths, pairs, attribution)
+    with places.layers:
+        if pairs and chosen.method in plan_form.OUTPUT_ONLY:
+            st.caption("The line shows the teacher layer that alignment is measured against.")
+        stacks.beside()
+
+
+def go(chosen: Any, needs: Task, members: Task) -> None:
+    """What it costs, and the two ways to start it."""
+    cost(chosen, needs)
+    # Memory may be there when its turn comes; a plan that contradicts itself or its models could only fail.
+    refused = needs.error if needs.status == "failed" and not needs.fault else None
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Start the transfer",
+            type="primary",
+            key="start",
+            icon=":material/play_arrow:",
+            on_click=start,
+            args=(chosen,),
+            disabled=refused is not None,
+            help="If another run is going on, it waits in the queue." if refused is None else widgets.plain(refused),
+        )
+        family_form.button(members)
+    st.caption(widgets.plain(family_form.in_words(members)))
+    widgets.until_over("The engine is working out memory and members; you can start without them.", needs, members)
+    if sentence := state.told():
+        st.error(widgets.plain(sentence), icon=":material/error:")
+
+
+def watched() -> tuple[str, str] | None:
+    """Names of the two chosen models; None where they make no pair."""
+    try:
+        plan = loaders.plan_of(selection.pair_request())
+    except widgets.PktError:
+        return None
+    return plan.teacher.name, plan.student.name
+
+
+def comes_first(models: tuple[str, str] | None) -> bool:
+    """Whether a run is what one came for: the link names one that was made here, or one of these two models is at work."""
+    named = state.value(Param.RUN, state.AUTO)
+    at_work = any(run_widgets.models(run.plan) == models for run in transfer_queue.running())
+    return at_work or any(run.id == named and not run.recorded for run in loaders.runs())
+
+
+def watch(models: tuple[str, str] | None) -> None:
+    """The chosen run and the queue, looked at again while there is anything at work."""
+    st.subheader("Watch", anchor=False)
+    chosen = run_widgets.run_choice("Run", running_first=True, of=models)
+    if chosen is None:
+        widgets.empty(
+            "No run yet", "Start a transfer here; it runs in a process of its own and stays when you close the page."
+        )
+        return
+    over, queue = run_widgets.is_over(chosen), transfer_queue.seen()
+
+    def changed() -> bool:
+        return (run_widgets.is_over(chosen), transfer_queue.seen()) != (over, queue)
+
+    def draw() -> None:
+        with widgets.errors():
+            opened = loaders.run(chosen)
+            run_widgets.status_line(opened, opened.status())
+            steps = [event for event in opened.events() if event.get("kind") == "step"]
+            if steps:
+                widgets.figure(
+                    training_figure(steps), behaviour_text.training(steps), behaviour_text.steps_table(steps), "training",
+                    alt="Loss terms and alignment by training step",
+                )  # fmt: skip
+        transfer_queue.draw()
+
+    if over and not queue[0]:
+        draw()
+    else:
+        pulse.live(draw, changed)
+    if over and run_widgets.is_measured(loaders.run(chosen)):
+        st.page_link("views/behaviour/page.py", label="What changed? See its behaviour", icon=":material/quiz:")
+
+
+def show() -> None:
+    widgets.head(
+        "Make it flow",
+        "Teach the student through the teacher's activations, or by a rival method, and watch it happen.",
+        words=("attribution", "pairing", "semantic basis", "95 % interval", "LoRA", "distillation", "control"),
+    )
+    with widgets.errors():
+        models = watched()
+        above, below = st.container(), st.container()
+        first = comes_first(models)
+        planned, followed = (below, above) if first else (above, below)
+        with planned:
+            if first:
+                st.subheader("Plan another", anchor=False)
+            if problem := loaders.unavailable(
+                selection.pair_name(), *(str(state.value(p, "") or "") for p in (Param.TEACHER, Param.STUDENT))
+            ):
+                st.warning(widgets.plain(problem), icon=":material/cloud_off:")
+            else:
+                with st.container(key="plan"):
+                    plan()
+        with followed:
+            watch(models)
+
+
+show()

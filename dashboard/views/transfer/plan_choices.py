@@ -1,0 +1,118 @@
+"""The control of a plan, and its pair of layers in words: what follows from a plan rather than being a setting of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from dashboard import loaders, selection, state, widgets
+from dashboard.params import Param
+from dashboard.views.transfer.plan_form import OUTPUT_ONLY
+from pkt_core.alignment.pairing import read_pairs, require_layer
+
+NO_CONTROL = "none"
+
+
+def controls_of(plan: Any) -> list[Any]:
+    """The controls that mean something to a plan."""
+    from pkt_core.transfer.controls import CONTROLS, control
+
+    return [name for name in CONTROLS if control(plan, name) is not None]
+
+
+def control(plan: Any) -> str:
+    """The choice of a control, with what it takes away."""
+    from pkt_core.transfer.controls import PURPOSE
+
+    known = [NO_CONTROL, *controls_of(plan)]
+    if str(state.value(Param.CONTROL, NO_CONTROL)) not in known and state.held(Param.CONTROL):
+        state.forget(Param.CONTROL)  # one that only the method before had
+    if len(known) == 1:
+        st.caption("No control means anything to this method.")
+        return NO_CONTROL
+    chosen: Any = widgets.choice(
+        "Control", known, Param.CONTROL, help="The same transfer with its meaning, one of its terms or its teacher taken away."
+    )  # fmt: skip
+    if chosen != NO_CONTROL:
+        st.caption(widgets.plain(f"What it takes away: {PURPOSE[chosen]}."))
+    return str(chosen)
+
+
+def controlled(plan: Any, name: Any) -> Any:
+    """The plan of a control; None while the engine works out what of it follows from both models."""
+    from pkt_core.transfer.controls import control as made
+    from pkt_core.transfer.controls import follows_from_models
+
+    if name == NO_CONTROL:
+        return plan
+    if not follows_from_models(plan, name):
+        return made(plan, name)
+    request = {"plan": plan.model_dump(mode="json"), "control": name}
+    task = loaders.soon(loaders.ask("control_plan", request))
+    told = widgets.result(task, "Working out the control", lambda: loaders.ask("control_plan", request, again=True))
+    return None if told is None else loaders.read_plan(told["plan"])
+
+
+def layers_in_words(found: dict[str, Any] | None, plan: Any) -> str:
+    """Which layer will teach which; `found` is a comparison of the pair, None where there is none yet."""
+    if plan.method in OUTPUT_ONLY and plan.scope == "all":
+        return "All student layers train; no layer of the teacher is matched."
+    if plan.layer_pairs and plan.method in OUTPUT_ONLY:
+        students = ", ".join(str(pair.student) for pair in read_pairs(plan.layer_pairs))
+        return f"By hand: student layers {students} train; no layer of the teacher is matched."
+    if plan.layer_pairs:
+        listed = ", ".join(f"{pair.teacher} teaches {pair.student}" for pair in read_pairs(plan.layer_pairs))
+        otherwise = "" if plan.pairing == "floor" else f", but their teachers by the {plan.pairing} pairing"
+        return f"By hand: {listed} (teacher layer, student layer){otherwise}."
+    teacher, student = plan.teacher_layer, plan.student_layer
+    if (teacher, student) == (None, None) and plan.n_pairs != 1:
+        many = (
+            "Every student layer" if plan.n_pairs == 0 else f"The {plan.n_pairs} student layers of highest attribution"
+        )
+        return f"{many} will learn, each from the teacher layer that the {plan.pairing} pairing gives it."
+    by = "chosen by attribution and pairing" if (teacher, student) == (None, None) else chosen_in_the_bar()
+    if found is not None and None in (teacher, student):
+        teacher, student = partner(found, plan)
+    if student is None and teacher is None:
+        return "Attribution will pick the teacher layer when the run starts, and the pairing its student layer."
+    if plan.method in OUTPUT_ONLY:
+        which = (
+            f"Student layer {student}"
+            if student is not None
+            else f"The student layer paired with teacher layer {teacher}"
+        )
+        return f"{which} trains, {by}; no layer of the teacher is matched."
+    one, other = ("to be paired" if layer is None else layer for layer in (teacher, student))
+    return f"Teacher layer {one} teaches student layer {other}, {by}."
+
+
+def chosen_in_the_bar() -> str:
+    """Who chose the layers of a plan that names them."""
+    held = any(state.whole(param, -1, 0, 10_000) >= 0 for param in (Param.TEACHER_LAYER, Param.STUDENT_LAYER))
+    return "chosen in the bar at the left" if held else "as in the recorded runs of this pair"
+
+
+def partner(found: dict[str, Any], plan: Any) -> tuple[int, int]:
+    """Both layers of the pair that the plan will work on, where none or one is given."""
+    main = paired(plan, found["teacher"]["n_layers"], found["student"]["n_layers"], found["attribution"])[1]
+    return main.teacher, main.student
+
+
+def paired(plan: Any, n_teacher: int, n_student: int, attribution: dict[str, Any] | None) -> Any:
+    """All pairs of layers that the plan will work on as far as can be told now, and the one that stands for them."""
+    from pkt_core.transfer.layers import chosen_pairs
+
+    for layer, n, side in ((plan.teacher_layer, n_teacher, "teacher"), (plan.student_layer, n_student, "student")):
+        if layer is not None:
+            require_layer(side, layer, n)
+    for pair in read_pairs(plan.layer_pairs):
+        require_layer("teacher", pair.teacher, n_teacher)
+        require_layer("student", pair.student, n_student)
+    scores = None if attribution is None else attribution["scores"]
+    return chosen_pairs(plan, n_teacher, n_student, scores)
+
+
+def found_layers() -> dict[str, Any] | None:
+    """The comparison that suggests layers, where there is one."""
+    return selection.recorded() or selection.compared()

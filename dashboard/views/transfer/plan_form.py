@@ -1,0 +1,271 @@
+"""The settings of a plan as controls bound to the link: what the plan itself says of its methods and settings, drawn.
+
+Methods, their groups, which settings a method uses, options, bounds, help and defaults are all read from
+`pkt_core.transfer.plan`, so that a method added there appears here. A setting left at `auto` is the method's own default.
+
+Not covered: controls and layers in words (`dashboard/views/transfer/plan_choices.py`), what a plan costs and starting it (`views/transfer/page.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import limits, selection, state, widgets
+from dashboard.params import Param
+from dashboard.views.transfer import stacks as transfer_stacks
+from pkt_core.errors import PktError
+
+RATES = ("3e-05", "0.0001", "0.0003", "0.001", "0.003")
+OUTPUT_ONLY = ("sft", "logit-kd", "ours")
+"""Methods that look at no layer of the teacher."""
+BY_CONTROL: dict[str, tuple[str, ...]] = {"map": ("permuted", "random"), "pairing": ("reversed", "random")}
+"""Options that are controls: they are chosen under Control, where what they take away is said."""
+typed = st.components.v2.component(
+    "pkt-typed",
+    html="<span hidden></span>",
+    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One control under Advanced."""
+
+    name: str
+    """As the plan calls it."""
+    param: Param
+    label: str
+    high: float = 0
+    """Largest number; 0 where it is no number."""
+    step: float = 1
+    low: float = 0
+
+
+SETTINGS = {
+    "What is matched": (
+        Setting("map", Param.PLAN_MAP, "Alignment map"),
+        Setting("basis", Param.BASIS, "Bases of the map"),
+        Setting("part", Param.PLAN_PART, "Matched site"),
+        Setting("positions", Param.POSITIONS, "Matched positions"),
+        Setting("feature_loss", Param.FEATURE_LOSS, "Feature loss"),
+        Setting("divergence", Param.DIVERGENCE, "Divergence"),
+    ),
+    "Layers": (
+        Setting("n_pairs", Param.N_PAIRS, "Pairs of layers (0: every student layer)", high=1000),
+        Setting("pairing", Param.PAIRING, "Pairing"),
+        Setting("interpolate", Param.INTERPOLATE, "Mix two teacher layers"),
+        Setting("scope", Param.SCOPE, "What trains"),
+        Setting("modules", Param.MODULES, "What of a block"),
+    ),
+    "Weights": (
+        Setting("layer_weight", Param.LAYER_WEIGHT, "Weight of the layer term", high=1000.0, step=0.1, low=0.0),
+        Setting("output_weight", Param.OUTPUT_WEIGHT, "Weight of the output term", high=1000.0, step=0.1, low=0.0),
+        Setting("temperature", Param.TEMPERATURE, "Temperature", high=100.0, step=0.5, low=0.01),
+        Setting("strength", Param.STRENGTH, "Strength", high=10.0, step=0.1, low=0.0),
+        Setting("steer", Param.STEER, "One steering vector"),
+    ),
+    "Anchor": (
+        Setting("anchor", Param.ANCHOR_TO, "Hold the student to itself"),
+        Setting("anchor_weight", Param.ANCHOR_WEIGHT, "Weight of the anchor", high=1000.0, step=0.1, low=0.0),
+        Setting("anchor_batch", Param.ANCHOR_BATCH, "Anchor texts in a step", high=1024, low=1),
+        Setting("n_anchor", Param.N_ANCHOR, "Anchor texts", high=100_000, step=64, low=16),
+    ),
+    "Training": (
+        Setting("learning_rate", Param.RATE, "Learning rate"),
+        Setting("decay", Param.DECAY, "Decay of it"),
+        Setting("batch_size", Param.BATCH, "Batch size", high=1024, low=1),
+        Setting("micro_batch", Param.MICRO_BATCH, "Micro-batch", high=1024, low=1),
+        Setting("adapter", Param.ADAPTER, "What is adapted"),
+        Setting("precision", Param.PRECISION, "Precision of training"),
+        Setting("recompute", Param.RECOMPUTE, "Recompute activations"),
+    ),
+}  # fmt: skip
+DATA = (Param.EXAMPLES, Param.N_EXAMPLES, Param.PLAN_SEED)
+OF_METHOD = (Param.CONTROL, Param.RIVALS, Param.CONTROLS)
+"""What starts from its default again when another method is chosen."""
+ADVANCED = (*(one.param for group in SETTINGS.values() for one in group), *DATA)
+
+
+def group_of(method: Any) -> str:
+    """The family of ideas a method belongs to, as the page orders them."""
+    if method.startswith("semalign"):
+        return "SemAlign"
+    if method.startswith("ours"):
+        return "Ours"
+    return "Rival" if bare(method).trains else "No training"
+
+
+def ordered() -> list[str]:
+    """All methods: SemAlign, ours, rivals, those without training."""
+    from pkt_core.transfer.plan import METHODS
+
+    groups = ("SemAlign", "Ours", "Rival", "No training")
+    return sorted(METHODS, key=lambda method: groups.index(group_of(method)))
+
+
+def bare(method: Any, **settings: Any) -> Any:
+    """A plan of that method between the bundled models, to ask what it uses."""
+    from pkt_core.models.ref import ModelRef
+    from pkt_core.transfer.plan import TransferPlan
+
+    teacher, student = (ModelRef(name=f"demo:{side}") for side in ("teacher", "student"))
+    return TransferPlan.said({"teacher": teacher, "student": student, "data": "none", "method": method, **settings})
+
+
+def uses(method: Any, name: str) -> bool:
+    """Whether a setting means anything to a method."""
+    from pkt_core.transfer.plan import USERS
+
+    if name in USERS:
+        return method in USERS[name]
+    if name in ("part", "pairing"):
+        return method not in OUTPUT_ONLY
+    return name not in {one.name for one in SETTINGS["Anchor"]} or bare(method).trains
+
+
+def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
+    """The values of a setting that a method takes beside those already set, controls left out."""
+    from pkt_core.transfer.plan import TransferPlan
+
+    if name == "learning_rate":
+        return list(RATES)
+
+    def taken(value: str) -> bool:
+        try:
+            bare(method, **{"map": beside.get("map"), name: value}).check_settings()
+        except PktError:
+            return False
+        return True
+
+    field = TransferPlan.model_fields[name]
+    return [value for value in get_args(field.annotation) if value not in BY_CONTROL.get(name, ()) and taken(value)]
+
+
+def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
+    """One control; None where it is left to the method."""
+    from pkt_core.transfer.plan import TransferPlan
+
+    field, default = TransferPlan.model_fields[one.name], TransferPlan.default(one.name, method)
+    help = " ".join(str(field.description or "").replace("\n", " ").split())
+    if isinstance(default, bool):
+        return widgets.toggle(one.label, one.param, default=default, help=help) or None
+    if one.high:
+        auto = "the whole batch" if default is None else f"{default:g}"
+        return widgets.number(one.label, one.param, low=one.low, high=one.high, step=one.step, auto=auto, help=help)
+    known = options(method, one.name, beside)
+    if len(known) < 2:
+        return None
+    if str(state.value(one.param, state.AUTO)) not in (state.AUTO, *known) and state.held(one.param):
+        state.forget(one.param)  # a value that only the method before took
+    shown = f"{default:g}" if isinstance(default, float) else default
+    picked = widgets.choice(f"{one.label} (auto is {shown})", [state.AUTO, *known], one.param, help=help or None)
+    return None if picked == state.AUTO else float(picked) if isinstance(default, float) else picked
+
+
+def settled(layers: dict[str, Any]) -> set[str]:
+    """Settings that choose layers and that layers drawn or named leave nothing to choose."""
+    if "layer_pairs" in layers or "teacher_layer" in layers:
+        return {"n_pairs", "pairing", "interpolate"}
+    return {"n_pairs"} if layers else set()
+
+
+def advanced(method: Any, layers: dict[str, Any]) -> dict[str, Any]:
+    """The settings that the method uses beside the chosen layers and that somebody set; the rest is the method's own."""
+    from pkt_core.transfer.plan import ANCHORED
+
+    found: dict[str, Any] = {}
+    with widgets.advanced(*ADVANCED):
+        st.caption("Only what this method uses. `auto` is the method's own default.")
+        for title, group in SETTINGS.items():
+            used = [one for one in group if uses(method, one.name) and one.name not in settled(layers)]
+            if not used:
+                continue
+            st.markdown(f"**{title}**")
+            columns = st.columns(3)
+            for i, one in enumerate(used):
+                if one.name in ANCHORED and found["anchor"] in (None, "none"):
+                    continue
+                with columns[i % 3]:
+                    found[one.name] = setting(method, one, found)
+        st.markdown("**Data**")
+        found |= data()
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def data() -> dict[str, Any]:
+    """What to learn from, how much of it, and the seed."""
+    one, two, three = st.columns(3)
+    with one:
+        examples = widgets.line(
+            "Examples",
+            Param.EXAMPLES,
+            placeholder="those of the pair",
+            help="A .jsonl or .csv file with prompt and answer.",
+        )
+    with two:
+        n = widgets.amount("Examples, at most (0: all)", Param.N_EXAMPLES, low=0, high=10**6, default=0, step=100)
+    with three:
+        seed = widgets.amount("Seed", Param.PLAN_SEED, low=0, high=10**6, default=0)
+    return {"data": examples or None, "n_examples": n or None, "seed": seed}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the page puts what follows from a plan."""
+
+    control: Any
+    stacks: Any
+    layers: Any
+    """Words about them."""
+
+
+def draw() -> tuple[dict[str, Any], Places]:
+    """All settings of a plan as it takes them, and the places for what follows from them."""
+    from pkt_core.transfer.plan import METHODS
+
+    known: list[Any] = ordered()
+    method: Any = widgets.switch(
+        "Method", known, Param.METHOD, default="semalign-v1", on_change=lambda: state.forget_all(OF_METHOD)
+    )
+    reconstructed = "reconstructed" in METHODS[method]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(group_of(method), color="blue")
+        if reconstructed:
+            st.badge("reconstructed, not the authors' code", color="orange")
+        st.markdown(widgets.plain(f"{METHODS[method]}."), width="content")
+    with st.expander("All methods in a sentence each"):
+        table = pd.DataFrame([{"Method": m, "Kind": group_of(m), "What it does": METHODS[m]} for m in known])
+        st.dataframe(table, hide_index=True, alt="All methods, what kind each is and what it does")
+    settings: dict[str, Any] = {"method": method}
+    left, right = st.columns(2)
+    with left:
+        if bare(method).trains:
+            settings["steps"] = widgets.amount(
+                "Steps", Param.STEPS, low=1, high=limits.MOST_STEPS if limits.demo() else 100_000, default=300, step=50
+            )
+        else:
+            st.caption("This method takes no steps: it changes the student once, in closed form.")
+    picture, words = st.columns([3, 2], gap="large")
+    with words:
+        layers = {"layer_pairs": drawn} if (drawn := transfer_stacks.line()) else chosen_layers()
+    chosen = advanced(method, layers)
+    return settings | chosen | (layers or where_one_starts(method, chosen)), Places(right, picture, words)
+
+
+def chosen_layers() -> dict[str, Any]:
+    """The layers that the bar at the left holds."""
+    sides = (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER))
+    return {name: layer for name, param in sides if (layer := state.whole(param, -1, 0, 10_000)) >= 0}
+
+
+def where_one_starts(method: Any, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The pair's own layers for a method that works on one pair; none where it has none, or layers were chosen in another way."""
+    own = selection.own_layers()
+    if own is None or bare(method).n_pairs != 1 or chosen.keys() & {"n_pairs", "pairing", "interpolate"}:
+        return {}
+    return {"teacher_layer": own[0], "student_layer": own[1]}
