@@ -32,8 +32,8 @@ def visit(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     from dashboard.params import Param
 
     address = (ground.home / "address.txt").read_text()
-    views = sorted(path.stem for path in (ROOT / "dashboard" / "views").glob("*.py"))
-    pages = ["", *(name for name in views if name not in ("__init__", FRONT))]
+    views = sorted(path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py"))
+    pages = ["", *(name for name in views if name != FRONT)]
     bad = []
     with connect(
         address.replace("http", "ws", 1) + "/_stcore/stream",
