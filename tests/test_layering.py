@@ -11,7 +11,7 @@ CORE = sorted((ROOT / "pkt_core").rglob("*.py"))
 # A room imports its own modules and those of the rows below it. Rooms side by side in one row do not see each other.
 STUDIES = "layer_pair latent_map alignment_maps inspection token_change generations behaviour families factors"
 ROWS = [
-    "__main__",
+    "__main__ prompts examples",
     "cli",
     "api",
     "report",
@@ -213,3 +213,11 @@ def test_session_state_is_touched_in_one_file():
 def test_no_folder_is_taken_for_pages_by_streamlit():
     """One called `pages` beside the script tells the first visitor of a link that the page does not exist."""
     assert not (ROOT / "dashboard" / "pages").exists()
+
+
+def test_scripts_written_for_the_former_places_still_run():
+    from pkt_core.data import examples, prompts
+    from pkt_core.examples import load_examples
+    from pkt_core.prompts import load_prompts, pasted
+
+    assert (load_examples, load_prompts, pasted) == (examples.load_examples, prompts.load_prompts, prompts.pasted)
