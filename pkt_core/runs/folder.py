@@ -140,12 +140,14 @@ class Run:
         alive = (
             process is not None and process.alive()
         )  # asked before reading: who is dead by now wrote its last status
-        if not alive and _lost_in_a_power_cut(path) and not self.recorded:
+        try:
+            status = RunStatus.model_validate(_object(path, MOST_STATUS))
+        except StoreError:
+            if alive or self.recorded or not _lost_in_a_power_cut(path):
+                raise
             made = self.folder.stat().st_mtime
             message = f"Its status was lost in a power cut. Go on with `pkt transfer --resume {self.id}`."
             return RunStatus(kind="transfer", state="lost", message=message, created=made, updated=made)
-        try:
-            status = RunStatus.model_validate(_object(path, MOST_STATUS))
         except ValidationError as error:
             raise StoreError(
                 f"{path} is damaged: it is no status of a run. Delete the run and start it again."
