@@ -294,7 +294,8 @@ def until_over(words: str, *tasks: Task) -> None:
     """Draws the page again once what the engine was asked is there; until then the words, and all else can be used."""
     if all(task.over for task in tasks):
         return
-    st.caption(words)
+    with st.container(key="until-over"):
+        st.caption(words)
     pulse.until(lambda: all(task.over for task in tasks))
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PROBE = re.compile(r"/[a-z_]+/_stcore/(health|host-config)$")
 """What Streamlit's own script asks first under a page's address, to find out where the app is mounted; the 404 is its answer."""
 SETTLED = """() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
-  && !document.querySelector('[data-testid=stStatusWidget], [data-stale=true], [data-testid=stMain] [data-testid=stProgress], [data-testid=stSkeleton]')
+  && !document.querySelector('[data-testid=stStatusWidget], [data-stale=true], [data-testid=stMain] [data-testid=stProgress], [data-testid=stSkeleton], .st-key-until-over')
   && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(one => one.querySelector('.main-svg'))"""
 VIEW = """() => {
   const text = el => el.innerText.replace(/\\s+/g, ' ').trim();
@@ -28,7 +28,8 @@ VIEW = """() => {
   const hash = words => { let h = 0; for (const c of words) h = (31 * h + c.charCodeAt(0)) | 0; return h };
   return {
     title: document.title,
-    heads: all('h1, h2, h3, h4').map(text),
+    // The memory that is free is another at each moment.
+    heads: all('h1, h2, h3, h4').map(head => text(head).replace(/has [\\d.]+ \\w+ free/, 'has so much free')),
     controls: all(kinds.map(k => `[data-testid=st${k}]`).join(',')).map(el => [
       text(el), all('input, textarea', el).map(i => i.type === 'checkbox' ? i.checked : i.value),
       all('[aria-checked=true], [aria-pressed=true]', el).map(text)]),
