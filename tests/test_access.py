@@ -10,14 +10,14 @@ from types import SimpleNamespace
 
 import fakes
 import pytest
-from test_dashboard import ROOT, answers, page  # noqa: F401 - answers replaces the engine
+from pages import ROOT, page
 
 from dashboard import access, loaders, run_actions, state
 from dashboard.engine.worker import answer
 from dashboard.views.benchmarks import form as benchmarks_form
 from pkt_core.errors import PathError, PktError
 
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
 UNAVAILABLE = loaders.unavailable.__wrapped__  # not its cache; and before a test stands something else in for it
 OUTSIDE = "which is outside the folders that this app may read. Start it with `pkt app --allow FOLDER`"
 ROW = '{"text": "a prompt", "prompt": "The capital of X is", "answer": " Y."}\n'

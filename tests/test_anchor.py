@@ -5,9 +5,8 @@ from __future__ import annotations
 import fakes
 import pytest
 import torch
-from test_trainer import MINE, fresh, weights
-from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
+from trained import EXAMPLES, SET, fresh, plan_for, weights
 
 from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
@@ -21,9 +20,9 @@ from pkt_core.transfer.train import Trainer
 def trained(tmp_path, name, **more):
     teacher, student = models = fresh(tmp_path, name)
     held = {"n_anchor": 32, "anchor_batch": 8} if more.get("anchor", "none") != "none" else {}
-    plan = plan_for(models, scope="all", learning_rate=3e-3, steps=25, **held, **more)
+    plan = plan_for(*models, scope="all", learning_rate=3e-3, steps=25, **held, **more)
     plan.check_settings()
-    targets = record(plan, teacher, student, MINE, tmp_path / name / "x", lambda *_: None)
+    targets = record(plan, teacher, student, SET, tmp_path / name / "x", lambda *_: None)
     anchor = anchor_for(student, plan)
     trainable = student_that_trains(student, plan, targets)
     trainer = Trainer(student, trainable, plan, encode(student.tokenizer, EXAMPLES, 64), targets, None, anchor)
@@ -44,7 +43,7 @@ def test_a_student_writes_the_same_texts_for_the_same_seed_and_each_once(tmp_pat
 def test_the_term_is_zero_at_the_start_and_its_formula_afterwards(tmp_path, kind):
     models = fresh(tmp_path, kind)
     student = models[1]
-    anchor = anchor_for(student, plan_for(models, anchor=kind, n_anchor=16))
+    anchor = anchor_for(student, plan_for(*models, anchor=kind, n_anchor=16))
     chosen = [3, 0, 5]
     with torch.no_grad():
         assert float(anchor_term(student, anchor, chosen)) == pytest.approx(0, abs=1e-6)
@@ -97,9 +96,9 @@ def test_an_anchor_is_the_same_however_a_batch_is_cut(tmp_path):
 def test_settings_of_an_anchor_without_one_are_refused(tmp_path):
     models = fresh(tmp_path, "x")
     with pytest.raises(PlanError, match="settings of an anchor without an anchor"):
-        plan_for(models, anchor_weight=2.0).check_settings()
+        plan_for(*models, anchor_weight=2.0).check_settings()
     with pytest.raises(PlanError, match="takes no steps"):
-        plan_for(models, method="stitch", anchor="output", steps=300, batch_size=32).check_settings()
+        plan_for(*models, method="stitch", anchor="output", steps=300, batch_size=32).check_settings()
 
 
 def test_the_mlp_alone_trains_where_asked(tmp_path):
@@ -113,7 +112,7 @@ def test_the_mlp_alone_trains_where_asked(tmp_path):
 
 
 def test_a_cosine_rises_and_falls_to_a_twentieth(tmp_path):
-    plan = plan_for(fresh(tmp_path, "x"), decay="cosine", learning_rate=1.0, steps=100)
+    plan = plan_for(*fresh(tmp_path, "x"), decay="cosine", learning_rate=1.0, steps=100)
     phase = Phase(0, 100, ())
     rates = [rate(plan, step, phase) for step in range(1, 101)]
     assert rates[0] == pytest.approx(1 / 20, rel=0.01)

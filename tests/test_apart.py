@@ -5,9 +5,8 @@ from __future__ import annotations
 import fakes
 import pytest
 import torch
-from test_trainer import MINE, trainer_for
-from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
+from trained import EXAMPLES, SET, plan_for, trainer_for
 
 from pkt_core.activations.paired import ALONE
 from pkt_core.alignment import model_maps
@@ -55,7 +54,7 @@ def test_with_one_tokenizer_two_ways_of_reading_are_one(tmp_path):
 
 @pytest.mark.parametrize("method", ["feature-kd", "logit-kd", "semalign-v1", "semalign-aclr"])
 def test_methods_train_across_tokenizers(models, tmp_path, method):
-    plan = plan_for(models, method=method, steps=12, positions="all", learning_rate=3e-3)
+    plan = plan_for(*models, method=method, steps=12, positions="all", learning_rate=3e-3)
     trainer = trainer_for(models, plan, tmp_path / "x")
     reports = list(trainer.steps())
     loss = [sum(v for k, v in r.terms.items() if k != "cross_entropy") for r in reports]
@@ -71,15 +70,15 @@ def test_too_few_meetings_are_refused_with_counts(models):
 
 def test_targets_hold_the_teachers_states_at_the_partners(models, tmp_path):
     teacher, student = models
-    plan = plan_for(models, method="feature-kd", positions="all", part="block_out")
-    targets = record(plan, teacher, student, MINE, tmp_path / "x", lambda *_: None)
+    plan = plan_for(*models, method="feature-kd", positions="all", part="block_out")
+    targets = record(plan, teacher, student, SET, tmp_path / "x", lambda *_: None)
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     (reading,) = read_apart(teacher, student, EXAMPLES[:1], encoded[:1])
     with torch.no_grad():
         hidden = teacher.model(torch.tensor([reading.ids]), output_hidden_states=True).hidden_states[3][0]
     # Layer 2's output is the hidden state after three blocks; the last one of transformers is after the norm.
     plan = plan.model_copy(update={"teacher_layer": 2})
-    targets = record(plan, teacher, student, MINE, tmp_path / "y", lambda *_: None)
+    targets = record(plan, teacher, student, SET, tmp_path / "y", lambda *_: None)
     rows = targets.of([0])
     for t, used in enumerate(rows["used"].tolist()):
         if used:

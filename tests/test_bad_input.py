@@ -5,16 +5,16 @@ from types import SimpleNamespace
 
 import fakes
 import pytest
+from commands import run, work
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from test_cli import models, run, work  # noqa: F401 - models is a fixture
 from transformers import BertModel
 
 from pkt_core.errors import StoreError
 from pkt_core.runs.folder import list_runs
 
 
-def transfer(capsys, models, **changed):  # noqa: F811
+def transfer(capsys, models, **changed):
     """A tiny transfer with some options changed: exit status and the one sentence."""
     words = work(models)
     for name, value in changed.items():
@@ -30,7 +30,7 @@ def transfer(capsys, models, **changed):  # noqa: F811
 )
 def test_what_only_the_evaluation_needs_is_checked_before_training(
     capsys,
-    models,  # noqa: F811
+    models,
     tmp_path,
     option,
     name,
@@ -50,7 +50,7 @@ def test_what_only_the_evaluation_needs_is_checked_before_training(
     assert list_runs() == []  # not one step, and nothing to clear away
 
 
-def test_too_few_prompts_for_alignment_are_told_before_training(capsys, models, tmp_path):  # noqa: F811
+def test_too_few_prompts_for_alignment_are_told_before_training(capsys, models, tmp_path):
     (tmp_path / "few.txt").write_text("one\ntwo\n")
     status, err = transfer(capsys, models, prompts=tmp_path / "few.txt")
     assert (status, "holds 2 prompts" in err) == (1, True)
@@ -66,7 +66,7 @@ def test_too_few_prompts_for_alignment_are_told_before_training(capsys, models, 
         ("rows", "shuffled", None),  # the other way round: a plan that is carried out leaves its run
     ],
 )
-def test_a_refused_plan_leaves_no_run(capsys, models, option, value, sentence):  # noqa: F811
+def test_a_refused_plan_leaves_no_run(capsys, models, option, value, sentence):
     status, err = transfer(capsys, models, **{option: value})
     assert (status, len(list_runs())) == ((0, 1) if sentence is None else (1, 0)), err
     assert sentence is None or sentence in err
@@ -82,20 +82,20 @@ def test_a_sentence_stays_on_one_line(capsys):
 
 @pytest.mark.parametrize("option", ["learning_rate", "layer_weight", "output_weight", "temperature"])
 @pytest.mark.parametrize("value", ["inf", "nan"])
-def test_numbers_that_are_none_are_refused_before_a_run_exists(capsys, models, option, value):  # noqa: F811
+def test_numbers_that_are_none_are_refused_before_a_run_exists(capsys, models, option, value):
     status, err = transfer(capsys, models, **{option: value})
     assert status in (1, 2)
     assert option.replace("_", "-") in err.replace("_", "-")
     assert list_runs() == []
 
 
-def test_rows_that_are_no_objects_are_told(capsys, models, tmp_path):  # noqa: F811
+def test_rows_that_are_no_objects_are_told(capsys, models, tmp_path):
     (tmp_path / "rows.jsonl").write_text("[1, 2]\n")
     status, err = transfer(capsys, models, data=tmp_path / "rows.jsonl")
     assert (status, "line 1, is JSON but no object" in err) == (1, True)
 
 
-def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path):  # noqa: F811
+def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path):
     BertModel(fakes.config("bert")).save_pretrained(tmp_path / "bert")
     fakes.tokenizer().save_pretrained(tmp_path / "bert")
     words = ["compare", "--teacher", tmp_path / "bert", "--student", models / "student"]
@@ -103,7 +103,7 @@ def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path
     assert (status, "looks ahead" in err) == (1, True)
 
 
-def test_many_tasks_and_a_short_context_are_still_written_side_by_side(capsys, models, tmp_path):  # noqa: F811
+def test_many_tasks_and_a_short_context_are_still_written_side_by_side(capsys, models, tmp_path):
     """Learned positions end at 64: a continuation must not run past them."""
     fakes.folder(tmp_path / "gpt2", "gpt2")
     words = work(models)
@@ -117,7 +117,7 @@ def test_many_tasks_and_a_short_context_are_still_written_side_by_side(capsys, m
     assert len(json.loads(out)["generations"]) == 13
 
 
-def test_a_disk_without_room_for_the_student_is_told_before_training(capsys, models, monkeypatch):  # noqa: F811
+def test_a_disk_without_room_for_the_student_is_told_before_training(capsys, models, monkeypatch):
     monkeypatch.setattr("pkt_core.transfer.export.shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
     status, err = transfer(capsys, models)
     assert (status, "The disk is full: the trained student needs" in err, err.count("\n")) == (1, True, 1)
@@ -125,7 +125,7 @@ def test_a_disk_without_room_for_the_student_is_told_before_training(capsys, mod
     assert not (summary.folder / "events.jsonl").exists()
 
 
-def test_a_disk_that_fills_up_under_the_weights_is_one_sentence(capsys, models, monkeypatch):  # noqa: F811
+def test_a_disk_that_fills_up_under_the_weights_is_one_sentence(capsys, models, monkeypatch):
     """The weights' library raises an error of its own, which is no OSError."""
 
     def full(*_args, **_kwargs):
@@ -137,7 +137,7 @@ def test_a_disk_that_fills_up_under_the_weights_is_one_sentence(capsys, models, 
     assert err.startswith("pkt: The disk is full")
 
 
-def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkeypatch):  # noqa: F811
+def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkeypatch):
     from pkt_core.studies.comparison import compute as comparison_compute
 
     save = comparison_compute.save_artefact
@@ -160,7 +160,7 @@ def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkey
     ("file", "sentence"),
     [("plan.json", "is no plan that can be carried out"), ("results.json", "has no trained student")],
 )
-def test_a_run_whose_files_say_nothing_is_told(capsys, models, file, sentence):  # noqa: F811
+def test_a_run_whose_files_say_nothing_is_told(capsys, models, file, sentence):
     run(capsys, "transfer", *work(models))
     (summary,) = list_runs()
     (summary.folder / file).write_text("{}")
@@ -168,7 +168,7 @@ def test_a_run_whose_files_say_nothing_is_told(capsys, models, file, sentence): 
     assert (status, sentence in err, err.count("\n")) == (1, True, 1)
 
 
-def test_a_dimension_that_owns_the_grid_is_named_in_the_terminal_too(capsys, models, tmp_path):  # noqa: F811
+def test_a_dimension_that_owns_the_grid_is_named_in_the_terminal_too(capsys, models, tmp_path):
     fakes.folder(tmp_path / "owned", layers=4, width=48)
     weights = load_file(tmp_path / "owned" / "model.safetensors")
     weights["model.embed_tokens.weight"][:, 7] *= 300

@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 import report_samples as samples
-from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
+from pages import page, words
 
 from dashboard.engine.client import Engine
 from pkt_core.data.examples import demo_facts
@@ -14,7 +14,7 @@ from pkt_core.studies.behaviour import text as behaviour_text
 from pkt_core.studies.behaviour.figures import seeds_figure
 from pkt_core.studies.families import compute as families_compute
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 TASK = "demo/known-seen"
 
 
@@ -115,7 +115,7 @@ def with_student(made):
     return made
 
 
-def test_the_link_says_after_what_and_how_is_written(answers):  # noqa: F811
+def test_the_link_says_after_what_and_how_is_written(answers):
     with_student(measured())
     app = page(
         "behaviour",
@@ -136,7 +136,7 @@ def test_the_link_says_after_what_and_how_is_written(answers):  # noqa: F811
     assert request == {"run": "one", "new_tokens": 24, "lines": "Paris is\nRome is"}
 
 
-def test_changed_words_are_marked_and_hostile_ones_shown_literally(answers):  # noqa: F811
+def test_changed_words_are_marked_and_hostile_ones_shown_literally(answers):
     with_student(measured())
     app = page("behaviour", proof="Answers", run="one")
     assert not app.exception
@@ -154,7 +154,7 @@ def test_changed_words_are_marked_and_hostile_ones_shown_literally(answers):  # 
     assert app.button(key="stop-writing").label == "Stop"
 
 
-def test_picked_prompts_are_written_on_in_one_section_at_once_and_all_of_them_when_asked(answers, monkeypatch):  # noqa: F811
+def test_picked_prompts_are_written_on_in_one_section_at_once_and_all_of_them_when_asked(answers, monkeypatch):
     with_student(measured())
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("behaviour", proof="Answers", run="one", picked="4, 7")
@@ -177,7 +177,7 @@ def test_a_run_without_weights_writes_nothing_new():
     assert "nothing new can be written" in words(page("behaviour", proof="Answers", run="one"))
 
 
-def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_path):  # noqa: F811
+def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_path):
     with_student(measured())
     path = tmp_path / "mine.jsonl"
     path.write_text('{"prompt": "Paris is in", "answer": " France.", "choices": [" France.", " Peru."]}\n')
@@ -195,7 +195,7 @@ def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_pat
     assert [arguments["task"] for name, arguments in answers.asked if name == "user_task"][-1] != first
 
 
-def test_a_task_that_is_malformed_is_one_sentence_with_its_line(answers, tmp_path):  # noqa: F811
+def test_a_task_that_is_malformed_is_one_sentence_with_its_line(answers, tmp_path):
     with_student(measured())
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": "Paris is in", "answer": " France."}\n{"prompt": "x"}\n')
@@ -209,7 +209,7 @@ def test_a_task_that_is_malformed_is_one_sentence_with_its_line(answers, tmp_pat
     assert "outside the folders" in elsewhere, "whether it is there is not told"
 
 
-def test_an_uploaded_task_fills_in_its_name(answers):  # noqa: F811
+def test_an_uploaded_task_fills_in_its_name(answers):
     with_student(measured())
     app = page("behaviour", proof="Your own task", run="one")
     app.file_uploader(key="uploaded-task").upload(

@@ -5,9 +5,8 @@ from __future__ import annotations
 import fakes
 import pytest
 import torch
-from test_trainer import fresh, trainer_for, weights
-from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
+from trained import EXAMPLES, fresh, plan_for, trainer_for, weights
 
 from pkt_core.activations.capture import forward_ids, pad
 from pkt_core.data.examples import encode
@@ -52,7 +51,7 @@ def test_training_is_the_same_with_and_without(tmp_path, monkeypatch, adapter):
     for name, limit in (("kept", module.LIMIT), ("whole", 0)):
         monkeypatch.setattr(module, "LIMIT", limit)
         models = fresh(tmp_path, name)
-        trainer = trainer_for(models, plan_for(models, adapter=adapter), tmp_path / f"{name}x")
+        trainer = trainer_for(models, plan_for(*models, adapter=adapter), tmp_path / f"{name}x")
         assert (trainer.below is not None) == (name == "kept")
         list(trainer.steps())
         found.append(weights(trainer))
@@ -61,6 +60,6 @@ def test_training_is_the_same_with_and_without(tmp_path, monkeypatch, adapter):
 
 def test_nothing_is_kept_where_the_first_block_trains(tmp_path):
     models = fresh(tmp_path, "all")
-    trainer = trainer_for(models, plan_for(models, scope="all"), tmp_path / "x")
+    trainer = trainer_for(models, plan_for(*models, scope="all"), tmp_path / "x")
     assert first_trained(models[1], trainer.trainable) == 0
     assert trainer.below is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
+from pages import finished_run, page, words
 
 from dashboard import jobs, loaders
 from dashboard.engine.client import Task
@@ -24,7 +24,7 @@ from pkt_core.evaluation.statistics import paired_change
 from pkt_core.runs import folder as run_folder
 from pkt_core.words import reported
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 BEFORE, AFTER, TEACHER = (
     Who("student before", "before"),
     Who("student after", "after", "one", 0),
@@ -146,7 +146,7 @@ def test_reported_figures_are_tagged_and_never_beside_measured_ones():
 
 
 @pytest.fixture
-def student(answers):  # noqa: F811
+def student(answers):
     """A finished run that keeps a student, and an engine that knows its board."""
     made = finished_run("one")
     (made.folder / "student").mkdir()

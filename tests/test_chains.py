@@ -8,9 +8,8 @@ from itertools import pairwise
 import fakes
 import pytest
 import torch
-from test_trainer import trainer_for
-from test_transfer import EXAMPLES, plan_for
 from torch.testing import assert_close
+from trained import EXAMPLES, plan_for, trainer_for
 
 from pkt_core.alignment import model_maps
 from pkt_core.data.examples import encode
@@ -101,7 +100,7 @@ def naive(kind, batch, encoded, readings, teacher, plan, shared):
 @pytest.mark.parametrize(("kind", "temperature"), [("kl", 1.0), ("kl", 2.0), ("reverse-kl", 1.0), ("jsd", 1.0)])
 def test_the_divergence_is_its_formula_over_shared_tokens_text_and_rest(models, tmp_path, kind, temperature, positions):
     teacher, student = models
-    plan = plan_for(models, method="logit-kd", divergence=kind, temperature=temperature, positions=positions)
+    plan = plan_for(*models, method="logit-kd", divergence=kind, temperature=temperature, positions=positions)
     trainer = trainer_for(models, plan, tmp_path / "x")
     trainer.enter(trainer.phases[0])
     chosen = [0, 1, 2]
@@ -151,7 +150,7 @@ def test_with_one_tokenizer_it_is_the_plain_divergence(tmp_path):
 
 
 def test_shuffled_rows_keep_the_spans_of_the_text(models, tmp_path):
-    plan = plan_for(models, method="logit-kd", positions="all", rows="shuffled")
+    plan = plan_for(*models, method="logit-kd", positions="all", rows="shuffled")
     trainer = trainer_for(models, plan, tmp_path / "x")
     moved = trainer.targets.shards[0]
     straight = trainer_for(models, plan.model_copy(update={"rows": "paired"}), tmp_path / "y").targets.shards[0]
@@ -192,7 +191,7 @@ def test_by_rank_models_without_a_common_token_can_learn_and_by_token_they_are_r
     nothing = type(match)(
         **{**match.__dict__, "teacher_ids": match.teacher_ids[:0], "student_ids": match.student_ids[:0]}
     )
-    plan = plan_for(models, method="logit-kd", divergence="uld", positions="all", steps=12, learning_rate=3e-3)
+    plan = plan_for(*models, method="logit-kd", divergence="uld", positions="all", steps=12, learning_rate=3e-3)
     check(plan, teacher, student, nothing)
     with pytest.raises(VocabularyMismatch):
         check(plan.model_copy(update={"divergence": "kl"}), teacher, student, nothing)

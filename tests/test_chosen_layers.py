@@ -5,10 +5,9 @@ from __future__ import annotations
 import fakes
 import pytest
 import torch
-from test_trainer import MINE
-from test_transfer import plan_for
 from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
+from trained import SET, plan_for
 
 from pkt_core.alignment.model_maps import match
 from pkt_core.alignment.pairing import LayerPair, pair_layers, read_pairs, windowed, write_pairs
@@ -45,7 +44,7 @@ def models(tmp_path):
     ],
 )
 def test_pairs_follow_the_plan_or_attribution(models, settings, pairs, main):
-    plan = plan_for(models, **{"teacher_layer": None, "student_layer": None, **settings})
+    plan = plan_for(*models, **{"teacher_layer": None, "student_layer": None, **settings})
     found, first = chosen_pairs(plan, 6, 3, [0.1, 0.2, 0.9, 0.3, 0.0, 0.5])
     assert [(p.teacher, p.student) for p in found] == pairs
     assert (first.teacher, first.student) == main
@@ -69,7 +68,7 @@ def test_drawn_pairs_are_written_in_one_way():
     ],
 )
 def test_drawn_pairs_that_cannot_be_are_refused(models, settings, sentence):
-    plan = plan_for(models, **{"teacher_layer": None, "student_layer": None, **settings})
+    plan = plan_for(*models, **{"teacher_layer": None, "student_layer": None, **settings})
     with pytest.raises(PlanError, match=sentence):
         plan.check_settings()
 
@@ -79,17 +78,17 @@ def test_drawn_pairs_that_cannot_be_are_refused(models, settings, sentence):
 )
 def test_drawn_pairs_must_be_layers_of_the_models(models, tmp_path, drawn, sentence):
     teacher, student = models
-    plan = plan_for(models, teacher_layer=None, student_layer=None, layer_pairs=drawn)
+    plan = plan_for(*models, teacher_layer=None, student_layer=None, layer_pairs=drawn)
     with pytest.raises(LayerNotFound, match=sentence):
-        record(plan, teacher, student, MINE, tmp_path / "t", lambda *_: None)
+        record(plan, teacher, student, SET, tmp_path / "t", lambda *_: None)
 
 
 def test_drawn_pairs_are_what_is_recorded(models, tmp_path):
     teacher, student = models
     kept = {}
     for drawn in ("5:1,0:0", "0:0,5:1", "4:1,0:0"):
-        plan = plan_for(models, method="feature-kd", teacher_layer=None, student_layer=None, layer_pairs=drawn)
-        kept[drawn] = record(plan, teacher, student, MINE, tmp_path / drawn.replace(":", "-"), lambda *_: None)
+        plan = plan_for(*models, method="feature-kd", teacher_layer=None, student_layer=None, layer_pairs=drawn)
+        kept[drawn] = record(plan, teacher, student, SET, tmp_path / drawn.replace(":", "-"), lambda *_: None)
     one, same, other = kept.values()
     assert one.pairs == same.pairs == (LayerPair(0, 0), LayerPair(1, 5))
     assert_close(one.of([0])["states.1"], same.of([0])["states.1"])
@@ -117,19 +116,19 @@ def test_an_interpolated_target_lies_between_its_two_layers(models, tmp_path):
     rows = {}
     for name, more in {"a": {"teacher_layer": 2}, "b": {"teacher_layer": 3}, "mix": {"interpolate": True}}.items():
         settings = {"method": "feature-kd", "student_layer": 1, "teacher_layer": None, **more}
-        plan = plan_for(models, **settings)
-        rows[name] = record(plan, teacher, student, MINE, tmp_path / name, lambda *_: None)
+        plan = plan_for(*models, **settings)
+        rows[name] = record(plan, teacher, student, SET, tmp_path / name, lambda *_: None)
     mixed = rows["mix"].pairs[0]
     assert mixed == LayerPair(1, 3, 4, 0.0)  # 6 layers over 3: the depth is whole, so all weight is on one layer
     assert_close(rows["mix"].of([0])["states.1"], rows["b"].of([0])["states.1"])
     uneven = fakes.loaded(tmp_path / "u", layers=4, width=48), student
-    plan = plan_for(uneven, method="feature-kd", student_layer=1, teacher_layer=None, interpolate=True)
-    target = record(plan, *uneven, MINE, tmp_path / "um", lambda *_: None)
+    plan = plan_for(*uneven, method="feature-kd", student_layer=1, teacher_layer=None, interpolate=True)
+    target = record(plan, *uneven, SET, tmp_path / "um", lambda *_: None)
     (pair,) = target.pairs
     sides = []
     for layer in (pair.teacher, pair.deeper):
-        plan = plan_for(uneven, method="feature-kd", student_layer=1, teacher_layer=layer)
-        sides.append(record(plan, *uneven, MINE, tmp_path / f"u{layer}", lambda *_: None).of([0])["states.1"])
+        plan = plan_for(*uneven, method="feature-kd", student_layer=1, teacher_layer=layer)
+        sides.append(record(plan, *uneven, SET, tmp_path / f"u{layer}", lambda *_: None).of([0])["states.1"])
     assert 0 < pair.weight < 1
     assert_close(target.of([0])["states.1"], (1 - pair.weight) * sides[0] + pair.weight * sides[1])
 
@@ -141,14 +140,14 @@ def test_fitted_maps_carry_states_nearer_than_those_of_shuffled_vocabularies(mod
     places = [("Paris", "France"), ("Rome", "Italy")] * 20
     texts.write_text("\n".join(f"{city} is a city in {land}, number {i}." for i, (city, land) in enumerate(places)))
     for kind in ("ridge", "procrustes", "semantic", "logit-preserving", "permuted", "random"):
-        plan = plan_for(models, map=kind, part="block_out", positions="all", general=str(texts), n_general=2)
-        targets = record(plan, teacher, student, MINE, tmp_path / kind, lambda *_: None)
-        own = plan_for(models, method="feature-kd", part="block_out", positions="all", teacher_layer=2)
+        plan = plan_for(*models, map=kind, part="block_out", positions="all", general=str(texts), n_general=2)
+        targets = record(plan, teacher, student, SET, tmp_path / kind, lambda *_: None)
+        own = plan_for(*models, method="feature-kd", part="block_out", positions="all", teacher_layer=2)
         mine = record(
             own.model_copy(update={"teacher": student.ref}),
             student,
             student,
-            MINE,
+            SET,
             tmp_path / f"{kind}o",
             lambda *_: None,
         )
@@ -167,12 +166,12 @@ def test_bases_with_gain_or_norm_carry_otherwise_and_as_their_formulas_say(model
         teacher.layout.final_norm.weight.copy_(torch.linspace(0.5, 2, 48))
     found, alike = {}, match(teacher, student)
     for basis in ("raw", "gain-folded", "normed"):
-        plan = plan_for(models, basis=basis)
+        plan = plan_for(*models, basis=basis)
         carry = carries(plan, teacher, student, alike, (LayerPair(2, 5),), ())[2]
         state = torch.randn(4, 48, generator=torch.Generator().manual_seed(0))
         found[basis] = carry(state)
         if basis == "normed":
-            raw = carries(plan_for(models), teacher, student, alike, (LayerPair(2, 5),), ())[2]
+            raw = carries(plan_for(*models), teacher, student, alike, (LayerPair(2, 5),), ())[2]
             assert_close(found[basis], raw(final_norm(teacher)(state)))
     for one, other in (("raw", "gain-folded"), ("raw", "normed")):
         assert float(cosine_similarity(found[one], found[other], dim=-1).mean()) < 0.999
@@ -180,12 +179,12 @@ def test_bases_with_gain_or_norm_carry_otherwise_and_as_their_formulas_say(model
 
 def test_an_untrained_teacher_is_another_of_the_same_shape(models, tmp_path):
     teacher, student = models
-    plan = plan_for(models, method="logit-kd", seed=7)
-    trained = record(plan, teacher, student, MINE, tmp_path / "a", lambda *_: None).of([0])
+    plan = plan_for(*models, method="logit-kd", seed=7)
+    trained = record(plan, teacher, student, SET, tmp_path / "a", lambda *_: None).of([0])
     control = plan.model_copy(update={"teacher_weights": "untrained"})
     seeds = []
     for name in ("b", "c"):
         again = fakes.loaded(tmp_path / name, layers=6, width=48)
-        seeds.append(record(control, again, student, MINE, tmp_path / f"{name}x", lambda *_: None).of([0]))
+        seeds.append(record(control, again, student, SET, tmp_path / f"{name}x", lambda *_: None).of([0]))
     assert not torch.equal(trained["log_probs"], seeds[0]["log_probs"])
     assert torch.equal(seeds[0]["log_probs"], seeds[1]["log_probs"])  # drawn with the plan's seed

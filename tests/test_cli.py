@@ -8,58 +8,11 @@ import sys
 
 import fakes
 import pytest
+from commands import EXAMPLES, pair, run, work
 from safetensors.torch import load_file
 
-from pkt_core import __version__, cli
+from pkt_core import __version__
 from pkt_core.runs.folder import recorded_root
-
-EXAMPLES = [("Paris is a city in", " France."), ("Rome is a city in", " Italy."), ("the quick brown", " fox jumps")] * 4
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    fakes.folder(folder / "teacher", layers=4, width=48)
-    fakes.folder(folder / "student", seed=1)
-    rows = [json.dumps({"prompt": p, "answer": a}) for p, a in EXAMPLES]
-    (folder / "data.jsonl").write_text("\n".join(rows))
-    (folder / "prompts.txt").write_text(
-        "\n".join(f"prompt {i} about {w}" for i, w in enumerate([*fakes.TEXT[:2], "Rome and Paris"] * 27))
-    )
-    return folder
-
-
-def pair(models):
-    return ["--teacher", str(models / "teacher"), "--student", str(models / "student")]
-
-
-def work(models):
-    return [
-        *pair(models),
-        *(
-            "--data",
-            str(models / "data.jsonl"),
-            "--prompts",
-            str(models / "prompts.txt"),
-            "--general",
-            str(models / "prompts.txt"),
-        ),
-        *("--n-prompts", "40", "--n-general", "12", "--steps", "4", "--batch-size", "4"),
-    ]
-
-
-def run(capsys, *words):
-    """Exit status, standard output, standard error."""
-    argv, sys.argv = sys.argv, ["pkt", *map(str, words)]
-    try:
-        cli.main()
-        status = 0
-    except SystemExit as stop:
-        status = stop.code or 0
-    finally:
-        sys.argv = argv
-    out = capsys.readouterr()
-    return status, out.out, out.err
 
 
 def test_it_tells_its_version(capsys):
@@ -114,7 +67,7 @@ def test_transfer_evaluate_runs_and_report(capsys, models, tmp_path, cache):
     assert listed[0]["id"] == found["run"]
     assert listed[0]["state"] == "done"
     status, out, _ = run(capsys, "report", found["run"], "--out", tmp_path / "r.html", "--json", "-")
-    assert (tmp_path / "r.html").stat().st_size > 10_000
+    assert found["run"] in (tmp_path / "r.html").read_text(encoding="utf-8")
     status, out, _ = run(capsys, "report", found["run"], "--out", tmp_path / "r.html")
     assert "Wrote" in out
 

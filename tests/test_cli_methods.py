@@ -5,8 +5,8 @@ import shlex
 
 import pytest
 import typer
+from commands import run, work
 from safetensors.torch import load_file
-from test_cli import models, run, work  # noqa: F401
 
 from pkt_core.cli import app
 from pkt_core.cli.transfers import GIVEN_OTHERWISE
@@ -28,7 +28,7 @@ def test_every_setting_of_a_plan_is_an_option_with_its_help():
 
 
 @pytest.mark.parametrize("method", PLANS)
-def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, method):  # noqa: F811
+def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, method):
     training = work(models) if method != "stitch" else work(models)[:-4]  # which takes no steps
     words = ["transfer", *training, "--method", method, *PLANS[method], "--json", "-"]
     status, out, err = run(capsys, *words)
@@ -45,7 +45,7 @@ def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, me
     listed = json.loads(run(capsys, "runs", "--json", "-")[1])
     assert next(r["state"] for r in listed if r["id"] == first["run"]) == "done"
     run(capsys, "report", first["run"], "--out", tmp_path / "r.html")
-    assert (tmp_path / "r.html").stat().st_size > 10_000
+    assert first["run"] in (tmp_path / "r.html").read_text(encoding="utf-8")
     status, out, err = run(capsys, *shlex.split(first["command"])[1:], "--json", "-")
     assert status == 0, err
     again = json.loads(out)
@@ -53,7 +53,7 @@ def test_a_run_its_report_and_the_same_again(capsys, models, tmp_path, cache, me
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
 
 
-def test_a_task_of_one_item_is_measured_to_the_end(capsys, models, tmp_path):  # noqa: F811
+def test_a_task_of_one_item_is_measured_to_the_end(capsys, models, tmp_path):
     (tmp_path / "one.jsonl").write_text(json.dumps({"prompt": "Paris is a city in", "answer": " France."}))
     words = work(models)
     words[words.index("--data") + 1] = str(tmp_path / "one.jsonl")
@@ -69,7 +69,7 @@ def test_a_task_of_one_item_is_measured_to_the_end(capsys, models, tmp_path):  #
     assert "holds 1 prompt; an interval of bits per byte needs at least 2 texts. Add texts." in " ".join(err.split())
 
 
-def test_items_that_are_repeated_are_said(capsys, models, tmp_path):  # noqa: F811
+def test_items_that_are_repeated_are_said(capsys, models, tmp_path):
     status, out, err = run(capsys, "transfer", *work(models), "--method", "sft")  # three items, four times each
     assert status == 0, err
     assert "9 of the 12 items of" in " ".join(out.split())
@@ -82,7 +82,7 @@ def test_items_that_are_repeated_are_said(capsys, models, tmp_path):  # noqa: F8
     assert "1 of the 2 items of" in " ".join(out.split())
 
 
-def test_a_setting_of_another_method_is_refused_in_one_sentence(capsys, models):  # noqa: F811
+def test_a_setting_of_another_method_is_refused_in_one_sentence(capsys, models):
     status, _, err = run(capsys, "transfer", *work(models), "--method", "seeking", "--strength", "0.5")
     assert status == 1
     assert "Got strength 0.5 with seeking, which does not use it" in err

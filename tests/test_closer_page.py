@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import reference_agreement as twin
 import report_samples as samples
-from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
+from pages import page, words
 
 from dashboard import loaders, recorded
 from dashboard.engine.client import Engine
@@ -19,10 +19,10 @@ from pkt_core.studies.layer_pair import text as sentences
 from pkt_core.studies.layer_pair import text as tables
 from pkt_core.studies.layer_pair.figures import closer_figure
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
-def asked(answers, function="closer_look"):  # noqa: F811
+def asked(answers, function="closer_look"):
     return [(a["teacher_layer"], a["student_layer"]) for name, a in answers.asked if name == function]
 
 
@@ -30,7 +30,7 @@ def heads(app):
     return [one.value for one in app.subheader]
 
 
-def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):  # noqa: F811
+def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):
     monkeypatch.setattr(recorded, "comparison", samples.comparison)
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("alignment")
@@ -45,13 +45,13 @@ def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):  # n
     assert "rank correlation 0." in words(app).replace("\\", "")
 
 
-def test_a_pair_that_does_not_ship_is_not_looked_at_before_it_is_compared(answers, monkeypatch):  # noqa: F811
+def test_a_pair_that_does_not_ship_is_not_looked_at_before_it_is_compared(answers, monkeypatch):
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     page("alignment", pair="pythia", tl="1", sl="0", pin="0.0", picked="3")
     assert not answers.asked
 
 
-def test_layers_in_the_link_are_looked_at_with_the_settings_of_the_comparison(answers):  # noqa: F811
+def test_layers_in_the_link_are_looked_at_with_the_settings_of_the_comparison(answers):
     app = page("alignment", tl="4", sl="1", pooling="tokens", outliers="clamp")
     assert not app.exception
     request = [a for name, a in answers.asked if name == "closer_look"][-1]
@@ -60,7 +60,7 @@ def test_layers_in_the_link_are_looked_at_with_the_settings_of_the_comparison(an
     assert not any(one.value.startswith("Pinned") for one in app.caption)
 
 
-def test_a_pin_is_set_beside_the_selection_swapped_and_taken_off(answers, monkeypatch):  # noqa: F811
+def test_a_pin_is_set_beside_the_selection_swapped_and_taken_off(answers, monkeypatch):
     app = page("alignment", tl="4", sl="1")
     app.button(key="pin-layers").click().run()
     assert app.text_input(key="pin").value == "4.1"
@@ -84,7 +84,7 @@ def test_a_pin_is_set_beside_the_selection_swapped_and_taken_off(answers, monkey
 
 
 @pytest.mark.parametrize("bad", ["99.0", "0.9", "x.y", "5", "5.2.1", "-1.0", "<script>"])
-def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noqa: F811
+def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):
     app = page("pair", tl="4", sl="1", pin=bad)
     assert not app.exception
     assert any("is no pair of layers here" in one.value.replace("\\", "") for one in app.info)
@@ -98,7 +98,7 @@ def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):  # noq
     assert not any("is no pair of layers" in one.value for one in good.info)
 
 
-def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypatch):  # noqa: F811
+def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypatch):
     monkeypatch.setattr(recorded, "comparison", samples.comparison)
     monkeypatch.setattr(loaders, "soon", lambda task, *_: task)
     answers.status = "working"
@@ -112,7 +112,7 @@ def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypat
 
 
 @pytest.mark.parametrize("picture", ["chain of spaces", "joined by a map"])
-def test_the_map_of_the_pinned_layers_stands_below_the_chosen(answers, picture):  # noqa: F811
+def test_the_map_of_the_pinned_layers_stands_below_the_chosen(answers, picture):
     function = "chain_map" if picture.startswith("chain") else "latent_map"
     app = page("latent_map", tl="4", sl="1", pin="2.0", picture=picture)
     assert not app.exception

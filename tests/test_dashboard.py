@@ -6,135 +6,17 @@ Not covered: clicks in figures and what a browser draws.
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 import report_samples as samples
-from streamlit.testing.v1 import AppTest
+from pages import PAGES, finished_run, page, words
 
-from dashboard import loaders, recorded, widgets
-from dashboard.engine.client import Engine, Task
-from dashboard.engine.worker import answer, as_json
+from dashboard import recorded, widgets
+from dashboard.engine.client import Engine
 from dashboard.params import Param
-from pkt_core.base.progress import silent
-from pkt_core.errors import PktError
 from pkt_core.runs import folder as run_folder
-from pkt_core.runs import queue as run_queue
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = (
-    "pair",
-    "alignment",
-    "latent_map",
-    "maps",
-    "inspector",
-    "transfer",
-    "families",
-    "factors",
-    "behaviour",
-    "tokens",
-    "benchmarks",
-    "runs",
-)
-READ = {
-    "plan_needs",
-    "pair_room",
-    "run_controls",
-    "control_plan",
-    "family_members",
-    "family_table",
-    "sweep_members",
-    "task_tests",
-}
-"""What reads configurations and runs only, so that tests ask the real function."""
-pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
-
-
-class Answers:
-    """Stands in for the engine: answers at once, or stays at work, or fails."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, Any]]] = []
-        self.status, self.error, self.fault = "done", None, False
-
-    def find(self, function: str, arguments: dict[str, Any]) -> Any:
-        """The record or the JSON form of an answer."""
-        if function == "similarity":
-            return samples.grid() | {"measure": arguments["measure"]}
-        if function == "latent_map":
-            return samples.latent(method=arguments["method"])
-        if function == "chain_map":
-            kind = arguments["kind"].replace("student", "teacher")
-            return samples.chain(method=arguments["method"], kind=kind, shuffled=arguments["shuffled"])
-        if function in ("turnover", "picked_tokens", "picked_cell", "picked_continuations"):
-            return getattr(samples, function)()
-        layers = arguments.get("teacher_layer"), arguments.get("student_layer")
-        return {
-            "closer_look": lambda: samples.closer_look(*layers),
-            "compare": samples.comparison,
-            "alignment_maps": lambda: samples.maps(*layers),
-            "stitching": lambda: samples.stitching(arguments["kind"]),
-            "similarity_change": samples.change,
-            "token_change": samples.token_change,
-            "writing": samples.writing,
-            "user_task": samples.user_task,
-            "inspect_token": samples.inspection,
-            "basis_options": samples.basis_options,
-            "factors": samples.factors,
-            "warm_projection": dict,
-        }[function]()
-
-    def ask(self, _engine: Engine, function: str, arguments: dict[str, Any], **_: bool) -> Task:
-        self.asked.append((function, arguments))
-        if function in READ and self.status != "working":
-            try:
-                return Task(function, arguments, status="done", result=answer(function, arguments, silent))
-            except PktError as error:
-                return Task(function, arguments, status="failed", error=str(error))
-        found = None if function in READ else self.find(function, arguments)
-        working = self.status == "working" or (self.status == "umap works" and arguments.get("method") == "umap")
-        status = "working" if working else "failed" if self.status == "failed" else "done"
-        result = as_json(found) if status == "done" else None
-        return Task(function, arguments, status=status, result=result, error=self.error, fault=self.fault)
-
-
-@pytest.fixture(autouse=True)
-def answers(monkeypatch, tmp_path) -> Answers:
-    """No process is started, no recorded run exists, and caches are empty."""
-    found = Answers()
-    monkeypatch.setattr(Engine, "ask", lambda *a, **k: found.ask(*a, **k))
-    monkeypatch.setattr(Engine, "known", lambda *a: found.ask(*a))
-    monkeypatch.setattr(Engine, "warm", lambda _self: None)
-    monkeypatch.setattr(recorded, "comparison", lambda: None)
-    monkeypatch.setattr(run_folder, "recorded_root", lambda: tmp_path / "recorded")
-    monkeypatch.setattr(loaders, "unavailable", lambda *_: None)
-    return found
-
-
-def page(name: str, **link: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "dashboard" / "app.py"), default_timeout=60)
-    app.query_params.update(link)
-    app.run()
-    if name != "pair":
-        app.switch_page(f"views/{name}/page.py").run()
-    return app
-
-
-def words(app: AppTest) -> str:
-    """What the page says; spaces that do not break are spaces."""
-    kinds = (app.markdown, app.caption, app.error, app.info, app.warning)
-    return " ".join(str(one.value) for kind in kinds for one in kind).replace("\u00a0", " ")
-
-
-def finished_run(run_id: str = "one", **plan: Any) -> run_folder.Run:
-    made = run_folder.create_run({"method": "semalign-v1", "steps": 20, "seed": 0, **plan}, run_id=run_id)
-    made.write_status("running", message="Training")
-    for i in range(1, 21):
-        made.append_event(samples.step(i))
-    made.write_results(samples.results())
-    made.write_status("done", message="Done.")
-    return made
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -270,14 +152,6 @@ def test_hostile_text_is_never_markdown():
         for one in [*app.markdown, *app.caption, *app.error, *app.info]:
             assert "](http" not in str(one.value)
             assert not getattr(one, "allow_html", False)
-
-
-@pytest.fixture
-def worked(monkeypatch) -> list[list[str]]:
-    """No worker is started; what waited when one would have been."""
-    found: list[list[str]] = []
-    monkeypatch.setattr("dashboard.jobs.work", lambda: found.append(run_queue.waiting()))
-    return found
 
 
 def test_starting_a_transfer_puts_a_run_into_the_queue_and_opens_it(worked):

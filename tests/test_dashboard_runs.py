@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
+from pages import finished_run, page, words
 
 from pkt_core.runs import folder as run_folder
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 def test_a_run_that_failed_before_it_taught_anything_offers_no_behaviour():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_dashboard import PAGES, Answers, answers, finished_run, page, words  # noqa: F401 - answers replaces the engine
+from pages import PAGES, finished_run, page, words
 
 from dashboard import loaders
 from dashboard import recorded as dashboard_recorded
@@ -16,7 +16,7 @@ from dashboard.params import Param
 from pkt_core.data.prompts import assets_folder
 from pkt_core.runs import folder as run_folder
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 RECORDED = ("comparison", "grids", "maps", "stitching", "family", "factors")
 NO_WEIGHTS = "demo:teacher holds no weights. Build the demo pair again."
 WAITS, ON_TRANSFER = "Waiting for the engine", "on the page Transfer"
@@ -55,7 +55,7 @@ def test_the_table_has_every_page():
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_where_nothing_is_there_a_page_says_what_to_do(answers, monkeypatch, name):  # noqa: F811
+def test_where_nothing_is_there_a_page_says_what_to_do(answers, monkeypatch, name):
     without_recordings(monkeypatch)
     answers.status = "working"
     app = page(name)
@@ -67,7 +67,7 @@ def test_where_nothing_is_there_a_page_says_what_to_do(answers, monkeypatch, nam
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):  # noqa: F811
+def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):
     find, recorded = answers.find, assets_folder() / "recorded"
     board = {"benchmark_board": {"lines": [], "asked": []}, "benchmark_sandbox": {"unavailable": None, "missing": None}}
     monkeypatch.setattr(answers, "find", lambda asked, given: board.get(asked) or find(asked, given))
@@ -84,7 +84,7 @@ def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):  # noqa:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_where_all_is_broken_a_page_says_so_in_a_sentence(answers, monkeypatch, name):  # noqa: F811
+def test_where_all_is_broken_a_page_says_so_in_a_sentence(answers, monkeypatch, name):
     without_recordings(monkeypatch)
     answers.status, answers.error = "failed", NO_WEIGHTS
     for file in ("plan.json", "status.json", "results.json", "events.jsonl"):

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 import torch
-from test_families import demo
+from made_runs import demo
 
 from pkt_core.errors import PlanError
 from pkt_core.models.ref import ModelRef

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 import report_samples as samples
+from made_runs import DEMO, a_run
 from scipy.stats import spearmanr
 
 from pkt_core.base.records import from_json, to_json
@@ -16,8 +17,6 @@ from pkt_core.data.prompts import assets_folder
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.evaluation import ease as easing
 from pkt_core.evaluation.ease import Block, ease
-from pkt_core.models.ref import ModelRef
-from pkt_core.runs.folder import create_run
 from pkt_core.studies.factors import compute as factors_compute
 from pkt_core.studies.factors import text as factors_text
 from pkt_core.studies.factors.record import (
@@ -31,8 +30,6 @@ from pkt_core.studies.factors.record import (
     correlated,
 )
 from pkt_core.transfer.plan import TransferPlan
-
-DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
 
 
 def whole(n_teacher, n_student):
@@ -136,16 +133,6 @@ def test_a_sweep_has_every_pair_of_layers_or_evenly_spread_ones():
         factors_compute.sweep(TransferPlan(**DEMO, method="sft"), 6, 3, at_most=18)
     with pytest.raises(PlanError, match="Got 3 pairs of layers; at least 4"):
         factors_compute.sweep(plan, 6, 3, at_most=3)
-
-
-def a_run(gain, teacher, student, **more):
-    run = create_run(TransferPlan(**DEMO, teacher_layer=teacher, student_layer=student, **more).model_dump(mode="json"))
-    bits = {who: {"bits_per_byte": {"value": value}} for who, value in (("before", 2.0), ("after", 2.0 - gain / 10))}
-    pair = {"teacher": teacher, "student": student}
-    run.write_results(
-        {"layers": {**pair, "pairs": [pair]}, "changes": {"facts": {"difference": gain}}, "behaviour": bits}
-    )
-    return run
 
 
 @pytest.mark.usefixtures("cache")

@@ -7,15 +7,14 @@ from dataclasses import replace
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
-from test_factors import a_run
-from test_transfer_page import plain
+from made_runs import a_run
+from pages import page, plain
 
 from pkt_core.runs.queue import waiting
 from pkt_core.studies.factors import text as factors_text
 from pkt_core.studies.factors.figures import beside_figure, factors_figure, points_figure
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 def listed(task="facts", **more):

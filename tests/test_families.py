@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from made_runs import demo
 from scipy.stats import wilcoxon
 
 from pkt_core.cli.transfers import named
@@ -19,12 +20,6 @@ from pkt_core.studies.families import compute as families_compute
 from pkt_core.transfer.controls import CONTROLS, Saved, control, steps_for_anchor, steps_for_teacher
 from pkt_core.transfer.layers import chosen_pairs
 from pkt_core.transfer.plan import INSTALLED, METHODS, OWN, USERS, Method, TransferPlan
-
-DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
-
-
-def demo(**more):
-    return TransferPlan(**DEMO, **more)
 
 
 def test_every_control_changes_what_it_names_and_nothing_else():

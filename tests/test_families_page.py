@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, finished_run, page  # noqa: F401 - answers replaces the engine
-from test_transfer_page import plain
+from pages import finished_run, page, plain
 
 from dashboard import run_widgets
 from dashboard.views.transfer import plan_form
@@ -13,7 +12,7 @@ from pkt_core.runs import folder as run_folder
 from pkt_core.studies.families import text as families_text
 from pkt_core.studies.families.figures import family_figure
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 RIGHT = {"base": "0" * 60 + "1" * 40, "better": "0" * 20 + "1" * 80}
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 
 import pytest
-from test_dashboard import PAGES, ROOT, answers, page  # noqa: F401 - answers replaces the engine
+from pages import PAGES, ROOT, page
 
 from pkt_core.words.glossary import GLOSSARY, entries, found_in
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 EVERYWHERE = {"teacher and student", "latent space"}
 """Said on the first page only."""
 

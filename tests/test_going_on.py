@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_cli import models, run, work  # noqa: F401 - models is a fixture
+from commands import run, work
 
 from pkt_core import pipeline
 from pkt_core.evaluation import behaviour
@@ -13,7 +13,7 @@ from pkt_core.transfer.checkpoint import Checkpoints
 
 
 @pytest.fixture
-def stopped_while_measured(capsys, models, monkeypatch):  # noqa: F811
+def stopped_while_measured(capsys, models, monkeypatch):
     """A run that was asked to stop while its first task was asked."""
     real = behaviour.answered_right
 
@@ -71,7 +71,7 @@ def test_a_student_with_another_byte_is_refused_and_trained_again(capsys, stoppe
     assert "behaviour" in made.results()
 
 
-def test_a_stop_while_the_teacher_speaks_ends_before_the_first_step(capsys, models, monkeypatch, cache):  # noqa: F811
+def test_a_stop_while_the_teacher_speaks_ends_before_the_first_step(capsys, models, monkeypatch, cache):
     from pkt_core.transfer import targets
 
     real = targets.teacher_rows

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import models, run, work  # noqa: F401 - models is a fixture
+from commands import run, work
 
 from pkt_core.base.files import cache_root
 from pkt_core.models import tokenizer
@@ -22,7 +22,7 @@ def files_with(word):
 
 
 @pytest.mark.slow
-def test_the_token_of_the_hub_is_nowhere_after_a_whole_run(capsys, models, tmp_path, monkeypatch):  # noqa: F811
+def test_the_token_of_the_hub_is_nowhere_after_a_whole_run(capsys, models, tmp_path, monkeypatch):
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.setenv(name, CANARY)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -4,22 +4,22 @@ from dataclasses import replace
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
+from pages import finished_run, page, words
 
 from dashboard import loaders, recorded
 from dashboard.engine.client import Engine
 
-pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(autouse=True)
-def found(answers, monkeypatch):  # noqa: F811
+def found(answers, monkeypatch):
     """An engine whose inspections can be swapped."""
     monkeypatch.setattr(recorded, "comparison", samples.comparison)
     return answers
 
 
-def asked(answers, function):  # noqa: F811
+def asked(answers, function):
     return [arguments for name, arguments in answers.asked if name == function][-1]
 
 

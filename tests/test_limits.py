@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from test_dashboard import PAGES, ROOT, answers, page  # noqa: F401 - answers replaces the engine
+from pages import PAGES, ROOT, page
 from typer.testing import CliRunner
 
 from dashboard import access, jobs, limits, loaders, run_actions, state
@@ -26,7 +26,7 @@ from pkt_core.errors import PktError
 from pkt_core.runs import queue as run_queue
 from pkt_core.runs.folder import Run, open_run
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 UNAVAILABLE, ASK = loaders.unavailable.__wrapped__, Engine.ask  # before a test stands others in for them
 
 
@@ -355,7 +355,7 @@ def test_a_session_has_a_word_of_its_own_and_keeps_it():
 
 @pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("name", PAGES)
-def test_nothing_that_a_page_asks_for_by_itself_is_refused(answers, name):  # noqa: F811
+def test_nothing_that_a_page_asks_for_by_itself_is_refused(answers, name):
     app = page(name)
     assert not app.exception
     for function, arguments in answers.asked:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import report_samples as samples
-from test_dashboard import Answers, answers, finished_run, page, words  # noqa: F401 - `answers` is a fixture used by name
+from pages import Answers, finished_run, page, words
 
 from dashboard import recorded
 from dashboard.engine.client import Engine
 from pkt_core.runs import folder as run_folder
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 ROOT = Path(__file__).resolve().parents[1]
 PLAN = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
 
@@ -30,11 +30,11 @@ def kept_run(run_id: str = "one") -> run_folder.Run:
     return made
 
 
-def last(answers: Answers, function: str) -> dict:  # noqa: F811
+def last(answers: Answers, function: str) -> dict:
     return [arguments for name, arguments in answers.asked if name == function][-1]
 
 
-def test_without_a_run_the_chain_goes_from_teacher_to_student(answers):  # noqa: F811
+def test_without_a_run_the_chain_goes_from_teacher_to_student(answers):
     app = page("latent_map", tl="4", sl="1")
     assert not app.exception
     asked = last(answers, "chain_map")
@@ -43,7 +43,7 @@ def test_without_a_run_the_chain_goes_from_teacher_to_student(answers):  # noqa:
     assert len(app.get("plotly_chart")) == 1
 
 
-def test_a_run_in_the_link_makes_the_chain_before_and_after(answers):  # noqa: F811
+def test_a_run_in_the_link_makes_the_chain_before_and_after(answers):
     kept_run()
     app = page("latent_map", run="one")
     assert not app.exception
@@ -57,7 +57,7 @@ def test_a_run_in_the_link_makes_the_chain_before_and_after(answers):  # noqa: F
     assert app.dataframe[0].value["prompt"].tolist()[:3] == [100, 101, 102]
 
 
-def test_runs_of_other_models_or_without_weights_are_not_offered(answers):  # noqa: F811
+def test_runs_of_other_models_or_without_weights_are_not_offered(answers):
     finished_run("no-weights", **PLAN)
     app = page("latent_map", chain="before and after a run")
     assert not app.exception
@@ -69,14 +69,14 @@ def test_runs_of_other_models_or_without_weights_are_not_offered(answers):  # no
 
 
 @pytest.mark.parametrize("chain", ["teacher's layers", "student's layers"])
-def test_layers_make_a_chain_and_chosen_layers_do_not_matter(answers, chain):  # noqa: F811
+def test_layers_make_a_chain_and_chosen_layers_do_not_matter(answers, chain):
     app = page("latent_map", chain=chain, tl="4", sl="1")
     assert not app.exception
     asked = last(answers, "chain_map")
     assert (asked["kind"], asked["teacher_layer"], asked["student_layer"]) == (chain.split("'")[0], 0, 0)
 
 
-def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monkeypatch):  # noqa: F811
+def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monkeypatch):
     monkeypatch.setattr(recorded, "comparison", samples.comparison)
     answers.status = "umap works"
     app = page("latent_map")
@@ -90,7 +90,7 @@ def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monke
     assert {a.get("method") for name, a in answers.asked if name == "chain_map"} == {"pca"}
 
 
-def test_the_null_picture_is_one_click_away_and_labelled(answers):  # noqa: F811
+def test_the_null_picture_is_one_click_away_and_labelled(answers):
     app = page("latent_map")
     app.toggle(key="shuffled").set_value(True).run()
     assert last(answers, "chain_map")["shuffled"] is True
@@ -98,14 +98,14 @@ def test_the_null_picture_is_one_click_away_and_labelled(answers):  # noqa: F811
     assert "Null picture" in words(app)
 
 
-def test_umap_is_warmed_after_the_picture_and_not_by_other_pages(answers):  # noqa: F811
+def test_umap_is_warmed_after_the_picture_and_not_by_other_pages(answers):
     page("alignment")
     assert "warm_projection" not in {name for name, _ in answers.asked}
     page("latent_map")
     assert answers.asked[-1] == ("warm_projection", {"method": "umap"})
 
 
-def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  # noqa: F811
+def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):
     kept_run()
     app = page("latent_map", picked="100, 101")
     assert not app.exception
@@ -135,12 +135,12 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):  
 SPECIAL = samples.picked_cell(40, enough=True)
 
 
-def test_nothing_picked_says_how_to_pick(answers):  # noqa: F811
+def test_nothing_picked_says_how_to_pick(answers):
     assert "Pick prompts in the map" in words(page("latent_map"))
     assert "picked_tokens" not in {name for name, _ in answers.asked}
 
 
-def test_many_picked_prompts_fit_the_link(answers):  # noqa: F811
+def test_many_picked_prompts_fit_the_link(answers):
     ids = list(range(1000, 2000))
     app = page("latent_map", picked=", ".join(map(str, ids)))
     assert not app.exception

@@ -22,7 +22,6 @@ def test_the_notebook_is_kept_with_its_results():
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert {output.output_type for output in outputs(notebook)} <= {"execute_result", "display_data"}
     assert sum(bool(PICTURES & set(output.data)) for output in outputs(notebook)) >= 6
-    assert NOTEBOOK.stat().st_size < 2**20
 
 
 @pytest.mark.slow
@@ -46,6 +45,6 @@ def test_the_python_of_the_readme_runs(cache, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(block, "README.md", "exec"), {})
-    assert all((tmp_path / name).stat().st_size for name in ("heatmap.html", "behaviour.html"))
+    assert all("Plotly.newPlot" in (tmp_path / name).read_text() for name in ("heatmap.html", "behaviour.html"))
     assert list((cache / "runs").glob("*/results.json"))
     assert capsys.readouterr().out.startswith("(")

@@ -6,15 +6,15 @@ import os
 import stat
 
 import pytest
+from pages import page, words
 from streamlit.testing.v1 import AppTest
-from test_dashboard import answers, page, words  # noqa: F401 - answers replaces the engine
 
 from dashboard import device, loaders
 from dashboard.engine.client import Engine, Task
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 def a_run(run_id: str):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import fakes
 import pytest
-from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
+from pages import page
 
 from dashboard import device, loaders, own_models
 from dashboard.engine.client import Engine
 from dashboard.engine.worker import answer
 from pkt_core.base.progress import silent
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 def shown(app):
@@ -55,7 +55,7 @@ def test_whether_they_fit_is_said_before_they_are_compared(two, monkeypatch):
     assert app.button(key="compare-now")  # it is a warning, not a wall
 
 
-def test_a_pair_of_the_catalogue_says_what_it_wants_and_asks_no_hub(monkeypatch, answers):  # noqa: F811
+def test_a_pair_of_the_catalogue_says_what_it_wants_and_asks_no_hub(monkeypatch, answers):
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("pair", pair="pythia")
     assert "Wants about 2 GiB; CPU has" in shown(app)

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, page, words  # noqa: F401 - the fixture that stands in for the engine
+from pages import page, words
 
 from dashboard.prompt_choice import UPLOAD
 from pkt_core.data.prompts import bundled, load_prompts
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 FILE = b"text,topic\n" + b"".join(b"prompt %d,%s\n" % (i, [b"art", b"sport"][i % 2]) for i in range(70))
 
 
@@ -21,11 +21,11 @@ def path(tmp_path):
     return made
 
 
-def asked(answers, function="compare"):  # noqa: F811
+def asked(answers, function="compare"):
     return [arguments["prompts"] for name, arguments in answers.asked if name == function]
 
 
-def test_a_file_by_its_path_is_asked_for_by_its_content(answers, path):  # noqa: F811
+def test_a_file_by_its_path_is_asked_for_by_its_content(answers, path):
     app = page("alignment", prompts="file", file=str(path))
     assert not app.exception
     (first,) = set(asked(answers))
@@ -37,7 +37,7 @@ def test_a_file_by_its_path_is_asked_for_by_its_content(answers, path):  # noqa:
     assert len(set(asked(answers))) == 2
 
 
-def test_an_uploaded_file_is_kept_and_its_link_reopens_it(answers):  # noqa: F811
+def test_an_uploaded_file_is_kept_and_its_link_reopens_it(answers):
     app = page("pair", prompts="file")
     app.file_uploader(key=UPLOAD).upload("reviews.csv", FILE, "text/csv").run()
     assert not app.exception
@@ -60,14 +60,14 @@ def test_an_upload_that_cannot_be_read_is_one_sentence():
 
 
 @pytest.mark.parametrize("given", ["hf:owner/name,split=test", "owner/name,split=test"])
-def test_a_dataset_is_asked_for_by_its_name_and_not_read_by_the_page(answers, monkeypatch, given):  # noqa: F811
+def test_a_dataset_is_asked_for_by_its_name_and_not_read_by_the_page(answers, monkeypatch, given):
     monkeypatch.setattr("pkt_core.data.hub_datasets.dataset_rows", lambda _: pytest.fail("the page read the dataset"))
     app = page("alignment", prompts="dataset", dataset=given)
     assert not app.exception
     assert set(asked(answers)) == {"hf:owner/name,split=test"}
 
 
-def test_a_missing_file_is_left_to_the_engine_to_refuse(answers):  # noqa: F811
+def test_a_missing_file_is_left_to_the_engine_to_refuse(answers):
     app = page("alignment", prompts="file", file="/no/where.csv")
     assert not app.exception
     assert set(asked(answers)) == {"/no/where.csv"}
@@ -75,7 +75,7 @@ def test_a_missing_file_is_left_to_the_engine_to_refuse(answers):  # noqa: F811
 
 @pytest.mark.parametrize("picture", ["chain of spaces", "joined by a map"])
 @pytest.mark.parametrize("name", bundled())
-def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, picture):  # noqa: F811
+def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, picture):
     labels = load_prompts(name).labels
     real = answers.find
 
@@ -102,7 +102,7 @@ def test_a_colour_that_other_prompts_lack_gives_way():
     assert any("construct" in one.value for one in app.info)
 
 
-def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypatch):  # noqa: F811
+def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypatch):
     words_of = samples.comparison()["vocabulary"] | {
         "n": 3000, "share": 0.75, "same_tokenizer": False, "only_teacher": ["\n<b>"], "only_student": [],
         "sides": {"teacher": samples.vocabulary_side(alone=1093, padding=64, rows=4160), "student": samples.vocabulary_side(alone=1093)},

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 
 import pytest
+from pages import ROOT, page, words
 from run_store import fill
-from test_dashboard import ROOT, answers, page, words  # noqa: F401 - answers replaces the engine
 
 from dashboard import pulse
 from dashboard.views.runs import listing as runs_listing
 from pkt_core.errors import StoreError
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
 def test_no_fragment_has_a_timer_of_its_own():
@@ -25,7 +25,7 @@ def test_no_fragment_has_a_timer_of_its_own():
     assert not timers
 
 
-def test_a_page_that_computes_is_watched_until_it_is_over(answers):  # noqa: F811
+def test_a_page_that_computes_is_watched_until_it_is_over(answers):
     answers.status = "working"
     app = page("alignment", fresh="true")
     assert len(app.session_state["page_waits_for"]) >= 1

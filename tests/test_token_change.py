@@ -2,11 +2,11 @@
 
 import json
 
-import fakes
 import pytest
 import reference_tokens as naive
 import report_samples as samples
 import torch
+from made_runs import made_run
 from torch.testing import assert_close
 
 from pkt_core.base.records import from_json, to_json
@@ -23,22 +23,6 @@ from pkt_core.studies.token_change.record import TokenChange
 from pkt_core.transfer.plan import TransferPlan
 
 LINES = pasted("Paris is a city in France.\nthe quick brown fox\nnumbers such as 1 2 3 <b>and</b> signs")
-
-
-def made_run(tmp_path, *, teacher_texts=None, same=False):
-    """A run whose student before and after are two random models (or one), and whose teacher is a third."""
-    fakes.folder(tmp_path / "teacher", seed=1, texts=teacher_texts)
-    fakes.folder(tmp_path / "before", seed=2)
-    data = tmp_path / "facts.jsonl"
-    data.write_text("".join(json.dumps({"prompt": f"{c} is a city in", "answer": f" {a}."}) + "\n" for c, a in [("Paris", "France"), ("Rome", "Italy")]))  # fmt: skip
-    refs = {
-        side: ModelRef(name=str(tmp_path / name), device="cpu", dtype="float32")
-        for side, name in (("teacher", "teacher"), ("student", "before"))
-    }
-    plan = TransferPlan(**refs, data=str(data), tasks=(str(data),), teacher_layer=2, student_layer=2)
-    run = create_run(plan.model_dump(mode="json"), run_id="one")
-    fakes.folder(run.folder / "student", seed=2 if same else 3)
-    return run
 
 
 def logits(path, text):

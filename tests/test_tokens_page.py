@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
+from pages import finished_run, page, words
 
 from dashboard import widgets
 from pkt_core.base.records import from_json
@@ -16,7 +16,7 @@ from pkt_core.studies.token_change import text as token_change_text
 from pkt_core.studies.token_change.figures import COLOURINGS, next_figure, reliability_figure, sentence_figure
 from pkt_core.studies.token_change.record import TokenChange
 
-pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's own warnings are not ours to fix
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 MODELS = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
 
 
@@ -26,7 +26,7 @@ def reading(**how):
 
 
 @pytest.fixture(autouse=True)
-def found(answers, monkeypatch):  # noqa: F811
+def found(answers, monkeypatch):
     """An engine with readings of tokens, and a run that keeps its student."""
     made = finished_run("one", **MODELS)
     (made.folder / "student").mkdir()
@@ -42,7 +42,7 @@ def found(answers, monkeypatch):  # noqa: F811
     return answers
 
 
-def asked(answers, function):  # noqa: F811
+def asked(answers, function):
     return [arguments for name, arguments in answers.asked if name == function][-1]
 
 

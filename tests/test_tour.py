@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_dashboard import answers, page  # noqa: F401 - answers replaces the engine
-from test_transfer_page import plain
+from pages import page, plain
 
 from dashboard import recorded as dashboard_recorded
 from dashboard import tour
 from pkt_core.runs import folder as run_folder
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 COMPARISON, ROOT = dashboard_recorded.comparison, run_folder.recorded_root
 
 
 @pytest.fixture
-def recorded(monkeypatch):
+def recorded(answers, monkeypatch):  # noqa: ARG001 - it comes after `answers`
     """What ships with the project, which other page tests leave out."""
     monkeypatch.setattr(dashboard_recorded, "comparison", COMPARISON)
     monkeypatch.setattr(run_folder, "recorded_root", ROOT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fakes
 import pytest
 import torch
-from test_families import demo
+from made_runs import demo
 
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import load

@@ -12,8 +12,8 @@ import fakes
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from test_transfer import EXAMPLES, pair, plan_for  # noqa: F401
 from torch.testing import assert_close
+from trained import EXAMPLES, SET, fresh, plan_for, trainer_for, weights
 
 from pkt_core.data.examples import Example, ExampleSet, encode
 from pkt_core.errors import PlanError, StoreError
@@ -24,25 +24,8 @@ from pkt_core.transfer.layers import chosen_pairs
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.setup import student_that_trains
 from pkt_core.transfer.targets import read_targets, shuffled
-from pkt_core.transfer.teacher_pass import as_planned, record, stored_targets
+from pkt_core.transfer.teacher_pass import record, stored_targets
 from pkt_core.transfer.train import Trainer
-
-MINE = ExampleSet("mine", tuple(EXAMPLES))
-
-
-def trainer_for(models, plan, folder):
-    teacher, student = models
-    targets = as_planned(record(plan, teacher, student, MINE, folder, lambda *_: None), plan)
-    trainable = student_that_trains(student, plan, targets)
-    return Trainer(student, trainable, plan, encode(student.tokenizer, EXAMPLES, 64), targets)
-
-
-def fresh(tmp_path, name):
-    return fakes.loaded(tmp_path / name / "t", layers=4, width=48), fakes.loaded(tmp_path / name / "s", seed=1)
-
-
-def weights(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.trainable.everything])
 
 
 @pytest.mark.parametrize("method", ["semalign-v1", "semalign-aclr", "feature-kd", "logit-kd", "sft"])
@@ -62,7 +45,7 @@ def test_micro_batches_do_the_steps_of_the_whole_batch(tmp_path, method):
 
 
 def plan_for_tiny(tmp_path, name, **more):
-    return plan_for(fresh(tmp_path, name), learning_rate=1e-3, **more)
+    return plan_for(*fresh(tmp_path, name), learning_rate=1e-3, **more)
 
 
 @pytest.mark.parametrize("method", ["semalign-v1", "semalign-v2r", "feature-kd"])
@@ -71,7 +54,7 @@ def test_a_loop_that_is_given_its_state_back_goes_on_bit_for_bit(tmp_path, metho
         models = fresh(tmp_path, name)
         return trainer_for(
             models,
-            plan_for(models, method=method, steps=9, student_layer=None, teacher_layer=None, n_pairs=2),
+            plan_for(*models, method=method, steps=9, student_layer=None, teacher_layer=None, n_pairs=2),
             tmp_path / name / "x",
         )
 
@@ -104,14 +87,14 @@ def test_memory_that_runs_out_halves_the_micro_batch_and_says_so(tmp_path, monke
         return real(loaded, ids, mask)
 
     models = fresh(tmp_path, "short")
-    trainer = trainer_for(models, plan_for(models, method="sft", batch_size=8, steps=2), tmp_path / "x")
+    trainer = trainer_for(models, plan_for(*models, method="sft", batch_size=8, steps=2), tmp_path / "x")
     monkeypatch.setattr(train, "forward_ids", short_of_memory)
     reports = list(trainer.steps())
     assert [r.micro_batch for r in reports] == [2, 2]
     assert sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]
     monkeypatch.setattr(train, "forward_ids", real)
     other = fresh(tmp_path, "ample")
-    ample = trainer_for(other, plan_for(other, method="sft", batch_size=8, steps=2), tmp_path / "y")
+    ample = trainer_for(other, plan_for(*other, method="sft", batch_size=8, steps=2), tmp_path / "y")
     list(ample.steps())
     assert_close(weights(trainer), weights(ample), atol=1e-4, rtol=1e-3)
 
@@ -120,7 +103,7 @@ def test_memory_that_is_short_for_a_single_example_is_an_error(tmp_path, monkeyp
     import pkt_core.transfer.train as train
 
     models = fresh(tmp_path, "none")
-    trainer = trainer_for(models, plan_for(models, method="sft"), tmp_path / "x")
+    trainer = trainer_for(models, plan_for(*models, method="sft"), tmp_path / "x")
 
     def never(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -140,7 +123,7 @@ def test_recomputing_activations_changes_no_weight(tmp_path, family, part):
             fakes.loaded(tmp_path / f"{recompute}t", family, layers=4, width=48),
             fakes.loaded(tmp_path / f"{recompute}s", family, seed=1),
         )
-        plan = plan_for(models, recompute=recompute, part=part, student_layer=1)
+        plan = plan_for(*models, recompute=recompute, part=part, student_layer=1)
         trainer = trainer_for(models, plan, tmp_path / f"{recompute}x")
         passes = []
         models[1].layout.attentions[1].register_forward_pre_hook(lambda *_, seen=passes: seen.append(1))
@@ -164,7 +147,7 @@ def test_recomputing_gives_the_loss_and_the_gradients_of_keeping(tmp_path, famil
     for recompute in (False, True):
         student = fakes.loaded(tmp_path / f"{recompute}s", family, seed=1, **more)
         models = fakes.loaded(tmp_path / f"{recompute}t", layers=4, width=48), student
-        plan = plan_for(models, method="sft", scope="all", recompute=recompute, steps=2, batch_size=3)
+        plan = plan_for(*models, method="sft", scope="all", recompute=recompute, steps=2, batch_size=3)
         targets = record(plan, *models, UNEVEN, tmp_path / f"{recompute}x", lambda *_: None)
         trainable = student_that_trains(student, plan, targets)
         trainer = Trainer(student, trainable, plan, encode(student.tokenizer, UNEVEN.items, 64), targets)
@@ -178,7 +161,7 @@ def test_recomputing_gives_the_loss_and_the_gradients_of_keeping(tmp_path, famil
 
 def test_half_precision_trains_and_keeps_float32_weights(tmp_path):
     models = fresh(tmp_path, "half")
-    trainer = trainer_for(models, plan_for(models, precision="bfloat16", steps=20), tmp_path / "x")
+    trainer = trainer_for(models, plan_for(*models, precision="bfloat16", steps=20), tmp_path / "x")
     reports = list(trainer.steps())
     assert sum(reports[-1].terms[k] for k in ("layer", "output")) < sum(
         reports[0].terms[k] for k in ("layer", "output")
@@ -188,7 +171,7 @@ def test_half_precision_trains_and_keeps_float32_weights(tmp_path):
 
 def test_the_frontier_moves_from_shallow_to_deep_and_trains_one_layer_at_a_time(tmp_path):
     models = fresh(tmp_path, "frontier")
-    plan = plan_for(models, method="semalign-aclr", teacher_layer=None, student_layer=None, steps=9)
+    plan = plan_for(*models, method="semalign-aclr", teacher_layer=None, student_layer=None, steps=9)
     trainer = trainer_for(models, plan, tmp_path / "x")
     blocks = models[1].layout.blocks
     before = [torch.cat([p.detach().flatten() for p in b.parameters()]) for b in blocks]
@@ -207,7 +190,7 @@ def test_targets_in_many_shards_are_those_in_one(tmp_path):
     from pkt_core.transfer.targets import Wanted, record_targets
 
     teacher, student = fresh(tmp_path, "shards")
-    plan = plan_for((teacher, student))
+    plan = plan_for(teacher, student)
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     pairs, _ = chosen_pairs(plan, 4, 3, None)
     given = (teacher, encoded, read_alike(encoded), plan, pairs, Wanted(True, True, False, {}, None))
@@ -298,8 +281,8 @@ def test_a_checkpoint_of_an_earlier_version_still_opens(tmp_path, caplog):
 def test_any_byte_of_stored_targets_that_is_another_is_noticed_and_they_are_recorded_again(tmp_path, caplog):
     models = fresh(tmp_path, "flip")
     folder = tmp_path / "targets-x"
-    plan = plan_for(models)
-    record(plan, *models, MINE, folder, lambda *_: None)
+    plan = plan_for(*models)
+    record(plan, *models, SET, folder, lambda *_: None)
     for path in folder.iterdir():
         data = path.read_bytes()
         places = range(0, len(data), 1 if path.suffix == ".json" else len(data) // 150)
@@ -317,12 +300,12 @@ def test_any_byte_of_stored_targets_that_is_another_is_noticed_and_they_are_reco
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path):
     models = fresh(tmp_path, "one")
-    trainer = trainer_for(models, plan_for(models, steps=2), tmp_path / "x")
+    trainer = trainer_for(models, plan_for(*models, steps=2), tmp_path / "x")
     list(trainer.steps())
     tensors, facts = trainer.state()
     other = fresh(tmp_path, "two")
     with pytest.raises(PlanError, match="another plan"):
-        trainer_for(other, plan_for(other, scope="all"), tmp_path / "y").restore(tensors, facts)
+        trainer_for(other, plan_for(*other, scope="all"), tmp_path / "y").restore(tensors, facts)
 
 
 DEMO = [

@@ -9,6 +9,7 @@ import pytest
 import reference_transfer as naive
 import torch
 from torch.testing import assert_close
+from trained import EXAMPLES, plan_for
 
 from pkt_core.alignment import model_maps
 from pkt_core.alignment.pairing import LayerPair
@@ -27,10 +28,6 @@ from pkt_core.transfer.setup import student_that_trains
 from pkt_core.transfer.teacher_pass import as_planned, record
 from pkt_core.transfer.train import Trainer
 from pkt_core.transfer.trainable import changed, fingerprints
-
-EXAMPLES = [
-    Example(f"{city} is a city in", f" {country}.") for city, country in [("Paris", "France"), ("Rome", "Italy")]
-] * 4
 
 
 def rows(n=6, d=5, seed=0):
@@ -91,12 +88,6 @@ def pair(tmp_path) -> tuple[LoadedModel, LoadedModel]:
     return fakes.loaded(tmp_path / "teacher", layers=4, width=48), fakes.loaded(tmp_path / "student", seed=1)
 
 
-def plan_for(pair, **more) -> TransferPlan:
-    teacher, student = pair
-    given = {"teacher_layer": 3, "student_layer": 2, "steps": 5, "batch_size": 4, "data": "mine.jsonl", **more}
-    return TransferPlan(teacher=teacher.ref, student=student.ref, **given)
-
-
 def run(pair, plan):
     teacher, student = pair
     encoded = encode(student.tokenizer, EXAMPLES, 64)
@@ -112,7 +103,7 @@ def run(pair, plan):
 
 @pytest.mark.parametrize("method", ["semalign-v1", "sft", "logit-kd"])
 def test_training_lowers_the_loss_and_changes_only_the_chosen_layer(pair, method):
-    plan = plan_for(pair, method=method, steps=20, student_layer=1)
+    plan = plan_for(*pair, method=method, steps=20, student_layer=1)
     before, trainable, reports = run(pair, plan)
     assert len(reports) == 20
     loss = [sum(v for k, v in r.terms.items() if k != "cross_entropy" or method == "sft") for r in reports]
@@ -160,7 +151,7 @@ def test_a_card_names_its_base_as_the_hub_does_and_states_only_what_the_method_h
 
 
 def test_a_change_outside_the_plan_would_be_seen(pair):
-    plan = plan_for(pair)
+    plan = plan_for(*pair)
     before, _, _ = run(pair, plan)
     with torch.no_grad():
         pair[1].layout.final_norm.weight.add_(1)
@@ -172,7 +163,7 @@ def test_a_change_outside_the_plan_would_be_seen(pair):
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
     def weights(seed):
         pair = fakes.loaded(tmp_path / "t", layers=4, width=48), fakes.loaded(tmp_path / "s", seed=1)
-        run(pair, plan_for(pair, seed=seed))
+        run(pair, plan_for(*pair, seed=seed))
         return fingerprints(pair[1].model)
 
     assert weights(0) == weights(0) != weights(5)
@@ -181,7 +172,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):
 @pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gpt_neox"])
 def test_lora_trains_adapters_alone_and_survives_a_trip_to_disk(tmp_path, family):
     pair = fakes.loaded(tmp_path / "t", family, layers=4, width=48), fakes.loaded(tmp_path / "s", family, seed=1)
-    plan = plan_for(pair, adapter="lora", lora_rank=4)
+    plan = plan_for(*pair, adapter="lora", lora_rank=4)
     _, trainable, _ = run(pair, plan)
     student = pair[1]
     assert all("lora_" in name for name, p in trainable.model.named_parameters() if p.requires_grad)
@@ -208,19 +199,19 @@ def test_plans_that_cannot_work_are_refused_in_one_sentence(pair, tmp_path):
         ({"method": "sft", "map": "permuted"}, PlanError, "does not use it. Drop it"),
     ]:
         with pytest.raises(error, match=words):
-            check(plan_for(pair, **more), teacher, student, match)
+            check(plan_for(*pair, **more), teacher, student, match)
     other = fakes.loaded(tmp_path / "other", texts=["zebra quilt onyx jumbo wyvern"])
     few = dataclasses.replace(
         model_maps.match(teacher, other), teacher_ids=torch.arange(9), student_ids=torch.arange(9), same_tokenizer=False
     )
     with pytest.raises(VocabularyMismatch, match="share 9 of"):
-        check(plan_for((teacher, other)), teacher, other, few)
+        check(plan_for(teacher, other), teacher, other, few)
     for method in ("sft", "seeking", "stitch"):  # nothing of theirs goes through the vocabulary
         steps = {"steps": 300, "batch_size": 32} if method == "stitch" else {}  # it takes none
-        check(plan_for((teacher, other), method=method, **steps), teacher, other, few)
-    check(plan_for((teacher, other), method="feature-kd", output_weight=0), teacher, other, few)
+        check(plan_for(teacher, other, method=method, **steps), teacher, other, few)
+    check(plan_for(teacher, other, method="feature-kd", output_weight=0), teacher, other, few)
     with pytest.raises(VocabularyMismatch, match="share 9 of"):
-        check(plan_for((teacher, other), method="feature-kd"), teacher, other, few)
+        check(plan_for(teacher, other, method="feature-kd"), teacher, other, few)
 
 
 def test_a_plan_says_what_is_wrong_with_a_field():
@@ -236,7 +227,7 @@ def test_a_loss_that_explodes_is_reported(pair):
     with torch.no_grad():
         pair[1].layout.head.weight.fill_(float("nan"))
     with pytest.raises(PlanError, match=r"no longer a number at step 1\. Lower the learning rate"):
-        run(pair, plan_for(pair, method="sft"))
+        run(pair, plan_for(*pair, method="sft"))
 
 
 def test_looking_at_recall_never_costs_more_than_the_training_it_shows(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import report_samples as samples
-from test_dashboard import answers, page, words, worked  # noqa: F401 - answers replaces the engine
+from pages import page, plain
 
 from dashboard import loaders, run_widgets
 from dashboard.engine.worker import answer
@@ -18,12 +18,8 @@ from pkt_core.runs import queue as run_queue
 from pkt_core.transfer.controls import CONTROLS
 from pkt_core.transfer.plan import METHODS, USERS, TransferPlan
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 DRAWN = {one.name: one for group in plan_form.SETTINGS.values() for one in group}
-
-
-def plain(app) -> str:
-    return words(app).replace("\\", "")
 
 
 def keys(app) -> set[str]:
@@ -177,7 +173,7 @@ def test_a_plan_that_does_not_hold_together_says_so_before_it_starts():
 
 
 @pytest.mark.usefixtures("worked")
-def test_an_engine_that_is_busy_does_not_keep_anyone_from_starting(answers):  # noqa: F811
+def test_an_engine_that_is_busy_does_not_keep_anyone_from_starting(answers):
     answers.status = "working"
     app = page("transfer")
     assert "you can start without them" in plain(app)
@@ -185,7 +181,7 @@ def test_an_engine_that_is_busy_does_not_keep_anyone_from_starting(answers):  # 
     assert started(app)["method"] == "semalign-v1"
 
 
-def test_a_family_is_one_click_with_its_number_and_time(worked):  # noqa: F811
+def test_a_family_is_one_click_with_its_number_and_time(worked):
     app = page("transfer", method="logit-kd", seeds="2", rivals="sft", controls="shuffled teacher rows")
     assert app.button(key="start-family").label == "Run as a family (6 runs)"
     app.button(key="start-family").click().run()
@@ -219,7 +215,7 @@ def test_two_tabs_change_one_queue_without_losing_each_others_changes():
     assert run_queue.waiting() == []
 
 
-def test_a_queue_that_nobody_works_on_offers_to(worked):  # noqa: F811
+def test_a_queue_that_nobody_works_on_offers_to(worked):
     queued("a")
     app = page("transfer")
     assert "Nobody works on this queue" in plain(app)

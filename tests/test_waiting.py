@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from test_families import demo
+from made_runs import demo
 
 from pkt_core.base.sealed import write_sealed
 from pkt_core.errors import StoreError

@@ -6,7 +6,7 @@ import fakes
 import pytest
 import report_samples as samples
 import torch
-from test_token_change import made_run
+from made_runs import made_run
 from torch.testing import assert_close
 
 from pkt_core.base.records import from_json, to_json

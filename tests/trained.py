@@ -3,12 +3,15 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import fakes
+import torch
+
 from pkt_core.data.examples import Example, ExampleSet, encode
 from pkt_core.transfer.methods.method import Extraction
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import read_alike
 from pkt_core.transfer.setup import student_that_trains
-from pkt_core.transfer.teacher_pass import record
+from pkt_core.transfer.teacher_pass import as_planned, record
 from pkt_core.transfer.train import Trainer
 from pkt_core.transfer.trainable import fingerprints
 
@@ -36,3 +39,21 @@ def prepared(teacher, student, plan):
     before = fingerprints(student.model)
     trainable = student_that_trains(student, plan, targets)
     return before, trainable, Trainer(student, trainable, plan, encoded, targets)
+
+
+def trainer_for(models, plan, folder) -> Trainer:
+    """Of a teacher and a student, with the targets of the set in that folder."""
+    teacher, student = models
+    targets = as_planned(record(plan, teacher, student, SET, folder, lambda *_: None), plan)
+    trainable = student_that_trains(student, plan, targets)
+    return Trainer(student, trainable, plan, encode(student.tokenizer, EXAMPLES, 64), targets)
+
+
+def fresh(tmp_path, name):
+    """A teacher and a student in folders of that name; the same weights each time."""
+    return fakes.loaded(tmp_path / name / "t", layers=4, width=48), fakes.loaded(tmp_path / name / "s", seed=1)
+
+
+def weights(trainer):
+    """Everything that trains, as one vector."""
+    return torch.cat([p.detach().flatten() for p in trainer.trainable.everything])

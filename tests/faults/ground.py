@@ -137,7 +137,7 @@ def _be_pkt(words: Sequence[str], watch: Watch, beside: Path) -> None:
                 return _Forked(command[3:], beside, **named)
             return real(command, *more, **named)
 
-        subprocess.Popen = popen  # type: ignore[assignment, misc]
+        subprocess.Popen = popen
         sys.argv = ["pkt", *words]
         watch.begin()
         cli.main()

@@ -80,7 +80,7 @@ def enqueue_together(_ground: Ground, _random: Random, _room: Path) -> str:
     from pkt_core.runs.queue import enqueue
 
     names = new_runs(WRITERS * EACH)
-    children = [forked(lambda own=names[i::WRITERS]: [enqueue([name]) for name in own]) for i in range(WRITERS)]  # type: ignore[misc]
+    children = [forked(lambda own=names[i::WRITERS]: [enqueue([name]) for name in own]) for i in range(WRITERS)]
     if any(ended(pid) for pid in children):
         raise Broken("a process could not enqueue")
     require_each_once(names)
@@ -101,7 +101,7 @@ def holder_suspended(_ground: Ground, random: Random, room: Path) -> str:
     children: list[int] = []
     try:
         suspended(holder)
-        children = [forked(lambda own=name: enqueue([own])) for name in names[1:]]  # type: ignore[misc]
+        children = [forked(lambda own=name: enqueue([own])) for name in names[1:]]
         time.sleep(SUSPENDED)
     finally:
         os.kill(holder, signal.SIGCONT)

@@ -37,8 +37,8 @@ def visit(ground: Ground, random: Random, _index: int, room: Path) -> Outcome:
     bad = []
     with connect(
         address.replace("http", "ws", 1) + "/_stcore/stream",
-        origin=address,  # type: ignore[arg-type]
-        subprotocols=["streamlit", "PLACEHOLDER_AUTH_TOKEN"],  # type: ignore[list-item]
+        origin=address,
+        subprotocols=["streamlit", "PLACEHOLDER_AUTH_TOKEN"],
         max_size=None,
         open_timeout=60,
     ) as session:
