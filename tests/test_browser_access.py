@@ -6,7 +6,7 @@ Needs Chromium, as test_browser.py does.
 from __future__ import annotations
 
 import pytest
-from test_browser import ROOT, WAIT, chromium, server, server_cache  # noqa: F401 - fixtures
+from browsing import NO_FADES, ROOT, WAIT, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 PAGES = sorted(path.parent.name for path in (ROOT / "dashboard" / "views").glob("*/page.py"))
@@ -19,7 +19,6 @@ NOT_OURS = {
 """Rules that Streamlit's own parts break, whatever a page does."""
 LEFT_OUT = "button[aria-checked='true']"
 """What is chosen among a few options: Streamlit writes it in the colour that it also puts under white text: on a dark page one of the two is too weak."""
-SETTLED = "!document.querySelector('[data-testid=stStatusWidget], [data-stale=true], [data-testid=stMain] [data-testid=stProgress]')"
 
 
 def findings(tab) -> list[str]:
@@ -47,12 +46,10 @@ WITHOUT_UMAP = {"latent_map": "?picture=joined+by+a+map"}
 """Nothing but the figure's points is different where UMAP is waited for."""
 
 
-def settled(tab, address: str, name: str) -> None:
+def open_in_full_colour(tab, address: str, name: str) -> None:
     tab.goto(f"{address}/{'' if name == 'pair' else name}{WITHOUT_UMAP.get(name, '')}")
-    tab.get_by_role("heading", level=1).wait_for(timeout=WAIT)
-    tab.wait_for_function(SETTLED, timeout=3 * WAIT)
-    tab.wait_for_timeout(1000)  # colours fade in
-    tab.wait_for_function(SETTLED, timeout=3 * WAIT)
+    settled(tab)
+    tab.wait_for_function(NO_FADES)
 
 
 @pytest.mark.parametrize(
@@ -60,18 +57,19 @@ def settled(tab, address: str, name: str) -> None:
     [("light", PAGES), ("dark", ("pair", "transfer", "behaviour", "tokens"))],
     ids=["light", "dark"],
 )
-def test_no_page_has_a_serious_finding(chromium, server, scheme, names):  # noqa: F811
+def test_no_page_has_a_serious_finding(chromium, server, scheme, names):
     context = chromium.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 1000})
     tab, found = context.new_page(), {}
+    tab.set_default_timeout(WAIT)
     for name in names:
-        settled(tab, server, name)
+        open_in_full_colour(tab, server, name)
         if told := findings(tab):
             found[name] = told
     context.close()
     assert not found
 
 
-def test_the_rules_do_find_what_is_wrong(chromium):  # noqa: F811
+def test_the_rules_do_find_what_is_wrong(chromium):
     tab = chromium.new_page()
     tab.set_content(
         "<html lang=en><title>t</title><main><h1>h</h1><img src=x><p style='color:#bbb;background:#fff'>pale</p></main></html>"

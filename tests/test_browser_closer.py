@@ -8,18 +8,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from test_browser import SHOTS, WAIT, chromium, click_cell, page, server, server_cache, settled, visit  # noqa: F401 - fixtures
-from test_browser_access import SETTLED
+from browsing import SHOTS, SLOW, WAIT, click_cell, eventually, point_at, settled, visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-SLOW = 4 * WAIT  # the first look reads the prompts through both models
-
-
-def choose(tab, teacher, student):
-    """Click a cell once the page stands still; what is drawn below or above must not move it under the mouse."""
-    tab.wait_for_function(SETTLED, timeout=SLOW)
-    tab.wait_for_timeout(1500)
-    click_cell(tab, teacher, student)
 
 
 def closer(tab, teacher, student):
@@ -29,42 +20,44 @@ def closer(tab, teacher, student):
     settled(tab)
 
 
-def scatter(tab):
-    """The plot of the closer look, with the titles of its axes."""
+def scatter(tab, *axes):
+    """The plot of the closer look, once these are the titles of its axes up to their units."""
     plot = tab.locator(".st-key-figure-closer .js-plotly-plot")
     plot.locator(".main-svg").first.wait_for()
-    return plot, plot.evaluate(
-        "div => Object.keys(div._fullLayout).filter(k => /^[xy]axis/.test(k)).sort().map(k => div._fullLayout[k].title.text)"
-    )
+    titles = "div => Object.keys(div._fullLayout).filter(k => /^[xy]axis/.test(k)).sort().map(k => div._fullLayout[k].title.text.split(' (')[0])"
+    eventually(tab, lambda: plot.evaluate(titles), list(axes))
+    return plot
 
 
 def both_shown(tab):
     closer(tab, 1, 0)
     tab.get_by_text("Pinned: teacher layer 4, student layer 1.").wait_for()
     tab.get_by_text(re.compile("^Chosen − pinned: by all pairs of prompts")).wait_for(timeout=SLOW)
-    _, titles = scatter(tab)
-    assert [title.split(" (")[0] for title in titles] == [
-        "Cosine in student layer 0", "Cosine in student layer 1", "Cosine in teacher layer 1", "Cosine in teacher layer 4"
-    ]  # fmt: skip
-    names = tab.locator(".js-plotly-plot").first.evaluate(
+    scatter(
+        tab,
+        "Cosine in student layer 0",
+        "Cosine in student layer 1",
+        "Cosine in teacher layer 1",
+        "Cosine in teacher layer 4",
+    )
+    grid = tab.locator(".js-plotly-plot").first
+    marks = (
         "div => div._fullLayout.shapes.map(s => [s.name, s.x0, s.y0]).filter(s => ['chosen', 'pinned'].includes(s[0]))"
     )
-    assert sorted(names) == [["chosen", -0.47, 0.55], ["pinned", 0.53, 3.55]]
+    eventually(tab, lambda: sorted(grid.evaluate(marks)), [["chosen", -0.47, 0.55], ["pinned", 0.53, 3.55]])
 
 
-def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chromium, server):  # noqa: F811
-    visit(page, f"{server}/alignment", "Where do they agree?")
-    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chromium, server):
+    visit(page, f"{server}/alignment?n=48", "Where do they agree?")  # other tests ask about fewer prompts or more
     settled(page)
     page.get_by_role("button", name="Look at these two layers").wait_for()  # nothing is computed unasked
-    choose(page, 4, 1)
+    click_cell(page, 4, 1)
     closer(page, 4, 1)
-    _, titles = scatter(page)
-    assert [title.split(" (")[0] for title in titles] == ["Cosine in student layer 1", "Cosine in teacher layer 4"]
+    scatter(page, "Cosine in student layer 1", "Cosine in teacher layer 4")
     page.get_by_role("button", name="Pin this pair of layers").click()
     page.wait_for_url(re.compile(r"pin=4\.1"))
     settled(page)
-    choose(page, 1, 0)
+    click_cell(page, 1, 0)
     page.wait_for_url(re.compile("tl=1.*sl=0|sl=0.*tl=1"))
     both_shown(page)
     page.screenshot(path=SHOTS / "closer-pinned.png", full_page=True)
@@ -80,52 +73,48 @@ def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chr
     fresh.get_by_role("button", name="Unpin").click()
     fresh.get_by_text("Pinned: teacher layer 1, student layer 0.").wait_for(state="detached")
     closer(fresh, 4, 1)
-    assert "pin=" not in fresh.url
+    fresh.wait_for_url(lambda url: "pin=" not in url)
     fresh.context.close()
 
 
-def test_a_point_and_a_row_pick_their_prompts_for_every_page(page, server):  # noqa: F811
+def test_a_point_and_a_row_pick_their_prompts_for_every_page(page, server):
     visit(page, f"{server}/alignment?tl=5&sl=2", "Where do they agree?")
     closer(page, 5, 2)
-    plot, _ = scatter(page)
-    plot.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    x, y, first, second = plot.evaluate(
-        """div => { const l = div._fullLayout, box = div.getBoundingClientRect(), t = div._fullData[0];
-        const i = t.x.indexOf(Math.max(...t.x)), c = t.customdata[i];
-        return [box.left + l.xaxis._offset + l.xaxis.d2p(t.x[i]), box.top + l.yaxis._offset + l.yaxis.d2p(t.y[i]), c[0], c[1]] }"""
-    )
-    page.mouse.move(x, y)
-    page.wait_for_timeout(400)
+    plot = scatter(page, "Cosine in student layer 2", "Cosine in teacher layer 5")
+    most = "(t => { const i = t.x.indexOf(Math.max(...t.x)); return [t.x[i], t.y[i]] })(div._fullData[0])"
+    first, second = point_at(page, plot, most)["data"][:2]
     page.mouse.down()
     page.mouse.up()
     page.get_by_role("button", name="Clear 2 picked").wait_for()
-    assert page.get_by_role("textbox", name="Picked prompts").input_value() == f"{first}, {second}"
+    picked = page.get_by_role("textbox", name="Picked prompts")
+    eventually(page, picked.input_value, f"{first}, {second}")
     page.get_by_text("one of them picked").first.wait_for(timeout=SLOW)
     page.get_by_text("2 of 2 picked prompts").wait_for(timeout=SLOW)  # what both models say next
+    settled(page)
     table = page.locator(".st-key-table-closer-prompts canvas").first
     table.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
     box = table.bounding_box()
     page.mouse.click(box["x"] + 18, box["y"] + 52)  # the box of the first row, drawn on a canvas
     page.get_by_role("button", name="Clear 1 picked").wait_for()
-    first = page.get_by_role("textbox", name="Picked prompts").input_value()
+    eventually(page, lambda: picked.input_value().isdecimal(), True)
+    first = picked.input_value()
     page.get_by_role("link", name="See it on the latent map").first.click()
     page.get_by_role("heading", name="What does it look like?", level=1).wait_for()
-    assert re.search("tl=5.*sl=2|sl=2.*tl=5", page.url)
-    assert page.get_by_role("textbox", name="Picked prompts").input_value() == first
+    page.wait_for_url(re.compile("tl=5.*sl=2|sl=2.*tl=5"))
+    eventually(page, picked.input_value, first)
 
 
 @pytest.mark.parametrize("bad", ["9.1", "nonsense"])
-def test_a_bad_pin_in_a_link_is_said_and_gone(page, server, bad):  # noqa: F811
+def test_a_bad_pin_in_a_link_is_said_and_gone(page, server, bad):
     visit(page, f"{server}/alignment?tl=5&sl=2&pin={bad}", "Where do they agree?")
     page.get_by_text(f"{bad} is no pair of layers here").wait_for()
+    pinned = page.get_by_role("textbox", name="Pinned layers")
+    eventually(page, pinned.input_value, "")
+    page.wait_for_url(lambda url: "pin=" not in url)
     settled(page)
-    assert page.get_by_role("textbox", name="Pinned layers").input_value() == ""
-    assert "pin=" not in page.url
-    page.get_by_role("textbox", name="Pinned layers").fill("7.7")  # one that is typed is treated alike
+    pinned.fill("7.7")  # one that is typed is treated alike
     page.keyboard.press("Enter")
     page.get_by_text("7.7 is no pair of layers here").wait_for()
-    page.wait_for_timeout(1000)
-    assert page.get_by_role("textbox", name="Pinned layers").input_value() == ""
+    eventually(page, pinned.input_value, "")
+    settled(page)
     assert "pin=" not in page.url

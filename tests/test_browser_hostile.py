@@ -6,11 +6,11 @@ Needs Chromium, as test_browser.py does.
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import report_samples as samples
-from test_browser import SHOTS, chromium, server  # noqa: F401 - fixtures
-from test_browser_journeys import open_page, save_report, settled, visitor
+from browsing import SHOTS, open_page, save_report, settled, visitor
 
 from pkt_core.runs import folder as run_folder
 
@@ -32,15 +32,14 @@ BAD = """() => {
 NOTHING = {"made": [], "scripts": [], "styled": []}
 
 
-@pytest.fixture(scope="module")
-def server_cache(tmp_path_factory):
-    """Two finished runs of a family, each of whose names is hostile."""
-    cache = tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="module", autouse=True)
+def hostile_runs(server_cache):
+    """Two finished runs of a family and one that failed, each of whose names is hostile; gone afterwards."""
     renamed = json.dumps(samples.results())
     for plain, name in (("demo/unknown-seen", BOLD), ("demo/known-seen", IMAGE)):
         renamed = renamed.replace(json.dumps(plain), json.dumps(name))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PKT_CACHE", str(cache))
+        patch.setenv("PKT_CACHE", str(server_cache))
         for place, (run_id, label) in enumerate((("hostile-one", BOLD), ("hostile-two", LINK))):
             plan = {
                 "method": LINK,
@@ -61,7 +60,8 @@ def server_cache(tmp_path_factory):
         )
         failed.write_status("running")
         failed.write_status("failed", message=f"{IMAGE} {LINK} {BOLD}")
-    return cache
+    yield
+    shutil.rmtree(server_cache / "runs")
 
 
 def literal(page, *words: str) -> None:
@@ -88,7 +88,7 @@ def literal(page, *words: str) -> None:
         ("?pair=custom&teacher=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E&student=[evil](javascript:alert(3))", ("<img",)),
     ],
 )
-def test_names_of_runs_models_tasks_and_families_stay_text(chromium, server, link, words):  # noqa: F811
+def test_names_of_runs_models_tasks_and_families_stay_text(chromium, server, link, words):
     with visitor(chromium) as who:
         open_page(who.page, f"{server}/{link}")
         literal(who.page, *words)
@@ -100,7 +100,7 @@ def test_names_of_runs_models_tasks_and_families_stay_text(chromium, server, lin
                 assert who.page.evaluate(BAD) == NOTHING
 
 
-def test_the_report_holds_no_markup_of_a_name(chromium, server, tmp_path):  # noqa: F811
+def test_the_report_holds_no_markup_of_a_name(chromium, server, tmp_path):
     report = tmp_path / "report.html"
     with visitor(chromium) as who:
         save_report(who.page, server, "hostile-one", report)
@@ -110,7 +110,7 @@ def test_the_report_holds_no_markup_of_a_name(chromium, server, tmp_path):  # no
         who.page.screenshot(path=SHOTS / "report-hostile.png", full_page=True)
 
 
-def test_prompts_of_a_hostile_file_stay_text(chromium, server):  # noqa: F811
+def test_prompts_of_a_hostile_file_stay_text(chromium, server):
     rows = [{"text": f"{n} {(BOLD, IMAGE, LINK, ODD)[n % 4]}", BOLD: (IMAGE, LINK)[n % 2]} for n in range(80)]
     upload = {
         "name": "<img src=x onerror=alert(1)>.jsonl",
@@ -125,9 +125,9 @@ def test_prompts_of_a_hostile_file_stay_text(chromium, server):  # noqa: F811
         settled(page)
         literal(page, BOLD)
         page.screenshot(path=SHOTS / "hostile-prompts.png", full_page=True)
-        for name in ("Inspector", "Alignment"):
+        for name, title in (("Inspector", "What does a state mean?"), ("Alignment", "Where do they agree?")):
             page.get_by_role("link", name=name, exact=True).click()
-            page.wait_for_timeout(500)
+            page.get_by_role("heading", name=title, level=1).wait_for()
             settled(page)
             literal(page)
     with visitor(chromium) as control:  # the watch does see what it looks for

@@ -6,21 +6,12 @@ Needs Chromium, as test_browser.py does.
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from test_browser import SHOTS, WAIT, chromium, server, server_cache  # noqa: F401 - fixtures
+from browsing import SHOTS, choose, eventually, open_page, reads, save_report, settled, visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
-PROBE = re.compile(r"/[a-z_]+/_stcore/(health|host-config)$")
-"""What Streamlit's own script asks first under a page's address, to find out where the app is mounted; the 404 is its answer."""
-SETTLED = """() => document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'
-  && !document.querySelector('[data-testid=stStatusWidget], [data-stale=true], [data-testid=stMain] [data-testid=stProgress], [data-testid=stSkeleton], .st-key-until-over')
-  && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(one => one.querySelector('.main-svg'))"""
 VIEW = """() => {
   const text = el => el.innerText.replace(/\\s+/g, ' ').trim();
   const all = (what, from = document) => [...from.querySelectorAll(what)];
@@ -37,76 +28,6 @@ VIEW = """() => {
     figures: all('.js-plotly-plot').map(div => [div.data.length, hash(JSON.stringify(div.data))]),
   }
 }"""
-
-
-@dataclass
-class Visitor:
-    """Somebody with a browser of their own."""
-
-    page: object
-    faults: list[str] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def visitor(browser, **settings) -> Iterator[Visitor]:
-    """A fresh browser, and nothing may go wrong in it."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 1000}, **settings})
-    who = Visitor(context.new_page())
-    who.page.set_default_timeout(WAIT)
-    who.page.on("pageerror", lambda error: who.faults.append(str(error)))
-    who.page.on("response", lambda got: got.status >= 400 and told(who, f"{got.status} {got.url}", got.url))
-    who.page.on(
-        "console", lambda said: said.type == "error" and told(who, said.text, (said.location or {}).get("url", ""))
-    )
-    who.page.on("dialog", lambda box: (who.faults.append(f"a dialog: {box.message}"), box.dismiss()))
-    try:
-        yield who
-    except Exception as error:
-        with contextlib.suppress(Exception):  # a page that is gone must not hide why
-            error.add_note(seen_then(who))
-        raise
-    finally:
-        context.close()
-    assert not who.faults
-
-
-def seen_then(who: Visitor) -> str:
-    """What a visitor had before them when a test failed: it cannot be asked again where the machine is gone."""
-    return f"at {who.page.url}\nfaults: {who.faults}\nthe page said:\n{who.page.inner_text('body')[:4000]}"
-
-
-def told(who: Visitor, words: str, url: str) -> None:
-    if not PROBE.search(url):
-        who.faults.append(words)
-
-
-def open_page(page, address: str) -> None:
-    page.goto(address)
-    settled(page)
-
-
-def settled(page) -> None:
-    """Everything that the page asked for is there."""
-    page.get_by_role("heading", level=1).wait_for()
-    before = None
-    for _ in range(20):  # what one step of drawing brings may bring another
-        page.wait_for_timeout(250)
-        page.wait_for_function(SETTLED, timeout=4 * WAIT)
-        if (now := page.evaluate(VIEW)) == before:
-            break
-        before = now
-    assert page.get_by_test_id("stException").count() == 0
-
-
-def choose(page, label: str, option: str, *, wait: bool = True) -> None:
-    """Pick from a drop-down as a person would."""
-    box = page.get_by_role("combobox", name=re.compile(f"^{label}"))
-    box.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)  # a list closes when the page still moves
-    box.click()
-    page.get_by_role("option", name=option, exact=True).click()
-    if wait:
-        settled(page)
 
 
 LINKS = [
@@ -129,17 +50,26 @@ LINKS = [
 ]
 
 
-def test_a_link_of_every_page_shows_a_stranger_the_same_view(chromium, server):  # noqa: F811
+def view(page) -> tuple[str, dict]:
+    """The address, and what there is to see: titles, settings, notices and the data of figures."""
+    return page.url, page.evaluate(VIEW)
+
+
+def query(page) -> dict[str, list[str]]:
+    """What the link says."""
+    return parse_qs(urlsplit(page.url).query)
+
+
+def test_a_link_of_every_page_shows_a_stranger_the_same_view(chromium, server):
     with visitor(chromium) as first, visitor(chromium) as second:
         for path, asked, words in LINKS:
             open_page(first.page, f"{server}/{path}?{asked}")
-            copied, seen = first.page.url, first.page.evaluate(VIEW)
-            body = first.page.inner_text("body")
+            reads(first.page, *words)
+            eventually(first.page, lambda: query(first.page), parse_qs(asked))
+            open_page(second.page, first.page.url)  # each address opened is a session of its own
+            url, seen = view(first.page)
             assert not seen["notices"], (path, seen["notices"])  # the link is taken at its word
-            assert all(one in body for one in words), path
-            assert parse_qs(urlsplit(copied).query) == parse_qs(asked), path
-            open_page(second.page, copied)  # each address opened is a session of its own
-            assert (second.page.url, second.page.evaluate(VIEW)) == (copied, seen), path
+            eventually(second.page, lambda: view(second.page), (url, seen))
             assert bool(seen["figures"]) == (path != "benchmarks"), path  # nothing was asked of those models yet
 
 
@@ -151,16 +81,18 @@ def test_a_link_of_every_page_shows_a_stranger_the_same_view(chromium, server): 
         "tokens?run=nobody&texts=many&sentence=1e9&shade=%24%24x%24%24",
     ],
 )
-def test_a_link_that_means_nothing_shows_the_defaults_and_says_so(chromium, server, link):  # noqa: F811
+def test_a_link_that_means_nothing_shows_the_defaults_and_says_so(chromium, server, link):
     with visitor(chromium) as who:
         open_page(who.page, f"{server}/{link}")
-        seen = who.page.evaluate(VIEW)
+        notice = "document.querySelector('[data-testid=stAlert]') && /instead|cannot be/.test(document.body.innerText)"
+        who.page.wait_for_function(notice)
+        _, seen = view(who.page)
         assert any("instead" in one or "cannot be" in one for one in seen["notices"])
         assert seen["figures"] or "runs?" in link
         assert "Traceback" not in who.page.inner_text("body")
 
 
-def test_two_runs_are_compared_and_their_link_says_which(chromium, server):  # noqa: F811
+def test_two_runs_are_compared_and_their_link_says_which(chromium, server):
     with visitor(chromium) as first, visitor(chromium) as second:
         page = first.page
         open_page(page, server)
@@ -168,30 +100,23 @@ def test_two_runs_are_compared_and_their_link_says_which(chromium, server):  # n
         page.get_by_role("heading", name="What have we done?", level=1).wait_for()
         settled(page)
         choose(page, "Open", "demo-semalign-v1")
+        settled(page)
         choose(page, "Other run", "demo-semalign-v1-permuted")
         page.get_by_text("demo-semalign-v1-permuted (semalign-v1, permuted vocabulary)").first.wait_for()
-        seen = page.evaluate(VIEW)
-        assert len(seen["figures"]) == 1
+        settled(page)
+        asked = {"run": ["demo-semalign-v1"], "with": ["demo-semalign-v1-permuted"]}
+        eventually(page, lambda: {key: query(page).get(key) for key in asked}, asked)
         page.screenshot(path=SHOTS / "journey-compared.png", full_page=True)
-        asked = parse_qs(urlsplit(page.url).query)
-        assert (asked["run"], asked["with"]) == (["demo-semalign-v1"], ["demo-semalign-v1-permuted"])
         open_page(second.page, page.url)
-        assert (second.page.url, second.page.evaluate(VIEW)) == (page.url, seen)
+        url, seen = view(page)
+        assert len(seen["figures"]) == 1
+        eventually(second.page, lambda: view(second.page), (url, seen))
 
 
-def save_report(page, server: str, run: str, path) -> None:  # noqa: F811
-    """The HTML report of a run, as a person downloads it."""
-    open_page(page, f"{server}/runs?run={run}")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Report (HTML)").click()
-    download.value.save_as(path)
-
-
-def test_the_report_opens_without_a_network(chromium, server, tmp_path):  # noqa: F811
+def test_the_report_opens_without_a_network(chromium, server, tmp_path):
     report = tmp_path / "report.html"
     with visitor(chromium) as who:
         save_report(who.page, server, "demo-semalign-v1", report)
-    assert 100_000 < report.stat().st_size < 10 * 2**20
     with visitor(chromium) as reader:
         reader.page.context.set_offline(True)
         outside: list[str] = []
@@ -207,11 +132,11 @@ def test_the_report_opens_without_a_network(chromium, server, tmp_path):  # noqa
         assert "pkt transfer" in reader.page.inner_text("body")
         reader.page.screenshot(path=SHOTS / "report-offline.png", full_page=True)
         reader.page.goto("data:text/html,<img src=http://127.0.0.1:1/x>")  # the watch does see what it forbids
-        reader.page.wait_for_timeout(200)
-        assert outside == ["http://127.0.0.1:1/x"]
+        eventually(reader.page, lambda: outside, ["http://127.0.0.1:1/x"])
         reader.faults.clear()
 
 
+HELD = [["1"], ["0"], ["3, 7"], None]
 ELSEWHERE = {
     "Families": "Which method wins",
     "Pair": "Can these two talk?",
@@ -219,7 +144,6 @@ ELSEWHERE = {
     "Benchmarks": "Does it score differently",
     "Runs": "What have we done?",
 }
-AT_REST = "document.querySelector('[data-testid=stApp]').dataset.testScriptState === 'notRunning'"
 
 
 def layers_of(page) -> list[str]:
@@ -227,7 +151,8 @@ def layers_of(page) -> list[str]:
     return [page.get_by_role("combobox", name=label).input_value() for label in ("Teacher layer", "Student layer")]
 
 
-def test_two_visitors_at_once_keep_their_own_selection(chromium, server):  # noqa: F811
+@pytest.mark.usefixtures("run_folders")
+def test_two_visitors_at_once_keep_their_own_selection(chromium, server):
     with (
         visitor(chromium, color_scheme="light") as one,
         visitor(chromium, color_scheme="dark", viewport={"width": 1920, "height": 1080}) as other,
@@ -236,27 +161,23 @@ def test_two_visitors_at_once_keep_their_own_selection(chromium, server):  # noq
         open_page(other.page, f"{server}/factors?tl=1&sl=0&picked=3,+7")
         one.page.get_by_role("button", name="Start the transfer").click()
         one.page.wait_for_url("**run=**")
-        started = parse_qs(urlsplit(one.page.url).query)["run"]
+        started = query(one.page)["run"]
         for name, title in ELSEWHERE.items():
             other.page.get_by_role("link", name=name, exact=True).click()
             other.page.get_by_role("heading", name=title, level=1).wait_for()
-            other.page.wait_for_function(AT_REST)
-            assert layers_of(other.page) == ["1", "0"], name
-            assert layers_of(one.page) == ["5", "2"]
-            held = parse_qs(urlsplit(other.page.url).query)
-            assert (held["tl"], held["sl"], held["picked"]) == (["1"], ["0"], ["3, 7"])
-            assert "run" not in held  # what another visitor started is not what this one looks at
-            assert parse_qs(urlsplit(one.page.url).query)["run"] == started
-        assert started[0] in other.page.inner_text("body") or other.page.locator("canvas").count()  # but it is listed
-        choose(other.page, "Teacher layer", "3", wait=False)
+            eventually(other.page, lambda: layers_of(other.page), ["1", "0"])
+            eventually(one.page, lambda: layers_of(one.page), ["5", "2"])
+            # What another visitor started is not what this one looks at.
+            eventually(other.page, lambda: [query(other.page).get(key) for key in ("tl", "sl", "picked", "run")], HELD)
+            assert query(one.page)["run"] == started
+        other.page.get_by_text(started[0]).or_(other.page.locator("canvas")).first.wait_for()  # but it is listed
+        choose(other.page, "Teacher layer", "3")
         one.page.get_by_role("link", name="Alignment", exact=True).click()
         one.page.get_by_text("Teacher layer 5 and student layer 2").first.wait_for()
         other.page.get_by_role("link", name="Alignment", exact=True).click()
         other.page.get_by_text("Teacher layer 3 and student layer 0").first.wait_for()
-        assert "picked" not in parse_qs(urlsplit(one.page.url).query)
-        themes = [
-            who.page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
-            for who in (one, other)
-        ]
-        assert themes == ["rgb(255, 255, 255)", "rgb(3, 5, 9)"]
+        assert "picked" not in query(one.page)
+        ground = "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+        eventually(one.page, lambda: one.page.evaluate(ground), "rgb(255, 255, 255)")
+        eventually(other.page, lambda: other.page.evaluate(ground), "rgb(3, 5, 9)")
         other.page.screenshot(path=SHOTS / "two-visitors.png")

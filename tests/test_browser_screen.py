@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from test_browser import WAIT, chromium, page, server, server_cache  # noqa: F401 - fixtures
+from browsing import WAIT
 
 from tests.faults.screen import BLANK, slow_line, something_to_compute, wander
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("seconds", [0.6, 3.0])
-def test_next_while_a_step_computes_over_a_slow_line_leaves_no_blank_page(page, server, seconds):  # noqa: F811
+def test_next_while_a_step_computes_over_a_slow_line_leaves_no_blank_page(page, server, seconds):
     """The second line is slower than the clock holds still after a click."""
     import random
 
@@ -38,12 +38,12 @@ def test_next_while_a_step_computes_over_a_slow_line_leaves_no_blank_page(page, 
         assert not page.evaluate(BLANK)
 
 
-def test_random_clicks_in_tour_and_pages_leave_no_blank_page(server):  # noqa: F811
+def test_random_clicks_in_tour_and_pages_leave_no_blank_page(server):
     with ThreadPoolExecutor(1) as thread:  # it brings a browser of its own
         assert thread.submit(wander, 6, 5, server).result() == 0
 
 
-def test_a_page_that_went_white_comes_back_once_with_its_link(page, server):  # noqa: F811
+def test_a_page_that_went_white_comes_back_once_with_its_link(page, server):
     page.goto(f"{server}/runs?run=demo-sft")
     page.get_by_role("heading", name="What have we done?", level=1).wait_for()
     page.get_by_test_id("stSidebar").get_by_text("No run at work.").wait_for()
@@ -59,7 +59,7 @@ def test_a_page_that_went_white_comes_back_once_with_its_link(page, server):  # 
     assert len(loads) == 1, "a page that is white again at once is not loaded for ever"
 
 
-def test_what_was_typed_into_the_plan_is_there_after_a_reload_and_on_coming_back(page, server):  # noqa: F811
+def test_what_was_typed_into_the_plan_is_there_after_a_reload_and_on_coming_back(page, server):
     def shown(label):
         return page.get_by_test_id("stMain").get_by_label(label, exact=True)
 

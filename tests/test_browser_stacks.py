@@ -1,46 +1,42 @@
 """The pairing drawn by hand in a real browser: by dragging, by clicking, by keyboard; in the link, and in the plan of the run that starts.
 
-Needs Chromium as `test_browser.py` does, whose server and visitors these are.
+Needs Chromium, as test_browser.py does.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import time
 
 import pytest
-from test_browser import SHOTS, chromium, page, server, server_cache  # noqa: F401 - fixtures
+from browsing import SHOTS, eventually, settled
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 
-def centre(page, layer):  # noqa: F811
+def centre(page, layer):
     box = page.locator(f"[data-layer='{layer}']").bounding_box()
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def told(page, pairs):  # noqa: F811
+def told(page, pairs):
     """Wait until the link says so."""
     page.wait_for_url(re.compile("drawn=" + ",".join(pairs).replace(":", "(%3A|:)").replace(",", "(%2C|,)") + "(&|$)"))
     page.get_by_text("By hand: ").wait_for()
     drawn(page, pairs)
 
 
-def drawn(page, pairs):  # noqa: F811
+def drawn(page, pairs):
     """Wait until these lines are drawn and no other."""
-    for _ in range(100):
-        found = page.locator("[data-line]").evaluate_all("all => all.map(one => one.dataset.line).sort()")
-        if found == sorted(pairs):
-            return
-        page.wait_for_timeout(100)
-    assert found == sorted(pairs)
+    lines = page.locator("[data-line]")
+    eventually(page, lambda: lines.evaluate_all("all => all.map(one => one.dataset.line).sort()"), sorted(pairs))
 
 
-def test_a_pairing_is_drawn_kept_in_the_link_and_started_with(server, page, server_cache):  # noqa: F811
+def test_a_pairing_is_drawn_kept_in_the_link_and_started_with(server, page, run_folders):
     page.goto(f"{server}/transfer?steps=2&nx=32&tl=1&sl=0")
     page.locator("[data-line='1:0']").wait_for(state="attached")
     page.get_by_role("button", name="Student layer 2, joined with none").wait_for()
+    settled(page)
 
     start, end = centre(page, "teacher-5"), centre(page, "student-2")  # drag
     page.mouse.move(*start)
@@ -74,11 +70,9 @@ def test_a_pairing_is_drawn_kept_in_the_link_and_started_with(server, page, serv
     again.context.close()
 
     page.get_by_role("button", name="Start the transfer").click()
-    for _ in range(3000):
-        if found := list(server_cache.glob("runs/*/plan.json")):
-            break
-        time.sleep(0.1)
-    assert json.loads(found[0].read_text())["layer_pairs"] == "2:0,5:2"
+    page.wait_for_url("**run=**")
+    (plan,) = run_folders.glob("*/plan.json")
+    assert json.loads(plan.read_text())["layer_pairs"] == "2:0,5:2"
 
     page.get_by_role("button", name="Back to automatic").click()
     page.get_by_text("chosen in the bar at the left").wait_for()

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import serving
 import streamlit as st
+from browsing import eventually
 
 from dashboard import hosts
 
@@ -90,12 +91,6 @@ def test_what_changes_something_comes_from_a_page_of_ours_or_from_none(options, 
         assert not asks(origin), origin
     options["server.corsAllowedOrigins"] = ["https://pkt.example"]
     assert asks("https://pkt.example")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with serving.served("dashboard/app.py", ROOT, tmp_path_factory.mktemp("cache")) as address:
-        yield address
 
 
 def said(address: str, *lines: str) -> str:
@@ -192,7 +187,6 @@ def test_a_foreign_page_cannot_frame_ours(led_astray, server):
         tab, told = led_astray.new_page(), []
         tab.on("console", lambda line: told.append(line.text))
         tab.goto(f"http://evil.example:{other.server_port}/")
-        tab.wait_for_timeout(1000)
-        assert any("frame-ancestors" in line for line in told), told
+        eventually(tab, lambda: any("frame-ancestors" in line for line in told), True)
         tab.close()
         other.shutdown()
