@@ -14,7 +14,10 @@ function reload() {
   window.location.reload();
 }
 const root = document.getElementById("root");
-if (root) new MutationObserver(reload).observe(root, { childList: true });
+if (root) {
+  new MutationObserver(reload).observe(root, { childList: true });
+  root.dataset.watched = "";
+}
 
 export default function ({ data, setTriggerValue }) {
   clearInterval(timer);

@@ -202,9 +202,7 @@ def point_at(page, plot, point: str) -> Any:
         page.mouse.move(place[0] + 1, place[1])
         page.mouse.move(*place)
         page.wait_for_timeout(150)  # Plotly looks at most every 50 ms
-        under = plot.evaluate(
-            "div => (div._hoverdata ?? []).map(one => ({number: one.pointNumber, data: one.customdata}))"
-        )
+        under = plot.evaluate("div => (div._hoverdata ?? []).map(one => ({at: [one.x, one.y], data: one.customdata}))")
         if under and plot.evaluate(where) == place:
             return under[0]
     raise AssertionError(f"nothing of the plot is under the mouse at {place}")
@@ -213,7 +211,7 @@ def point_at(page, plot, point: str) -> Any:
 def click_cell(page, teacher: int, student: int) -> None:
     """Click a heatmap cell where a person would: in the middle of it, when the page stands still."""
     plot = page.locator(".js-plotly-plot").first
-    assert point_at(page, plot, f"[{student}, {teacher}]")["number"] == [teacher, student]
+    assert point_at(page, plot, f"[{student}, {teacher}]")["at"] == [student, teacher]
     page.mouse.down()
     page.mouse.up()
 

@@ -48,7 +48,7 @@ def both_shown(tab):
 
 
 def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chromium, server):
-    visit(page, f"{server}/alignment?n=48", "Where do they agree?")  # other tests ask about fewer prompts or more
+    visit(page, f"{server}/alignment?n=128", "Where do they agree?")  # other tests ask about fewer prompts or more
     settled(page)
     page.get_by_role("button", name="Look at these two layers").wait_for()  # nothing is computed unasked
     click_cell(page, 4, 1)

@@ -210,6 +210,12 @@ def test_session_state_is_touched_in_one_file():
         assert "unsafe_allow_html" not in {node.arg for node in tree if isinstance(node, ast.keyword)}, path
 
 
+def test_no_test_file_imports_another():
+    """Fixtures lie in conftest and browsing, what else is shared in modules whose names do not begin with `test_`."""
+    for path in (ROOT / "tests").glob("*.py"):
+        assert not [name for name in imports(path) if name.removeprefix("tests.").startswith("test_")], path
+
+
 def test_no_folder_is_taken_for_pages_by_streamlit():
     """One called `pages` beside the script tells the first visitor of a link that the page does not exist."""
     assert not (ROOT / "dashboard" / "pages").exists()
