@@ -32,7 +32,12 @@ def made_run(tmp_path, *, teacher_texts=None, same=False):
     fakes.folder(tmp_path / "teacher", seed=1, texts=teacher_texts)
     fakes.folder(tmp_path / "before", seed=2)
     data = tmp_path / "facts.jsonl"
-    data.write_text("".join(json.dumps({"prompt": f"{c} is a city in", "answer": f" {a}."}) + "\n" for c, a in [("Paris", "France"), ("Rome", "Italy")]))  # fmt: skip
+    data.write_text(
+        "".join(
+            json.dumps({"prompt": f"{c} is a city in", "answer": f" {a}."}) + "\n"
+            for c, a in [("Paris", "France"), ("Rome", "Italy")]
+        )
+    )
     refs = {
         side: ModelRef(name=str(tmp_path / name), device="cpu", dtype="float32")
         for side, name in (("teacher", "teacher"), ("student", "before"))

@@ -40,8 +40,15 @@ def states(model, tokenizer, text, spans):
         rows = out.reshape(-1, out.shape[-1]).double().numpy()
         vectors.append(
             [
-                np.mean([rows[t] for t, (a, b) in enumerate(encoded["offset_mapping"]) if set(range(a, b)) & set(range(*span))], axis=0)
+                np.mean(
+                    [
+                        rows[t]
+                        for t, (a, b) in enumerate(encoded["offset_mapping"])
+                        if set(range(a, b)) & set(range(*span))
+                    ],
+                    axis=0,
+                )
                 for span in spans
             ]
-        )  # fmt: skip
+        )
     return vectors

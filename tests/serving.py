@@ -40,9 +40,21 @@ def served(script: str | Path, cwd: Path, cache: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(script),
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
     with (cache / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=cwd, env={**os.environ, "PKT_CACHE": str(cache)}, stdout=log, stderr=log)  # fmt: skip
+        process = subprocess.Popen(
+            command, cwd=cwd, env={**os.environ, "PKT_CACHE": str(cache)}, stdout=log, stderr=log
+        )
         address = f"http://127.0.0.1:{port}"
         try:
             for _ in range(300):

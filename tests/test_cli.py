@@ -249,7 +249,13 @@ def forbidden_places(folder):
     line = socket.socket(socket.AF_UNIX)
     line.bind(str(folder / "socket"))
     inside = {"pipe": "pipe", "folder": "folder", "loop": "loop of links", "to-null": "device", "to-out": "device"}
-    inside |= {"to-pipe": "pipe", "descriptors/1": "process's own", "socket": "socket", "file/x.json": "in no folder", "n" * 300: "no path"}  # fmt: skip
+    inside |= {
+        "to-pipe": "pipe",
+        "descriptors/1": "process's own",
+        "socket": "socket",
+        "file/x.json": "in no folder",
+        "n" * 300: "no path",
+    }
     outside = {
         "/dev/null": "device",
         "/dev/stdout": "device",

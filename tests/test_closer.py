@@ -167,12 +167,18 @@ def test_the_record_holds_what_the_twin_says_of_the_models(pair):
 
 
 FIELDS = {
-    "teacher_layer": None, "student_layer": None, "ids": None, "texts": None, "n_all": None, "recipe": None, "n_pairs": None,
+    "teacher_layer": None,
+    "student_layer": None,
+    "ids": None,
+    "texts": None,
+    "n_all": None,
+    "recipe": None,
+    "n_pairs": None,
     "pairs": ["first", "second", "teacher", "student"],
     "correlation": ["value", "low", "high", "left_out", "p_value", "noise", "draws"],
     "overlap": ["values", "mean", "low", "high", "left_out", "chance", "beyond", "k"],
     "near": ["teacher", "student"],
-}  # fmt: skip
+}
 """Of what lies in stores since version 3 of the record."""
 
 

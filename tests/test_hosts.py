@@ -21,7 +21,12 @@ from browsing import eventually
 from dashboard import hosts
 
 ROOT = Path(__file__).parents[1]
-OPTIONS = {"server.address": "127.0.0.1", "browser.serverAddress": "localhost", "server.allowedHosts": [], "server.corsAllowedOrigins": []}  # fmt: skip
+OPTIONS = {
+    "server.address": "127.0.0.1",
+    "browser.serverAddress": "localhost",
+    "server.allowedHosts": [],
+    "server.corsAllowedOrigins": [],
+}
 
 
 @pytest.fixture
@@ -37,12 +42,38 @@ def answered(*fields: tuple[str, str], kind="http", method="GET"):
     return hosts.is_allowed({"type": kind, "method": method, "headers": headers})
 
 
-OURS = ["localhost", "LocalHost:8501", "localhost.", "localhost.:8501", "127.0.0.1:8501", "127.8.8.8", "[::1]:8501", "app.localhost"]  # fmt: skip
+OURS = [
+    "localhost",
+    "LocalHost:8501",
+    "localhost.",
+    "localhost.:8501",
+    "127.0.0.1:8501",
+    "127.8.8.8",
+    "[::1]:8501",
+    "app.localhost",
+]
 FOREIGN = [
-    "evil.example", "evil.example:8501", "EVIL.EXAMPLE.", "localhost.evil.example", "evillocalhost", "127.0.0.1.evil.example",
-    "192.168.1.7", "0.0.0.0", "[::]", "[2001:db8::1]:8501", "user@localhost", "localhost/", "localhost evil.example",
-    "localhost,evil.example", "localhost:x", "localhost:123456", "2130706433", "127.1", "", "..",
-]  # fmt: skip
+    "evil.example",
+    "evil.example:8501",
+    "EVIL.EXAMPLE.",
+    "localhost.evil.example",
+    "evillocalhost",
+    "127.0.0.1.evil.example",
+    "192.168.1.7",
+    "0.0.0.0",
+    "[::]",
+    "[2001:db8::1]:8501",
+    "user@localhost",
+    "localhost/",
+    "localhost evil.example",
+    "localhost,evil.example",
+    "localhost:x",
+    "localhost:123456",
+    "2130706433",
+    "127.1",
+    "",
+    "..",
+]
 
 
 @pytest.mark.usefixtures("options")
@@ -68,8 +99,12 @@ def test_what_the_options_name_is_ours_too(options):
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", None])
 def test_bound_to_every_address_it_answers_to_addresses_in_numbers_and_to_the_machine_s_name(options, address):
     options["server.address"] = address
-    assert all(answered(("host", name)) for name in ("192.168.1.7:80", "[2001:db8::1]", socket.gethostname(), "localhost"))  # fmt: skip
-    assert not any(answered(("host", name)) for name in ("evil.example", "2130706433", f"{socket.gethostname()}.evil.example"))  # fmt: skip
+    assert all(
+        answered(("host", name)) for name in ("192.168.1.7:80", "[2001:db8::1]", socket.gethostname(), "localhost")
+    )
+    assert not any(
+        answered(("host", name)) for name in ("evil.example", "2130706433", f"{socket.gethostname()}.evil.example")
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,12 +139,30 @@ def handshake(address: str, *fields: str) -> str:
     """What a server says to a websocket that is to be opened; the first line."""
     key = base64.b64encode(os.urandom(16)).decode()
     with socket.create_connection(("127.0.0.1", urlsplit(address).port), timeout=10) as line:
-        asked = ["GET /_stcore/stream HTTP/1.1", *fields, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}"]  # fmt: skip
+        asked = [
+            "GET /_stcore/stream HTTP/1.1",
+            *fields,
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            f"Sec-WebSocket-Key: {key}",
+        ]
         line.sendall("\r\n".join([*asked, "", ""]).encode())
         return line.recv(65536).decode("latin-1").splitlines()[0]
 
 
-PLACES = ["/", "/transfer", "/_stcore/health", "/_stcore/host-config", "/_stcore/metrics", "/media/x.png", "/_stcore/upload_file/a/b", "/static/x.js", "/component/x/index.html", "/nowhere"]  # fmt: skip
+PLACES = [
+    "/",
+    "/transfer",
+    "/_stcore/health",
+    "/_stcore/host-config",
+    "/_stcore/metrics",
+    "/media/x.png",
+    "/_stcore/upload_file/a/b",
+    "/static/x.js",
+    "/component/x/index.html",
+    "/nowhere",
+]
 
 
 @pytest.mark.parametrize("place", PLACES)

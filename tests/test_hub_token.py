@@ -39,11 +39,15 @@ def test_the_token_of_the_hub_is_nowhere_after_a_whole_run(capsys, models, tmp_p
     (summary,) = list_runs()
     said.append("".join(run(capsys, "report", summary.id)[1:]))
     # The queue's worker writes a log of its own, and the app's engine answers on standard output.
-    worker = subprocess.run([sys.executable, "-m", "pkt_core", "transfer", "--run", summary.id], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+    worker = subprocess.run(
+        [sys.executable, "-m", "pkt_core", "transfer", "--run", summary.id], cwd=ROOT, capture_output=True, text=True
+    )
     asked = json.dumps(
         {"function": "compare", "arguments": {"pair": "custom", "teacher": "nobody/nothing", "student": "x/y"}}
     )
-    engine = subprocess.run([sys.executable, "-m", "dashboard.engine.worker"], cwd=ROOT, input=asked + "\n", capture_output=True, text=True)  # fmt: skip
+    engine = subprocess.run(
+        [sys.executable, "-m", "dashboard.engine.worker"], cwd=ROOT, input=asked + "\n", capture_output=True, text=True
+    )
     assert '"error"' in engine.stdout
     said += [worker.stdout, worker.stderr, engine.stdout, engine.stderr]
     assert not [text for text in said if CANARY in text]

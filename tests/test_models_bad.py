@@ -149,8 +149,18 @@ engine.main()
 
 
 @pytest.mark.parametrize(
-    "name", ["two.bin", "../two.safetensors", "/two.safetensors", "a/../../two.safetensors", "out.safetensors", 7, None, "loop.safetensors"]
-)  # fmt: skip
+    "name",
+    [
+        "two.bin",
+        "../two.safetensors",
+        "/two.safetensors",
+        "a/../../two.safetensors",
+        "out.safetensors",
+        7,
+        None,
+        "loop.safetensors",
+    ],
+)
 def test_an_index_names_only_safetensors_inside_its_folder(tmp_path, name):
     folder = in_shards(fakes.folder(tmp_path / "m"))
     assert load(ref(folder)).n_layers == 3
@@ -206,7 +216,9 @@ except ModelError as error:
     environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1"}
 
     def loaded(name):
-        run = subprocess.run([sys.executable, "-c", code, name], env=environment, capture_output=True, text=True, cwd=ROOT)  # fmt: skip
+        run = subprocess.run(
+            [sys.executable, "-c", code, name], env=environment, capture_output=True, text=True, cwd=ROOT
+        )
         return run.stdout
 
     assert loaded("some/body") == f"some/body@{'abcd' * 10}\n"
@@ -330,7 +342,7 @@ def test_states_that_overflow_on_some_prompts_only_are_told(tmp_path):
         ("num_labels", 10**9),
         ("text_config", {"num_hidden_layers": 10**9}),
     ],
-)  # fmt: skip
+)
 def test_numbers_that_no_model_has_are_refused_from_the_numbers_alone(tmp_path, key, value):
     folder = fakes.folder(tmp_path)
     assert model_shape(ref(folder)).n_layers == 3
@@ -483,7 +495,9 @@ def test_a_text_that_is_to_go_on_is_not_ended(tmp_path, kind):
 def split_by(folder, pattern):
     tokenizer = fakes.tokenizer()
     split = pre_tokenizers.Split(Regex(pattern), "isolated")
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])  # fmt: skip
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
     tokenizer.save_pretrained(folder)
 
 
@@ -532,9 +546,20 @@ def test_every_end_of_a_generation_config_ends_a_text(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["vocab.json", "merges.txt", "vocab.txt", "tokenizer.model", "spiece.model", "special_tokens_map.json", "added_tokens.json",
-     "chat_template.jinja", "chat_template.json", "additional_chat_templates/tools.jinja", "tokenizer_config.json"],
-)  # fmt: skip
+    [
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "tokenizer.model",
+        "spiece.model",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "additional_chat_templates/tools.jinja",
+        "tokenizer_config.json",
+    ],
+)
 def test_the_digest_covers_every_file_that_says_how_text_is_cut(tmp_path, name):
     folder = fakes.folder(tmp_path)
     path = folder / name

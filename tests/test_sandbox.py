@@ -396,6 +396,12 @@ def test_an_ordinary_user_gets_the_same_walls():
         code = f"import sys; sys.path.insert(0, {folder!r}); from pkt_core.benchmarks.sandbox import *; print(unavailable(), run('1/0').how, run('1').how)"
         done = subprocess.run(
             ["/usr/bin/python3", "-B", "-c", code],
-            user=65534, group=65534, extra_groups=[], capture_output=True, text=True, cwd="/", env={"PATH": os.environ["PATH"]},
-        )  # fmt: skip
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env={"PATH": os.environ["PATH"]},
+        )
     assert done.stdout.split() == ["None", "failed", "passed"], done.stderr

@@ -106,7 +106,18 @@ def test_it_is_computed_once_and_survives_json(tmp_path, monkeypatch):
 
 def test_its_stored_form_keeps_its_field_names(tmp_path):
     told = to_json(token_change(made_run(tmp_path)))
-    assert set(told) == {"run", "name", "sentences", "same_tokenizer", "n_shared", "whole", "half", "n_tokens", "answers", "calibration"}  # fmt: skip
+    assert set(told) == {
+        "run",
+        "name",
+        "sentences",
+        "same_tokenizer",
+        "n_shared",
+        "whole",
+        "half",
+        "n_tokens",
+        "answers",
+        "calibration",
+    }
     sentence = told["sentences"][0]
     assert set(sentence) == {"id", "text", "group", "answer_at", "tokens", "models", "apart", "spans", "right"}
     assert set(sentence["models"]["teacher"]) == {"bits", "entropy", "rank", "top"}
@@ -114,7 +125,14 @@ def test_its_stored_form_keeps_its_field_names(tmp_path):
     assert set(sentence["apart"]["before_after"]) == {"kl", "js", "agreement", "same_top"}
     assert set(sentence["right"]) == set(told["calibration"]) == {"teacher", "before", "after"}
     pairs = [f"{key}_{pair}" for key in ("kl", "js", "agreement", "same_top") for pair in sentence["apart"]]
-    assert set(told["whole"]) == {*pairs, "bits_teacher", "bits_before", "bits_after", "bits_change", "kl_teacher_change"}  # fmt: skip
+    assert set(told["whole"]) == {
+        *pairs,
+        "bits_teacher",
+        "bits_before",
+        "bits_after",
+        "bits_change",
+        "kl_teacher_change",
+    }
     assert set(told["whole"]["bits_change"]) == {"value", "low", "high", "n"}
     assert set(told["answers"]) == {"tokens", "change"}
     sure = told["calibration"]["before"]

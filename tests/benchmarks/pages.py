@@ -88,13 +88,21 @@ def against_a_bare_page() -> None:
                         found["choice"] = [choice(page, "Measure", option, f"chosen: {option}") for option in "bc"]
                     if name == "Alignment":
                         words = {"rbf_cka": "CKA (biased, RBF)", "mutual_knn": "Mutual nearest neighbours"}
-                        found["choice"] = [choice(page, "Measure", option, f"{label}, ") for option, label in words.items()]  # fmt: skip
+                        found["choice"] = [
+                            choice(page, "Measure", option, f"{label}, ") for option, label in words.items()
+                        ]
                 for what, times in found.items():
                     seen.setdefault(f"{name}: {what}", []).extend(times if turn else [])
         browser.close()
     for what, times in seen.items():
         print(f"{what} {statistics.median(times):.2f} s (from {min(times):.2f} to {max(times):.2f}, n = {len(times)})")
-    for name, what, aim in (("Pair", "title", 1), ("Pair", "first picture", 3), ("Alignment", "title", 1), ("Alignment", "first picture", 3), ("Alignment", "choice", 0.3)):  # fmt: skip
+    for name, what, aim in (
+        ("Pair", "title", 1),
+        ("Pair", "first picture", 3),
+        ("Alignment", "title", 1),
+        ("Alignment", "first picture", 3),
+        ("Alignment", "choice", 0.3),
+    ):
         ratio = statistics.median(seen[f"{name}: {what}"]) / statistics.median(seen[f"bare page: {what}"])
         print(f"{name}, {what}: {ratio:.2f} of the bare page's (aim: at most {aim} s)")
 

@@ -31,9 +31,14 @@ CLI = "import subprocess, sys, time; began = time.perf_counter(); subprocess.run
 def seconds(cache: str, code: str, *arguments: str) -> float:
     """What a program measured of itself on a store."""
     said = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env={**os.environ, "PKT_CACHE": cache}, cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
-    ).stdout  # fmt: skip
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PKT_CACHE": cache},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    ).stdout
     return float(said.split()[-1])
 
 
@@ -43,12 +48,16 @@ def many_against_few(rounds: int = 5) -> None:
     with tempfile.TemporaryDirectory() as few, tempfile.TemporaryDirectory() as many:
         stores = dict(zip(SIZES, (few, many), strict=True))
         for size, cache in stores.items():
-            subprocess.run([sys.executable, "-c", FILL, str(size)], env={**os.environ, "PKT_CACHE": cache}, cwd=ROOT, check=True)  # fmt: skip
+            subprocess.run(
+                [sys.executable, "-c", FILL, str(size)], env={**os.environ, "PKT_CACHE": cache}, cwd=ROOT, check=True
+            )
             seconds(cache, LIST)  # the first list writes the index
         for what, asked in kinds.items():
             taken = {size: [seconds(cache, *asked) for _ in range(rounds)] for size, cache in stores.items()}
             low, high = (statistics.median(taken[size]) for size in SIZES)
-            print(f"{what}: {high:.2f} s with 1,000 runs, {low:.2f} s with 10: {high / low:.1f} times (aim for pages and commands: at most 2)")  # fmt: skip
+            print(
+                f"{what}: {high:.2f} s with 1,000 runs, {low:.2f} s with 10: {high / low:.1f} times (aim for pages and commands: at most 2)"
+            )
 
 
 if __name__ == "__main__":

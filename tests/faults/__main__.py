@@ -68,7 +68,13 @@ def main() -> int:
             indices = list(range(kind.tries)) if given.index is None else [given.index]
             tried = lanes.carry_out(kind, indices, seed=given.seed, lanes=given.lanes, until=end, room=room, keep=kept)
             count = Counter(one.outcome.verdict for one in tried)
-            _row(kind.name, len(tried), count, time.monotonic() - began, "" if len(tried) == len(indices) else f" of {len(indices)}: time was up")  # fmt: skip
+            _row(
+                kind.name,
+                len(tried),
+                count,
+                time.monotonic() - began,
+                "" if len(tried) == len(indices) else f" of {len(indices)}: time was up",
+            )
             total += count
             broken += [(kind, one) for one in tried if one.outcome.verdict == "not held"]
             if kept:

@@ -360,12 +360,16 @@ def kinds(ground: Ground, n: int) -> list[Kind]:
     }
     return [
         Kind(
-            f"corrupt-{subject.name}", promises[subject.judge], partial(attempt, ground, subject),
-            max(1, round(n * subject.share / whole)) if n else 0, subject.limit, 0.5 if subject.limit > 5 else 0.2,
+            f"corrupt-{subject.name}",
+            promises[subject.judge],
+            partial(attempt, ground, subject),
+            max(1, round(n * subject.share / whole)) if n else 0,
+            subject.limit,
+            0.5 if subject.limit > 5 else 0.2,
             ("done", "stopped"),
         )
         for subject in found
-    ]  # fmt: skip
+    ]
 
 
 def write_user_files(home: Path) -> None:

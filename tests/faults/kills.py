@@ -122,7 +122,9 @@ def told_steps(run: str, total: int) -> None:
 # One function for each kind.
 
 
-def transfer(ground: Ground, moments: Callable[[Ground, Random], Moment], random: Random, _index: int, room: Path) -> Outcome:  # fmt: skip
+def transfer(
+    ground: Ground, moments: Callable[[Ground, Random], Moment], random: Random, _index: int, room: Path
+) -> Outcome:
     """`pkt transfer`, killed; then resumed to its end."""
     cache, moment = ground.cache("new", room), moments(ground, random)
     where = at(ground.did("transfer"), moment)
@@ -319,7 +321,9 @@ def until_next(done: list[Operation], chosen: Operation) -> float:
 def phase(done: list[Operation], name: str) -> list[Operation]:
     """The operations of one part of a transfer."""
     own = numbered(done)
-    first = next(one.number for one in own if one.what == "rename" and re.match(r"runs/r/checkpoints/[^./]+$", one.path))  # fmt: skip
+    first = next(
+        one.number for one in own if one.what == "rename" and re.match(r"runs/r/checkpoints/[^./]+$", one.path)
+    )
     exported = next(one.number for one in own if one.number > first and re.match(r"runs/r/\.?student", one.path))
     trained = next(one.number for one in own if one.what == "rename" and one.path == "runs/r/results.json")
     return {
@@ -339,9 +343,16 @@ def in_phase(name: str, share_timed: float, hows: Sequence[str], ground: Ground,
 
 
 SHARES = {
-    "checkpoint": 0.3, "store": 0.15, "measuring": 0.15, "moment": 0.1, "worker": 0.1, "compare": 0.075, "family": 0.05,
-    "evaluate": 0.025, "power": 0.05,
-}  # fmt: skip
+    "checkpoint": 0.3,
+    "store": 0.15,
+    "measuring": 0.15,
+    "moment": 0.1,
+    "worker": 0.1,
+    "compare": 0.075,
+    "family": 0.05,
+    "evaluate": 0.025,
+    "power": 0.05,
+}
 
 
 def kinds(ground: Ground, n: int) -> list[Kind]:
@@ -362,9 +373,15 @@ def kinds(ground: Ground, n: int) -> list[Kind]:
     ] + [
         ("evaluate", "evaluate: results and student stay", partial(evaluate, ground), 2.5, ("done",)),
         ("compare", "compare: the same comparison when asked again", partial(compare, ground), 2.5, ("done",)),
-        ("worker", "work: every run waits or has begun, one at a time, all end the same", partial(worker, ground), 12, ("done", "worked")),
+        (
+            "worker",
+            "work: every run waits or has begun, one at a time, all end the same",
+            partial(worker, ground),
+            12,
+            ("done", "worked"),
+        ),
         ("family", "family: the same command goes on to the same table", partial(family, ground), 8, ("family",)),
-    ]  # fmt: skip
+    ]
     return [
         Kind(f"kill-{name}", promise, attempt, max(1, round(SHARES[name] * n)) if n else 0, 240, cost, needs)
         for name, promise, attempt, cost, needs in found

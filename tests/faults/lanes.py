@@ -79,7 +79,9 @@ def warm_up() -> None:
     importlib.import_module("transformers.models.llama.tokenization_llama")
 
 
-def carry_out(kind: Kind, indices: list[int], *, seed: int, lanes: int, until: float, room: Path, keep: bool) -> list[Tried]:  # fmt: skip
+def carry_out(
+    kind: Kind, indices: list[int], *, seed: int, lanes: int, until: float, room: Path, keep: bool
+) -> list[Tried]:
     """The tries of a kind, in order of their numbers; those that time left out are missing."""
     waiting, found = deque(indices), []
     with contextlib.ExitStack() as stack:

@@ -50,7 +50,9 @@ def suspended(pid: int) -> None:
         time.sleep(0.01)
 
 
-def promised(attempt: Callable[[Ground, Random, Path], str], ground: Ground, random: Random, _index: int, room: Path) -> Outcome:  # fmt: skip
+def promised(
+    attempt: Callable[[Ground, Random, Path], str], ground: Ground, random: Random, _index: int, room: Path
+) -> Outcome:
     """An attempt that raises Broken where its promise is."""
     os.environ["PKT_CACHE"] = str(room / "cache")
     try:

@@ -21,9 +21,19 @@ from typing import Any
 from tests.serving import CHROMIUM, FLAGS, ROOT, served
 
 PAGES = (
-    "Pair", "Alignment", "Latent map", "Alignment maps", "Inspector", "Transfer", "Families", "Factors", "Behaviour", "Tokens",
-    "Benchmarks", "Runs",
-)  # fmt: skip
+    "Pair",
+    "Alignment",
+    "Latent map",
+    "Alignment maps",
+    "Inspector",
+    "Transfer",
+    "Families",
+    "Factors",
+    "Behaviour",
+    "Tokens",
+    "Benchmarks",
+    "Runs",
+)
 BLANK = """() => !document.querySelector('[data-testid=stApp]')
   || !document.querySelector('[data-testid=stMain] h1') || !document.querySelector('[data-testid=stSidebar] input')"""
 PATIENCE = 60_000
