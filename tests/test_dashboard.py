@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recorded_results
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
@@ -61,7 +62,7 @@ class Answers:
     def find(self, function: str, arguments: dict[str, Any]) -> Any:
         """The record or the JSON form of an answer."""
         if function == "similarity":
-            return samples.grid() | {"measure": arguments["measure"]}
+            return recorded_results.grid_by(arguments["measure"])
         if function == "latent_map":
             return samples.latent(method=arguments["method"])
         if function == "chain_map":
@@ -72,10 +73,10 @@ class Answers:
         layers = arguments.get("teacher_layer"), arguments.get("student_layer")
         return {
             "closer_look": lambda: samples.closer_look(*layers),
-            "compare": samples.comparison,
+            "compare": recorded_results.comparison,
             "alignment_maps": lambda: samples.maps(*layers),
             "stitching": lambda: samples.stitching(arguments["kind"]),
-            "similarity_change": samples.change,
+            "similarity_change": recorded_results.change,
             "token_change": samples.token_change,
             "writing": samples.writing,
             "user_task": samples.user_task,
@@ -181,7 +182,8 @@ def test_an_unknown_measure_in_a_link_gives_the_default_and_a_notice():
 
 
 def test_a_dimension_that_owns_the_picture_is_named(answers, monkeypatch):
-    loud = samples.comparison(outliers={"teacher": samples.outliers(6, top=0.8), "student": samples.outliers(3)})
+    calm = recorded_results.comparison().outliers
+    loud = recorded_results.comparison(outliers=replace(calm, teacher=replace(calm.teacher, top_share=[0.8] * 6)))
     monkeypatch.setattr(answers, "find", lambda *_: loud)
     for name in ("pair", "alignment"):
         assert any("80\u00a0% of its variance" in one.value.replace("\\", "") for one in page(name).warning)
@@ -203,7 +205,7 @@ def test_a_comparison_under_way_shows_progress_and_no_result(answers):
 
 
 def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     app = page("pair")
     assert not answers.asked
     assert "recorded" in words(app)
@@ -213,7 +215,7 @@ def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypa
 
 
 def test_other_settings_than_the_recorded_ones_are_computed(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     page("alignment", pooling="last")
     assert answers.asked[0][1]["pooling"] == "last"
 

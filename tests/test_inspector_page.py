@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import recorded_results
 import report_samples as samples
 from test_dashboard import answers, finished_run, page, words  # noqa: F401 - answers is a fixture
 
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # Streamlit's and Plotly's o
 @pytest.fixture(autouse=True)
 def found(answers, monkeypatch):  # noqa: F811
     """An engine whose inspections can be swapped."""
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     return answers
 
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-QUANTILE = 0.95
+from pkt_core.similarity.grid import QUANTILE
 
 
 def permutations(n: int, group_size: int, draws: int, generator: torch.Generator) -> Tensor:

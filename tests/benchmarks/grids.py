@@ -16,7 +16,7 @@ from ckatorch.core import cka_base
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pkt_core.similarity.grid import GridFitter
+from pkt_core.similarity.fitter import GridFitter
 from tests.benchmarks.timing import ratio, seconds
 
 TEACHER, STUDENT, N = (25, 896), (37, 2048), 512

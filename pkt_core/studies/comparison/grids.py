@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -11,7 +9,8 @@ from pkt_core.alignment.model_maps import alignment_map, match
 from pkt_core.base.progress import Progress
 from pkt_core.errors import MeasureError
 from pkt_core.models.loading import LoadedModel
-from pkt_core.similarity.grid import SimilarityGrid
+from pkt_core.similarity.fitter import grid_record
+from pkt_core.similarity.grid import GridRecipe, SimilarityGrid
 from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups, jackknife_interval
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.null import calibrate, permutations
@@ -85,22 +84,19 @@ def measured_grid(
         through,
         progress=lambda _what, done: progress("Permuting prompts for the null", 0.7 + 0.29 * done),
     )
-    low, high = jackknife_interval(values, torch.stack(left_out))
     record = MEASURES[name]
-    said: dict[str, Any] = recipe.model_dump(exclude={"n_prompts"})
-    return SimilarityGrid(
-        measure=name,
-        larger_is_closer=record.larger_is_closer,
-        values=values,
-        low=low,
-        high=high,
-        calibration=calibrate(values, null.cells, larger_is_closer=record.larger_is_closer),
+    whole = GridRecipe(
+        **recipe.model_dump(exclude={"n_prompts"}),
+        estimator=record.source,
         n=n,
-        recipe={
-            **said,
-            "estimator": record.source,
-            "n": n,
-            "group_size": group,
-            "interval": f"delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
-        },
+        group_size=group,
+        interval=f"delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
+    )
+    return grid_record(
+        name,
+        values,
+        jackknife_interval(values, torch.stack(left_out)),
+        calibrate(values, null.cells, larger_is_closer=record.larger_is_closer),
+        whole,
+        larger_is_closer=record.larger_is_closer,
     )

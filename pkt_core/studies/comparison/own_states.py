@@ -6,14 +6,14 @@ Not covered: reading them (`similarity/matrices.py`).
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from pkt_core.base.progress import Progress, silent
 from pkt_core.errors import MeasureError
-from pkt_core.similarity.grid import MINIMUM_REST, GridFitter, SimilarityGrid
+from pkt_core.similarity.fitter import MINIMUM_REST, GridFitter
+from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.similarity.interval import JACKKNIFE_GROUPS
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.studies.comparison.grids import measured_grid, needs_models, require_measure
@@ -22,7 +22,6 @@ from pkt_core.studies.comparison.recipe import Recipe
 STREAMED = "debiased_linear_cka"
 MOST_SAMPLES = 4096
 """For all measures but the streamed one: they hold tables of samples x samples, a layer 64 MiB at this number."""
-OF_MODELS = ("pooling", "part", "skip_first")
 
 
 def grid_of_states(
@@ -61,5 +60,4 @@ def grid_of_states(
             + ("Add samples." if n < fewest else f"Draw some of them, or choose {STREAMED}.")
         )
     grid = measured_grid(measure, {"teacher": x, "student": y}, recipe, None, progress)
-    told: dict[str, Any] = {name: value for name, value in grid.recipe.items() if name not in OF_MODELS}
-    return replace(grid, recipe=told)
+    return replace(grid, recipe=replace(grid.recipe, pooling=None, part=None))
