@@ -6,6 +6,7 @@ Not covered: clicks in figures and what a browser draws.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

@@ -8,6 +8,7 @@ from test_dashboard import answers, page, words  # noqa: F401 - the fixture that
 
 from dashboard.prompt_choice import UPLOAD
 from pkt_core.data.prompts import bundled, load_prompts
+from pkt_core.studies.comparison.record import Sides
 
 pytestmark = pytest.mark.filterwarnings("default")
 FILE = b"text,topic\n" + b"".join(b"prompt %d,%s\n" % (i, [b"art", b"sport"][i % 2]) for i in range(70))

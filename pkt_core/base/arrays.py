@@ -52,11 +52,10 @@ class _Codec:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         del source, handler
-        written: CoreSchema = core_schema.nullable_schema(
-            core_schema.float_schema()
-        )  # named, because else infinities become null
+        # Their type is named, because pydantic writes infinities as null where it has to guess.
+        written: CoreSchema = core_schema.nullable_schema(core_schema.float_schema())
         for _ in range(self.dimensions):
-            written: CoreSchema = core_schema.list_schema(written)
+            written = core_schema.list_schema(written)
         return core_schema.no_info_plain_validator_function(
             self.read, serialization=core_schema.plain_serializer_function_ser_schema(lists, return_schema=written)
         )

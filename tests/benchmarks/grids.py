@@ -26,7 +26,7 @@ def activations(layers: int, n: int, width: int) -> Tensor:
     return torch.randn(layers, n, width)
 
 
-def ours(teacher: Tensor, student: Tensor, *, block: int = 256, permutations: int = 0, draws: int = 0) -> Tensor:
+def ours(teacher: Tensor, student: Tensor, *, block: int = 256, permutations: int = 0, draws: int = 0) -> np.ndarray:
     fitter = GridFitter(len(teacher), len(student), block=block, permutations=permutations, draws=draws)
     fitter.update(teacher, student)
     return fitter.finish().values

@@ -119,7 +119,7 @@ def heatmap_width(n_student: int) -> int | None:
     return min(80 * n_student + 240, WIDEST) if n_student <= SQUARE_UP_TO else None
 
 
-def outline(figure: go.Figure, teacher: int, student: int, line: dict[str, Any], name: str | None) -> None:
+def outline(figure: go.Figure, teacher: int, student: int, line: Mapping[str, object], name: str | None) -> None:
     """A frame around one cell; with a name it has an entry in the legend."""
     box = {"x0": student - 0.47, "x1": student + 0.47, "y0": teacher - 0.45, "y1": teacher + 0.45}
     figure.add_shape(type="rect", line=line, name=name, showlegend=name is not None, **box)
@@ -244,7 +244,7 @@ def outlier_figure(facts: Sides[OutlierFacts]) -> go.Figure:
             1,
             2,
         )
-    figure.add_hline(y=1, line={"color": style.CONTROL, "dash": "dash"}, row=1, col=2)  # type: ignore[arg-type]
+    figure.add_hline(y=1, line={"color": style.CONTROL, "dash": "dash"}, row=1, col=2)
     style.finish(figure, height=400)
     figure.update_xaxes(title={"text": "Layer (from 0)"})
     figure.update_yaxes(title={"text": "Share of variance, 0..1"}, range=[0, 1.02], col=1)
@@ -469,7 +469,7 @@ def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
             line={"color": style.ACCENT, "width": 2},
             row=1,
             col=3,
-        )  # type: ignore[arg-type]
+        )
     style.finish(figure, height=min(620, max(360, 40 * len(before) + 170)), x="Student layer (from 0)")
     bar = {"thickness": 12, "len": 0.4, "outlinewidth": 0}
     figure.update_layout(
@@ -491,7 +491,7 @@ def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
         for column in PANELS:
             figure.add_vline(
                 x=trained - 0.5, line={"color": style.BEFORE, "width": 3, "dash": "dot"}, row=1, col=column
-            )  # type: ignore[arg-type]
+            )
     figure.update_xaxes(dtick=max(1, before.shape[1] // 6), showgrid=False, zeroline=False)
     figure.update_yaxes(dtick=max(1, len(before) // 8), showgrid=False, zeroline=False)
     figure.update_annotations(font_size=13)
