@@ -15,6 +15,7 @@ from test_dashboard import answers, page, words  # noqa: F401 - answers replaces
 
 from dashboard import loaders, recorded
 from dashboard.engine.client import Engine
+from pkt_core.models.catalog import demo_pair
 from pkt_core.studies.comparison.figures import similarity_heatmap
 from pkt_core.studies.layer_pair import text as sentences
 from pkt_core.studies.layer_pair import text as tables
@@ -36,7 +37,7 @@ def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):  # n
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("alignment")
     assert not app.exception
-    teacher, student = recorded_results.comparison().chosen
+    teacher, student = demo_pair().layers  # where its recorded runs worked
     assert f"A closer look at teacher layer {teacher} and student layer {student}" in heads(app)
     assert not asked(answers)
     app.button(key="look-closer").click().run()

@@ -1,8 +1,11 @@
-"""What a measure says of itself, without the steps that compute it, so that a page needs no torch."""
+"""What a measure claims, without the steps that compute it, and where noise ends: what records and pages know without torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+QUANTILE = 0.95
+"""Share of permutations that stay below a noise level."""
 
 
 @dataclass(frozen=True)

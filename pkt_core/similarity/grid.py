@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pydantic import computed_field
 
 from pkt_core.base.arrays import Table, Vector
+from pkt_core.similarity.facts import QUANTILE
 from pkt_core.words.notebook import html_grid
 
-QUANTILE = 0.95
-"""Share of permutations that stay below a noise level."""
 MOVED = 0.05
 """Corrected p below which a cell moved."""
 

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pkt_core.similarity.grid import QUANTILE
+from pkt_core.similarity.facts import QUANTILE
 from pkt_core.similarity.neighbours import K, harmonic, rank_scores
 
 
