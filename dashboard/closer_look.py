@@ -12,6 +12,8 @@ import streamlit as st
 
 from dashboard import exports, loaders, selection, state, widgets
 from dashboard.params import Param
+from pkt_core.similarity.grid import SimilarityGrid
+from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.layer_pair import text as captions
 from pkt_core.studies.layer_pair import text as sentences
 from pkt_core.studies.layer_pair import text as tables
@@ -29,10 +31,10 @@ FURTHER = (
 )
 
 
-def pinned(found: dict[str, Any]) -> Layers | None:
+def pinned(comparison: Comparison) -> Layers | None:
     """The pinned pair of layers, where this pair of models has it."""
     layers = state.pinned()
-    fits = layers and all(n < found[side]["n_layers"] for n, side in zip(layers, ("teacher", "student"), strict=True))
+    fits = layers and layers[0] < comparison.teacher.n_layers and layers[1] < comparison.student.n_layers
     return layers if fits else None
 
 
@@ -56,7 +58,7 @@ def look(layers: Layers, what: str) -> CloserLook | None:
     return found
 
 
-def show(found: dict[str, Any], grid: dict[str, Any] | None, label: str, chosen: Layers) -> None:
+def show(comparison: Comparison, grid: SimilarityGrid | None, label: str, chosen: Layers) -> None:
     """The section; nothing is computed until somebody wants it."""
     st.subheader(f"A closer look at teacher layer {chosen[0]} and student layer {chosen[1]}", anchor=False)
     if not asked_for(chosen):
@@ -68,7 +70,7 @@ def show(found: dict[str, Any], grid: dict[str, Any] | None, label: str, chosen:
             "Look at these two layers", on_click=state.choose_layers, args=chosen, key="look-closer", icon=":material/zoom_in:"
         )  # fmt: skip
         return
-    kept = pinned(found)
+    kept = pinned(comparison)
     pins(chosen, kept)
     here = look(chosen, "The closer look")
     other = look(kept, "The pinned pair") if here is not None and kept is not None and kept != chosen else None
@@ -169,12 +171,12 @@ def alone(here: CloserLook) -> None:
         )
 
 
-def beside(here: CloserLook, other: CloserLook, grid: dict[str, Any] | None, label: str) -> None:
+def beside(here: CloserLook, other: CloserLook, grid: SimilarityGrid | None, label: str) -> None:
     """The chosen pair of layers and the pinned one."""
     st.markdown(widgets.plain(sentences.beside(here, other)))
     if grid is not None:
         st.dataframe(
-            tables.summary_table(here, other, label, grid["values"], grid.get("low"), grid.get("high")),
+            tables.summary_table(here, other, label, grid),
             hide_index=True,
             alt="Both pairs of layers in numbers, with 95 % intervals",
         )

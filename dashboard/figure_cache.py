@@ -14,8 +14,10 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from pkt_core.studies.alignment_maps import figures as alignment_maps
@@ -32,12 +34,21 @@ _drawn: OrderedDict[str, go.Figure] = OrderedDict()
 _lock = threading.Lock()
 
 
+def values(drawn: Any) -> Any:
+    """All that a record or an array holds, for the name of a figure: their own text leaves out the middle of a large one."""
+    if is_dataclass(drawn):
+        return [type(drawn).__qualname__, {one.name: getattr(drawn, one.name) for one in fields(drawn)}]
+    if isinstance(drawn, np.ndarray):
+        return [drawn.shape, str(drawn.dtype), hashlib.sha256(drawn.tobytes()).hexdigest()]
+    return repr(drawn)
+
+
 def once(draw: Callable[..., go.Figure]) -> Callable[..., go.Figure]:
     """The same function, which gives a figure that it drew of the same values before. Nobody may change what it gives."""
 
     @functools.wraps(draw)
     def given(*args: Any, **options: Any) -> go.Figure:
-        told = json.dumps([draw.__qualname__, args, options], default=repr)
+        told = json.dumps([draw.__qualname__, args, options], default=values)
         key = hashlib.sha256(told.encode()).hexdigest()
         with _lock:
             if key in _drawn:
@@ -77,5 +88,5 @@ chain_figure = once(latent_map.chain_figure)
 sentence_figure = once(token_change.sentence_figure)
 next_figure = once(token_change.next_figure)
 reliability_figure = once(token_change.reliability_figure)
-best_cell, heatmap_width, noise_level = comparison.best_cell, comparison.heatmap_width, comparison.noise_level
+heatmap_width = comparison.heatmap_width
 COLOURINGS = token_change.COLOURINGS

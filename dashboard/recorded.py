@@ -10,22 +10,25 @@ import streamlit as st
 from dashboard import access
 from pkt_core.base.records import from_json
 from pkt_core.errors import PathError, StoreError
+from pkt_core.similarity.facts import MeasureFacts
+from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
+from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.factors.record import RecordedFactors
 
 T = TypeVar("T")
 
 
 @st.cache_data(show_spinner=False)
-def comparison() -> dict[str, Any] | None:
-    """The comparison of the demo pair that ships with the project, in its JSON form; None where it is missing or broken."""
-    return read("comparison.json")
+def comparison() -> Comparison | None:
+    """The comparison of the demo pair that ships with the project; None where it is missing or broken."""
+    return record(Comparison, read("comparison.json"))
 
 
 @st.cache_data(show_spinner=False)
-def grids() -> dict[str, dict[str, Any]]:
-    """The same comparison by every other measure, by its name; empty where it is missing or broken."""
-    return read("grids.json") or {}
+def grids() -> dict[str, SimilarityGrid]:
+    """The same comparison by every other measure, by its name; those that are missing or broken are left out."""
+    return records(SimilarityGrid, read("grids.json"))
 
 
 @st.cache_data(show_spinner=False)
@@ -37,9 +40,7 @@ def maps() -> MapComparison | None:
 @st.cache_data(show_spinner=False)
 def stitching() -> dict[str, StitchedGrid]:
     """Stitching by kind of map; kinds that are missing or broken are left out."""
-    grids = (read("maps.json") or {}).get("stitching")
-    found = {kind: record(StitchedGrid, one) for kind, one in grids.items()} if isinstance(grids, dict) else {}
-    return {kind: grid for kind, grid in found.items() if grid is not None}
+    return records(StitchedGrid, (read("maps.json") or {}).get("stitching"))
 
 
 @st.cache_data(show_spinner=False)
@@ -59,20 +60,16 @@ def factors() -> RecordedFactors | None:
 
 
 @st.cache_data(show_spinner=False)
-def measures() -> dict[str, dict[str, Any]]:
-    """What each measure of similarity claims of itself, by name, as it ships: the records themselves bring torch along."""
-    return read("measures.json") or claims()
+def measures() -> dict[str, MeasureFacts]:
+    """What each measure of similarity claims of itself, by name, as it ships: the measures themselves bring torch along."""
+    return records(MeasureFacts, read("measures.json")) or claims()
 
 
-def claims() -> dict[str, dict[str, Any]]:
-    """The same from the records: label, range, direction, chance, source, what leaves it unchanged."""
+def claims() -> dict[str, MeasureFacts]:
+    """The same from the measures."""
     from pkt_core.similarity.measures import MEASURES
 
-    said = ("label", "low", "high", "larger_is_closer", "chance", "source", "note", "symmetric")
-    return {
-        name: {**{key: getattr(record, key) for key in said}, "invariant_to": sorted(record.invariant_to)}
-        for name, record in MEASURES.items()
-    }
+    return {name: measure.facts for name, measure in MEASURES.items()}
 
 
 def record(kind: type[T], data: object) -> T | None:
@@ -81,6 +78,12 @@ def record(kind: type[T], data: object) -> T | None:
         return from_json(kind, data, "The recorded result")
     except StoreError:
         return None
+
+
+def records(kind: type[T], data: object) -> dict[str, T]:
+    """Recorded results by name; those that are missing or broken are left out."""
+    found = {name: record(kind, one) for name, one in data.items()} if isinstance(data, dict) else {}
+    return {name: one for name, one in found.items() if one is not None}
 
 
 def read(name: str) -> dict[str, Any] | None:

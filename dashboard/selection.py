@@ -9,6 +9,8 @@ import streamlit as st
 from dashboard import limits, loaders, own_models, state, widgets
 from dashboard import recorded as dashboard_recorded
 from dashboard.params import Param
+from pkt_core.similarity.grid import SimilarityGrid
+from pkt_core.studies.comparison.record import Comparison
 
 CUSTOM, DEMO, OWN_LINES, FILE, DATASET = "custom", "demo", "own lines", "file", "dataset"
 DEVICES = ("auto", "cpu", "cuda", "mps", "spread")
@@ -86,7 +88,7 @@ def most_prompts() -> int:
     return limits.MOST_PROMPTS if limits.demo() else MOST_PROMPTS
 
 
-def recorded() -> dict[str, Any] | None:
+def recorded() -> Comparison | None:
     """The comparison that ships with the project, where it is what the view asks for."""
     standard = {"pair": DEMO, "device": "auto", "dtype": "auto", "prompts": own_prompts(), "n_prompts": N_PROMPTS}
     standard |= {"pooling": "mean", "part": "block_out", "outliers": "none", "skip_first": False, "seed": 0}
@@ -94,7 +96,7 @@ def recorded() -> dict[str, Any] | None:
     return None if fresh or comparison_request() != standard else dashboard_recorded.comparison()
 
 
-def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
+def comparison(why: str = "") -> tuple[Comparison | None, bool]:
     """The comparison the view asks for and whether it is the recorded one; else its progress, error or start button.
 
     Pairs that come with the project are compared at once; others when asked, because they may be large.
@@ -127,15 +129,18 @@ def comparison(why: str = "") -> tuple[dict[str, Any] | None, bool]:
     return widgets.result(task, "The comparison", lambda: loaders.ask("compare", request, again=True)), False
 
 
-def grid(found: dict[str, Any], recorded: bool, measure: str) -> dict[str, Any] | None:
+def grid(comparison: Comparison, recorded: bool, measure: str) -> SimilarityGrid | None:
     """The grid by one measure: the comparison's own, a recorded one, or asked of the engine, whose progress is shown."""
-    if measure == found["grid"]["measure"]:
-        return dict(found["grid"])
+    if measure == comparison.grid.measure:
+        return comparison.grid
     if recorded and measure in (kept := dashboard_recorded.grids()):
         return kept[measure]
     request = {**comparison_request(), "measure": measure}
     task = loaders.ask("similarity", request)
-    return widgets.result(task, "The grid", lambda: loaders.ask("similarity", request, again=True))
+    computed: SimilarityGrid | None = widgets.result(
+        task, "The grid", lambda: loaders.ask("similarity", request, again=True)
+    )
+    return computed
 
 
 def begin(request: dict[str, Any]) -> None:
@@ -143,10 +148,13 @@ def begin(request: dict[str, Any]) -> None:
     loaders.ask("compare", request)
 
 
-def compared() -> dict[str, Any] | None:
+def compared() -> Comparison | None:
     """The comparison if it is there already; starts nothing."""
     task = loaders.known("compare", comparison_request())
-    return task.result if task else None
+    if task is None or task.status != "done":
+        return None
+    comparison: Comparison = task.record
+    return comparison
 
 
 def own_layers() -> tuple[int, int] | None:
@@ -155,11 +163,10 @@ def own_layers() -> tuple[int, int] | None:
     return (int(kept[0]), int(kept[1])) if kept else None
 
 
-def layers(found: dict[str, Any]) -> tuple[int, int]:
+def layers(comparison: Comparison) -> tuple[int, int]:
     """The chosen pair of layers: from the controls or a click, else the pair's own, else what attribution and pairing suggest."""
-    sides = ((Param.TEACHER_LAYER, "teacher"), (Param.STUDENT_LAYER, "student"))
-    teacher, student = (
-        state.whole(param, int(suggested), 0, found[side]["n_layers"] - 1)
-        for (param, side), suggested in zip(sides, own_layers() or found["chosen"], strict=True)
+    teacher, student = own_layers() or comparison.chosen
+    return (
+        state.whole(Param.TEACHER_LAYER, teacher, 0, comparison.teacher.n_layers - 1),
+        state.whole(Param.STUDENT_LAYER, student, 0, comparison.student.n_layers - 1),
     )
-    return teacher, student

@@ -61,15 +61,13 @@ def pair() -> None:
 def layers() -> None:
     found = selection.recorded() or selection.compared()
     left, right = st.columns(2)
-    for place, label, side, param in (
-        (left, "Teacher layer", "teacher", Param.TEACHER_LAYER),
-        (right, "Student layer", "student", Param.STUDENT_LAYER),
-    ):
-        with place:
-            widgets.layer_choice(label, found[side]["n_layers"] if found else None, param)
+    with left:
+        widgets.layer_choice("Teacher layer", found.teacher.n_layers if found else None, Param.TEACHER_LAYER)
+    with right:
+        widgets.layer_choice("Student layer", found.student.n_layers if found else None, Param.STUDENT_LAYER)
     if found:
-        teacher, student = found["chosen"]
-        by = f"{'attribution' if found['attribution'] else 'depth'} and pairing"
+        teacher, student = found.chosen
+        by = f"{'attribution' if found.attribution else 'depth'} and pairing"
         if own := selection.own_layers():
             st.caption(f"auto: {own[0]} and {own[1]}, where the recorded runs worked; {by} say {teacher} and {student}")
         else:
@@ -98,7 +96,7 @@ def pinned() -> None:
     """The pair of layers kept for comparison; one that cannot be is dropped with a notice."""
     given = str(state.value(Param.PIN, "") or "").strip()
     found = selection.recorded() or selection.compared()
-    deep = [found[side]["n_layers"] for side in ("teacher", "student")] if found else None
+    deep = (found.teacher.n_layers, found.student.n_layers) if found else None
     layers = state.read_pin(given)
     bad = bool(given) and (layers is None or (deep is not None and not (layers[0] < deep[0] and layers[1] < deep[1])))
     from_link = bad and not state.held(Param.PIN)

@@ -15,7 +15,6 @@ import streamlit as st
 from dashboard import loaders, recorded, state, widgets
 from pkt_core.errors import PktError
 from pkt_core.studies.behaviour import text as behaviour_text
-from pkt_core.studies.comparison import figures as comparison_figures
 from pkt_core.studies.comparison import text as comparison_text
 from pkt_core.studies.families import text as families_text
 from pkt_core.words.style import number
@@ -43,7 +42,7 @@ def best_cell() -> str:
     found = recorded.comparison()
     if not found:
         return ""
-    teacher, student, value = comparison_figures.best_cell(found["grid"])
+    teacher, student, value = found.grid.best
     return f"Most alike are teacher layer {teacher} and student layer {student}, at {number(value)}."
 
 

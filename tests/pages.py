@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import recorded_results
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
@@ -52,7 +53,7 @@ class Answers:
     def find(self, function: str, arguments: dict[str, Any]) -> Any:
         """The record or the JSON form of an answer."""
         if function == "similarity":
-            return samples.grid() | {"measure": arguments["measure"]}
+            return recorded_results.grid_by(arguments["measure"])
         if function == "latent_map":
             return samples.latent(method=arguments["method"])
         if function == "chain_map":
@@ -63,10 +64,10 @@ class Answers:
         layers = arguments.get("teacher_layer"), arguments.get("student_layer")
         return {
             "closer_look": lambda: samples.closer_look(*layers),
-            "compare": samples.comparison,
+            "compare": recorded_results.comparison,
             "alignment_maps": lambda: samples.maps(*layers),
             "stitching": lambda: samples.stitching(arguments["kind"]),
-            "similarity_change": samples.change,
+            "similarity_change": recorded_results.change,
             "token_change": samples.token_change,
             "writing": samples.writing,
             "user_task": samples.user_task,

@@ -16,104 +16,9 @@ from pkt_core.studies.layer_pair.record import CloserLook
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
 
 
-def grid(n_teacher: int = 6, n_student: int = 3, top: float = 0.8) -> dict[str, Any]:
-    rng = np.random.default_rng(0)
-    values = rng.uniform(0.1, top, (n_teacher, n_student))
-    values[0, 0] = -0.03
-    values[4, 2] = top + 0.05
-    return {
-        "measure": "debiased_linear_cka",
-        "larger_is_closer": True,
-        "values": values.tolist(),
-        "low": (values - 0.05).tolist(),
-        "high": (values + 0.05).tolist(),
-        "null_max": rng.uniform(0.01, 0.06, 200).tolist(),
-        "null_mean": [[0.001] * n_student] * n_teacher,
-        "p_values": np.where(values > 0.06, 0.004975, 0.5).tolist(),
-        "p_rows": np.where(values > 0.06, 0.004975, 0.3).tolist(),
-        "p_cells": np.where(values > 0.06, 0.004975, 0.2).tolist(),
-        "noise_rows": [0.05] * n_teacher,
-        "noise_cells": [[0.04] * n_student] * n_teacher,
-        "n": 512,
-        "recipe": {
-            "pooling": "mean",
-            "part": "block_out",
-            "outliers": "none",
-            "skip_first": False,
-            "permutations": 200,
-            "seed": 0,
-            "interval": "weighted bootstrap of prompts",
-        },
-    }
-
-
-def curve(mean: float, n: int) -> dict[str, list[float]]:
-    values = [mean + 0.01 * i for i in range(n)]
-    return {"mean": values, "low": [v - 0.02 for v in values], "high": [v + 0.02 for v in values]}
-
-
-def curves(n: int) -> dict[str, Any]:
-    drawn = {"gaussian": curve(0.5, n), "embedding_rows": curve(0.6, n), "permuted": curve(0.0, n)}
-    return {"real": curve(0.7, n), **drawn, "closed_form": 0.5}
-
-
 def attribution(n: int = 6) -> dict[str, Any]:
     scores = [0.1 * (i + 1) for i in range(n)]
     return {"scores": scores, "low": [s - 0.02 for s in scores], "high": [s + 0.02 for s in scores], "best": n - 1}
-
-
-def outliers(n: int = 6, *, top: float = 0.1, first: float = 3.0) -> dict[str, list[float]]:
-    return {"top_share": [top] * n, "top3_share": [min(1.0, 2 * top)] * n, "first_ratio": [first] * n}
-
-
-def facts(name: str, n_layers: int, d_model: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "n_layers": n_layers,
-        "d_model": d_model,
-        "vocabulary": 4096,
-        "n_parameters": 5_000_000,
-        "dtype": "float32",
-        "device": "cpu",
-        "tied": True,
-        "context": 128,
-        "memory_gib": 0.02,
-    }
-
-
-def vocabulary_side(**changes: Any) -> dict[str, Any]:
-    side = {"rows": 4096, "ordinary": 4093, "alone": 0, "special": 3, "specials": ["<pad>", "<bos>", "<eos>"]}
-    return {**side, "doubles": 0, "rowless": 0, "padding": 0, **changes}
-
-
-def comparison(**changes: Any) -> dict[str, Any]:
-    return {
-        "teacher": facts("teacher", 6, 256),
-        "student": facts("student", 3, 96),
-        "vocabulary": {
-            "n": 4093,
-            "share": 1.0,
-            "n_teacher": 4093,
-            "n_student": 4093,
-            "same_tokenizer": True,
-            "only_teacher": [],
-            "only_student": [],
-            "sides": {"teacher": vocabulary_side(), "student": vocabulary_side()},
-        },
-        "prompts": "facts",
-        "n_prompts": 512,
-        "pooling": "mean",
-        "part": "block_out",
-        "outliers": {"teacher": outliers(6), "student": outliers(3)},
-        "grid": grid(),
-        "recomposition": {"teacher": curves(6), "student": curves(3)},
-        "crossing": {"real": curve(0.3, 3), "permuted": curve(0.0, 3), "pairing": [0, 2, 5], "n": 512},
-        "attribution": attribution(),
-        "pairing": [0, 2, 5],
-        "chosen": [5, 2],
-        "seconds": 4.2,
-        **changes,
-    }
 
 
 def latent(n: int = 40, method: str = "pca") -> LatentMap:
@@ -457,25 +362,6 @@ def stitching(kind: str = "affine") -> StitchedGrid:
         "recipe": {"prompts": "facts", "seed": 0, "ridge": 0.01, "texts": 256},
     }
     return from_json(StitchedGrid, told, "The sample")
-
-
-def change() -> dict[str, Any]:
-    before, difference = np.full((6, 3), 0.6), np.zeros((6, 3))
-    difference[:, 2], difference[5, 2] = 0.05, -0.1
-    p = np.where(difference != 0, 0.01, 1.0)
-    return {
-        "measure": "debiased_linear_cka",
-        "larger_is_closer": True,
-        "before": before.tolist(),
-        "after": (before + difference).tolist(),
-        "difference": difference.tolist(),
-        "low": (difference - 0.01).tolist(),
-        "high": (difference + 0.01).tolist(),
-        "p_values": p.tolist(),
-        "own": np.eye(3).tolist(),
-        "n": 512,
-        "recipe": {"pooling": "mean"},
-    }
 
 
 def factors(*, sure: bool = True) -> Factors:

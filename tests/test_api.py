@@ -209,8 +209,8 @@ def test_activations_of_ones_own_give_the_grid_of_the_measure(name):
         for j in range(2):
             assert float(grid.values[i][j]) == pytest.approx(measure(name, x[i], y[j]), abs=1e-5)
     assert grid.best[:2] == (1, 0)
-    assert float(grid.calibration.p_values[1][0]) == pytest.approx(1 / 41)
-    assert float(grid.calibration.p_values[0][1]) > 0.05  # noise against noise
+    assert float(grid.p_values[1, 0]) == pytest.approx(1 / 41)
+    assert float(grid.p_values[0, 1]) > 0.05  # noise against noise
     assert grid.n == 60
     assert {"permutations": 40, "seed": 3, "n": 60}.items() <= grid.recipe.items()
     assert not {"pooling", "part"} & set(grid.recipe)

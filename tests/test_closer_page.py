@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import recorded_results
 import reference_agreement as twin
 import report_samples as samples
 from pages import page, words
 
 from dashboard import loaders, recorded
 from dashboard.engine.client import Engine
+from pkt_core.models.catalog import demo_pair
 from pkt_core.studies.comparison.figures import similarity_heatmap
 from pkt_core.studies.layer_pair import text as sentences
 from pkt_core.studies.layer_pair import text as tables
@@ -31,11 +33,11 @@ def heads(app):
 
 
 def test_nothing_is_computed_until_somebody_wants_it(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("alignment")
     assert not app.exception
-    teacher, student = samples.comparison()["chosen"]
+    teacher, student = demo_pair().layers  # where its recorded runs worked
     assert f"A closer look at teacher layer {teacher} and student layer {student}" in heads(app)
     assert not asked(answers)
     app.button(key="look-closer").click().run()
@@ -99,7 +101,7 @@ def test_a_bad_pin_in_a_link_gives_a_notice_and_is_dropped(answers, bad):
 
 
 def test_progress_and_errors_of_a_closer_look_are_on_the_page(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     monkeypatch.setattr(loaders, "soon", lambda task, *_: task)
     answers.status = "working"
     app = page("alignment", tl="4", sl="1")
@@ -149,12 +151,14 @@ def test_the_figure_escapes_text_names_its_axes_and_carries_both_prompts():
 
 
 def test_a_pinned_cell_has_another_frame_than_the_chosen():
-    figure = similarity_heatmap(samples.grid(), chosen=(5, 2), pinned=(1, 0))
+    figure = similarity_heatmap(recorded_results.grid(), chosen=(5, 2), pinned=(1, 0))
     frames = {shape.name: shape for shape in figure.layout.shapes}
     assert (frames["pinned"].y0, frames["pinned"].x0) == (1 - 0.45, -0.47)
     assert frames["pinned"].line.color != frames["chosen"].line.color
     assert frames["pinned"].line.dash != frames["chosen"].line.dash
-    assert "pinned" not in {shape.name for shape in similarity_heatmap(samples.grid(), chosen=(5, 2)).layout.shapes}
+    assert "pinned" not in {
+        shape.name for shape in similarity_heatmap(recorded_results.grid(), chosen=(5, 2)).layout.shapes
+    }
 
 
 def test_tables_rank_the_worst_first_and_the_largest_difference_first():
@@ -185,10 +189,11 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
     clear = replace(other, correlation=replace(other.correlation, value=0.1))
     assert "by all pairs of prompts (rank correlation) the chosen layers agree better" in sentences.beside(one, clear)
     assert "by all pairs of prompts (rank correlation) the pinned layers agree better" in sentences.beside(clear, one)
-    grid = samples.grid()
-    table = tables.summary_table(one, other, "CKA", grid["values"], grid["low"], grid["high"])
+    grid = recorded_results.grid()
+    table = tables.summary_table(one, other, "CKA", grid)
     assert table["What"].tolist()[0] == "CKA"
-    bare = tables.summary_table(one, other, "CKA", grid["values"], None, None)
+    unsure = np.full((6, 3), np.nan)
+    bare = tables.summary_table(one, other, "CKA", replace(grid, low=unsure, high=unsure))
     assert "[" in table["Chosen"][0]
     assert "[" not in bare["Chosen"][0]
 

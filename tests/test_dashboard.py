@@ -6,8 +6,10 @@ Not covered: clicks in figures and what a browser draws.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+import recorded_results
 import report_samples as samples
 from pages import PAGES, finished_run, page, words
 
@@ -63,7 +65,8 @@ def test_an_unknown_measure_in_a_link_gives_the_default_and_a_notice():
 
 
 def test_a_dimension_that_owns_the_picture_is_named(answers, monkeypatch):
-    loud = samples.comparison(outliers={"teacher": samples.outliers(6, top=0.8), "student": samples.outliers(3)})
+    calm = recorded_results.comparison().outliers
+    loud = recorded_results.comparison(outliers=replace(calm, teacher=replace(calm.teacher, top_share=[0.8] * 6)))
     monkeypatch.setattr(answers, "find", lambda *_: loud)
     for name in ("pair", "alignment"):
         assert any("80\u00a0% of its variance" in one.value.replace("\\", "") for one in page(name).warning)
@@ -85,7 +88,7 @@ def test_a_comparison_under_way_shows_progress_and_no_result(answers):
 
 
 def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     app = page("pair")
     assert not answers.asked
     assert "recorded" in words(app)
@@ -95,7 +98,7 @@ def test_the_recorded_comparison_is_shown_at_once_and_labelled(answers, monkeypa
 
 
 def test_other_settings_than_the_recorded_ones_are_computed(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     page("alignment", pooling="last")
     assert answers.asked[0][1]["pooling"] == "last"
 

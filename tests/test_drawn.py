@@ -5,39 +5,53 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import report_samples as samples
+import recorded_results
 from scipy.stats import spearmanr
 
 from dashboard import figure_cache, recorded
 from pkt_core.runs import folder as run_folder
+from pkt_core.similarity.facts import MeasureFacts
 from pkt_core.studies.comparison import text as comparison_text
-from pkt_core.studies.comparison.figures import best_cell, similarity_heatmap
+from pkt_core.studies.comparison.figures import similarity_heatmap
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_a_figure_is_drawn_once_for_the_same_values_and_again_for_others():
-    grid = samples.grid()
+    grid = recorded_results.grid()
     first = figure_cache.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1))
-    assert figure_cache.similarity_heatmap(samples.grid(), label="CKA", pairing=[0, 2, 5], chosen=(4, 1)) is first
+    assert (
+        figure_cache.similarity_heatmap(recorded_results.grid(), label="CKA", pairing=[0, 2, 5], chosen=(4, 1)) is first
+    )
     assert first.to_json() == similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1)).to_json()
-    grid["values"][4][1] += 1e-12  # the same list, changed in place
+    grid.values[4, 1] += 1e-12  # the same array, changed in place
     other = figure_cache.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 1))
     assert other is not first
     assert figure_cache.similarity_heatmap(grid, label="CKA", pairing=[0, 2, 5], chosen=(4, 2)) is not other
-    assert figure_cache.best_cell is best_cell
+
+
+def test_a_grid_too_large_for_its_own_text_is_told_from_another():
+    """NumPy's text of more than a thousand cells leaves out the middle."""
+    large = recorded_results.resized(recorded_results.grid(), 40, 40)
+    first = figure_cache.similarity_heatmap(large)
+    assert figure_cache.similarity_heatmap(recorded_results.resized(recorded_results.grid(), 40, 40)) is first
+    values = large.values.copy()
+    values[20, 20] += 1e-12
+    assert figure_cache.similarity_heatmap(replace(large, values=values)) is not first
 
 
 def test_no_more_figures_are_kept_than_said(monkeypatch):
     monkeypatch.setattr(figure_cache, "KEPT", 2)
-    first = figure_cache.outlier_figure({"teacher": samples.outliers(4), "student": samples.outliers(3)})
-    for layers in (5, 6):
-        figure_cache.outlier_figure({"teacher": samples.outliers(layers), "student": samples.outliers(3)})
-    assert figure_cache.outlier_figure({"teacher": samples.outliers(4), "student": samples.outliers(3)}) is not first
+    facts = recorded_results.comparison().outliers
+    first = figure_cache.outlier_figure(facts)
+    for share in (0.5, 0.6):
+        figure_cache.outlier_figure(replace(facts, student=replace(facts.student, top_share=[share] * 3)))
+    assert figure_cache.outlier_figure(facts) is not first
     assert len(figure_cache._drawn) == 2
 
 
@@ -62,7 +76,8 @@ def test_a_run_that_is_over_is_read_once_and_again_when_it_changed(monkeypatch):
 
 
 def test_the_claims_that_ship_are_those_of_the_records():
-    assert recorded.read("measures.json") == recorded.claims()
+    assert recorded.measures() == recorded.claims()
+    assert recorded.records(MeasureFacts, recorded.read("measures.json")) == recorded.claims()
 
 
 @pytest.mark.parametrize("seed", range(3))

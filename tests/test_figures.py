@@ -1,4 +1,4 @@
-"""Figures, tables and sentences from hand-made results: axes, colours that mean something, clicks, escaping."""
+"""Figures, tables and sentences from recorded and hand-made results: axes, colours that mean something, clicks, escaping."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+import recorded_results
 import report_samples as samples
 
 from dashboard import exports
+from pkt_core.alignment.record import Curve
 from pkt_core.base.records import from_json
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.studies.alignment_maps import text as alignment_maps_text
@@ -24,14 +26,13 @@ from pkt_core.studies.behaviour.figures import behaviour_figure, comparison_figu
 from pkt_core.studies.comparison import text as comparison_text
 from pkt_core.studies.comparison.figures import (
     attribution_figure,
-    best_cell,
     change_figure,
-    noise_level,
     outlier_figure,
     recomposition_figure,
     similarity_heatmap,
     small_grids,
 )
+from pkt_core.studies.comparison.record import Sides
 from pkt_core.studies.families.figures import family_figure
 from pkt_core.studies.generations import text as generations_text
 from pkt_core.studies.generations.record import PickedCell, PickedTokens
@@ -40,14 +41,13 @@ from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
 from pkt_core.words import style
 
 ROOT = Path(__file__).parents[1]
+COMPARISON = recorded_results.comparison()
 FIGURES = {
-    "heatmap": lambda: similarity_heatmap(samples.grid(), pairing=[0, 2, 5], chosen=(5, 2)),
-    "recomposition": lambda: recomposition_figure(
-        samples.comparison()["recomposition"], samples.comparison()["crossing"]
-    ),
-    "recomposition of two strangers": lambda: recomposition_figure(samples.comparison()["recomposition"]),
-    "attribution": lambda: attribution_figure(samples.attribution(), [0, 2, 5], 6, (5, 2)),
-    "no attribution": lambda: attribution_figure(None, [0, 2, 5], 6),
+    "heatmap": lambda: similarity_heatmap(COMPARISON.grid, pairing=COMPARISON.pairing, chosen=(5, 2)),
+    "recomposition": lambda: recomposition_figure(COMPARISON.recomposition, COMPARISON.crossing),
+    "recomposition of two strangers": lambda: recomposition_figure(COMPARISON.recomposition),
+    "attribution": lambda: attribution_figure(COMPARISON.attribution, COMPARISON.pairing, 6, (5, 2)),
+    "no attribution": lambda: attribution_figure(None, COMPARISON.pairing, 6),
     "map by overlap": lambda: latent_figure(samples.latent()),
     "map by label": lambda: latent_figure(samples.latent(), colour="relation", linked=True),
     "map by model": lambda: latent_figure(samples.latent(method="umap"), colour="model"),
@@ -59,7 +59,7 @@ FIGURES = {
     "behaviour": lambda: behaviour_figure(samples.results()["behaviour"], samples.results()["changes"]),
     "maps": lambda: maps_figure(samples.maps()),
     "stitching": lambda: stitching_figure(samples.stitching(), (5, 2)),
-    "moved": lambda: change_figure(samples.change(), 2),
+    "moved": lambda: change_figure(recorded_results.change(), 2),
     "two runs": lambda: comparison_figure({"a": samples.results(), samples.HOSTILE: samples.results()}),
 }
 
@@ -79,16 +79,16 @@ def test_no_tag_of_the_data_reaches_a_figure(make):
     assert "script>" not in text.replace("script&gt;", "")
 
 
-def heatmap(**options) -> go.Figure:
-    return similarity_heatmap(samples.grid(**options))
+def heatmap(**changes) -> go.Figure:
+    return similarity_heatmap(replace(COMPARISON.grid, **changes))
 
 
 def test_each_cell_of_the_heatmap_is_a_point_that_knows_its_layers():
-    values = np.asarray(samples.grid()["values"])
+    values = COMPARISON.grid.values
     cells = next(trace for trace in heatmap().data if trace.name == "cells")
     found = {(row[0], row[1]): row[2] for row in cells.customdata}
     assert set(found) == set(np.ndindex(values.shape))
-    assert found[4, 2] == "0.850"
+    assert found[5, 2] == "0.966"
     assert all((x, y) == (row[1], row[0]) for x, y, row in zip(cells.x, cells.y, cells.customdata, strict=True))
     assert heatmap().layout.hoverdistance == -1  # anywhere in a cell counts as that cell
 
@@ -100,22 +100,26 @@ def test_zero_is_neutral_grey_and_the_noise_level_stands_on_the_colour_bar():
     )
     assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
     assert trace.zmin < 0 < trace.zmax == 1
-    level = noise_level(samples.grid())
-    assert level == pytest.approx(np.quantile(samples.grid()["null_max"], 0.95))
+    level = COMPARISON.grid.noise_level
+    assert level == pytest.approx(np.quantile(COMPARISON.grid.null_max, 0.95))
     assert any(f"noise {style.number(level)}" in tick for tick in trace.colorbar.ticktext)
 
 
 def test_a_measure_without_negative_values_gets_a_sequential_scale_from_zero_to_one():
-    grid = samples.grid() | {"measure": "mutual_knn", "values": [[0.2, 0.4], [0.1, 0.9]], "null_max": []}
-    grid |= {"low": None, "high": None, "p_values": None}
-    trace = similarity_heatmap(grid).data[0]
-    assert (trace.zmin, trace.zmax) == (0, 1)
-    assert noise_level(grid) is None
+    grid = recorded_results.grid_by("mutual_knn")
+    unsure = replace(grid, null_max=np.array([]), low=np.full((6, 3), np.nan), high=np.full((6, 3), np.nan))
+    for one in (grid, unsure):
+        trace = similarity_heatmap(one).data[0]
+        assert (trace.zmin, trace.zmax) == (0, 1)
+    assert unsure.noise_level is unsure.beyond_noise is None
+    assert "noise" not in "".join(trace.colorbar.ticktext)
+    assert comparison_text.agreement(unsure).endswith("no null was measured)")
+    assert "interval" not in comparison_text.cell(unsure, 0, 0)
 
 
 def test_large_grids_keep_their_numbers_for_the_hover():
     assert heatmap().data[0].texttemplate
-    assert heatmap(n_teacher=40, n_student=32).data[0].texttemplate is None
+    assert similarity_heatmap(recorded_results.resized(COMPARISON.grid, 40, 32)).data[0].texttemplate is None
 
 
 def test_recomposition_shows_every_control_and_the_expected_value_on_the_axes_of_the_curve():
@@ -128,7 +132,7 @@ def test_recomposition_shows_every_control_and_the_expected_value_on_the_axes_of
 
 def test_a_pair_off_the_rule_is_drawn_dashed_and_one_on_it_is_not():
     def dashed(chosen):
-        traces = attribution_figure(samples.attribution(), [0, 2, 5], 6, chosen).data
+        traces = attribution_figure(COMPARISON.attribution, COMPARISON.pairing, 6, chosen).data
         return [t for t in traces if isinstance(t, go.Scatter) and t.line.dash == "dash"]
 
     assert not dashed((5, 2))
@@ -189,24 +193,19 @@ def test_the_prior_is_a_tick_and_intervals_are_drawn():
 
 
 def test_tables_hold_the_numbers_behind_the_figures():
-    assert len(comparison_text.grid_table(samples.grid())) == 18
-    assert set(comparison_text.recomposition_table(samples.comparison()["recomposition"])["curve"]) == {
+    assert comparison_text.grid_table(COMPARISON.grid)["similarity"].tolist() == COMPARISON.grid.values.ravel().tolist()
+    assert set(comparison_text.recomposition_table(COMPARISON.recomposition)["curve"]) == {
         "real",
         "gaussian",
         "embedding_rows",
         "permuted",
     }
-    both = comparison_text.recomposition_table(samples.comparison()["recomposition"], samples.comparison()["crossing"])
+    both = comparison_text.recomposition_table(COMPARISON.recomposition, COMPARISON.crossing)
     assert len(both[both["model"] == "crossing"]) == 6
-    assert comparison_text.attribution_table(samples.attribution(), [0, 2, 5])["student_layers"].tolist() == [
-        "0",
-        "",
-        "1",
-        "",
-        "",
-        "2",
-    ]
-    assert len(comparison_text.attribution_table(None, [0, 2, 5])) == 6
+    table = comparison_text.attribution_table(COMPARISON.attribution, [0, 2, 5])
+    assert table["student_layers"].tolist() == ["0", "", "1", "", "", "2"]
+    assert table["scores"].tolist() == COMPARISON.attribution.scores.tolist()
+    assert len(comparison_text.attribution_table(None, COMPARISON.pairing)) == 6
     assert len(latent_map_text.latent_table(samples.latent())) == 40
     assert behaviour_text.steps_table([samples.step(1)])["layer"].tolist() == [1.0]
     assert len(behaviour_text.behaviour_table(samples.results()["behaviour"])) == 9
@@ -214,13 +213,16 @@ def test_tables_hold_the_numbers_behind_the_figures():
 
 
 def test_sentences_say_yes_only_above_noise():
-    good, bad = samples.comparison(), samples.comparison(grid=samples.grid() | {"null_max": [0.99] * 200})
+    low = COMPARISON.grid.values.copy()
+    low[0, 0] = -0.03
+    good = replace(COMPARISON, grid=replace(COMPARISON.grid, values=low))
+    bad = replace(COMPARISON, grid=replace(COMPARISON.grid, null_max=np.full(200, 0.99)))
     assert comparison_text.compatible(good).startswith("Yes: they share all 4,093 tokens")
     assert comparison_text.compatible(bad).startswith("Hardly:")
-    assert "17 of 18" in comparison_text.where(good)
-    assert "0 of 18" in comparison_text.where(bad)
-    assert "Closer than the noise" in comparison_text.cell(good["grid"], 4, 2)
-    assert "No closer than the noise" in comparison_text.cell(good["grid"], 0, 0)
+    assert "17 of 18" in comparison_text.spread(good.grid)
+    assert "0 of 18" in comparison_text.spread(bad.grid)
+    assert "Closer than the noise" in comparison_text.cell(good.grid, 4, 2)
+    assert "No closer than the noise" in comparison_text.cell(good.grid, 0, 0)
 
 
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
@@ -234,16 +236,14 @@ def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
 
 
 def test_where_smaller_is_closer_everything_turns_round():
-    up = samples.grid()
-    down = up | {
-        "measure": "procrustes",
-        "larger_is_closer": False,
-        "values": [[1.5 - v for v in row] for row in up["values"]],
-        "null_max": [1.4] * 100,
-    }
-    assert best_cell(down)[:2] == best_cell(up)[:2]
-    assert noise_level(down) == pytest.approx(1.4)
-    assert "closer than the noise" in comparison_text.cell(down, 4, 2).lower()
+    low = COMPARISON.grid.values.copy()
+    low[0, 0] = 0.05
+    up = replace(COMPARISON.grid, values=low)
+    down = replace(up, measure="procrustes", larger_is_closer=False, values=1.5 - up.values, null_max=np.full(100, 1.4))
+    assert down.best[:2] == up.best[:2]
+    assert down.noise_level == pytest.approx(1.4)
+    assert comparison_text.cell(down, 4, 2).endswith("Closer than the noise level 1.400.")
+    assert "No closer than the noise" in comparison_text.cell(down, 0, 0)
     assert "17 of 18" in comparison_text.spread(down)
     heatmap = similarity_heatmap(down, label="Procrustes angle").data[0]
     assert heatmap.reversescale
@@ -257,14 +257,17 @@ def test_where_smaller_is_closer_everything_turns_round():
 
 
 def test_a_warning_only_where_something_owns_the_picture():
-    calm = {"teacher": samples.outliers(6), "student": samples.outliers(3)}
-    assert comparison_text.outliers(calm, "none") is None
-    loud = calm | {"teacher": samples.outliers(6, top=0.8, first=300.0)}
+    calm, recipe = COMPARISON.outliers, COMPARISON.grid.recipe
+    assert comparison_text.outliers(calm, recipe) is None
+    loud = replace(calm, teacher=replace(calm.teacher, top_share=[0.8] * 6, first_ratio=[300.0] * 6))
     assert "holds 80\u00a0% of its variance; position 0 of teacher layer 0 is 300 times" in comparison_text.outliers(
-        loud, "none"
+        loud, recipe
     )
-    assert "position 0" not in comparison_text.outliers(loud, "none", True).split(". ")[0]  # it is left out already
-    assert "80\u00a0%" not in comparison_text.outliers(loud, "drop_top")
+    left_out = comparison_text.outliers(loud, replace(recipe, skip_first=True))
+    assert "position 0" not in left_out.split(". ")[0]
+    assert "80\u00a0%" not in comparison_text.outliers(loud, replace(recipe, outliers="drop_top"))
+    short = replace(calm, student=replace(calm.student, first_ratio=[]))  # no prompt long enough
+    assert comparison_text.outlier_table(short)["first_ratio"].isna().sum() == 3
     assert len(comparison_text.outlier_table(loud)) == 9
     assert len(outlier_figure(loud).data) == 6
 
@@ -284,17 +287,18 @@ def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_c
 
 
 def test_what_moved_is_framed_and_said_with_its_direction():
-    figure = change_figure(samples.change(), 2)
+    figure = change_figure(recorded_results.change(), 2)
     frames = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     assert len(frames) == 6
     assert figure.layout.coloraxis2.cmin == -figure.layout.coloraxis2.cmax
-    words = comparison_text.change(samples.change())
+    words = comparison_text.change(recorded_results.change())
     assert words.startswith(
         "5 pairs of layers came closer to the teacher and 1 went away, of 18; most moved teacher layer 5"
     )
-    other_way = comparison_text.change(samples.change() | {"larger_is_closer": False})
+    other_way = comparison_text.change(recorded_results.change(larger_is_closer=False))
     assert other_way.startswith("1 pairs of layers came closer")
-    still = samples.change() | {"p_values": np.ones((6, 3)).tolist()}
+    assert comparison_text.change_table(recorded_results.change())["difference"].tolist()[-1] == -0.1
+    still = recorded_results.change(p_values=np.ones((6, 3)))
     assert comparison_text.change(still).startswith("No pair of layers moved")
 
 
@@ -372,8 +376,8 @@ def test_sentences_and_tables_of_chains():
 
 
 def test_without_attribution_the_pairing_has_the_whole_width():
-    alone = attribution_figure(None, [0, 2, 5], 6).layout.xaxis.domain
-    beside = attribution_figure(samples.attribution(), [0, 2, 5], 6).layout.xaxis2.domain
+    alone = FIGURES["no attribution"]().layout.xaxis.domain
+    beside = FIGURES["attribution"]().layout.xaxis2.domain
     assert (alone[0], beside[0] > 0.5) == (0, True)
 
 
@@ -427,9 +431,7 @@ def test_two_lines_near_each_other_have_their_words_at_two_heights():
 
 
 def test_a_faint_change_is_drawn_faintly_and_the_trained_layer_is_marked_beside_the_numbers():
-    change = samples.change()
-    change |= {"difference": (0.01 * np.ones((6, 3))).tolist()}
-    figure = change_figure(change, 2)
+    figure = change_figure(recorded_results.change(difference=np.full((6, 3), 0.01)), 2)
     assert figure.layout.coloraxis2.cmax >= 0.1
     assert {shape.x0 for shape in figure.layout.shapes if shape.type == "line"} == {1.5}
     third, last = figure.data[2].xaxis, figure.data[3].xaxis
@@ -439,7 +441,7 @@ def test_a_faint_change_is_drawn_faintly_and_the_trained_layer_is_marked_beside_
 
 def test_no_name_of_a_measure_takes_more_than_two_lines():
     named = {name: measure.label for name, measure in MEASURES.items()}
-    figure = small_grids(dict.fromkeys(named, samples.grid()), named)
+    figure = small_grids({name: recorded_results.grid_by(name) for name in named}, named)
     assert max(a.text.count("<br>") for a in figure.layout.annotations) == 1
 
 
@@ -451,14 +453,19 @@ def test_the_expected_value_of_random_bases_is_written_above_every_curve():
 
 
 def test_own_bases_are_said_to_lie_above_or_below_random_ones():
-    high, low = samples.curves(3), samples.curves(6)
-    low = low | {"gaussian": samples.curve(0.97, 6)}
-    said = comparison_text.recomposition({"teacher": low, "student": high})
-    assert "The teacher's own bases recompose its states no better than random ones at any of 6 layers" in said
-    assert "(0.70 to 0.75 against 0.97 to 1.02), which refutes" in said
-    assert "The student's own bases recompose its states better than random ones at all 3 layers" in said
-    mixed = low | {"gaussian": samples.curve(0.5, 3) | {"high": [0.6, 0.9, 0.9]}, "real": samples.curve(0.7, 3)}
-    assert "at 1 of 3 layers (0; " in comparison_text.recomposition({"teacher": mixed})
+    def level(value: float, n: int) -> Curve:
+        return Curve([value] * n, [value - 0.02] * n, [value + 0.02] * n)
+
+    teacher, student = COMPARISON.recomposition.teacher, COMPARISON.recomposition.student
+    low = replace(teacher, real=level(0.7, 6), gaussian=level(0.97, 6))
+    high = replace(student, real=level(0.7, 3), gaussian=level(0.5, 3))
+    words = comparison_text.recomposition(Sides(low, high))
+    assert "The teacher's own bases recompose its states no better than random ones at any of 6 layers" in words
+    assert "(0.70 against 0.97), which refutes" in words
+    assert "The student's own bases recompose its states better than random ones at all 3 layers" in words
+    mixed = replace(high, gaussian=replace(level(0.5, 3), high=[0.6, 0.9, 0.9]))
+    assert mixed.special_layers == [0]
+    assert "at 1 of 3 layers (0; " in comparison_text.recomposition(Sides(low, mixed))
 
 
 def test_the_panels_of_a_chain_fill_their_places_and_the_scale_leaves_room_for_buttons():
@@ -477,13 +484,12 @@ def test_a_share_and_its_sign_stay_on_one_line_also_in_a_figure():
 
 def test_chance_is_the_nulls_where_samples_are_pieces_of_prompts():
     """A formula for independent samples says nothing of pieces of one prompt, which resemble each other."""
-    grid = samples.grid()
-    assert comparison_text.by_chance(grid, "0") == "By chance: 0."
-    grid["recipe"]["pooling"] = "tokens"
-    grid["null_mean"] = [[0.3, None], [0.34, 0.32]]
-    assert comparison_text.by_chance(grid, "0").endswith("permutation null gives: 0.32 on average over all cells.")
-    grid["null_mean"] = [[None]]
-    assert comparison_text.by_chance(grid, "0").endswith("Here it is what the permutation null gives.")
+    assert comparison_text.by_chance(COMPARISON.grid, "0") == "By chance: 0."
+    pieces = replace(COMPARISON.grid, recipe=replace(COMPARISON.grid.recipe, pooling="tokens"))
+    known = replace(pieces, null_mean=np.array([[0.3, np.nan], [0.34, 0.32]]))
+    assert comparison_text.by_chance(known, "0").endswith("permutation null gives: 0.32 on average over all cells.")
+    for unknown in (pieces, replace(pieces, null_mean=np.array([[np.nan]]))):
+        assert comparison_text.by_chance(unknown, "0").endswith("Here it is what the permutation null gives.")
 
 
 def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plot():

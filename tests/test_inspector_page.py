@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import recorded_results
 import report_samples as samples
 from pages import finished_run, page, words
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("de
 @pytest.fixture(autouse=True)
 def found(answers, monkeypatch):
     """An engine whose inspections can be swapped."""
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     return answers
 
 

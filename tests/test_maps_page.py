@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import recorded_results
 import report_samples as samples
 from pages import Answers, finished_run, page, words
 
@@ -77,7 +78,7 @@ def test_layers_make_a_chain_and_chosen_layers_do_not_matter(answers, chain):
 
 
 def test_the_pca_is_asked_first_and_shown_until_the_umap_is_there(answers, monkeypatch):
-    monkeypatch.setattr(recorded, "comparison", samples.comparison)
+    monkeypatch.setattr(recorded, "comparison", recorded_results.comparison)
     answers.status = "umap works"
     app = page("latent_map")
     assert not app.exception

@@ -1,14 +1,14 @@
 """Prompts of a file, an upload or a dataset in the app: what is asked of the engine is what is in the link, by content."""
 
-import json
 from dataclasses import replace
 
 import pytest
-import report_samples as samples
+import recorded_results
 from pages import page, words
 
 from dashboard.prompt_choice import UPLOAD
 from pkt_core.data.prompts import bundled, load_prompts
+from pkt_core.studies.comparison.record import Sides
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 FILE = b"text,topic\n" + b"".join(b"prompt %d,%s\n" % (i, [b"art", b"sport"][i % 2]) for i in range(70))
@@ -103,11 +103,13 @@ def test_a_colour_that_other_prompts_lack_gives_way():
 
 
 def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypatch):
-    words_of = samples.comparison()["vocabulary"] | {
-        "n": 3000, "share": 0.75, "same_tokenizer": False, "only_teacher": ["\n<b>"], "only_student": [],
-        "sides": {"teacher": samples.vocabulary_side(alone=1093, padding=64, rows=4160), "student": samples.vocabulary_side(alone=1093)},
-    }  # fmt: skip
-    monkeypatch.setattr(answers, "find", lambda *_: samples.comparison(vocabulary=words_of))
+    comparison = recorded_results.comparison()
+    side = replace(comparison.vocabulary.sides.student, alone=1093)
+    facts = replace(
+        comparison.vocabulary, n=3000, share=0.75, same_tokenizer=False, only_teacher=["\n<b>"], only_student=[],
+        sides=Sides(replace(side, padding=64, rows=4160), side),
+    )  # fmt: skip
+    monkeypatch.setattr(answers, "find", lambda *_: replace(comparison, vocabulary=facts))
     app = page("pair")
     assert not app.exception
     said = words(app).replace("\\", "")
@@ -117,13 +119,6 @@ def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypat
     assert "Only the teacher has: 1,093, 1 of them" in said
     assert "also where both have one of the same name (<pad>, <bos>, <eos>)" in said
     assert any(repr("\n<b>") in block.value for block in app.text)
-
-
-def test_facts_of_a_match_survive_json():
-    from pkt_core.studies.comparison.record import VocabularyFacts
-
-    facts = samples.comparison()["vocabulary"]
-    assert vars(VocabularyFacts(**json.loads(json.dumps(facts)))) == facts
 
 
 @pytest.mark.usefixtures("answers")

@@ -67,7 +67,7 @@ def test_the_recorded_command_gives_the_recorded_numbers(capsys):
 @pytest.mark.slow
 def test_the_recorded_comparison_is_what_compare_gives():
     recorded = json.loads((RECORDED / "comparison.json").read_text())
-    again = compare(demo_pair()).to_json()
+    again = to_json(compare(demo_pair()))
     for ours, theirs in zip(again["grid"]["values"], recorded["grid"]["values"], strict=True):
         assert ours == pytest.approx(theirs, abs=1e-3)
     assert again["chosen"] == recorded["chosen"]

@@ -146,7 +146,7 @@ def test_the_grid_is_that_of_naively_pooled_pieces(pair, skip):
         for j in range(2):
             naive = reference_similarity.debiased_cka(np.array(columns[0][i]), np.array(columns[1][j]))
             assert float(found.grid.values[i, j]) == pytest.approx(naive, abs=2e-4)
-    assert found.grid.recipe["too_short"] == 0
+    assert found.grid.recipe.too_short == 0
     assert not found.vocabulary.same_tokenizer
 
 
@@ -191,7 +191,7 @@ def test_one_model_under_two_tokenizations_agrees_with_itself_by_characters_and_
 
 def test_a_prompt_with_too_few_pieces_is_left_out_and_counted(pair):
     found = compare(pair, prompts=pasted("\n".join([*LINES, "x", "a b"])), pooling="tokens", permutations=20)
-    assert (found.grid.n, found.grid.recipe["too_short"]) == (4 * len(LINES), 2)
+    assert (found.grid.n, found.grid.recipe.too_short) == (4 * len(LINES), 2)
     with pytest.raises(PromptError, match="Prompt 1 is shorter than the 4 pieces"):
         collect(load(pair.teacher), [LINES[0], "x"], [Site("embed")], "tokens")
 

@@ -51,7 +51,7 @@ def test_each_step_is_on_its_page_and_says_what_was_recorded():
         said.append(text)
         if "tour-next" in buttons(app):
             buttons(app)["tour-next"].click().run()
-    values = np.array(dashboard_recorded.comparison()["grid"]["values"])
+    values = dashboard_recorded.comparison().grid.values
     teacher, student = np.unravel_index(values.argmax(), values.shape)
     assert f"teacher layer {teacher} and student layer {student}, at {values.max():.2f}" in said[1]
     assert "took 300 steps" in said[3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import report_samples as samples
+import recorded_results
 from pages import page, plain
 
 from dashboard import loaders, run_widgets
@@ -298,7 +298,7 @@ def test_the_needs_of_every_method_are_known_without_a_model(method):
 def test_layers_are_said_as_the_plan_will_choose_them():
     from dashboard.views.transfer.plan_choices import layers_in_words
 
-    found = samples.comparison()  # 6 and 3 layers
+    found = recorded_results.comparison()  # 6 and 3 layers
     assert layers_in_words(found, plan_form.bare("semalign-v1", teacher_layer=1)).startswith(
         "Teacher layer 1 teaches student layer 0"
     )

@@ -4,7 +4,8 @@ import fakes
 import pytest
 
 from pkt_core.errors import VocabularyMismatch
-from pkt_core.models.vocabulary import match_vocabularies, token_texts, vocabulary_side
+from pkt_core.models.vocabulary import match_vocabularies, token_texts
+from pkt_core.studies.comparison.compute import vocabulary_facts, vocabulary_side
 
 
 def test_one_tokenizer_padded_to_two_sizes_is_the_same_tokenizer():
@@ -63,7 +64,7 @@ def test_every_row_of_a_head_is_counted_once():
     match = match_vocabularies(one, other, len(one) + 64, len(other))
     side = vocabulary_side(one, len(one) + 64, match.n)
     assert (side.special, side.padding, side.doubles, side.rowless) == (4, 64, 0, 0)
-    assert side.specials == ("<pad>", "<bos>", "<eos>", "<tool>")
+    assert side.specials == ["<pad>", "<bos>", "<eos>", "<tool>"]
     assert side.rows == match.n + side.alone + side.special + side.padding
     assert side.alone == match.n_teacher - match.n > len(match.only_teacher) == 20
     cut = vocabulary_side(one, 100, 0)
@@ -119,13 +120,10 @@ def test_a_byte_by_its_number_is_that_byte():
 
 def test_what_is_said_of_a_match_adds_up():
     from pkt_core.studies.comparison import vocabularies
-    from pkt_core.studies.comparison.record import VocabularyFacts
 
     one, other = fakes.tokenizer(), fakes.tokenizer(texts=["entirely different words appear here zebra quilt"])
     match = match_vocabularies(one, other, 384, len(other))
-    facts = vars(
-        VocabularyFacts.of(match, vocabulary_side(one, 384, match.n), vocabulary_side(other, len(other), match.n))
-    )
+    facts = vocabulary_facts(match, vocabulary_side(one, 384, match.n), vocabulary_side(other, len(other), match.n))
     counts = vocabularies.counts(facts)
     for side in counts.values():
         rows, ordinary, matched, alone, special, padding = side.values()

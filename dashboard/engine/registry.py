@@ -13,6 +13,9 @@ from typing import Any, Literal
 from pkt_core.base.records import from_json
 
 RECORDS: dict[str, str] = {
+    "compare": "pkt_core.studies.comparison.record.Comparison",
+    "similarity": "pkt_core.similarity.grid.SimilarityGrid",
+    "similarity_change": "pkt_core.similarity.grid.GridChange",
     "inspect_token": "pkt_core.studies.inspection.record.Inspection",
     "basis_options": "pkt_core.studies.inspection.record.BasisOptions",
     "factors": "pkt_core.studies.factors.record.Factors",

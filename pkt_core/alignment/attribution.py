@@ -10,16 +10,16 @@ Not covered: other attribution methods; attribution of sublayers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pkt_core.activations.capture import Capture, forward_ids, pad
+from pkt_core.alignment.record import Aggregation, LayerAttribution
+from pkt_core.base.arrays import array
 from pkt_core.data.examples import IGNORE, Encoded, ExampleSet, encode, load_examples
 from pkt_core.errors import ExampleTooLong
 from pkt_core.models.loading import LoadedModel
@@ -44,41 +44,6 @@ def readable_attribution(teacher: LoadedModel, examples: str, seed: int) -> Laye
 
 
 DRAWS = 1000
-
-
-@dataclass(frozen=True)
-class LayerAttribution:
-    """One score per layer; higher means the answer depends more on it. Unit: nats, to first order."""
-
-    scores: Float[Tensor, L]
-    """Mean over examples of |sum over tokens and channels|."""
-    low: Float[Tensor, L]
-    """Lower end of the 95 % bootstrap interval over examples."""
-    high: Float[Tensor, L]
-    """Upper end."""
-    aggregations: dict[str, Float[Tensor, L]]
-    """`abs_of_sum` (the scores), `sum` (signed) and `sum_of_abs`."""
-    per_example: Float[Tensor, "n L"]
-    """The signed sums."""
-
-    @property
-    def best(self) -> int:
-        """The layer of the highest score."""
-        return int(self.scores.argmax())
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **{name: getattr(self, name).tolist() for name in ("scores", "low", "high", "per_example")},
-            "aggregations": {name: values.tolist() for name, values in self.aggregations.items()},
-            "best": self.best,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> LayerAttribution:
-        return cls(
-            **{name: torch.tensor(data[name]) for name in ("scores", "low", "high", "per_example")},
-            aggregations={name: torch.tensor(values) for name, values in data["aggregations"].items()},
-        )
 
 
 def layer_attribution(
@@ -118,10 +83,15 @@ def layer_attribution(
     draws = torch.randint(n, (DRAWS, n), generator=torch.Generator().manual_seed(seed))
     means = per_example.abs()[draws].mean(1)
     low, high = means.quantile(torch.tensor([0.025, 0.975]), dim=0)
+    aggregations: dict[Aggregation, Tensor] = {
+        "abs_of_sum": scores,
+        "sum": per_example.mean(0),
+        "sum_of_abs": torch.cat(absolute).mean(0),
+    }
     return LayerAttribution(
-        scores=scores,
-        low=low,
-        high=high,
-        aggregations={"abs_of_sum": scores, "sum": per_example.mean(0), "sum_of_abs": torch.cat(absolute).mean(0)},
-        per_example=per_example,
+        scores=array(scores),
+        low=array(low),
+        high=array(high),
+        aggregations={name: array(values) for name, values in aggregations.items()},
+        per_example=array(per_example),
     )

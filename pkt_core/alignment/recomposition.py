@@ -10,10 +10,8 @@ Not covered: what a single activation means (inspect.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from math import sqrt
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -22,6 +20,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from pkt_core.alignment.basis import CHUNK, SemanticBasis
 from pkt_core.alignment.maps import AlignmentMap
+from pkt_core.alignment.record import CrossingCurves, Curve, RecompositionCurves
 
 DRAWS = 5  # permutations of the vocabulary; each costs V x d x d
 
@@ -44,64 +43,6 @@ def recomposition(
     Without an order never below 0.
     """
     return cosine_similarity(states.float(), states.float() @ frame(rows, order), dim=-1)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A mean per layer with a 95 % band (normal approximation): over prompts, or over draws where a control is drawn."""
-
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-
-@dataclass(frozen=True)
-class RecompositionCurves:
-    """Recomposition cosine per layer with its controls, -1..1."""
-
-    real: Curve
-    """The model's own semantic bases."""
-    gaussian: Curve
-    """Random isotropic bases, as many as the vocabulary has tokens."""
-    embedding_rows: Curve
-    """The input embeddings as bases: the paper's bad comparison, as we read it."""
-    permuted: Curve
-    """The model's own bases, recomposed in another order than decomposed; the band holds 95 % of single permutations."""
-    closed_form: float
-    """1 / sqrt(1 + d/V), what random bases are expected to give."""
-    n: int
-    """Prompts."""
-    condition_number: float
-    """Of the unembedding."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RecompositionCurves:
-        curves = {name: Curve(**data[name]) for name in ("real", "gaussian", "embedding_rows", "permuted")}
-        return cls(**{**data, **curves})
-
-
-@dataclass(frozen=True)
-class CrossingCurves:
-    """Cosine between the teacher's state carried into the student's space and the student's own, per student layer, -1..1."""
-
-    real: Curve
-    """Through the semantic map."""
-    permuted: Curve
-    """Through the map of a permuted vocabulary; the band holds 95 % of single permutations."""
-    pairing: list[int]
-    """The teacher layer of each student layer."""
-    n: int
-    """Prompts."""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CrossingCurves:
-        return cls(**{**data, **{name: Curve(**data[name]) for name in ("real", "permuted")}})
 
 
 def over_prompts(found: Float[Tensor, "L n"]) -> Curve:

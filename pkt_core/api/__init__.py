@@ -98,7 +98,7 @@ def similarity(
 
         return compute.similarity(_checked(x), measure=measure, progress=progress or silent, **settings)
     from pkt_core.similarity.matrices import activation_layers
-    from pkt_core.studies.comparison.own_states import grid_of_states
+    from pkt_core.studies.comparison.grids import grid_of_states
 
     sides = activation_layers(x, "first"), activation_layers(y, "second")
     if unknown := sorted(set(settings) - {"permutations", "seed"}):

@@ -11,68 +11,76 @@ from typing import Any
 import plotly.graph_objects as go
 
 from pkt_core.errors import StoreError
+from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.studies.alignment_maps.figures import maps_figure
+from pkt_core.studies.alignment_maps.record import MapComparison
 from pkt_core.studies.behaviour.figures import behaviour_figure, training_figure
 from pkt_core.studies.comparison.figures import attribution_figure, recomposition_figure, similarity_heatmap
+from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.latent_map.figures import OVERLAP, latent_figure
+from pkt_core.studies.latent_map.record import LatentMap
 from pkt_core.studies.layer_pair.figures import closer_figure
+from pkt_core.studies.layer_pair.record import CloserLook
 from pkt_core.words.style import on_paper
 
 __all__ = ["attribution", "behaviour", "closer_look", "heatmap", "latent_map", "maps", "recomposition", "training"]
 
 
-def heatmap(found: Any) -> go.Figure:
+def heatmap(found: Comparison | SimilarityGrid) -> go.Figure:
     """Similarity of every teacher layer with every student layer, of a `Comparison` or a `SimilarityGrid`.
 
     pkt.figures.heatmap(pkt.compare(pair))
     """
     from pkt_core.similarity.measures import MEASURES
 
-    grid = getattr(found, "grid", found)
-    beside = {} if grid is found else {"pairing": found.pairing, "chosen": found.chosen}
-    return on_paper(similarity_heatmap(_as_figures_need(grid), label=MEASURES[grid.measure].label, **beside))
+    if isinstance(found, SimilarityGrid):
+        return on_paper(similarity_heatmap(found, label=MEASURES[found.measure].label))
+    label = MEASURES[found.grid.measure].label
+    return on_paper(similarity_heatmap(found.grid, label=label, pairing=found.pairing, chosen=found.chosen))
 
 
-def recomposition(comparison: Any) -> go.Figure:
+def recomposition(comparison: Comparison) -> go.Figure:
     """How well each model's vocabulary recomposes its states, of a `Comparison`.
 
     pkt.figures.recomposition(pkt.compare(pair))
     """
-    sides = {side: _as_figures_need(curves) for side, curves in comparison.recomposition.items()}
-    return on_paper(recomposition_figure(sides, comparison.crossing and _as_figures_need(comparison.crossing)))
+    return on_paper(recomposition_figure(comparison.recomposition, comparison.crossing))
 
 
-def attribution(comparison: Any) -> go.Figure:
+def attribution(comparison: Comparison) -> go.Figure:
     """Attribution of each teacher layer, and the pairing of both stacks of layers, of a `Comparison`.
 
     pkt.figures.attribution(pkt.compare(pair))
     """
-    scores = comparison.attribution and _as_figures_need(comparison.attribution)
-    return on_paper(attribution_figure(scores, comparison.pairing, comparison.teacher.n_layers, comparison.chosen))
+    return on_paper(
+        attribution_figure(comparison.attribution, comparison.pairing, comparison.teacher.n_layers, comparison.chosen)
+    )
 
 
-def latent_map(latent: Any, *, colour: str = OVERLAP, linked: bool = False, picked: Collection[int] = ()) -> go.Figure:
+def latent_map(
+    latent: LatentMap, *, colour: str = OVERLAP, linked: bool = False, picked: Collection[int] = ()
+) -> go.Figure:
     """One point per prompt and model, of a `LatentMap`; colour: a label of the prompts, `model` or `neighbour overlap`.
 
     pkt.figures.latent_map(pkt.latent_map(pair, teacher_layer=5, student_layer=2), colour="model")
     """
-    return on_paper(latent_figure(_as_figures_need(latent), colour=colour, linked=linked, picked=picked))
+    return on_paper(latent_figure(latent, colour=colour, linked=linked, picked=picked))
 
 
-def closer_look(look: Any) -> go.Figure:
+def closer_look(look: CloserLook) -> go.Figure:
     """How alike two prompts are in the student's layer and in the teacher's, of a `CloserLook`.
 
     pkt.figures.closer_look(pkt.closer_look(pair, teacher_layer=5, student_layer=2))
     """
-    return on_paper(closer_figure([_as_figures_need(look)]))
+    return on_paper(closer_figure([look]))
 
 
-def maps(scores: Any) -> go.Figure:
+def maps(scores: MapComparison) -> go.Figure:
     """Every alignment map beside its control, of a `MapComparison`.
 
     pkt.figures.maps(pkt.maps(pair, teacher_layer=5, student_layer=2))
     """
-    return on_paper(maps_figure(_as_figures_need(scores)))
+    return on_paper(maps_figure(scores))
 
 
 def behaviour(run: Any) -> go.Figure:
@@ -99,8 +107,3 @@ def training(run: Any) -> go.Figure:
     if not steps:
         raise StoreError(f"Run {run.id} has no training step to show. Choose a run that trained.")
     return on_paper(training_figure(steps))
-
-
-def _as_figures_need(result: Any) -> Any:
-    """A result in the form that its study's figure takes: the record, or its JSON where the record still makes that itself."""
-    return result.to_json() if hasattr(result, "to_json") else result

@@ -52,11 +52,16 @@ def from_json(kind: type[T], data: Any, what: str) -> T:
     return record
 
 
+def _derived(record: Any, name: str) -> bool:
+    """Whether a record works this value out from its fields, so that what was stored of it may be passed over."""
+    return isinstance(getattr(type(record), name, None), property)
+
+
 def _unknown(record: Any, data: Any, where: str = "") -> str | None:
     """The first field, however deep, that the record did not take: pydantic passes over it in silence."""
     if is_dataclass(record) and isinstance(data, Mapping):
         names = {one.name for one in fields(record)}
-        if extra := sorted(map(str, set(data) - names)):
+        if extra := sorted(name for name in map(str, set(data) - names) if not _derived(record, name)):
             return f"{where}{extra[0]}"
         below = [(name, getattr(record, name), data[name]) for name in names if name in data]
     elif isinstance(record, Mapping) and isinstance(data, Mapping):

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from pkt_core import __version__
+from pkt_core.base.records import to_json
 from pkt_core.cli import benchmarks as cli_benchmarks
 from pkt_core.cli import factors as cli_factors
 from pkt_core.cli import maps as cli_maps
@@ -109,7 +110,7 @@ def compare(
     with progress_bar() as progress:
         grid = similarity(chosen, measure=measure, prompts=prompts, progress=progress, **settings)
         found = replace(compare(chosen, prompts=prompts, **settings), grid=grid)
-    deliver(found.to_json(), as_json, lambda: show_comparison(found))
+    deliver(to_json(found), as_json, lambda: show_comparison(found))
 
 
 @app.command()
@@ -126,7 +127,6 @@ def evaluate(
     """Measure a finished run again: teacher, student before and student after. With --task only that, and nothing is written."""
     opened = named_run(run)
     if task:
-        from pkt_core.base.records import to_json
         from pkt_core.studies.behaviour.user_task import user_task
 
         with progress_bar() as progress:

@@ -119,13 +119,12 @@ def moved(
         found = similarity_change(
             named_run(run), measure=measure, prompts=prompts, progress=progress, n_prompts=n_prompts, seed=seed
         )
-    data = found.to_json()
 
     def show() -> None:
-        show_cells(f"{measure} after the run, {found.n} samples (before)", data["after"], data["before"])
-        Console().print(comparison_text.change(data))
+        show_cells(f"{measure} after the run, {found.n} samples (before)", found.after.tolist(), found.before.tolist())
+        Console().print(comparison_text.change(found))
 
-    deliver(data, as_json, show)
+    deliver(to_json(found), as_json, show)
 
 
 def show_cells(title: str, values: list[list[float | None]], beside: list[list[float | None]]) -> None:
@@ -135,7 +134,7 @@ def show_cells(title: str, values: list[list[float | None]], beside: list[list[f
     columns = ["teacher layer", *(f"student {j}" for j in range(len(values[0])))]
 
     def shown(value: float | None) -> str:
-        return "-" if value is None else f"{value:.3f}"
+        return "-" if value is None or value != value else f"{value:.3f}"
 
     rows = [
         [i, *(f"{shown(a)} ({shown(b)})" for a, b in zip(*both, strict=True))]

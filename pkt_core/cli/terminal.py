@@ -9,13 +9,15 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+if TYPE_CHECKING:  # it brings NumPy along, and help needs none
+    from pkt_core.studies.comparison.record import Comparison
 
 people = Console(stderr=True)
 WIDE = 8  # student layers that fit side by side in a terminal
@@ -58,20 +60,19 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
     show()
 
 
-def show_comparison(found: Any) -> None:
+def show_comparison(found: Comparison) -> None:
     """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
     from pkt_core.similarity.measures import MEASURES
     from pkt_core.studies.comparison import vocabularies
     from pkt_core.studies.comparison.text import outliers, repeats
 
-    grid, words = found.grid, asdict(found.vocabulary)
+    grid = found.grid
     if found.student.n_layers <= WIDE:
         columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
-        rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values.tolist())]
+        rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values)]
     else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
         columns = ["teacher layer", "most similar student layer", "similarity"]
-        closest = max if grid.larger_is_closer else min
-        nearest = [closest(range(len(row)), key=row.__getitem__) for row in grid.values.tolist()]
+        nearest = [max(range(len(row)), key=row.__getitem__) for row in grid.closeness.tolist()]
         rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
     table(
         f"{MEASURES[grid.measure].label} of {found.teacher.name} and {found.student.name}, {grid.n} samples",
@@ -81,17 +82,17 @@ def show_comparison(found: Any) -> None:
     t, s, best = grid.best
     Console().print(
         f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
-        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe['permutations']} permutations.\n"
+        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe.permutations} permutations.\n"
         f"{'Attribution and pairing choose' if found.attribution else 'Without attribution, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
-        f"{vocabularies.sentence(words)}"
+        f"{vocabularies.sentence(found.vocabulary)}"
     )
-    for title, (n, some) in vocabularies.left_out(words).items():
+    for title, (n, some) in vocabularies.left_out(found.vocabulary).items():
         examples = " ".join(repr(token) for token in some[:EXAMPLES])
         line = f"{title} {n:,}: {examples}{' ...' if n > EXAMPLES else ''}"
         Console().print(line, markup=False, highlight=False)
-    if n := grid.recipe.get("repeats"):
-        Console().print(repeats(int(n)))
-    if warning := outliers(found.outliers, grid.recipe["outliers"], grid.recipe.get("skip_first", False)):
+    if n := grid.recipe.repeats:
+        Console().print(repeats(n))
+    if warning := outliers(found.outliers, grid.recipe):
         Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
 
 

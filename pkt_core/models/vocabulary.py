@@ -28,28 +28,6 @@ PROBES = ("", "The quick  brown fox.", "  x = 1234567\n\treturn x", "naÃ¯ve cafÃ
 
 
 @dataclass(frozen=True)
-class VocabularySide:
-    """One model's tokens, counted."""
-
-    rows: int
-    """Rows of its head."""
-    ordinary: int
-    """Tokens with a row that are not special, one for each text."""
-    alone: int
-    """Ordinary ones without a partner in the other vocabulary."""
-    special: int
-    """Special and added tokens, left out whatever their name."""
-    specials: tuple[str, ...]
-    """Up to 20 of those, the first ones."""
-    doubles: int
-    """Tokens that stand for the same text as one with a smaller id, left out."""
-    rowless: int
-    """Tokens whose id is beyond the head's last row."""
-    padding: int
-    """Rows of the head that no token has: added to make its size a round number."""
-
-
-@dataclass(frozen=True)
 class VocabularyMatch:
     """Tokens that stand for the same text in both vocabularies, index-aligned, in order of the teacher's ids."""
 
@@ -158,24 +136,6 @@ def spread_over(texts: Iterable[bytes], others: Mapping[bytes, int]) -> tuple[st
     alone = [text for text in texts if text not in others]
     chosen = alone if len(alone) <= EXAMPLES else [alone[i * len(alone) // EXAMPLES] for i in range(EXAMPLES)]
     return tuple(text.decode(errors="replace") for text in chosen)
-
-
-def vocabulary_side(tokenizer: Any, n_rows: int, matched: int) -> VocabularySide:
-    """One model's tokens, counted; `matched` of them have a partner."""
-    vocabulary, special = tokenizer.get_vocab(), left_out(tokenizer)
-    ordinary = len(token_texts(tokenizer, n_rows))
-    with_row = {i for i in vocabulary.values() if i < n_rows}
-    names = [token for token, i in sorted(vocabulary.items(), key=lambda item: item[1]) if i in special]
-    return VocabularySide(
-        rows=n_rows,
-        ordinary=ordinary,
-        alone=ordinary - matched,
-        special=len(special),
-        specials=tuple(names[:EXAMPLES]),
-        doubles=len(with_row - special) - ordinary,
-        rowless=sum(i >= n_rows for i in {*vocabulary.values()} - special),
-        padding=n_rows - len(with_row | {i for i in special if i < n_rows}),
-    )
 
 
 def same_rules(one: Any, other: Any) -> bool:

@@ -19,12 +19,11 @@ from torch import Tensor
 
 from pkt_core.errors import MeasureError
 from pkt_core.similarity import kernels
-from pkt_core.similarity.chance import overlaps
 from pkt_core.similarity.geometry import ranked
 from pkt_core.similarity.interval import jackknife_groups
 from pkt_core.similarity.measures import checked, varies
 from pkt_core.similarity.neighbours import K, Neighbours, shared, stack
-from pkt_core.similarity.null import permutations
+from pkt_core.similarity.null import overlaps, permutations
 from pkt_core.similarity.scale import near_one
 
 FEWEST = 16  # prompts, so that each of ten groups can be left out and 10 neighbours remain

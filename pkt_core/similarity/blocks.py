@@ -4,7 +4,7 @@ Unbiased HSIC is the inner product of two U-centred Grams, so all pairs of layer
 symmetric with a zero diagonal: their upper triangles are enough, and a permuted or reweighted Gram is an index or a
 factor on the triangle, never a new Gram.
 
-Not covered: how blocks add up (grid.py).
+Not covered: how blocks add up (fitter.py).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"], squar
         square = strip[:, :, :h].triu(1).double()
         rows, columns = torch.triu_indices(h, h, 1)
         triangle, place = found[:, place : place + len(rows)], place + len(rows)
-        rest, place = found[:, place : place + h * (n - end)].unflatten(1, (h, n - end)), place + h * (n - end)
+        rest, place = found[:, place : place + h * (n - end)].view(len(x), h, n - end), place + h * (n - end)
         triangle.copy_(square.flatten(1)[:, rows * h + columns])
         rest.copy_(strip[:, :, h:])
         sums[:, start:end] += square.sum(1) + square.sum(2) + rest.sum(2)
@@ -192,4 +192,4 @@ def reweighted_products(
         cross += weight @ (a[:, None] * b).flatten(0, 1).T
         for total, side in zip(own, (a, b), strict=True):
             total += weight @ side.square().T
-    return cross.unflatten(1, (len(teacher), len(student))), *own
+    return cross.view(draws, len(teacher), len(student)), *own

@@ -5,7 +5,7 @@ eq. 1 and section 2.3). The biased HSIC makes independent noise look alike when 
 at 164 samples of width 4096 and 5120. The debiased one (Song et al. 2012, eq. 5; written by U-centring as in Szekely
 and Rizzo 2014) is about 0 there and may be slightly negative.
 
-Not covered: CKA over mini-batches (grid.py).
+Not covered: CKA over mini-batches (fitter.py).
 """
 
 from __future__ import annotations

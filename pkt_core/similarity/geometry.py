@@ -32,7 +32,8 @@ def in_few_coordinates(x: Float[Tensor, "n d"]) -> Float[Tensor, "n r"]:
     """The same cloud, rotated into n dimensions where it has more: what a rotation cannot change is kept exactly."""
     if x.shape[1] <= len(x):
         return x
-    return torch.linalg.qr(x.T, mode="r").R.T
+    r: Tensor = torch.linalg.qr(x.T, mode="r").R
+    return r.T
 
 
 def prepare_procrustes(x: Float[Tensor, "n d"]) -> Shape:
@@ -66,9 +67,11 @@ def best_rotation(cross: Float[Tensor, "a b"]) -> Float[Tensor, "a b"]:
         return best_rotation(cross.T).T
     values, vectors = torch.linalg.eigh(cross.T @ cross)
     if float(values[0]) > CLEAR * float(values[-1]):
-        return cross @ (vectors * values.rsqrt()) @ vectors.T
+        rotation: Tensor = cross @ (vectors * values.rsqrt()) @ vectors.T
+        return rotation
     u, s, vh = torch.linalg.svd(cross, full_matrices=False)
-    return (u * (s > SMALLEST * s[0])) @ vh
+    rotation = (u * (s > SMALLEST * s[0])) @ vh
+    return rotation
 
 
 def aligned_cosine(of_teacher: Shape, of_student: Shape) -> float:

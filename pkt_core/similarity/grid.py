@@ -1,35 +1,71 @@
-"""Debiased CKA of every teacher layer with every student layer, in one pass over the activations.
+"""The records of similarity: every teacher layer against every student layer, and how a run moved that.
 
-HSICs are averaged over mini-batches before dividing (averaging CKAs would be wrong). Memory depends on the block, not on
-the text. Permutations and bootstrap draws stay within blocks, so that they see the very estimator that is on screen.
-
-Not covered: other measures (pairwise.py); groups of unequal size.
+Rows are teacher layers, columns student layers, both from 0; not-a-number marks a cell that is not computable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import computed_field
 
-from pkt_core.errors import MeasureError
-from pkt_core.similarity.blocks import BlockSums, block_sums
-from pkt_core.similarity.interval import bootstrap_weights, percentile_interval
-from pkt_core.similarity.null import QUANTILE, Calibration, calibrate, permutations
-from pkt_core.similarity.outliers import Rule, Treatment, learn
-from pkt_core.similarity.scale import layer_exponents, over_two_to
+from pkt_core.base.arrays import Table, Vector
+from pkt_core.similarity.facts import QUANTILE
 from pkt_core.words.notebook import html_grid
 
-BLOCK = 256
-MINIMUM_REST = 16  # samples that make a last, smaller block worth its noise
-CALIBRATED = ("null_max", "null_mean", "noise_rows", "noise_cells", "p_values", "p_rows", "p_cells")
+MOVED = 0.05
+"""Corrected p below which a cell moved."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class GridRecipe:
+    """How a grid was computed; what does not apply to its estimator is None."""
+
+    estimator: str
+    """Formula and source."""
+    interval: str
+    """How the 95 % interval was made."""
+    outliers: str = "none"
+    """Rule for dimensions that stand out."""
+    seed: int = 0
+    """Of prompts, permutations and draws."""
+    n: int | None = None
+    """Samples used."""
+    group_size: int | None = None
+    """Samples of one prompt, which move together."""
+    permutations: int | None = None
+    """Draws of the null."""
+    prompts: str | None = None
+    """Name of the prompt set, where the record around does not say."""
+    pooling: str | None = None
+    """What one sample is; None for activations of one's own."""
+    part: str | None = None
+    """Which activation of a layer; None for activations of one's own."""
+    skip_first: bool = False
+    """Whether position 0 was left out."""
+    correction: str | None = None
+    """How p was corrected over the grid."""
+    block: int | None = None
+    """Samples of one mini-batch."""
+    blocks: int | None = None
+    """Mini-batches."""
+    centring: str | None = None
+    """Of the Gram matrices."""
+    draws: int | None = None
+    """Bootstrap draws of the interval."""
+    dropped: int | None = None
+    """Samples at the end that made no mini-batch."""
+    block_difference: float | None = None
+    """Largest difference that mini-batches make to any cell, in the unit of the measure, at least 0."""
+    too_short: int = 0
+    """Prompts left out because both tokenizers cut too few of their pieces alike."""
+    repeats: int = 0
+    """Prompts that repeat another word for word and are not counted."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SimilarityGrid:
     """Teacher layer x student layer, with what chance gives and how sure we are."""
 
@@ -37,207 +73,105 @@ class SimilarityGrid:
     """Name of the measure."""
     larger_is_closer: bool
     """Its direction."""
-    values: Float[Tensor, "L_T L_S"]
-    """In the range of the measure; NaN where it is not computable."""
-    low: Float[Tensor, "L_T L_S"]
-    """Lower end of the 95 % interval."""
-    high: Float[Tensor, "L_T L_S"]
-    """Upper end."""
-    calibration: Calibration
-    """The grid against its permutation null."""
     n: int
     """Samples used."""
-    recipe: dict[str, str | int | float]
+    recipe: GridRecipe
     """How it was computed."""
+    values: Table
+    """`[L_T, L_S]`, in the range of the measure."""
+    low: Table
+    """`[L_T, L_S]`: lower end of the 95 % interval; not-a-number where there is none."""
+    high: Table
+    """`[L_T, L_S]`: upper end."""
+    null_max: Vector
+    """`[P]`: the closest cell of the whole grid in each permutation of prompts; empty where no null was measured."""
+    null_mean: Table | None = None
+    """`[L_T, L_S]`: mean over the permutations, the chance level on these very data; None in results older than it."""
+    noise_rows: Vector
+    """`[L_T]`: what the closest cell of a teacher layer's row reaches in 5 % of permutations."""
+    noise_cells: Table
+    """`[L_T, L_S]`: what a cell itself reaches in 5 % of permutations."""
+    p_values: Table
+    """`[L_T, L_S]`, in (0, 1]: p of a cell chosen from the whole grid (family-wise)."""
+    p_rows: Table
+    """`[L_T, L_S]`, in (0, 1]: p of a cell chosen from its teacher layer's row."""
+    p_cells: Table
+    """`[L_T, L_S]`, in (0, 1]: p of a cell named before looking."""
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def best(self) -> tuple[int, int, float]:
         """Teacher layer, student layer and value of the closest cell."""
-        sign = 1 if self.larger_is_closer else -1
-        i, j = divmod(int((sign * self.values).nan_to_num(-torch.inf).argmax()), self.values.shape[1])
-        return i, j, float(self.values[i, j])
+        place = int(np.nan_to_num(self.closeness, nan=-np.inf).argmax())
+        teacher, student = divmod(place, self.values.shape[1])
+        return teacher, student, float(self.values[teacher, student])
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def noise_level(self) -> float | None:
+        """What the closest cell of the whole grid reaches in 5 % of permutations: no further, and it may be chance.
+
+        None where no null was measured.
+        """
+        if not self.null_max.size:
+            return None
+        with np.errstate(invalid="ignore"):  # a permutation without any computable cell is infinitely far
+            return float(np.quantile(self.null_max, QUANTILE if self.larger_is_closer else 1 - QUANTILE))
 
     @property
-    def noise_level(self) -> float:
-        """What the closest cell of the whole grid reaches in 5 % of permutations: no further, and it may be chance."""
-        return float(self.calibration.null_max.quantile(QUANTILE if self.larger_is_closer else 1 - QUANTILE))
+    def closeness(self) -> NDArray[np.float64]:
+        """`[L_T, L_S]`: the values, turned where smaller is closer, so that larger always is."""
+        return self.values if self.larger_is_closer else -self.values
+
+    @property
+    def beyond_noise(self) -> NDArray[np.bool_] | None:
+        """`[L_T, L_S]`: which cells are closer than the noise level; None where no null was measured."""
+        level = self.noise_level
+        return None if level is None else self.closeness > (level if self.larger_is_closer else -level)
 
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
         from pkt_core.similarity.measures import MEASURES
 
-        t, s, best = self.best
-        side = "below" if self.larger_is_closer else "above"
+        teacher, student, best = self.best
         caption = (
-            f"{MEASURES[self.measure].label}, {self.n:,} samples. Closest: teacher layer {t} and student layer {s}, {best:.3f}. "
-            f"By chance the closest of all cells stays {side} {self.noise_level:.3f} in 95 % of permutations."
+            f"{MEASURES[self.measure].label}, {self.n:,} samples. Closest: teacher layer {teacher} and student layer {student}, "
+            f"{best:.3f}. "
         )
+        if (level := self.noise_level) is not None:
+            side = "below" if self.larger_is_closer else "above"
+            caption += f"By chance the closest of all cells stays {side} {level:.3f} in 95 % of permutations."
         return html_grid(caption, self.values, larger_is_closer=self.larger_is_closer)
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **{name: getattr(self, name) for name in ("measure", "larger_is_closer", "n", "recipe", "noise_level")},
-            **{name: plain(getattr(self, name)) for name in ("values", "low", "high")},
-            **{name: plain(getattr(self.calibration, name)) for name in CALIBRATED},
-            "best": list(self.best),
-        }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SimilarityGrid:
-        values: dict[str, Any] = {name: numbers(data[name]) for name in ("values", "low", "high")}
-        return cls(
-            **{name: data[name] for name in ("measure", "larger_is_closer", "n", "recipe")},
-            **values,
-            calibration=Calibration(**{name: numbers(data[name]) for name in CALIBRATED}),
-        )
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GridChange:
+    """The grid against the teacher before and after a run; differences are after minus before."""
 
+    measure: str
+    """Name of the measure."""
+    larger_is_closer: bool
+    """Its direction."""
+    n: int
+    """Samples."""
+    recipe: GridRecipe
+    """How it was computed."""
+    before: Table
+    """`[L_T, L_S]`, in the range of the measure."""
+    after: Table
+    """`[L_T, L_S]`: the same after the run."""
+    difference: Table
+    """`[L_T, L_S]`: after minus before."""
+    low: Table
+    """`[L_T, L_S]`: lower end of the difference's 95 % interval (paired delete-one-group jackknife, Student's t)."""
+    high: Table
+    """`[L_T, L_S]`: upper end."""
+    p_values: Table
+    """`[L_T, L_S]`, 0..1: that a cell did not move, corrected over the grid (Holm)."""
+    own: Table
+    """`[L_S, L_S]`: the student's layers after (rows) against its layers before (columns), by the same measure."""
 
-def plain(tensor: Tensor) -> Any:
-    """Lists in which None stands for what is not a number: JSON has no NaN."""
-
-    def each(value: Any) -> Any:
-        return [each(v) for v in value] if isinstance(value, list) else value if value == value else None
-
-    return each(tensor.tolist())
-
-
-def numbers(lists: Any) -> Tensor:
-    """What `plain` wrote, in float64."""
-
-    def each(value: Any) -> Any:
-        return [each(v) for v in value] if isinstance(value, list) else float("nan") if value is None else value
-
-    return torch.tensor(each(lists), dtype=torch.float64)
-
-
-def ratio(sums: BlockSums, cross: Tensor, of_teacher: Tensor, of_student: Tensor) -> Tensor:
-    """CKA from HSICs; a layer whose own HSIC is no more than rounding gives NaN: not computable, and never an exception."""
-    teacher = torch.where(of_teacher > sums.rounding_of_teacher, of_teacher, torch.nan).sqrt()
-    student = torch.where(of_student > sums.rounding_of_student, of_student, torch.nan).sqrt()
-    return cross / (teacher[..., :, None] * student[..., None, :])
-
-
-def finite(side: Tensor) -> bool:
-    """Whether all values are numbers; their sum is looked at first, because it needs no second table of the same size."""
-    return bool(torch.isfinite(side.sum(dtype=torch.float32))) or bool(torch.isfinite(side).all())
-
-
-class GridFitter:
-    """Takes activations in pieces of any size; the pieces change nothing in the result."""
-
-    def __init__(
-        self,
-        n_teacher_layers: int,
-        n_student_layers: int,
-        *,
-        block: int = BLOCK,
-        permutations: int = 200,
-        draws: int = 200,
-        seed: int = 0,
-        group_size: int = 1,
-        rule: Rule = "none",
-    ):
-        if block < 4 or block % group_size or block // group_size < 2:
-            raise MeasureError(
-                f"Got a block of {block} samples for groups of {group_size}; expected at least 4, and a multiple of the group "
-                "with at least two groups."
-            )
-        self.block, self.group_size, self.seed, self.rule = block, group_size, seed, rule
-        self.permutations, self.draws = permutations, draws
-        self.shape = n_teacher_layers, n_student_layers
-        self.generator = torch.Generator().manual_seed(seed)
-        self.waiting: list[tuple[Tensor, Tensor]] = []
-        self.n_waiting = self.n = self.blocks = self.dropped = 0
-        self.treatments: list[Treatment] = []
-        self.sums: BlockSums | None = None
-        self.exponents: list[Tensor] = []  # of two, by which each side's layers were divided before summing
-
-    def update(self, teacher: Float[Tensor, "L_T n d_T"], student: Float[Tensor, "L_S n d_S"]) -> None:
-        """Add samples, rows paired. Raises MeasureError where the sides do not pair or hold values that are not numbers."""
-        if teacher.shape[1] != student.shape[1] or (len(teacher), len(student)) != self.shape:
-            raise MeasureError(
-                f"Got activations {tuple(teacher.shape)} and {tuple(student.shape)}; expected {self.shape[0]} and "
-                f"{self.shape[1]} layers of the same samples."
-            )
-        if not (finite(teacher) and finite(student)):
-            raise MeasureError("The activations hold values that are not numbers. Check the models' precision.")
-        self.waiting.append((teacher, student))
-        self.n_waiting += teacher.shape[1]
-        while self.n_waiting >= self.block:
-            self.take(self.block)
-
-    def take(self, n: int) -> None:
-        """Turn the first n waiting samples into one block of HSICs."""
-        sides = [side if side.dtype == torch.float64 else side.float() for side in self.pop(n)]
-        if not self.treatments:
-            self.treatments = [learn(self.rule, side) for side in sides]
-        sides = [treat(side) for treat, side in zip(self.treatments, sides, strict=True)]
-        exponents = [layer_exponents(side) for side in sides]
-        teacher, student = (over_two_to(*one).float() for one in zip(exponents, sides, strict=True))
-        orders = permutations(n, self.group_size, self.permutations, self.generator)
-        weights = bootstrap_weights(n, self.group_size, self.draws, self.generator)
-        found = block_sums(teacher, student, orders, weights)
-        self.n, self.blocks = self.n + n, self.blocks + 1
-        if self.sums is None:
-            self.sums, self.exponents = found, exponents
-        else:  # a running mean, each block weighing as many samples as it has, in the larger of both magnitudes
-            larger = [torch.maximum(mine, its) for mine, its in zip(self.exponents, exponents, strict=True)]
-            self.sums.shift(*(mine - most for mine, most in zip(self.exponents, larger, strict=True)))
-            found.shift(*(its - most for its, most in zip(exponents, larger, strict=True)))
-            self.exponents = larger
-            self.sums.add(self.sums, -n / self.n)
-            self.sums.add(found, n / self.n)
-
-    def pop(self, n: int) -> list[Tensor]:
-        """The first n waiting samples of both sides; nothing is copied that one piece holds."""
-        taken, left = [], n
-        while left:
-            piece = self.waiting.pop(0)
-            taken.append(tuple(side[:, :left] for side in piece))
-            if piece[0].shape[1] > left:
-                self.waiting.insert(0, (piece[0][:, left:], piece[1][:, left:]))
-            left -= taken[-1][0].shape[1]
-        self.n_waiting -= n
-        return [parts[0] if len(parts) == 1 else torch.cat(parts, dim=1) for parts in zip(*taken, strict=True)]
-
-    def finish(self) -> SimilarityGrid:
-        """The grid of all samples so far. Raises MeasureError where they do not make one block."""
-        rest = self.n_waiting - self.n_waiting % self.group_size
-        if rest >= MINIMUM_REST and rest // self.group_size >= 2:
-            self.take(rest)
-        self.dropped = self.n_waiting
-        if self.sums is None:
-            raise MeasureError(f"Got {self.n_waiting} samples; expected at least {MINIMUM_REST}. Add prompts.")
-        sums = self.sums
-        values = ratio(sums, sums.cross, sums.of_teacher, sums.of_student)
-        null = ratio(sums, sums.null.double(), sums.of_teacher, sums.of_student)
-        low, high = percentile_interval(self.drawn())
-        return SimilarityGrid(
-            measure="debiased_linear_cka",
-            larger_is_closer=True,
-            values=values,
-            low=low,
-            high=high,
-            calibration=calibrate(values, null),
-            n=self.n,
-            recipe={
-                "estimator": "unbiased HSIC, averaged over blocks before dividing",
-                "n": self.n,
-                "block": self.block,
-                "blocks": self.blocks,
-                "group_size": self.group_size,
-                "centring": "U-centred Grams",
-                "outliers": self.rule,
-                "permutations": self.permutations,
-                "interval": "weighted bootstrap of prompts",
-                "draws": self.draws,
-                "seed": self.seed,
-                "dropped": self.dropped,
-            },
-        )
-
-    def drawn(self) -> Float[Tensor, "D L_T L_S"]:
-        """Bootstrap draws of the grid."""
-        assert self.sums is not None
-        drawn = (self.sums.drawn_cross, self.sums.drawn_teacher, self.sums.drawn_student)
-        return ratio(self.sums, *(each.double() for each in drawn))
+    @property
+    def moved(self) -> NDArray[np.bool_]:
+        """`[L_T, L_S]`: which cells moved by more than the choice of prompts could explain."""
+        return self.p_values < MOVED

@@ -67,7 +67,8 @@ def split(given: object, side: str) -> list[Any]:
             f"The {side} activations have shape {tuple(given.shape)}; {WANTED}. A single layer is x[None]."  # type: ignore[attr-defined]
         )
     if dimensions == 3 or isinstance(given, list | tuple):
-        return list(given)  # type: ignore[call-overload]
+        layers: list[Any] = list(given)  # type: ignore[call-overload]
+        return layers
     raise MeasureError(
         f"The {side} activations are a {type(given).__name__}; expected an array or tensor, a list of matrices, or the path of a folder."
     )

@@ -1,6 +1,6 @@
 """Every similarity measure by name.
 
-Not covered: whole grids and their null (pairwise.py), streams (grid.py).
+Not covered: whole grids and their null (pairwise.py), streams (fitter.py).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ again. Held in memory: about 4 to 8 n^2 bytes a layer for most measures, a quart
 25 x 37 layers, n = 512, one core: 2 s for most measures, svcca 27 s, procrustes 30 s, aligned_cosine 50 to 100 s, pwcca 15 to 45 s. 200
 permutations: 2 s for CKA, RSA, CCA and most neighbours, up to 35 s for the others; those four take a whole grid each time.
 
-Not covered: streams that do not fit in memory (grid.py); which order of samples may be drawn (null.py).
+Not covered: streams that do not fit in memory (fitter.py); which order of samples may be drawn (null.py).
 """
 
 from __future__ import annotations

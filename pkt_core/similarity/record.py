@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from pkt_core.errors import MeasureError
+from pkt_core.similarity.facts import MeasureFacts
 
 Invariance = Literal["rotation", "scale", "translation", "linear"]
 Prepare = Callable[[Tensor], Any]
@@ -144,6 +145,21 @@ class Measure:
         if self.itself is not None:
             return self.itself
         return self.high if self.larger_is_closer else self.low
+
+    @property
+    def facts(self) -> MeasureFacts:
+        """What it claims, without the steps that compute it."""
+        return MeasureFacts(
+            label=self.label,
+            low=self.low,
+            high=self.high,
+            larger_is_closer=self.larger_is_closer,
+            chance=self.chance,
+            source=self.source,
+            note=self.note,
+            symmetric=self.symmetric,
+            invariant_to=sorted(self.invariant_to),
+        )
 
     def compare(self, of_teacher: Any, of_student: Any) -> float:
         """The similarity of two prepared layers."""

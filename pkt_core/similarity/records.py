@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pkt_core.similarity import cca, chance, cka, geometry, kernels, neighbours, reading, regression
+from pkt_core.similarity import cca, cka, geometry, kernels, neighbours, null, reading, regression
 from pkt_core.similarity.record import Invariance, Measure, one_by_one
 
 SIMILAR: frozenset[Invariance] = frozenset({"rotation", "scale", "translation"})  # all that keeps a shape
@@ -44,7 +44,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="0 for independent samples, whatever their number and dimensions",
-        chance_level=chance.zero,
+        chance_level=null.zero,
         invariant_to=SIMILAR,
         source="Song et al. 2012, eq. 5, in Kornblith et al. 2019, eq. 1",
         note="A few directions of large variance decide it: look at the outlier dimensions too.",
@@ -59,7 +59,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="above 0, near 1 where dimensions outnumber samples",
-        chance_level=chance.biased_cka,
+        chance_level=null.biased_cka,
         invariant_to=SIMILAR,
         source="Kornblith et al. 2019, eq. 1",
         note="For comparison with published numbers; prefer the debiased form.",
@@ -83,7 +83,7 @@ RECORDS = (
         name="mutual_knn",
         label="Mutual nearest neighbours",
         chance="k / (n - 1), k = 10",
-        chance_level=chance.mutual_knn,
+        chance_level=null.mutual_knn,
         source="Huh et al. 2024, appendix A (k = 10, cosine of rows that are not centred)",
         note="Local: blind to where clusters lie in relation to each other.",
         prepare=neighbours.prepare,
@@ -107,7 +107,7 @@ RECORDS = (
         name="jaccard",
         label="Jaccard of neighbours",
         chance="about k / (2 n), k = 10",
-        chance_level=chance.jaccard,
+        chance_level=null.jaccard,
         source="Schumacher et al. 2021, section 2; k = 10, cosine, as in resi",
         note="Local, like mutual nearest neighbours, of which it is a convex function for each sample.",
         prepare=neighbours.prepare,
@@ -127,7 +127,7 @@ RECORDS = (
         name="rank_similarity",
         label="Rank similarity of neighbours",
         chance="about 0.08 k^2 / n, k = 10",
-        chance_level=chance.rank_similarity,
+        chance_level=null.rank_similarity,
         source="Wang et al. 2020; k = 10, cosine, as in resi",
         note="One common neighbour, nearest on both sides, counts as much as all ten in the same order.",
         prepare=neighbours.prepare,
@@ -171,7 +171,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="the larger rank over n - 1",
-        chance_level=chance.mean_squared_cca,
+        chance_level=null.mean_squared_cca,
         invariant_to=AFFINE,
         source="Kornblith et al. 2019, eq. 5, of centred activations (Google's notebook does not centre)",
         note=NO_TELLING_APART,
@@ -199,7 +199,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="0",
-        chance_level=chance.zero,
+        chance_level=null.zero,
         invariant_to=frozenset({"scale"}),
         source="Kriegeskorte et al. 2008: 1 - Pearson between samples, Spearman between dissimilarities",
         note="Pearson's r is taken over dimensions, so turning the axes or shifting all samples changes it.",
@@ -213,7 +213,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="0",
-        chance_level=chance.zero,
+        chance_level=null.zero,
         invariant_to=SIMILAR,
         source="Kriegeskorte et al. 2008, with Euclidean distances",
         prepare=geometry.prepare_rsa_euclidean,
@@ -242,7 +242,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="at or below 0",
-        chance_level=chance.linear_regression_r2,
+        chance_level=null.linear_regression_r2,
         invariant_to=SIMILAR,
         symmetric=False,
         minimum_n=8,
@@ -262,7 +262,7 @@ RECORDS = (
         high=1.0,
         larger_is_closer=True,
         chance="0 without a common mean; a mean direction that all samples share moves it",
-        chance_level=chance.zero,
+        chance_level=null.zero,
         invariant_to=frozenset({"scale"}),
         symmetric=False,
         source="cosine of M x and y, M of arXiv 2510.24208v1, eq. 1 and 2; nothing is fitted",

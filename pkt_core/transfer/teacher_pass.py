@@ -18,6 +18,7 @@ from pkt_core.alignment.attribution import attribution
 from pkt_core.alignment.model_maps import match
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress
+from pkt_core.base.records import to_json
 from pkt_core.base.store import artefact_folder, set_aside
 from pkt_core.data.examples import Encoded, ExampleSet, encode, load_examples
 from pkt_core.data.prompts import load_prompts
@@ -156,7 +157,7 @@ def record(
     facts: dict[str, Any] = {
         "pairs": [asdict(pair) for pair in pairs],
         "main": asdict(main),
-        "attribution": found and found.to_json(),
+        "attribution": found and to_json(found),
         "teacher_digest": teacher.digest,
         "d_teacher": teacher.d_model,
         "context": context,

@@ -16,7 +16,7 @@ from ckatorch.core import cka_base
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pkt_core.similarity.grid import GridFitter
+from pkt_core.similarity.fitter import GridFitter
 from tests.benchmarks.timing import ratio, seconds
 
 TEACHER, STUDENT, N = (25, 896), (37, 2048), 512
@@ -26,7 +26,7 @@ def activations(layers: int, n: int, width: int) -> Tensor:
     return torch.randn(layers, n, width)
 
 
-def ours(teacher: Tensor, student: Tensor, *, block: int = 256, permutations: int = 0, draws: int = 0) -> Tensor:
+def ours(teacher: Tensor, student: Tensor, *, block: int = 256, permutations: int = 0, draws: int = 0) -> np.ndarray:
     fitter = GridFitter(len(teacher), len(student), block=block, permutations=permutations, draws=draws)
     fitter.update(teacher, student)
     return fitter.finish().values

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import figure_cache as figures
 from dashboard import loaders, recorded, selection, widgets
 from dashboard.params import Param
+from pkt_core.similarity.grid import GridChange
 from pkt_core.studies.comparison import text as comparison_text
 
 NO_MODEL_OF_ITS_OWN = ("pair", "teacher", "student", "device", "dtype", "prompts")
@@ -34,16 +35,16 @@ def show(run: Any, results: dict[str, Any]) -> None:
         )  # fmt: skip
     asked = request(run.id, measure)
     task = loaders.ask("similarity_change", asked)
-    found = widgets.result(
+    moved: GridChange | None = widgets.result(
         task, "Reading all three models", lambda: loaders.ask("similarity_change", asked, again=True)
     )
-    if found is None:
+    if moved is None:
         return
-    st.markdown(widgets.plain(comparison_text.change(found)))
+    st.markdown(widgets.plain(comparison_text.change(moved)))
     layers = results["layers"]
     lowest = min(pair["student"] for pair in layers.get("pairs") or [layers])
     trained = lowest if run.plan().get("scope", "layer") == "layer" else None
     widgets.figure(
-        figures.change_figure(found, trained), comparison_text.CHANGE, comparison_text.change_table(found), "moved",
+        figures.change_figure(moved, trained), comparison_text.CHANGE, comparison_text.change_table(moved), "moved",
         alt="Similarity grids before and after the run, their difference, and the student against itself",
     )  # fmt: skip

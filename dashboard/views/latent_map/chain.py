@@ -11,6 +11,7 @@ from dashboard import figure_cache as figures
 from dashboard.params import Param
 from dashboard.views.latent_map import panel as latent_map_panel
 from dashboard.views.latent_map import pinned as latent_map_pinned
+from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.latent_map import text as latent_map_text
 from pkt_core.studies.latent_map.record import ChainMap, TurnoverTable
 
@@ -68,7 +69,7 @@ def chain_choice() -> str:
     return KINDS[widgets.choice("Chain", list(KINDS), Param.MAP_CHAIN, default=list(KINDS)[int(named)])]
 
 
-def show(found: dict[str, Any]) -> bool:
+def show(comparison: Comparison) -> bool:
     """The controls, the picture and the table of who moved; whether there was a picture to show."""
     one, two, three, four = st.columns([2, 2, 2, 1.5], vertical_alignment="bottom")
     with one:
@@ -87,7 +88,7 @@ def show(found: dict[str, Any]) -> bool:
         overlay = widgets.toggle(
             "All in one, joined by lines", Param.MAP_OVERLAY, help="Arrows follow the picked prompts through the chain."
         )
-    teacher, student = selection.layers(found) if kind in ("pair", "run") else (0, 0)
+    teacher, student = selection.layers(comparison) if kind in ("pair", "run") else (0, 0)
     asked = {
         **latent_map_panel.request(),
         "kind": kind,
@@ -126,7 +127,7 @@ def show(found: dict[str, Any]) -> bool:
         )
         latent_map_panel.not_shown(picture.ids)
         if kind in ("pair", "run"):
-            latent_map_pinned.chain(found, asked, method, colour, overlay)
+            latent_map_pinned.chain(comparison, asked, method, colour, overlay)
     moves(picture, asked)
     return True
 

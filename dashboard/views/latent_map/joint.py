@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard import figure_cache as figures
@@ -11,6 +9,7 @@ from dashboard import selection, state, widgets
 from dashboard.params import Param
 from dashboard.views.latent_map import panel as latent_map_panel
 from dashboard.views.latent_map import pinned as latent_map_pinned
+from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.latent_map import text as latent_map_text
 from pkt_core.studies.latent_map.record import LatentMap
 
@@ -18,7 +17,7 @@ FIGURE = "latent-map"
 MAPS = ("semantic", "logit-preserving", "ridge", "procrustes")
 
 
-def show(found: dict[str, Any]) -> bool:
+def show(comparison: Comparison) -> bool:
     """The controls and the picture; whether there was one to show."""
     one, two, three, four = st.columns([2, 2, 2, 1.5], vertical_alignment="bottom")
     with one:
@@ -37,7 +36,7 @@ def show(found: dict[str, Any]) -> bool:
     with toggles:
         shuffled = latent_map_panel.null_toggle()
         links = widgets.toggle("Join the two points of a prompt", Param.MAP_LINKS)
-    teacher, student = selection.layers(found)
+    teacher, student = selection.layers(comparison)
     layers = {"teacher_layer": teacher, "student_layer": student}
     asked = {**latent_map_panel.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
     with answer:
@@ -64,5 +63,5 @@ def show(found: dict[str, Any]) -> bool:
             st.info(
                 "This is the control: the map's meaning was removed. Structure that you still see is not alignment."
             )
-        latent_map_pinned.joint(found, asked, method, colour, links)
+        latent_map_pinned.joint(comparison, asked, method, colour, links)
     return True

@@ -19,8 +19,8 @@ def show() -> None:
         words=("UMAP", "turnover", "noise"),
     )
     with widgets.errors():
-        found, _ = selection.comparison("The map needs to know both models' layers.")
-        if found is None:
+        comparison, _ = selection.comparison("The map needs to know both models' layers.")
+        if comparison is None:
             return
         kind = widgets.switch(
             "Picture",
@@ -29,7 +29,7 @@ def show() -> None:
             default=CHAIN,
             help="A chain shows every space by itself, in frames that belong together; joined, the teacher is carried into the student's space by a linear map.",
         )
-        shown = latent_map_chain.show(found) if kind == CHAIN else latent_map_joint.show(found)
+        shown = latent_map_chain.show(comparison) if kind == CHAIN else latent_map_joint.show(comparison)
         if shown:
             picked_prompts.tokens()
             st.caption(

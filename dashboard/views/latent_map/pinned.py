@@ -11,6 +11,7 @@ import streamlit as st
 
 from dashboard import closer_look, state, widgets
 from dashboard.views.latent_map import panel as latent_map_panel
+from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.latent_map import text as latent_map_text
 from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
 
@@ -18,24 +19,24 @@ Picture = TypeVar("Picture")
 """The record of a map: of both spaces or of a chain."""
 
 
-def joint(found: dict[str, Any], asked: dict[str, Any], method: str, colour: str, links: bool) -> None:
+def joint(comparison: Comparison, asked: dict[str, Any], method: str, colour: str, links: bool) -> None:
     """Both models joined by a map at the pinned layers; nothing where none are pinned."""
     below(
-        found, "latent_map", asked, method, latent_map_text.LATENT, latent_map_text.latent, latent_map_text.latent_table,
+        comparison, "latent_map", asked, method, latent_map_text.LATENT, latent_map_text.latent, latent_map_text.latent_table,
         lambda picture: latent_figure(picture, colour=colour, linked=links, picked=state.picked()),
     )  # fmt: skip
 
 
-def chain(found: dict[str, Any], asked: dict[str, Any], method: str, colour: str, overlay: bool) -> None:
+def chain(comparison: Comparison, asked: dict[str, Any], method: str, colour: str, overlay: bool) -> None:
     """The chain of spaces at the pinned layers; nothing where none are pinned."""
     below(
-        found, "chain_map", asked, method, latent_map_text.CHAIN, latent_map_text.chain, latent_map_text.chain_table,
+        comparison, "chain_map", asked, method, latent_map_text.CHAIN, latent_map_text.chain, latent_map_text.chain_table,
         lambda picture: chain_figure(picture, colour=colour, picked=state.picked(), overlay=overlay),
     )  # fmt: skip
 
 
 def below(
-    found: dict[str, Any],
+    comparison: Comparison,
     function: str,
     asked: dict[str, Any],
     method: str,
@@ -45,7 +46,7 @@ def below(
     drawn: Callable[[Picture], go.Figure],
 ) -> None:
     """The same picture at the pinned layers."""
-    kept = closer_look.pinned(found)
+    kept = closer_look.pinned(comparison)
     if kept is None or kept == (asked["teacher_layer"], asked["student_layer"]):
         return
     st.subheader(f"Pinned: teacher layer {kept[0]} and student layer {kept[1]}", anchor=False)

@@ -91,15 +91,15 @@ def show() -> None:
         words=("alignment map", "Procrustes", "stitching", "bits per byte", "95 % interval", "control"),
     )
     with widgets.errors():
-        found, recorded = selection.comparison("Maps need to know both models' layers.")
-        if found is None:
+        comparison, recorded = selection.comparison("Maps need to know both models' layers.")
+        if comparison is None:
             return
         request = {
             **selection.pair_request(),
             **selection.prompts_request(),
             "seed": selection.comparison_request()["seed"],
         }
-        chosen = selection.layers(found)
+        chosen = selection.layers(comparison)
         side_by_side(request, *chosen, dashboard_recorded.maps() if recorded else None)
         stitched(request, chosen, dashboard_recorded.stitching() if recorded else {})
 

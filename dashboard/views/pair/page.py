@@ -12,6 +12,7 @@ from dashboard import figure_cache as figures
 from dashboard.views.pair import vocabulary as pair_vocabulary
 from pkt_core.studies.behaviour import text as behaviour_text
 from pkt_core.studies.comparison import text as comparison_text
+from pkt_core.studies.comparison.record import ModelFacts, Sides
 from pkt_core.words import style
 
 
@@ -22,22 +23,22 @@ def about() -> None:
     st.caption(f"{widgets.plain(words)} Choose another pair, or other prompts, in the bar at the left.")
 
 
-def facts_table(found: dict[str, Any]) -> pd.DataFrame:
-    def column(facts: dict[str, Any]) -> dict[str, str]:
+def facts_table(models: Sides[ModelFacts]) -> pd.DataFrame:
+    def column(facts: ModelFacts) -> dict[str, str]:
         return {
-            "Name": str(facts["name"]),
-            "Layers": str(facts["n_layers"]),
-            "Width": f"{facts['d_model']:,}",
-            "Parameters": f"{facts['n_parameters'] / 1e6:,.1f} M",
-            "Vocabulary": f"{facts['vocabulary']:,}",
-            "Longest input": f"{facts['context']:,}",
-            "Head tied": "yes" if facts["tied"] else "no",
-            "Weights": style.memory(facts["memory_gib"]),
-            "Precision": str(facts["dtype"]),
-            "Device": str(facts["device"]),
+            "Name": facts.name,
+            "Layers": str(facts.n_layers),
+            "Width": f"{facts.d_model:,}",
+            "Parameters": f"{facts.n_parameters / 1e6:,.1f} M",
+            "Vocabulary": f"{facts.vocabulary:,}",
+            "Longest input": f"{facts.context:,}",
+            "Head tied": "yes" if facts.tied else "no",
+            "Weights": style.memory(facts.memory_gib),
+            "Precision": facts.dtype,
+            "Device": facts.device,
         }
 
-    return pd.DataFrame({"teacher": column(found["teacher"]), "student": column(found["student"])})
+    return pd.DataFrame({side: column(facts) for side, facts in models.items()})
 
 
 def memory() -> None:
@@ -80,23 +81,26 @@ def show() -> None:
     )
     about()
     with widgets.errors():
-        found, recorded = selection.comparison("Compare them to see layers, vocabularies and where they agree.")
-        if found is None:
+        comparison, recorded = selection.comparison("Compare them to see layers, vocabularies and where they agree.")
+        if comparison is None:
             return
-        widgets.answer(comparison_text.compatible(found), recorded=recorded)
-        picture, facts = widgets.beside(figures.heatmap_width(found["student"]["n_layers"]))
+        widgets.answer(comparison_text.compatible(comparison), recorded=recorded)
+        picture, facts = widgets.beside(figures.heatmap_width(comparison.student.n_layers))
         with picture:
             widgets.figure(
-                figures.similarity_heatmap(found["grid"], pairing=found["pairing"], chosen=selection.layers(found)),
-                comparison_text.HEATMAP, comparison_text.grid_table(found["grid"]), "similarity",
-                alt=f"Heatmap of similarity between {found['teacher']['n_layers']} teacher and {found['student']['n_layers']} student layers",
-            )  # fmt: skip
+                figures.similarity_heatmap(
+                    comparison.grid, pairing=comparison.pairing, chosen=selection.layers(comparison)
+                ),
+                comparison_text.HEATMAP,
+                comparison_text.grid_table(comparison.grid),
+                "similarity",
+                alt=f"Heatmap of similarity between {comparison.teacher.n_layers} teacher and {comparison.student.n_layers} student layers",
+            )
         with facts:
-            widgets.small_table(facts_table(found))
-            pair_vocabulary.draw(found["vocabulary"])
+            widgets.small_table(facts_table(comparison.models))
+            pair_vocabulary.draw(comparison.vocabulary)
             memory()
-            recipe = found["grid"]["recipe"]
-            if warning := comparison_text.outliers(found["outliers"], recipe["outliers"], recipe["skip_first"]):
+            if warning := comparison_text.outliers(comparison.outliers, comparison.grid.recipe):
                 st.warning(widgets.plain(warning), icon=":material/priority_high:")
         if selection.pair_name() == selection.DEMO:
             recorded_run()

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import streamlit as st
 
 from dashboard import widgets
 from pkt_core.studies.comparison import vocabularies
+from pkt_core.studies.comparison.record import VocabularyFacts
 from pkt_core.words import style
 
 
-def draw(words: dict[str, Any]) -> None:
+def draw(facts: VocabularyFacts) -> None:
     """The count, both sides of it, and examples of what has no partner."""
     st.markdown(
-        f"**{words['n']:,} tokens** both know, {style.percent(words['share'], 1)} of the smaller vocabulary.",
+        f"**{facts.n:,} tokens** both know, {style.percent(facts.share, 1)} of the smaller vocabulary.",
         help="Tokens that stand for the same text in both vocabularies, whatever their ids. The semantic map is built from their bases.",
     )
-    if words["same_tokenizer"]:
+    if facts.same_tokenizer:
         st.caption("Both cut text into the same tokens, so positions and predictions can be compared one by one.")
     else:
         st.caption(
             "They cut text differently: similarity works, by the characters that tokens cover; token by token transfer does not."
         )
-    st.caption(widgets.plain(vocabularies.sentence(words)))
+    st.caption(widgets.plain(vocabularies.sentence(facts)))
     with st.expander("Which are matched, and which not"):
-        table = pd.DataFrame(vocabularies.counts(words)).map("{:,}".format)
+        table = pd.DataFrame(vocabularies.counts(facts)).map("{:,}".format)
         widgets.small_table(table)
-        if same := vocabularies.same_names(words):
+        if same := vocabularies.same_names(facts):
             names = ", ".join(same[:5]) + (" and others" if len(same) > 5 else "")
             st.caption(
                 widgets.plain(
@@ -36,6 +35,6 @@ def draw(words: dict[str, Any]) -> None:
                     "what training made them mean."
                 )
             )
-        for title, (n, some) in vocabularies.left_out(words).items():
+        for title, (n, some) in vocabularies.left_out(facts).items():
             st.caption(f"{title}: {n:,}" + (f", {len(some)} of them" if n > len(some) else ""))
             st.text(" ".join(repr(token) for token in some))

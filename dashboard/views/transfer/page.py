@@ -17,7 +17,6 @@ from pkt_core.studies.behaviour.figures import training_figure
 from pkt_core.words import style
 
 GIB = 2**30
-SIDES = ("teacher", "student")
 
 
 def work_of(plan: Any) -> str:
@@ -105,8 +104,8 @@ def plan() -> None:
 def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
     """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
     found = plan_choices.found_layers()
-    attribution = found["attribution"] if found else None
-    facts = {side: found[side]["n_layers"] for side in SIDES} if found else (needs.result or {}).get("n_layers")
+    attribution = found.attribution if found else None
+    facts = {side: of.n_layers for side, of in found.models.items()} if found else (needs.result or {}).get("n_layers")
     depths = (facts["teacher"], facts["student"]) if facts and chosen.pairs_layers else None
     pairs: Any = ()
     known = attribution is not None or not chosen.leaves_layers_open or chosen.n_pairs == 0

@@ -10,6 +10,8 @@ from dashboard import loaders, selection, state, widgets
 from dashboard.params import Param
 from dashboard.views.transfer.plan_form import OUTPUT_ONLY
 from pkt_core.alignment.pairing import read_pairs, require_layer
+from pkt_core.alignment.record import LayerAttribution
+from pkt_core.studies.comparison.record import Comparison
 
 NO_CONTROL = "none"
 
@@ -54,7 +56,7 @@ def controlled(plan: Any, name: Any) -> Any:
     return None if told is None else loaders.read_plan(told["plan"])
 
 
-def layers_in_words(found: dict[str, Any] | None, plan: Any) -> str:
+def layers_in_words(found: Comparison | None, plan: Any) -> str:
     """Which layer will teach which; `found` is a comparison of the pair, None where there is none yet."""
     if plan.method in OUTPUT_ONLY and plan.scope == "all":
         return "All student layers train; no layer of the teacher is matched."
@@ -93,13 +95,13 @@ def chosen_in_the_bar() -> str:
     return "chosen in the bar at the left" if held else "as in the recorded runs of this pair"
 
 
-def partner(found: dict[str, Any], plan: Any) -> tuple[int, int]:
+def partner(found: Comparison, plan: Any) -> tuple[int, int]:
     """Both layers of the pair that the plan will work on, where none or one is given."""
-    main = paired(plan, found["teacher"]["n_layers"], found["student"]["n_layers"], found["attribution"])[1]
+    main = paired(plan, found.teacher.n_layers, found.student.n_layers, found.attribution)[1]
     return main.teacher, main.student
 
 
-def paired(plan: Any, n_teacher: int, n_student: int, attribution: dict[str, Any] | None) -> Any:
+def paired(plan: Any, n_teacher: int, n_student: int, attribution: LayerAttribution | None) -> Any:
     """All pairs of layers that the plan will work on as far as can be told now, and the one that stands for them."""
     from pkt_core.transfer.layers import chosen_pairs
 
@@ -109,10 +111,10 @@ def paired(plan: Any, n_teacher: int, n_student: int, attribution: dict[str, Any
     for pair in read_pairs(plan.layer_pairs):
         require_layer("teacher", pair.teacher, n_teacher)
         require_layer("student", pair.student, n_student)
-    scores = None if attribution is None else attribution["scores"]
+    scores = None if attribution is None else attribution.scores.tolist()
     return chosen_pairs(plan, n_teacher, n_student, scores)
 
 
-def found_layers() -> dict[str, Any] | None:
+def found_layers() -> Comparison | None:
     """The comparison that suggests layers, where there is one."""
     return selection.recorded() or selection.compared()

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from dashboard import access, state, widgets
 from dashboard.params import Param
 from pkt_core.alignment.pairing import LayerPair
+from pkt_core.alignment.record import LayerAttribution
 from pkt_core.studies.comparison import text as comparison_text
 
 KEY = "stacks"
@@ -58,10 +58,14 @@ def beside() -> None:
     st.caption(comparison_text.STACKS)
 
 
-def draw(n_teacher: int, n_student: int, pairs: Iterable[LayerPair], attribution: dict[str, Any] | None) -> None:
+def draw(n_teacher: int, n_student: int, pairs: Iterable[LayerPair], attribution: LayerAttribution | None) -> None:
     """The picture; `attribution` is that of a comparison, None where there is none."""
     by_hand = bool(state.value(Param.DRAWN, ""))
-    bars = {} if attribution is None else {key: attribution[key] for key in ("scores", "low", "high")}
+    bars = (
+        {}
+        if attribution is None
+        else {"scores": attribution.scores.tolist(), "low": attribution.low.tolist(), "high": attribution.high.tolist()}
+    )
     stacks(
         key=KEY,
         data={

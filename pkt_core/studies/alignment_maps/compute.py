@@ -33,6 +33,7 @@ from pkt_core.alignment.maps import (
 )
 from pkt_core.alignment.model_maps import head_of, match
 from pkt_core.alignment.pairing import require_layer
+from pkt_core.base.arrays import lists
 from pkt_core.base.progress import Progress, silent
 from pkt_core.base.store import memo
 from pkt_core.data.prompts import PromptSet, prompt_set
@@ -41,7 +42,6 @@ from pkt_core.evaluation.statistics import Estimate, ratio
 from pkt_core.evaluation.stitching import n_bytes, own_bits, stitched_bits
 from pkt_core.models.catalog import Pair
 from pkt_core.models.loading import LoadedModel, load
-from pkt_core.similarity.grid import plain
 from pkt_core.studies.alignment_maps.record import Kind, MapComparison, MapScore, Recipe, StitchedGrid
 from pkt_core.studies.comparison.recipe import pair_key
 
@@ -327,11 +327,11 @@ def stitched_grid(
             control[i, j] = per_byte(halves, alone).value
     return StitchedGrid(
         kind=kind,
-        values=plain(values),
-        low=plain(low),
-        high=plain(high),
-        control=plain(control),
-        round_trip=plain(trips),
+        values=lists(values),
+        low=lists(low),
+        high=lists(high),
+        control=lists(control),
+        round_trip=lists(trips),
         own=per_byte(halves, own_bits),
         n=len(texts.texts) - len(texts.texts) // 2,
         recipe=halves.recipe(texts, seed),

@@ -74,4 +74,12 @@ def maps_table(found: MapComparison) -> pd.DataFrame:
 
 def stitching_table(grid: StitchedGrid) -> pd.DataFrame:
     """One row per pair of layers: bits per byte with interval, the control's, the round trip."""
-    return cells_table(vars(grid), ("values", "low", "high", "control", "round_trip"))
+    return cells_table(
+        {
+            "values": grid.values,
+            "low": grid.low,
+            "high": grid.high,
+            "control": grid.control,
+            "round_trip": grid.round_trip,
+        }
+    )

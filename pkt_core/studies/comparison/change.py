@@ -9,15 +9,16 @@ import torch
 from torch import Tensor
 
 from pkt_core.activations.collect import stream
+from pkt_core.base.arrays import array
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
-from pkt_core.base.store import load_artefact, save_artefact
+from pkt_core.base.store import memo
 from pkt_core.data.prompts import PromptSet, prompt_set
 from pkt_core.models.loading import LoadedModel
 from pkt_core.runs.folder import Run
 from pkt_core.runs.student import open_trained
-from pkt_core.similarity.change import GridChange, paired_difference
-from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups
+from pkt_core.similarity.grid import GridChange, GridRecipe
+from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups, paired_difference
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.outliers import learn
 from pkt_core.similarity.pairwise import grid_of
@@ -47,12 +48,12 @@ def similarity_change(
     texts = prompt_set(prompts or trained.plan.prompts).sample(recipe.n_prompts, recipe.seed)
     texts.require_samples(recipe.pooling)  # before models are loaded
     key = fingerprint(**trained.named, texts=texts.digest, recipe=recipe, measure=measure, version=CHANGE_VERSION)
-    if stored := load_artefact("grid-change", key):
-        return GridChange.from_json(stored[1])
-    progress("Loading teacher, student before and student after", 0.0)
-    change = grid_change(trained.load_all(), texts, measure, recipe, progress)
-    save_artefact("grid-change", key, {}, change.to_json())
-    return change
+
+    def make() -> GridChange:
+        progress("Loading teacher, student before and student after", 0.0)
+        return grid_change(trained.load_all(), texts, measure, recipe, progress)
+
+    return memo("grid-change", key, GridChange, make)
 
 
 def grid_change(
@@ -94,19 +95,19 @@ def grid_change(
     return GridChange(
         measure=name,
         larger_is_closer=MEASURES[name].larger_is_closer,
-        before=before,
-        after=after,
-        difference=difference,
-        low=low,
-        high=high,
-        p_values=p,
-        own=grid_of(name, sides["after"], sides["before"], own_through),
         n=n,
-        recipe={
+        recipe=GridRecipe(
             **recipe.model_dump(exclude={"n_prompts", "permutations"}),
-            "estimator": MEASURES[name].source,
-            "prompts": texts.name,
-            "interval": f"paired delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
-            "correction": "Holm over the grid",
-        },
+            estimator=MEASURES[name].source,
+            prompts=texts.name,
+            interval=f"paired delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
+            correction="Holm over the grid",
+        ),
+        before=array(before),
+        after=array(after),
+        difference=array(difference),
+        low=array(low),
+        high=array(high),
+        p_values=array(p),
+        own=array(grid_of(name, sides["after"], sides["before"], own_through)),
     )

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from pkt_core.alignment.record import CrossingCurves, LayerAttribution, RecompositionCurves
+from pkt_core.similarity.grid import GridChange, SimilarityGrid
+from pkt_core.studies.comparison.record import OutlierFacts, Sides
 from pkt_core.words import style
-
-Json = Mapping[str, Any]
-
 
 SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
 WIDEST = 800  # pixels, which a page has on a laptop
@@ -29,36 +30,15 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
 WRITTEN_UP_TO = 150  # cells; larger grids show their numbers on hover only
 
 
-def closer_up(grid: Json) -> bool:
-    """Whether larger values are closer."""
-    return bool(grid.get("larger_is_closer", True))
-
-
-def noise_level(grid: Json) -> float | None:
-    """What the closest cell of a grid without any agreement reaches in 5 of 100 permutations; None where not measured."""
-    null = grid.get("null_max")
-    if null is None or not len(null):
-        return None
-    return float(np.quantile(np.asarray(null, float), 0.95 if closer_up(grid) else 0.05))
-
-
-def best_cell(grid: Json) -> tuple[int, int, float]:
-    """Teacher layer, student layer and value of the closest cell."""
-    values = np.asarray(grid["values"], float)
-    place = np.nanargmax(values) if closer_up(grid) else np.nanargmin(values)
-    teacher, student = np.unravel_index(int(place), values.shape)
-    return int(teacher), int(student), float(values[teacher, student])
-
-
-def span(grid: Json, values: np.ndarray) -> tuple[float, float]:
+def span(measure: str, values: NDArray[np.float64]) -> tuple[float, float]:
     """Ends of the colour scale: the measure's own range, or round numbers around the values where it has none."""
-    low, high = RANGES.get(str(grid.get("measure")), (0.0, 1.0))
+    low, high = RANGES.get(measure, (0.0, 1.0))
     down, up = float(np.floor(np.nanmin(values) * 10) / 10), float(np.ceil(np.nanmax(values) * 10) / 10)
     return (max(down, -1.0) if low is None else min(low, down)), (up if high is None else high)
 
 
 def similarity_heatmap(
-    grid: Json,
+    grid: SimilarityGrid,
     *,
     label: str = "CKA (debiased, linear)",
     pairing: Sequence[int] | None = None,
@@ -71,11 +51,11 @@ def similarity_heatmap(
     layer, because a heatmap trace itself reports no clicks to Streamlit. Where smaller is closer the scale is turned, so
     that dark always means close.
     """
-    values = np.asarray(grid["values"], float)
+    values = grid.values
     n_teacher, n_student = values.shape
-    low, high = span(grid, values)
+    low, high = span(grid.measure, values)
     scale = style.around_zero(low, high) if low < 0 else style.SEQUENTIAL
-    level = noise_level(grid)
+    level = grid.noise_level
     step = 0.2 if high - low <= 1.5 else 0.5
     near = 0.06 * (high - low)
     ticks = [t for t in np.round(np.arange(0, high + 1e-9, step), 1).tolist() if level is None or abs(t - level) > near]
@@ -89,7 +69,7 @@ def similarity_heatmap(
             zmin=low,
             zmax=high,
             colorscale=scale,
-            reversescale=not closer_up(grid),
+            reversescale=not grid.larger_is_closer,
             xgap=2,
             ygap=2,
             hoverinfo="skip",
@@ -103,7 +83,7 @@ def similarity_heatmap(
             },
         )
     )
-    figure.add_trace(cells(grid, values))
+    figure.add_trace(cells(grid))
     paired = {"color": style.ACCENT, "width": 2, "dash": "dot"}
     for student, teacher in enumerate(pairing or ()):
         outline(figure, teacher, student, paired, "paired by the paper's rule" if student == 0 else None)
@@ -139,23 +119,23 @@ def heatmap_width(n_student: int) -> int | None:
     return min(80 * n_student + 240, WIDEST) if n_student <= SQUARE_UP_TO else None
 
 
-def outline(figure: go.Figure, teacher: int, student: int, line: dict[str, Any], name: str | None) -> None:
+def outline(figure: go.Figure, teacher: int, student: int, line: Mapping[str, object], name: str | None) -> None:
     """A frame around one cell; with a name it has an entry in the legend."""
     box = {"x0": student - 0.47, "x1": student + 0.47, "y0": teacher - 0.45, "y1": teacher + 0.45}
     figure.add_shape(type="rect", line=line, name=name, showlegend=name is not None, **box)
 
 
-def cells(grid: Json, values: np.ndarray) -> go.Scatter:
+def cells(grid: SimilarityGrid) -> go.Scatter:
     """The transparent points that carry hover text and clicks."""
     rows = []
-    for teacher, student in np.ndindex(values.shape):
-        low, high, whole, row, alone = (
-            grid[key][teacher][student] if grid.get(key) is not None else None
-            for key in ("low", "high", "p_values", "p_rows", "p_cells")
+    for teacher, student in np.ndindex(grid.values.shape):
+        value, low, high, *p_values = (
+            float(table[teacher, student])
+            for table in (grid.values, grid.low, grid.high, grid.p_values, grid.p_rows, grid.p_cells)
         )
-        interval = f"{style.number(low)} to {style.number(high)}" if low is not None else "not measured"
-        p = " / ".join(style.p_value(each) for each in (whole, row, alone) if each is not None)
-        rows.append([teacher, student, style.number(float(values[teacher, student]), 3), interval, p])
+        interval = f"{style.number(low)} to {style.number(high)}" if low == low else "not measured"
+        p = " / ".join(style.p_value(each) for each in p_values)
+        rows.append([teacher, student, style.number(value, 3), interval, p])
     return clickable(
         rows,
         "teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
@@ -183,7 +163,7 @@ COLUMNS = 4
 TITLE_WIDTH = 20  # letters: what a quarter of a narrow window holds; no name then takes three lines
 
 
-def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figure:
+def small_grids(grids: Mapping[str, SimilarityGrid], labels: Mapping[str, str]) -> go.Figure:
     """One small heatmap per measure, each coloured over its own values with its closest cell framed; bright is close."""
     rows = ceil(len(grids) / COLUMNS)
     columns = min(COLUMNS, len(grids))
@@ -197,13 +177,13 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
         y_title="Teacher layer (from 0)",
     )
     for number, grid in enumerate(grids.values()):
-        values = np.asarray(grid["values"], float)
+        values = grid.values
         row, column = number // COLUMNS + 1, number % COLUMNS + 1
         figure.add_trace(
             go.Heatmap(
                 z=values,
                 colorscale=style.SEQUENTIAL,
-                reversescale=not closer_up(grid),
+                reversescale=not grid.larger_is_closer,
                 showscale=False,
                 xgap=1,
                 ygap=1,
@@ -212,7 +192,7 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
             row,
             column,
         )
-        teacher, student, _ = best_cell(grid)
+        teacher, student, _ = grid.best
         figure.add_shape(
             type="rect",
             x0=student - 0.48,
@@ -230,14 +210,19 @@ def small_grids(grids: Mapping[str, Json], labels: Mapping[str, str]) -> go.Figu
     return figure
 
 
-def outlier_figure(facts: Json) -> go.Figure:
+def outlier_figure(facts: Sides[OutlierFacts]) -> go.Figure:
     """Left the variance share of the largest dimensions by layer, right the length at position 0 over that of the others."""
     figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
-    for side, colour, symbol in (("teacher", style.TEACHER, "circle"), ("student", style.BEFORE, "diamond-open")):
-        for key, dash, name in (("top_share", "solid", "largest dimension"), ("top3_share", "dash", "largest three")):
+    looks = {"teacher": (style.TEACHER, "circle"), "student": (style.BEFORE, "diamond-open")}
+    for side, of in facts.items():
+        colour, symbol = looks[side]
+        for shares, dash, name in (
+            (of.top_share, "solid", "largest dimension"),
+            (of.top3_share, "dash", "largest three"),
+        ):
             figure.add_trace(
                 go.Scatter(
-                    y=facts[side][key],
+                    y=shares,
                     name=f"{side}, {name}",
                     mode="lines+markers",
                     line={"color": colour, "dash": dash, "width": 2},
@@ -249,7 +234,7 @@ def outlier_figure(facts: Json) -> go.Figure:
             )
         figure.add_trace(
             go.Scatter(
-                y=facts[side]["first_ratio"],
+                y=of.first_ratio,
                 name=f"{side}, position 0",
                 mode="lines+markers",
                 line={"color": colour, "dash": "dot", "width": 2},
@@ -259,7 +244,7 @@ def outlier_figure(facts: Json) -> go.Figure:
             1,
             2,
         )
-    figure.add_hline(y=1, line={"color": style.CONTROL, "dash": "dash"}, row=1, col=2)  # type: ignore[arg-type]
+    figure.add_hline(y=1, line={"color": style.CONTROL, "dash": "dash"}, row=1, col=2)
     style.finish(figure, height=400)
     figure.update_xaxes(title={"text": "Layer (from 0)"})
     figure.update_yaxes(title={"text": "Share of variance, 0..1"}, range=[0, 1.02], col=1)
@@ -275,44 +260,50 @@ CURVES = {  # name in the result -> label, colour, dash
 }
 
 
-def recomposition_figure(recomposition: Json, crossing: Json | None = None) -> go.Figure:
+def recomposition_figure(
+    recomposition: Sides[RecompositionCurves], crossing: CrossingCurves | None = None
+) -> go.Figure:
     """Recomposition cosine by layer for both models and from one into the other, with what meaningless bases give."""
-    panels = {"Teacher": recomposition["teacher"], "Student": recomposition["student"]}
+    panels: dict[str, RecompositionCurves | CrossingCurves] = {
+        "Teacher": recomposition.teacher,
+        "Student": recomposition.student,
+    }
     if crossing is not None:
         panels["Teacher into student"] = crossing
     figure = make_subplots(cols=len(panels), shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=list(panels))
-    for column, curves in enumerate(panels.values(), 1):
+    for column, panel in enumerate(panels.values(), 1):
+        drawn = panel.curves
         for name, (label, colour, dash) in CURVES.items():
-            if curves.get(name) is None:
+            if name not in drawn:
                 continue
-            mean, low, high = (np.asarray(curves[name][key], float).tolist() for key in ("mean", "low", "high"))
-            layers = list(range(len(mean)))
-            figure.add_trace(style.band(layers, low, high, colour), row=1, col=column)
+            curve = drawn[name]
+            layers = list(range(len(curve.mean)))
+            figure.add_trace(style.band(layers, curve.low, curve.high, colour), row=1, col=column)
             figure.add_trace(
                 go.Scatter(
                     x=layers,
-                    y=mean,
+                    y=curve.mean,
                     name=label,
                     legendgroup=name,
                     showlegend=column == 1,
                     mode="lines+markers",
                     line={"color": colour, "dash": dash, "width": 3 if name == "real" else 2},
                     marker={"size": 8 if name == "real" else 5},
-                    customdata=list(zip(low, high, strict=True)),
+                    customdata=list(zip(curve.low, curve.high, strict=True)),
                     hovertemplate=f"layer %{{x}}<br>{label}: %{{y:.3f}}<br>95 % %{{customdata[0]:.3f}} to %{{customdata[1]:.3f}}<extra></extra>",
                 ),
                 row=1,
                 col=column,
             )
-        if curves.get("closed_form") is not None:
+        if isinstance(panel, RecompositionCurves):
             figure.add_hline(
-                y=float(curves["closed_form"]),
+                y=panel.closed_form,
                 line={"color": style.CONTROL, "width": 1},
                 row=1,
                 col=column,
             )
             figure.add_annotation(  # above every curve, where it lies on none
-                text=f"thin line: expected of random bases {style.number(float(curves['closed_form']))}",
+                text=f"thin line: expected of random bases {style.number(panel.closed_form)}",
                 font={"size": 12},
                 showarrow=False,
                 xref=f"x{column if column > 1 else ''} domain",
@@ -324,19 +315,16 @@ def recomposition_figure(recomposition: Json, crossing: Json | None = None) -> g
             )
     style.finish(figure, height=400, x="Layer (from 0)")
     figure.update_layout(legend={"y": 1.12}, margin={"t": 84})
-    figure.update_xaxes(dtick=max(1, max(len(curves["real"]["mean"]) for curves in panels.values()) // 12))
+    figure.update_xaxes(dtick=max(1, max(len(panel.real.mean) for panel in panels.values()) // 12))
     if crossing is not None:
         figure.update_xaxes(title={"text": "Student layer (from 0)"}, col=len(panels))
-    lowest = min(
-        0.0,
-        *(min(curves[name]["low"]) for curves in panels.values() for name in CURVES if curves.get(name) is not None),
-    )
+    lowest = min(0.0, *(min(curve.low) for panel in panels.values() for curve in panel.curves.values()))
     figure.update_yaxes(range=[lowest - 0.05, 1.16])
     return figure.update_yaxes(title={"text": "Recomposition cosine (−1..1)"}, col=1)
 
 
 def attribution_figure(
-    attribution: Json | None, pairing: Sequence[int], n_teacher: int, chosen: tuple[int, int] | None = None
+    attribution: LayerAttribution | None, pairing: Sequence[int], n_teacher: int, chosen: tuple[int, int] | None = None
 ) -> go.Figure:
     """Attribution of each teacher layer as bars, and beside them the two stacks of layers joined by the pairing."""
     stacks = 1 if attribution is None else 2  # without attribution the pairing has the page to itself
@@ -345,9 +333,8 @@ def attribution_figure(
     )
     layers, n_student = list(range(n_teacher)), len(pairing)
     if attribution is not None:
-        scores = np.asarray(attribution["scores"], float)
-        low, high = (np.asarray(attribution.get(key, scores), float) for key in ("low", "high"))
-        picked = chosen[0] if chosen else int(attribution["best"])
+        scores, low, high = attribution.scores, attribution.low, attribution.high
+        picked = chosen[0] if chosen else attribution.best
         figure.add_trace(
             go.Bar(
                 x=scores,
@@ -425,7 +412,6 @@ def attribution_figure(
     )
 
 
-MOVED = 0.05  # corrected p below which a cell is marked
 FAINT = 0.1  # a change that never gets the full colour, so that one of noise looks like none
 LINE = 15  # pixels from one line of small text to the next
 
@@ -433,13 +419,11 @@ LINE = 15  # pixels from one line of small text to the next
 PANELS = (1, 2, 3, 5)  # columns of the picture of what moved
 
 
-def change_figure(change: Json, trained: int | None = None) -> go.Figure:
+def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
     """The grid before, after, and after minus before; then the student's layers after against its layers before."""
-    before, after, difference, own = (
-        np.asarray(change[key], float) for key in ("before", "after", "difference", "own")
-    )
-    moved = np.asarray(change["p_values"], float) < MOVED
-    low, high = span(change, np.concatenate([before, after, own]))
+    before, after, difference, own = change.before, change.after, change.difference, change.own
+    moved = change.moved
+    low, high = span(change.measure, np.concatenate([before, after, own]))
     reach = max(FAINT, float(np.nanmax(np.abs(difference))))
     titles = ["teacher, before", "teacher, after", "after − before", "student after, against before"]
     figure = make_subplots(  # the empty fourth column is room for the last panel's own axis
@@ -466,9 +450,7 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
                 textfont={"size": 12},
                 xgap=1,
                 ygap=1,
-                customdata=np.stack([np.asarray(change[key], float) for key in ("low", "high", "p_values")], -1)
-                if column == 3
-                else None,
+                customdata=np.stack([change.low, change.high, change.p_values], -1) if column == 3 else None,
                 hovertemplate="teacher layer %{y}, student layer %{x}<br>moved by %{z:.3f}, 95 % %{customdata[0]:.3f} to "
                 "%{customdata[1]:.3f}<br>p %{customdata[2]:.3f} (corrected over the grid)<extra></extra>"
                 if column == 3
@@ -487,7 +469,7 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
             line={"color": style.ACCENT, "width": 2},
             row=1,
             col=3,
-        )  # type: ignore[arg-type]
+        )
     style.finish(figure, height=min(620, max(360, 40 * len(before) + 170)), x="Student layer (from 0)")
     bar = {"thickness": 12, "len": 0.4, "outlinewidth": 0}
     figure.update_layout(
@@ -495,7 +477,7 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
             "colorscale": style.around_zero(low, high) if low < 0 else style.SEQUENTIAL,
             "cmin": low,
             "cmax": high,
-            "reversescale": not change.get("larger_is_closer", True),
+            "reversescale": not change.larger_is_closer,
             "colorbar": {**bar, "y": 0.78, "title": "similarity"},
         },
         coloraxis2={
@@ -509,7 +491,7 @@ def change_figure(change: Json, trained: int | None = None) -> go.Figure:
         for column in PANELS:
             figure.add_vline(
                 x=trained - 0.5, line={"color": style.BEFORE, "width": 3, "dash": "dot"}, row=1, col=column
-            )  # type: ignore[arg-type]
+            )
     figure.update_xaxes(dtick=max(1, before.shape[1] // 6), showgrid=False, zeroline=False)
     figure.update_yaxes(dtick=max(1, len(before) // 8), showgrid=False, zeroline=False)
     figure.update_annotations(font_size=13)

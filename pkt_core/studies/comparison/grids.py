@@ -1,17 +1,22 @@
-"""The grid by any measure, from stored states: values, permutation null, jackknife interval, all by prompt."""
+"""The grid by any measure, from stored states or activations that a person brings: values, permutation null, interval.
+
+Not covered: reading activations (`similarity/matrices.py`).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from pkt_core.alignment.model_maps import alignment_map, match
-from pkt_core.base.progress import Progress
+from pkt_core.base.progress import Progress, silent
 from pkt_core.errors import MeasureError
 from pkt_core.models.loading import LoadedModel
-from pkt_core.similarity.grid import SimilarityGrid
+from pkt_core.similarity.fitter import MINIMUM_REST, GridFitter, grid_record
+from pkt_core.similarity.grid import GridRecipe, SimilarityGrid
 from pkt_core.similarity.interval import JACKKNIFE_GROUPS, jackknife_groups, jackknife_interval
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.similarity.null import calibrate, permutations
@@ -20,6 +25,10 @@ from pkt_core.similarity.pairwise import grid_of, null_of
 from pkt_core.similarity.record import Head, Reading
 from pkt_core.studies.comparison.recipe import Recipe
 from pkt_core.studies.comparison.states import States, rows_each
+
+STREAMED = "debiased_linear_cka"
+MOST_SAMPLES = 4096
+"""For all measures but the streamed one: they hold tables of samples x samples, a layer 64 MiB at this number."""
 
 
 def require_measure(name: str) -> None:
@@ -85,22 +94,58 @@ def measured_grid(
         through,
         progress=lambda _what, done: progress("Permuting prompts for the null", 0.7 + 0.29 * done),
     )
-    low, high = jackknife_interval(values, torch.stack(left_out))
     record = MEASURES[name]
-    said: dict[str, Any] = recipe.model_dump(exclude={"n_prompts"})
-    return SimilarityGrid(
-        measure=name,
-        larger_is_closer=record.larger_is_closer,
-        values=values,
-        low=low,
-        high=high,
-        calibration=calibrate(values, null.cells, larger_is_closer=record.larger_is_closer),
+    whole = GridRecipe(
+        **recipe.model_dump(exclude={"n_prompts"}),
+        estimator=record.source,
         n=n,
-        recipe={
-            **said,
-            "estimator": record.source,
-            "n": n,
-            "group_size": group,
-            "interval": f"delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
-        },
+        group_size=group,
+        interval=f"delete-one-group jackknife over {JACKKNIFE_GROUPS} groups of prompts, Student's t",
     )
+    return grid_record(
+        name,
+        values,
+        jackknife_interval(values, torch.stack(left_out)),
+        calibrate(values, null.cells, larger_is_closer=record.larger_is_closer),
+        whole,
+        larger_is_closer=record.larger_is_closer,
+    )
+
+
+def grid_of_states(
+    x: Float[Tensor, "L_T n d_T"],
+    y: Float[Tensor, "L_S m d_S"],
+    *,
+    measure: str = STREAMED,
+    permutations: int = 200,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> SimilarityGrid:
+    """Every layer of x (as the teacher) against every layer of y (as the student), rows paired; nothing is stored.
+
+    Raises MeasureError for unequal, too few or too many samples, an unknown measure, or one that needs models.
+    """
+    require_measure(measure)
+    recipe = Recipe.of({"permutations": permutations, "seed": seed})
+    n, other = x.shape[1], y.shape[1]
+    if n != other:
+        raise MeasureError(f"Got {n} and {other} samples; expected the same samples on both sides, in the same order.")
+    if needs_models(measure):
+        raise MeasureError(
+            f"{measure} reads activations through the models. Give a pair of models, or choose another measure."
+        )
+    if measure == STREAMED:
+        if n < MINIMUM_REST:
+            raise MeasureError(f"Got {n} samples; expected at least {MINIMUM_REST}. Add samples.")
+        fitter = GridFitter(len(x), len(y), permutations=recipe.permutations, seed=recipe.seed)
+        fitter.update(x, y)
+        return fitter.finish()
+    # The interval leaves out a tenth of the samples, and what is left must be enough.
+    fewest = max(MINIMUM_REST, -(-MEASURES[measure].minimum_n * JACKKNIFE_GROUPS // (JACKKNIFE_GROUPS - 1)))
+    if not fewest <= n <= MOST_SAMPLES:
+        raise MeasureError(
+            f"Got {n:,} samples; expected {fewest} to {MOST_SAMPLES:,} for {measure}. "
+            + ("Add samples." if n < fewest else f"Draw some of them, or choose {STREAMED}.")
+        )
+    grid = measured_grid(measure, {"teacher": x, "student": y}, recipe, None, progress)
+    return replace(grid, recipe=replace(grid.recipe, pooling=None, part=None))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -36,19 +37,19 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0)
 
     @classmethod
-    def of(cls, settings: dict[str, Any]) -> Recipe:
+    def of(cls, settings: Mapping[str, object]) -> Recipe:
         """A recipe from settings by name. Raises PlanError in one sentence where they do not fit."""
         try:
-            return cls(**settings)
+            return cls.model_validate(dict(settings))
         except ValidationError as error:
             first = error.errors()[0]
             raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
 
 
-def pair_key(pair: Pair, texts: PromptSet, recipe: dict[str, Any], version: int) -> str:
+def pair_key(pair: Pair, texts: PromptSet, recipe: Mapping[str, object], version: int) -> str:
     """Names a stored result by all that could change it."""
     if texts.repeats:  # they change no number, but a result says how many there were
-        recipe = recipe | {"repeats": texts.repeats}
+        recipe = {**recipe, "repeats": texts.repeats}
     held = [(model_digest(ref), ref.dtype, ref.device) for ref in (pair.teacher, pair.student)]
     return fingerprint(
         models=[list(h) for h in held],

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
 
-from torch import Tensor
-
-from pkt_core.alignment.attribution import LayerAttribution
-from pkt_core.alignment.recomposition import CrossingCurves, RecompositionCurves
-from pkt_core.models.loading import LoadedModel
-from pkt_core.models.vocabulary import VocabularyMatch, VocabularySide
+from pkt_core.alignment.record import CrossingCurves, LayerAttribution, RecompositionCurves
 from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.words.notebook import html_table
+
+T = TypeVar("T")
+Side = Literal["teacher", "student"]
+
+
+@dataclass(frozen=True)
+class Sides(Generic[T]):
+    """The same of both models."""
+
+    teacher: T
+    """Of the teacher."""
+    student: T
+    """Of the student."""
+
+    def items(self) -> tuple[tuple[Side, T], tuple[Side, T]]:
+        """Each by its name, the teacher's first."""
+        return ("teacher", self.teacher), ("student", self.student)
 
 
 @dataclass(frozen=True)
@@ -41,20 +52,27 @@ class ModelFacts:
     memory_gib: float
     """Of its weights as held here."""
 
-    @classmethod
-    def of(cls, loaded: LoadedModel) -> ModelFacts:
-        return cls(
-            name=loaded.name,
-            n_layers=loaded.n_layers,
-            d_model=loaded.d_model,
-            vocabulary=loaded.layout.head.weight.shape[0],
-            n_parameters=loaded.n_parameters,
-            dtype=str(loaded.dtype).removeprefix("torch."),
-            device=str(loaded.device),
-            tied=loaded.layout.tied,
-            context=loaded.context,
-            memory_gib=sum(p.numel() * p.element_size() for p in loaded.model.parameters()) / 2**30,
-        )
+
+@dataclass(frozen=True)
+class VocabularySide:
+    """One model's tokens, counted."""
+
+    rows: int
+    """Rows of its head."""
+    ordinary: int
+    """Tokens with a row that are not special, one for each text."""
+    alone: int
+    """Ordinary ones without a partner in the other vocabulary."""
+    special: int
+    """Special and added tokens, left out whatever their name."""
+    specials: list[str]
+    """Up to 20 of those, the first ones."""
+    doubles: int
+    """Tokens that stand for the same text as one with a smaller id, left out."""
+    rowless: int
+    """Tokens whose id is beyond the head's last row."""
+    padding: int
+    """Rows of the head that no token has: added to make its size a round number."""
 
 
 @dataclass(frozen=True)
@@ -75,46 +93,46 @@ class VocabularyFacts:
     """Up to 20 without a partner."""
     only_student: list[str]
     """Up to 20 without a partner."""
-    sides: dict[str, dict[str, Any]]
-    """For `teacher` and `student`, the fields of `models.vocabulary.VocabularySide`: what is matched, left out and padding."""
-
-    @classmethod
-    def of(cls, match: VocabularyMatch, teacher: VocabularySide, student: VocabularySide) -> VocabularyFacts:
-        return cls(
-            n=match.n,
-            share=match.share,
-            n_teacher=match.n_teacher,
-            n_student=match.n_student,
-            same_tokenizer=match.same_tokenizer,
-            only_teacher=list(match.only_teacher),
-            only_student=list(match.only_student),
-            sides={
-                side: {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(counted).items()}
-                for side, counted in (("teacher", teacher), ("student", student))
-            },
-        )
+    sides: Sides[VocabularySide]
+    """What is matched, left out and padding."""
 
 
 @dataclass(frozen=True)
+class OutlierFacts:
+    """What may own a similarity all by itself, in each layer of one model, from 0."""
+
+    top_share: list[float]
+    """Share of the variance in the largest dimension, 0..1."""
+    top3_share: list[float]
+    """The same of the largest three."""
+    first_ratio: list[float]
+    """Length at position 0 over the median of the other positions, at least 0; about 1 is ordinary. Empty without long prompts."""
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Where two models' latent spaces agree."""
 
     teacher: ModelFacts
+    """The model that gives."""
     student: ModelFacts
+    """The model that receives."""
     vocabulary: VocabularyFacts
+    """What their vocabularies share."""
     prompts: str
     """Name of the prompt set."""
     n_prompts: int
     """How many of its prompts were read."""
     pooling: str
+    """What one sample is: a prompt's `mean`, its `last` token, or several of its `tokens`."""
     part: str
+    """Which activation of a layer."""
     grid: SimilarityGrid
     """Teacher layer x student layer."""
-    outliers: dict[str, dict[str, list[float]]]
-    """For `teacher` and `student`, per layer: `top_share` and `top3_share` of the variance in the largest dimension and in
-    the largest three, 0..1; `first_ratio`, length at position 0 over the median of the other positions."""
-    recomposition: dict[str, RecompositionCurves]
-    """For `teacher` and `student`: cosine of each layer's states with their recomposition, and its controls."""
+    outliers: Sides[OutlierFacts]
+    """What stands out in either model."""
+    recomposition: Sides[RecompositionCurves]
+    """Cosine of each layer's states with their recomposition, and its controls."""
     crossing: CrossingCurves | None
     """The same from the teacher's space into the student's, paired layers; None where too few tokens are shared."""
     attribution: LayerAttribution | None
@@ -126,47 +144,18 @@ class Comparison:
     seconds: float
     """What it took to compute."""
 
+    @property
+    def models(self) -> Sides[ModelFacts]:
+        """Both models."""
+        return Sides(self.teacher, self.student)
+
     def _repr_html_(self) -> str:
         """How a notebook shows it."""
-        sides = ((name, getattr(self, name)) for name in ("teacher", "student"))
-        rows = [[side, m.name, m.n_layers, m.d_model, f"{m.n_parameters / 1e6:,.1f} M"] for side, m in sides]
+        rows = [
+            [side, m.name, m.n_layers, m.d_model, f"{m.n_parameters / 1e6:,.1f} M"] for side, m in self.models.items()
+        ]
         caption = (
             f"{self.n_prompts:,} prompts of {self.prompts}. The vocabularies share {self.vocabulary.n:,} tokens "
             f"({self.vocabulary.share:.0%} of the smaller). A transfer would pair teacher layer {self.chosen[0]} with student layer {self.chosen[1]}."
         )
         return html_table(caption, ["", "model", "layers", "width", "parameters"], rows) + self.grid._repr_html_()
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            **{
-                k: getattr(self, k)
-                for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds", "outliers")
-            },
-            "teacher": asdict(self.teacher),
-            "student": asdict(self.student),
-            "vocabulary": asdict(self.vocabulary),
-            "grid": self.grid.to_json(),
-            "recomposition": {side: curves.to_json() for side, curves in self.recomposition.items()},
-            "crossing": self.crossing and self.crossing.to_json(),
-            "attribution": self.attribution and self.attribution.to_json(),
-            "chosen": list(self.chosen),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Comparison:
-        return cls(
-            **{k: data[k] for k in ("prompts", "n_prompts", "pooling", "part", "pairing", "seconds", "outliers")},
-            teacher=ModelFacts(**data["teacher"]),
-            student=ModelFacts(**data["student"]),
-            vocabulary=VocabularyFacts(**data["vocabulary"]),
-            grid=SimilarityGrid.from_json(data["grid"]),
-            recomposition={side: RecompositionCurves.from_json(c) for side, c in data["recomposition"].items()},
-            crossing=CrossingCurves.from_json(data["crossing"]) if data["crossing"] else None,
-            attribution=LayerAttribution.from_json(data["attribution"]) if data["attribution"] else None,
-            chosen=tuple(data["chosen"]),
-        )
-
-
-def rounded(tensor: Tensor) -> list[Any]:
-    """Coordinates for a screen: six significant digits would be more than a pixel needs."""
-    return [[round(v, 4) for v in row] for row in tensor.tolist()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,9 +15,11 @@ from pkt_core.base.progress import Progress
 from pkt_core.data.prompts import PER_PROMPT, PromptSet
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.similarity.grid import GridFitter, SimilarityGrid
+from pkt_core.similarity.fitter import GridFitter
+from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.similarity.outliers import first_ratio, top_share
 from pkt_core.studies.comparison.recipe import Recipe
+from pkt_core.studies.comparison.record import OutlierFacts, Side, Sides
 
 States = dict[str, Tensor]
 KEPT_SAMPLES = 512  # for measures that need all samples at once
@@ -88,9 +91,16 @@ def read_both(
     progress("Permutation null of the grid's maximum", 0.62)
     states = {side: torch.cat(parts, dim=1)[:, :KEPT_SAMPLES] for side, parts in kept.items()}
     grid = fitter.finish()
-    said = recipe.model_dump(include={"pooling", "part", "skip_first"}) | {"too_short": len(texts) - len(read)}
-    said |= {"repeats": texts.repeats}
-    return replace(grid, recipe={**grid.recipe, **said, "block_difference": block_difference(states, fitter)}), states
+    whole = replace(
+        grid.recipe,
+        pooling=recipe.pooling,
+        part=recipe.part,
+        skip_first=recipe.skip_first,
+        too_short=len(texts) - len(read),
+        repeats=texts.repeats,
+        block_difference=block_difference(states, fitter),
+    )
+    return replace(grid, recipe=whole), states
 
 
 def block_difference(states: States, like: GridFitter) -> float:
@@ -105,22 +115,21 @@ def block_difference(states: States, like: GridFitter) -> float:
         )
         fitter.update(states["teacher"], states["student"])
         values.append(fitter.finish().values)
-    return float((values[0] - values[1]).abs().nan_to_num(0.0).max())
+    return float(np.nan_to_num(np.abs(values[0] - values[1])).max())
 
 
-def outlier_facts(
-    models: dict[str, LoadedModel], states: States, texts: PromptSet, part: str
-) -> dict[str, dict[str, list[float]]]:
+def outlier_facts(models: Sides[LoadedModel], states: States, texts: PromptSet, part: str) -> Sides[OutlierFacts]:
     """Per model and layer: variance share of the largest dimension and of the largest three; length at position 0 over the
     median of the others."""
-    facts = {}
-    for side, loaded in models.items():
+
+    def facts(side: Side, loaded: LoadedModel) -> OutlierFacts:
         sites = block_sites(loaded, part)
         long_enough = [text for text in texts.texts if len(loaded.tokenizer(text)["input_ids"]) > 2][:FIRST_PROMPTS]
         ratios = [first_ratio(token_norms(loaded, text, sites)) for text in long_enough]
-        facts[side] = {
-            "top_share": top_share(states[side]).tolist(),
-            "top3_share": top_share(states[side], 3).tolist(),
-            "first_ratio": torch.stack(ratios).median(0).values.tolist() if ratios else [],
-        }
-    return facts
+        return OutlierFacts(
+            top_share=top_share(states[side]).tolist(),
+            top3_share=top_share(states[side], 3).tolist(),
+            first_ratio=torch.stack(ratios).median(0).values.tolist() if ratios else [],
+        )
+
+    return Sides(*(facts(side, loaded) for side, loaded in models.items()))

@@ -6,16 +6,15 @@ Names of models and tasks are taken as they are; whoever shows a sentence escape
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from pkt_core.studies.comparison.figures import MOVED, best_cell, closer_up, noise_level
+from pkt_core.alignment.record import CrossingCurves, Curve, LayerAttribution, RecompositionCurves
+from pkt_core.similarity.grid import GridChange, GridRecipe, SimilarityGrid
+from pkt_core.studies.comparison.record import Comparison, OutlierFacts, Sides
 from pkt_core.words.style import number, p_value, percent
-
-Json = Mapping[str, Any]
-
 
 HEATMAP = (
     "Each cell compares one teacher layer with one student layer on the same prompts. `noise` on the colour bar is what the "
@@ -66,101 +65,81 @@ CHANGE = (
 )
 
 
-def beyond(grid: Json, value: float, level: float) -> bool:
-    """Whether a value is closer than chance."""
-    return value > level if closer_up(grid) else value < level
-
-
-def agreement(grid: Json) -> str:
+def agreement(grid: SimilarityGrid) -> str:
     """Where the grid is closest, beside what its closest cell reaches by chance."""
-    teacher, student, value = best_cell(grid)
-    level = noise_level(grid)
-    where = f"teacher layer {teacher} and student layer {student} (similarity {number(value)}"
-    if level is None:
-        return f"most alike are {where}; no null was measured)"
-    p = p_value(grid["p_values"][teacher][student]) if grid.get("p_values") is not None else None
-    return f"most alike are {where}, noise {number(level)}{f', p {p}' if p else ''})"
+    teacher, student, value = grid.best
+    where = f"most alike are teacher layer {teacher} and student layer {student} (similarity {number(value)}"
+    if grid.noise_level is None:
+        return f"{where}; no null was measured)"
+    return f"{where}, noise {number(grid.noise_level)}, p {p_value(float(grid.p_values[teacher, student]))})"
 
 
-def compatible(comparison: Json) -> str:
+def compatible(comparison: Comparison) -> str:
     """Whether two models have enough in common to transfer between them."""
-    words, grid = comparison["vocabulary"], comparison["grid"]
-    level = noise_level(grid)
-    agrees = level is None or beyond(grid, best_cell(grid)[2], level)
-    whole = words["share"] >= 0.9995
+    words, grid = comparison.vocabulary, comparison.grid
+    beyond = grid.beyond_noise
     shared = (
-        f"they share all {words['n']:,} tokens"
-        if whole
-        else f"they share {words['n']:,} tokens ({percent(words['share'])} of the smaller vocabulary)"
+        f"they share all {words.n:,} tokens"
+        if words.share >= 0.9995
+        else f"they share {words.n:,} tokens ({percent(words.share)} of the smaller vocabulary)"
     )
-    if not agrees:
+    if beyond is not None and not beyond.any():
         return f"Hardly: {shared}, but no pair of layers is more alike than noise ({agreement(grid)})."
-    if not words["same_tokenizer"]:
+    if not words.same_tokenizer:
         return f"In part: {shared} but cut text differently, so a transfer meets only where both have read the same characters; {agreement(grid)}."
     return f"Yes: {shared}, and {agreement(grid)}."
 
 
-def where(comparison: Json) -> str:
-    """How much of the grid is closer than noise, and where it is closest."""
-    return spread(comparison["grid"])
-
-
-def by_chance(grid: Json, said: str) -> str:
+def by_chance(grid: SimilarityGrid, claim: str) -> str:
     """What a measure gives where nothing corresponds, from the words of its record: pieces of one prompt resemble each other, which
     those do not know and the permutation null does."""
-    if grid["recipe"]["pooling"] != "tokens":
-        return f"By chance: {said}."
-    means = [mean for row in grid["null_mean"] for mean in row if mean is not None]
-    level = f": {number(sum(means) / len(means))} on average over all cells" if means else ""
+    if grid.recipe.pooling != "tokens":
+        return f"By chance: {claim}."
+    means = grid.null_mean[np.isfinite(grid.null_mean)] if grid.null_mean is not None else np.array([])
+    level = f": {number(float(means.mean()))} on average over all cells" if means.size else ""
     return (
-        f"By chance: {said}; but that is for independent samples, which the pieces of one prompt are not. "
+        f"By chance: {claim}; but that is for independent samples, which the pieces of one prompt are not. "
         f"Here it is what the permutation null gives{level}."
     )
 
 
-def spread(grid: Json) -> str:
-    """The same of a grid alone."""
-    level = noise_level(grid)
-    flat = [value for row in grid["values"] for value in row if value is not None]
-    if level is None:
+def spread(grid: SimilarityGrid) -> str:
+    """How much of the grid is closer than noise, and where it is closest."""
+    beyond = grid.beyond_noise
+    if beyond is None:
         return f"{agreement(grid)[0].upper()}{agreement(grid)[1:]}."
-    above = sum(beyond(grid, value, level) for value in flat)
-    return f"{above} of {len(flat)} pairs of layers agree more than noise; {agreement(grid)}."
+    return (
+        f"{beyond.sum()} of {np.isfinite(grid.values).sum()} pairs of layers agree more than noise; {agreement(grid)}."
+    )
 
 
-def cell(grid: Json, teacher: int, student: int) -> str:
+def cell(grid: SimilarityGrid, teacher: int, student: int) -> str:
     """One pair of layers: value, interval, p, against the noise level."""
-    value, level = grid["values"][teacher][student], noise_level(grid)
-    if value is None:
+    at = teacher, student
+    value = float(grid.values[at])
+    if value != value:
         return f"Teacher layer {teacher} and student layer {student}: not computable: one of them does not vary over these prompts, or ties would decide."
-    said = f"Teacher layer {teacher} and student layer {student}: similarity {number(value, 3)}"
-    if grid.get("low") is not None:
-        said += (
-            f", 95 % interval {number(grid['low'][teacher][student], 3)} to {number(grid['high'][teacher][student], 3)}"
-        )
-    if grid.get("p_values") is not None:
-        said += f", p {p_value(grid['p_values'][teacher][student])} (family-wise)"
-    if level is not None:
-        said += (
-            f". {'Closer than' if beyond(grid, value, level) else 'No closer than'} the noise level {number(level, 3)}"
-        )
-    return said + "."
+    words = f"Teacher layer {teacher} and student layer {student}: similarity {number(value, 3)}"
+    if grid.low[at] == grid.low[at]:
+        words += f", 95 % interval {number(grid.low[at], 3)} to {number(grid.high[at], 3)}"
+    words += f", p {p_value(float(grid.p_values[at]))} (family-wise)"
+    if (beyond := grid.beyond_noise) is not None and grid.noise_level is not None:
+        words += f". {'Closer than' if beyond[at] else 'No closer than'} the noise level {number(grid.noise_level, 3)}"
+    return words + "."
 
 
-def reached(curve: Json) -> str:
+def reached(curve: Curve) -> str:
     """From the lowest to the highest of a curve over layers."""
-    low, high = number(min(curve["mean"])), number(max(curve["mean"]))
+    low, high = number(min(curve.mean)), number(max(curve.mean))
     return low if low == high else f"{low} to {high}"
 
 
-def recomposition(curves: Mapping[str, Json]) -> str:
+def recomposition(curves: Sides[RecompositionCurves]) -> str:
     """For each model, whether its own bases recompose its states better than as many random ones, and what follows."""
-    said = []
-    for side, found in curves.items():
-        own, random = found["real"], found["gaussian"]
-        n = len(own["mean"])
-        above = [layer for layer in range(n) if own["low"][layer] > random["high"][layer]]
-        numbers = f"{reached(own)} against {reached(random)}"
+    sentences = []
+    for side, of in curves.items():
+        n, above = len(of.real.mean), of.special_layers
+        numbers = f"{reached(of.real)} against {reached(of.gaussian)}"
         if not above:
             verdict = (
                 f"recompose its states no better than random ones at any of {n} layers ({numbers}), which refutes that its "
@@ -173,8 +152,8 @@ def recomposition(curves: Mapping[str, Json]) -> str:
                 f"recompose its states better than random ones at {len(above)} of {n} layers ({', '.join(map(str, above))}; {numbers}), "
                 "so its vocabulary is a special frame there only"
             )
-        said.append(f"The {side}'s own bases {verdict}.")
-    return " ".join(said)
+        sentences.append(f"The {side}'s own bases {verdict}.")
+    return " ".join(sentences)
 
 
 def repeats(n: int) -> str:
@@ -188,61 +167,63 @@ MUCH = 0.3  # of a layer's variance in one dimension
 MASSIVE = 20.0  # times as long as other positions
 
 
-def outliers(facts: Json, rule: str, skip_first: bool = False) -> str | None:
+def outliers(facts: Sides[OutlierFacts], recipe: GridRecipe) -> str | None:
     """A warning where one dimension or the first position is large enough to own a similarity; None where not."""
-    said = []
-    for side in ("teacher", "student"):
-        share, first = facts[side]["top_share"], facts[side]["first_ratio"]
-        if share and max(share) > MUCH and rule not in ("drop_top", "standardise"):
-            said.append(
+    warnings = []
+    for side, of in facts.items():
+        share, first = of.top_share, of.first_ratio
+        if share and max(share) > MUCH and recipe.outliers not in ("drop_top", "standardise"):
+            warnings.append(
                 f"one dimension of {side} layer {share.index(max(share))} holds {percent(max(share))} of its variance"
             )
-        if first and max(first) > MASSIVE and not skip_first:
-            said.append(
+        if first and max(first) > MASSIVE and not recipe.skip_first:
+            warnings.append(
                 f"position 0 of {side} layer {first.index(max(first))} is {number(max(first), 0)} times as long as others"
             )
-    if not said:
+    if not warnings:
         return None
-    joined = "; ".join(said)
+    joined = "; ".join(warnings)
     return f"{joined[0].upper()}{joined[1:]}. Try another outlier rule, or skip position 0, before believing the grid."
 
 
-def change(found: Json) -> str:
+def change(of: GridChange) -> str:
     """How many cells moved, which way, and the one that moved most."""
-    difference, p = (np.asarray(found[key], float) for key in ("difference", "p_values"))
-    closer = difference if found.get("larger_is_closer", True) else -difference
-    moved = p < MOVED
+    moved = of.moved
     if not moved.any():
-        return f"No pair of layers moved by more than the choice of prompts could explain (of {difference.size})."
+        return f"No pair of layers moved by more than the choice of prompts could explain (of {moved.size})."
+    closer = of.difference if of.larger_is_closer else -of.difference
     up, down = int((moved & (closer > 0)).sum()), int((moved & (closer < 0)).sum())
-    size = np.where(moved, np.abs(difference), 0)
-    i, j = (int(k) for k in np.unravel_index(int(size.argmax()), size.shape))
+    i, j = divmod(int(np.where(moved, np.abs(of.difference), 0).argmax()), moved.shape[1])
     return (
-        f"{up} pairs of layers came closer to the teacher and {down} went away, of {difference.size}; most moved teacher layer {i} "
-        f"and student layer {j}, {number(found['before'][i][j])} to {number(found['after'][i][j])} "
-        f"(95 % interval of the difference {number(found['low'][i][j], 3)} to {number(found['high'][i][j], 3)})."
+        f"{up} pairs of layers came closer to the teacher and {down} went away, of {moved.size}; most moved teacher layer {i} "
+        f"and student layer {j}, {number(of.before[i, j])} to {number(of.after[i, j])} "
+        f"(95 % interval of the difference {number(of.low[i, j], 3)} to {number(of.high[i, j], 3)})."
     )
 
 
-KEYS = ("low", "high", "p_values", "p_rows", "p_cells")
+def cells_table(tables: Mapping[str, Sequence[Sequence[float | None]] | NDArray[np.float64]]) -> pd.DataFrame:
+    """One row per pair of layers with what each of the tables `[L_T, L_S]` holds of it, by the name of its column."""
+    columns = {name: np.asarray(values, float) for name, values in tables.items()}
+    teacher, student = np.indices(next(iter(columns.values())).shape)
+    flat = {name: values.ravel() for name, values in columns.items()}
+    return pd.DataFrame({"teacher_layer": teacher.ravel(), "student_layer": student.ravel(), **flat})
 
 
-def grid_table(grid: Json) -> pd.DataFrame:
+def grid_table(grid: SimilarityGrid) -> pd.DataFrame:
     """One row per pair of layers: similarity, 95 % interval, p if picked from the grid, from its row, or named before."""
-    values = np.asarray(grid["values"], float)
-    rows = []
-    for teacher, student in np.ndindex(values.shape):
-        row: dict[str, Any] = {
-            "teacher_layer": teacher,
-            "student_layer": student,
-            "similarity": values[teacher, student],
+    return cells_table(
+        {
+            "similarity": grid.values,
+            "low": grid.low,
+            "high": grid.high,
+            "p_values": grid.p_values,
+            "p_rows": grid.p_rows,
+            "p_cells": grid.p_cells,
         }
-        row |= {key: grid[key][teacher][student] for key in KEYS if grid.get(key) is not None}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    )
 
 
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+def rank_correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Spearman's rho, -1..1, ties sharing their mean rank; NaN where one side is constant. scipy's takes a second to import."""
     one, other = (pd.Series(values).rank().to_numpy() for values in (x, y))
     apart_one, apart_other = one - one.mean(), other - other.mean()
@@ -250,86 +231,81 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
     return float((apart_one * apart_other).sum()) / scale if scale else float("nan")
 
 
-def measures_table(grids: Mapping[str, Json], labels: Mapping[str, str]) -> pd.DataFrame:
+def measures_table(grids: Mapping[str, SimilarityGrid], labels: Mapping[str, str]) -> pd.DataFrame:
     """One row per measure: its closest cell, noise level, share of cells closer than noise, rank correlation with the first."""
-    from pkt_core.studies.comparison.figures import best_cell, closer_up, noise_level
-
-    rows, first = [], None
+    rows: list[dict[str, object]] = []
+    first = next(iter(grids.values())).closeness if grids else np.array([])
     for name, grid in grids.items():
-        values = np.asarray(grid["values"], float) * (1 if closer_up(grid) else -1)
-        first = values if first is None else first
-        both = np.isfinite(values) & np.isfinite(first)
-        teacher, student, best = best_cell(grid)
-        level = noise_level(grid)
-        sign = 1 if closer_up(grid) else -1
+        both = np.isfinite(grid.values) & np.isfinite(first)
+        teacher, student, best = grid.best
+        beyond = grid.beyond_noise
         rows.append(
             {
                 "measure": labels.get(name, name),
                 "teacher_layer": teacher,
                 "student_layer": student,
                 "closest": best,
-                "noise": level,
-                "cells_closer_than_noise": None if level is None else float((values[both] > sign * level).mean()),
-                "rank_correlation": rank_correlation(values[both], first[both]) if both.sum() > 2 else None,
+                "noise": grid.noise_level,
+                "cells_closer_than_noise": None if beyond is None else float(beyond[both].mean()),
+                "rank_correlation": rank_correlation(grid.closeness[both], first[both]) if both.sum() > 2 else None,
             }
         )
     return pd.DataFrame(rows)
 
 
-def outlier_table(facts: Json) -> pd.DataFrame:
+def outlier_table(facts: Sides[OutlierFacts]) -> pd.DataFrame:
     """One row per model and layer."""
+    tables = [
+        pd.DataFrame(
+            {
+                "model": side,
+                "layer": range(len(of.top_share)),
+                "top_share": of.top_share,
+                "top3_share": of.top3_share,
+                "first_ratio": of.first_ratio or [float("nan")] * len(of.top_share),
+            }
+        )
+        for side, of in facts.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def recomposition_table(
+    recomposition: Sides[RecompositionCurves], crossing: CrossingCurves | None = None
+) -> pd.DataFrame:
+    """One row per model, curve and layer; `crossing` is the teacher's states on the student's bases, by student layer."""
+    panels: dict[str, dict[str, Curve]] = {side: of.curves for side, of in recomposition.items()}
+    if crossing is not None:
+        panels["crossing"] = crossing.curves
     return pd.DataFrame(
         [
-            {"model": side, "layer": layer, "top_share": share, "top3_share": three, "first_ratio": first}
-            for side in ("teacher", "student")
-            for layer, (share, three, first) in enumerate(
-                zip(
-                    facts[side]["top_share"],
-                    facts[side]["top3_share"],
-                    facts[side]["first_ratio"] or [None] * len(facts[side]["top_share"]),
-                    strict=True,
-                )
-            )
+            {"model": side, "curve": name, "layer": layer, "mean": mean, "low": low, "high": high}
+            for side, curves in panels.items()
+            for name, curve in curves.items()
+            for layer, (mean, low, high) in enumerate(zip(curve.mean, curve.low, curve.high, strict=True))
         ]
     )
 
 
-def recomposition_table(recomposition: Json, crossing: Json | None = None) -> pd.DataFrame:
-    """One row per model, curve and layer; `crossing` is the teacher's states on the student's bases, by student layer."""
-    rows = []
-    sides = {**recomposition, "crossing": crossing} if crossing else recomposition
-    for side, curves in sides.items():
-        for curve, found in curves.items():
-            if not isinstance(found, Mapping) or "mean" not in found:
-                continue
-            for layer, mean in enumerate(found["mean"]):
-                low, high = found["low"][layer], found["high"][layer]
-                rows.append({"model": side, "curve": curve, "layer": layer, "mean": mean, "low": low, "high": high})
-    return pd.DataFrame(rows)
-
-
-def attribution_table(attribution: Json | None, pairing: Sequence[int]) -> pd.DataFrame:
+def attribution_table(attribution: LayerAttribution | None, pairing: Sequence[int]) -> pd.DataFrame:
     """One row per teacher layer with its score and the student layers it teaches."""
-    n = len(attribution["scores"]) if attribution else max(pairing, default=-1) + 1
+    n = max(pairing, default=-1) + 1 if attribution is None else len(attribution.scores)
     taught = [", ".join(str(s) for s, t in enumerate(pairing) if t == layer) for layer in range(n)]
     table = pd.DataFrame({"teacher_layer": range(n), "student_layers": taught})
-    for key in ("scores", "low", "high"):
-        if attribution and attribution.get(key) is not None:
-            table[key] = list(attribution[key])
+    if attribution is not None:
+        table = table.assign(scores=attribution.scores, low=attribution.low, high=attribution.high)
     return table
 
 
-def cells_table(grid: Json, keys: tuple[str, ...]) -> pd.DataFrame:
-    """One row per pair of layers with some of its fields."""
-    shape = np.asarray(grid[keys[0]], float).shape
-    return pd.DataFrame(
-        [
-            {"teacher_layer": i, "student_layer": j, **{key: grid[key][i][j] for key in keys}}
-            for i, j in np.ndindex(shape)
-        ]
-    )
-
-
-def change_table(change: Json) -> pd.DataFrame:
+def change_table(change: GridChange) -> pd.DataFrame:
     """One row per pair of layers: similarity before and after, the difference with interval and corrected p."""
-    return cells_table(change, ("before", "after", "difference", "low", "high", "p_values"))
+    return cells_table(
+        {
+            "before": change.before,
+            "after": change.after,
+            "difference": change.difference,
+            "low": change.low,
+            "high": change.high,
+            "p_values": change.p_values,
+        }
+    )

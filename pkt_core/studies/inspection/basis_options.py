@@ -19,6 +19,7 @@ from pkt_core.alignment.lens import SemanticLens, semantic_lens
 from pkt_core.alignment.maps import permuted_vocabulary_map, semantic_map
 from pkt_core.alignment.model_maps import match
 from pkt_core.alignment.recomposition import DRAWS, frame, through
+from pkt_core.base.arrays import rounded
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
 from pkt_core.base.store import memo
@@ -30,7 +31,6 @@ from pkt_core.models.norms import final_norm
 from pkt_core.models.pool import Pool
 from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import MINIMUM_SHARE
-from pkt_core.studies.comparison.record import rounded
 from pkt_core.studies.comparison.states import block_sites
 from pkt_core.studies.inspection.compute import Wanted, wanted_models
 from pkt_core.studies.inspection.record import BasisOptions, HeadFacts, Option, SideOption

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pkt_core.activations.collect import collect
+from pkt_core.base.arrays import rounded
 from pkt_core.base.progress import Progress
 from pkt_core.data.prompts import PromptSet
 from pkt_core.errors import PlanError, PromptError
@@ -17,7 +18,6 @@ from pkt_core.models.sites import Site
 from pkt_core.projection.aligned import REGULARISATION, aligned_pca, aligned_umap, same_rows, shuffled_rows, warm
 from pkt_core.projection.maps import MAX_POINTS, MIN_POINTS, NEIGHBOURS, neighbour_overlap
 from pkt_core.projection.turnover import neighbour_turnover
-from pkt_core.studies.comparison.record import rounded
 from pkt_core.studies.latent_map.record import KINDS, ChainMap, DrawnSlice, Slice, TurnoverRow, TurnoverTable
 
 MOST_SLICES = 6  # deeper models show layers at even distances

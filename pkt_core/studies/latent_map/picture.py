@@ -13,13 +13,13 @@ from pkt_core.activations.collect import collect
 from pkt_core.activations.pooling import Pooling
 from pkt_core.alignment.maps import RIDGE, AlignmentMap, held_out_error, logit_preserving_map, procrustes_map, ridge_map
 from pkt_core.alignment.model_maps import alignment_map, head_of, match
+from pkt_core.base.arrays import rounded
 from pkt_core.base.progress import Progress
 from pkt_core.data.prompts import PromptSet
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.projection.maps import NEIGHBOURS, neighbour_overlap, project_together
-from pkt_core.studies.comparison.record import rounded
 from pkt_core.studies.latent_map.record import LatentMap, Trust
 
 SCALED = ("ridge", "procrustes")  # maps that are fitted to the student's lengths too, so that R2 means something

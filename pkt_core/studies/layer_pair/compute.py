@@ -65,8 +65,8 @@ def closer_look(
             (teacher_layer, student_layer),
             states["teacher"][teacher_layer],
             states["student"][student_layer],
-            long_enough(pair, texts, recipe) if compared.grid.recipe.get("too_short") else texts,
-            len(texts) - int(compared.grid.recipe.get("too_short", 0)),
+            long_enough(pair, texts, recipe) if compared.grid.recipe.too_short else texts,
+            len(texts) - compared.grid.recipe.too_short,
         )
 
     return memo("closer-look", key, CloserLook, look)

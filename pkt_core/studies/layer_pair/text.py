@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.studies.layer_pair.record import CloserLook
 from pkt_core.words.style import number, p_value, percent
-
-Cells = Sequence[Sequence[float | None]]
-"""Teacher layer x student layer; None is not a number."""
 
 SCATTER = (
     "A point is a pair of prompts: to the right, the student's layer finds the two alike; up, the teacher's layer does (cosines of centred "
@@ -127,20 +125,11 @@ def beside_table(chosen: CloserLook, pinned: CloserLook) -> pd.DataFrame:
     return table.loc[order].reset_index(drop=True)
 
 
-def summary_table(
-    chosen: CloserLook, pinned: CloserLook, label: str, values: Cells, low: Cells | None, high: Cells | None
-) -> pd.DataFrame:
-    """What both pairs of layers say and the difference, as text: the similarity of a grid with its interval where it has one, rank
-    correlation, shared neighbours."""
-
-    def at(look: CloserLook, cells: Cells | None) -> float | None:
-        return None if cells is None else cells[look.teacher_layer][look.student_layer]
-
-    one, other = at(chosen, values), at(pinned, values)
-    difference = "–" if one is None or other is None else number(one - other, 3)
-    rows = [
-        [label, *(shown(*(at(look, cells) for cells in (values, low, high))) for look in (chosen, pinned)), difference]
-    ]
+def summary_table(chosen: CloserLook, pinned: CloserLook, label: str, grid: SimilarityGrid) -> pd.DataFrame:
+    """Both pairs of layers and their difference, as text: similarity, rank correlation and shared neighbours, with intervals."""
+    one, other = ((look.teacher_layer, look.student_layer) for look in (chosen, pinned))
+    sides = [shown(float(grid.values[at]), float(grid.low[at]), float(grid.high[at])) for at in (one, other)]
+    rows = [[label, *sides, number(float(grid.values[one] - grid.values[other]), 3)]]
     ranks, apart = (chosen.correlation, pinned.correlation), chosen.correlation.minus(pinned.correlation)
     sides = [shown(found.value, found.low, found.high) for found in ranks]
     rows.append(["Rank correlation of cosines", *sides, shown(apart.value, apart.low, apart.high)])
@@ -150,6 +139,6 @@ def summary_table(
     return pd.DataFrame(rows, columns=["What", "Chosen", "Pinned", "Chosen − pinned"])
 
 
-def shown(value: float | None, low: float | None, high: float | None) -> str:
+def shown(value: float, low: float, high: float) -> str:
     """A value with its interval where it has one."""
-    return number(value, 3) if low is None else f"{number(value, 3)} [{number(low, 3)}, {number(high, 3)}]"
+    return number(value, 3) if low != low else f"{number(value, 3)} [{number(low, 3)}, {number(high, 3)}]"
