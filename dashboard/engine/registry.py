@@ -13,6 +13,8 @@ from typing import Any, Literal
 from pkt_core.base.records import from_json
 
 RECORDS: dict[str, str] = {
+    "benchmark_board": "pkt_core.benchmarks.record.Board",
+    "benchmark_sandbox": "pkt_core.benchmarks.record.Readiness",
     "inspect_token": "pkt_core.studies.inspection.record.Inspection",
     "basis_options": "pkt_core.studies.inspection.record.BasisOptions",
     "factors": "pkt_core.studies.factors.record.Factors",
@@ -67,14 +69,14 @@ FUNCTIONS = {
     "user_task": Function(f"{STUDIES}.behaviour.user_task.user_task", "run"),
     "run_controls": Function(f"{GLUE}.run_controls", "run", ("finished", "others")),
     "task_tests": Function(f"{GLUE}.task_tests", "run", ("finished",)),
-    "benchmark_board": Function(f"{GLUE}.benchmark_board", "run", ("kept",)),
+    "benchmark_board": Function("pkt_core.benchmarks.board.benchmark_board", "run", ("kept",)),
     "plan_needs": Function(f"{GLUE}.plan_needs", "plan"),
     "control_plan": Function(f"{GLUE}.control_plan", "plan"),
     "family_members": Function(f"{GLUE}.family_members", "plan"),
     "sweep_members": Function(f"{GLUE}.sweep_members", "plan"),
     "family_table": Function(f"{STUDIES}.families.compute.table", "none"),
     "factors": Function(f"{GLUE}.factors", "none"),
-    "benchmark_sandbox": Function(f"{GLUE}.benchmark_sandbox", "none"),
+    "benchmark_sandbox": Function("pkt_core.benchmarks.tasks.benchmark_sandbox", "none"),
     "warm_projection": Function(f"{GLUE}.warm_projection", "none", ("method",)),
 }
 """By the name that a request gives."""

@@ -8,7 +8,6 @@ Not covered: starting the process (`dashboard/views/benchmarks/form.py`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,7 +72,7 @@ def carry_out(folder: str) -> None:
             subjects,
             asked.tasks,
             asked.asking,
-            progress=lambda words, done: keep(job, words, done),
+            progress=lambda stage, done: job.write_status("running", message=stage, fraction=done),
             stopping=job.stop_requested,
         )
     except KeyboardInterrupt:
@@ -84,11 +83,7 @@ def carry_out(folder: str) -> None:
         if not isinstance(error, PktError):
             raise
         return
-    complete = f"{len(board.answered)} scores are kept."
+    complete = f"{len(board.asked)} scores are kept."
     job.write_status(
         "stopped" if board.stopped else "done", message=f"Stopped; {complete}" if board.stopped else complete
     )
-
-
-def keep(job: Any, words: str, done: float) -> None:
-    job.write_status("running", message=words, fraction=done)

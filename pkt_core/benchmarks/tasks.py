@@ -1,6 +1,6 @@
 """Tasks of lm-evaluation-harness by name, their items from the hub or from local files, and the protocol of each.
 
-Not covered: asking a model (`benchmarks.py`).
+Not covered: asking a model (`asking.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.benchmarks import local_items, own_tasks
 from pkt_core.benchmarks.code_judge import judging, protocol, uses_our_judge
+from pkt_core.benchmarks.record import Protocol, Readiness
 from pkt_core.benchmarks.sandbox import WHY, unavailable
 from pkt_core.errors import BenchmarkError, SandboxError
 
@@ -70,46 +71,6 @@ class Asking(BaseModel):
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Everything about how a task was asked that could change the score of one model."""
-
-    harness: str
-    """Version of lm-evaluation-harness."""
-    task: str
-    version: str
-    """Of the task's definition."""
-    template: str
-    """Digest of that definition: prompt, filters, metrics, decoding."""
-    shots: int
-    n: int
-    """Items asked."""
-    limit: int | None
-    """Whether these are only so many of them."""
-    chosen: list[int] | None
-    """Which, where they are spread over the task; None where they are the first ones, or all."""
-    kind: str
-    """generate_until, multiple_choice, loglikelihood or loglikelihood_rolling."""
-    decoding: dict[str, Any]
-    """Generation settings; empty where nothing is generated."""
-    temperature: float | None
-    """0 is greedy; None where nothing is generated."""
-    seeds: tuple[int, int, int, int]
-    chat: bool
-    batch_size: int
-    items: str
-    """Digest of the items, in their order."""
-    source: str
-    """Where the items came from: a data set of the hub, or `local`."""
-    judge: str | None
-    """How generated code was judged; None where there is none."""
-
-    @property
-    def key(self) -> str:
-        """Names it: equal keys are equal protocols."""
-        return fingerprint(**{**asdict(self), "source": None})
-
-
-@dataclass(frozen=True)
 class Found:
     """A task, ready to be asked."""
 
@@ -131,6 +92,16 @@ def require_harness() -> str:
             'Benchmarks need lm-evaluation-harness, which is not installed. Install it with `pip install "semalign-pkt[benchmarks]"`.'
         )
     return importlib.metadata.version("lm_eval")
+
+
+def benchmark_sandbox() -> Readiness:
+    """What benchmarks lack on this machine: the harness, or walls around generated code."""
+    try:
+        require_harness()
+        missing = None
+    except BenchmarkError as error:
+        missing = str(error)
+    return Readiness(missing, unavailable(), WHY)
 
 
 @functools.lru_cache(maxsize=4)
