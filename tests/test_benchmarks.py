@@ -22,7 +22,7 @@ from pkt_core.benchmarks import board as benchmarks_board
 from pkt_core.benchmarks import text as benchmarks_text
 from pkt_core.benchmarks.asking import measure
 from pkt_core.benchmarks.code_judge import JUDGE, judging, pass_at, uses_our_judge
-from pkt_core.benchmarks.local_items import find_items, override
+from pkt_core.benchmarks.local_tasks import find_items, override
 from pkt_core.benchmarks.record import Result
 from pkt_core.benchmarks.tasks import Asking, find_tasks, leaves, manager, temperature
 from pkt_core.data.examples import ExampleSet, load_examples
@@ -229,8 +229,19 @@ def test_stored_answers_of_another_form_are_asked_again_and_those_of_earlier_ver
 
 
 KEPT_FIELDS = {
-    "model", "held", "protocol", "group", "include", "scores", "prompts", "answers", "names", "endings", "cut", "seconds"
-}  # fmt: skip
+    "model",
+    "held",
+    "protocol",
+    "group",
+    "include",
+    "scores",
+    "prompts",
+    "answers",
+    "names",
+    "endings",
+    "cut",
+    "seconds",
+}
 
 
 def test_runs_that_cannot_be_asked_say_why():
@@ -350,8 +361,10 @@ def test_the_harnesss_own_command_line_gives_the_same_counts(tmp_path):
         assert command[:2] == ["lm-eval", "run"]
         subprocess.run(
             [sys.executable, "-m", "lm_eval", *command[1:], "--output_path", str(out), "--log_samples"],
-            check=True, capture_output=True, cwd=tmp_path,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+            cwd=tmp_path,
+        )
         (results,) = out.rglob("results_*.json")
         theirs = json.loads(results.read_text())["results"][board.lines[0].task]
         (samples,) = out.rglob("samples_*.jsonl")

@@ -35,10 +35,24 @@ OTHER = Who("sft, seed 1", "other", "two", 1)
 
 def result(task, right, *, group=None, model="m", second=None, limit=None):
     told = Protocol(
-        harness="0.4.13", task=task, version="1.0", template="t", shots=0, n=len(right), limit=limit, chosen=None, kind="generate_until",
-        decoding={"until": ["\n"], "max_gen_toks": 8}, temperature=0.0, seeds=(0, 1, 2, 3), chat=False, batch_size=8, items=f"i{task}",
-        source="local", judge=None,
-    )  # fmt: skip
+        harness="0.4.13",
+        task=task,
+        version="1.0",
+        template="t",
+        shots=0,
+        n=len(right),
+        limit=limit,
+        chosen=None,
+        kind="generate_until",
+        decoding={"until": ["\n"], "max_gen_toks": 8},
+        temperature=0.0,
+        seeds=(0, 1, 2, 3),
+        chat=False,
+        batch_size=8,
+        items=f"i{task}",
+        source="local",
+        judge=None,
+    )
     values = [float(c == "1") for c in right]
     scores = [MetricScores("acc", "none", values, sum(values) / len(values))]
     if second is not None:

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from pkt_core.base.fingerprint import fingerprint
-from pkt_core.benchmarks import local_items, own_tasks
+from pkt_core.benchmarks import local_tasks
 from pkt_core.benchmarks.code_judge import judging, protocol, uses_our_judge
 from pkt_core.benchmarks.record import Protocol, Readiness
 from pkt_core.benchmarks.sandbox import WHY, unavailable
@@ -148,8 +148,8 @@ def find_tasks(names: Sequence[str], asking: Asking) -> list[Found]:
 
 
 def tasks_of(name: str, asking: Asking) -> list[Found]:
-    if own_tasks.is_own(name):
-        task, folder = own_tasks.write_own(name)
+    if local_tasks.is_own(name):
+        task, folder = local_tasks.write_own(name)
         there = manager((str(folder),), defaults=False)
         return [ready(read(task, there)[task], task, asking, (str(folder),), there)]
     own = (require_tasks(asking.include),) if asking.include else ()
@@ -212,7 +212,7 @@ def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
     if entry.yaml_path is None:
         raise BenchmarkError(f"The task {name} is a programme, so --data cannot say where its items are. Ask the hub.")
     config = definition(entry)
-    items = local_items.find_items(name, config, folder)
+    items = local_tasks.find_items(name, config, folder)
     worked = config.get("fewshot_config") or {}
     shots = shots_of(config.get("num_fewshot"), asking)
     split = str(config.get("fewshot_split") or worked.get("split") or config.get("training_split") or "")
@@ -221,9 +221,9 @@ def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
             f"{name} asks for {shots} worked examples, which {folder} has not; expected {name}/{split or 'train'}.jsonl. Put it "
             "there, or say --shots 0."
         )
-    different = local_items.override(config, items)
+    different = local_tasks.override(config, items)
     key = fingerprint(task=name, definition=str(entry.yaml_path), different=different)
-    return local_items.write_task(name, Path(entry.yaml_path), different, key)
+    return local_tasks.write_task(name, Path(entry.yaml_path), different, key)
 
 
 def shots_of(default: int | None, asking: Asking) -> int:
@@ -268,7 +268,7 @@ def ready(task: Any, asked_for: str, asking: Asking, include: tuple[str, ...], t
         chat=asking.chat,
         batch_size=asking.batch_size,
         items=digest(docs),
-        source=str(task.DATASET_PATH) if task.DATASET_PATH not in local_items.KINDS.values() else "local",
+        source=str(task.DATASET_PATH) if task.DATASET_PATH not in local_tasks.KINDS.values() else "local",
         judge=protocol() if unsafe or uses_our_judge(task) else None,
     )
     return Found(task, told, asked_for, include, tasks)
@@ -299,7 +299,7 @@ def template_digest(task: Any) -> str:
         "metadata",
         "task_alias",
         "num_fewshot",
-        *local_items.SPLITS,
+        *local_tasks.SPLITS,
     }
     said = {key: value for key, value in task.dump_config().items() if key not in aside}
     return digest(said)

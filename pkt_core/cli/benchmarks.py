@@ -70,9 +70,17 @@ def benchmark(
     if (run is None) == (not model):
         raise BenchmarkError("Got a run and models, or neither; expected a run or --model. Name one of them.")
     asking = Asking(
-        limit=limit, spread=spread, shots=shots, seed=seed, chat=chat, batch_size=batch_size, decoding=dict(map(setting, decoding or [])),
-        data=data, include=include_path, allow_code=allow_code,
-    )  # fmt: skip
+        limit=limit,
+        spread=spread,
+        shots=shots,
+        seed=seed,
+        chat=chat,
+        batch_size=batch_size,
+        decoding=dict(map(setting, decoding or [])),
+        data=data,
+        include=include_path,
+        allow_code=allow_code,
+    )
     if run is not None:
         subjects = benchmarks_board.subjects_of(named_run(run), [named_run(one) for one in against or []])
     else:

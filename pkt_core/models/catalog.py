@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from pkt_core.base.hub import hub_reachable
 from pkt_core.data.examples import CAPITALS
 from pkt_core.errors import ModelError
-from pkt_core.models.config import require_folder
+from pkt_core.models.folder import require_folder
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
 
 
