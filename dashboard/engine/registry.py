@@ -15,6 +15,7 @@ from pkt_core.base.records import from_json
 RECORDS: dict[str, str] = {
     "benchmark_board": "pkt_core.benchmarks.record.Board",
     "benchmark_sandbox": "pkt_core.benchmarks.record.Readiness",
+    "pair_room": "pkt_core.models.catalog.PairNeeds",
     "inspect_token": "pkt_core.studies.inspection.record.Inspection",
     "basis_options": "pkt_core.studies.inspection.record.BasisOptions",
     "factors": "pkt_core.studies.factors.record.Factors",
