@@ -65,6 +65,10 @@ def carry_out(folder: str) -> None:
     job = open_run(Path(folder))
     job.write_status("running", message="Starting", fraction=0.0)
     sweep(cache_root())
+
+    def report(stage: str, done: float) -> None:
+        job.write_status("running", message=stage, fraction=done)
+
     try:
         asked = read(job)
         subjects = benchmarks_board.subjects_of(open_run(asked.run), [open_run(name) for name in asked.against])
@@ -72,7 +76,7 @@ def carry_out(folder: str) -> None:
             subjects,
             asked.tasks,
             asked.asking,
-            progress=lambda stage, done: job.write_status("running", message=stage, fraction=done),
+            progress=report,
             stopping=job.stop_requested,
         )
     except KeyboardInterrupt:

@@ -136,7 +136,7 @@ def anchor_id(side: Side, anchor: str) -> int:
     for text in (f" {anchor.strip()}", anchor):
         if (found := side.vocabulary.ids.get(text.encode())) is not None:
             return found
-    return side.loaded.tokenizer(f" {anchor.strip()}", add_special_tokens=False)["input_ids"][0]
+    return int(side.loaded.tokenizer(f" {anchor.strip()}", add_special_tokens=False)["input_ids"][0])
 
 
 def follow(
