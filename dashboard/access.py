@@ -187,16 +187,15 @@ def require_allowed(asked: Any) -> None:
         DOORS[field](name)
 
 
-def require_benchmark(asked: dict[str, Any]) -> None:
+def require_benchmark(tasks: Sequence[str], *, include: str | None, data: str | None) -> None:
     """The same of a request for a benchmark, whose data are a folder and whose tasks the harness's too."""
-    for name in asked.get("tasks") or ():
+    for name in tasks:
         if Path(name).suffix.lower() in EXAMPLES:
             examples(name)
-    asking = asked.get("asking") or {}
-    if asking.get("include"):
+    if include:
         raise PathError(CODE)
-    if asking.get("data"):
-        folder(str(asking["data"]), deep=True)
+    if data:
+        folder(data, deep=True)
 
 
 def names_in(asked: Any, field: str = "") -> Iterator[tuple[str, str]]:

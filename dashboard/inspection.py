@@ -24,15 +24,26 @@ def text_choice() -> tuple[str, str]:
     one, two = st.columns([1, 3])
     with one:
         number = st.number_input(
-            "Prompt", 0, value=None, placeholder=f"auto: {first}", key=Param.PROMPT.value, bind=widgets.BIND,
-            on_change=state.look_at, args=(None,),
+            "Prompt",
+            0,
+            value=None,
+            placeholder=f"auto: {first}",
+            key=Param.PROMPT.value,
+            bind=widgets.BIND,
+            on_change=state.look_at,
+            args=(None,),
             help=f"Its number in the set chosen on the left, 0 to {len(texts) - 1}. Empty: the first of the picked prompts.",
-        )  # fmt: skip
+        )
     with two:
         own = st.text_input(
-            "Or a text of your own", key=Param.TEXT.value, bind=widgets.BIND, max_chars=600, placeholder="instead of the prompt",
-            on_change=state.look_at, args=(None,),
-        )  # fmt: skip
+            "Or a text of your own",
+            key=Param.TEXT.value,
+            bind=widgets.BIND,
+            max_chars=600,
+            placeholder="instead of the prompt",
+            on_change=state.look_at,
+            args=(None,),
+        )
     if own and own.strip():
         return str(own), ""
     number = first if number is None else int(number)
@@ -83,9 +94,12 @@ def run_choice() -> str | None:
         st.info(widgets.plain(f"The run {held[:80]} cannot be read here; showing none instead."))
         state.forget(Param.RUN)
     picked = st.selectbox(
-        "Student after a run (auto: none)", [state.AUTO, *listed], key=Param.RUN.value, bind=widgets.BIND,
+        "Student after a run (auto: none)",
+        [state.AUTO, *listed],
+        key=Param.RUN.value,
+        bind=widgets.BIND,
         help="Reads the student that this run trained beside the student before.",
-    )  # fmt: skip
+    )
     return None if picked == state.AUTO else picked
 
 

@@ -73,14 +73,49 @@ def against_controls() -> str:
 
 
 STEPS = (
-    Step("pair", "Two models", "A large model, the teacher, knows facts that a small one, the student, does not. The question is whether knowledge can flow from one to the other although no parameter of theirs fits the other.", compatible),
-    Step("alignment", "Where they agree", "Each cell holds one teacher layer against one student layer, on the same prompts. Click a cell: every page then looks at those two layers.", best_cell),
-    Step("latent_map", "What it looks like", "Each prompt is a point in both models, drawn in one picture. Circle some with the lasso: they stay chosen on every page.", lambda: ""),
-    Step("transfer", "Make it flow", "Here a student is taught, by the teacher's activations or by a rival method. Nothing leaves this machine.", of_run(effort)),
-    Step("behaviour", "What changed", "What the student answers before and after, beside the teacher. Below, one part at a time: whether a control gained as much, what it cost, which layers moved, what the models write.", of_run(behaviour_text.behaviour)),
-    Step("families", "Is it real?", "The same transfer with its meaning taken away, and rival methods on the same data. Where a control does as well, what it lacks did nothing.", against_controls),
-    Step("transfer", "Your turn", "Press Start the transfer: it takes about a minute for the demo pair. For models of your own, choose custom under Pair in the bar at the left and name two Hugging Face ids or folders.", lambda: ""),
-)  # fmt: skip
+    Step(
+        "pair",
+        "Two models",
+        "A large model, the teacher, knows facts that a small one, the student, does not. The question is whether knowledge can flow from one to the other although no parameter of theirs fits the other.",
+        compatible,
+    ),
+    Step(
+        "alignment",
+        "Where they agree",
+        "Each cell holds one teacher layer against one student layer, on the same prompts. Click a cell: every page then looks at those two layers.",
+        best_cell,
+    ),
+    Step(
+        "latent_map",
+        "What it looks like",
+        "Each prompt is a point in both models, drawn in one picture. Circle some with the lasso: they stay chosen on every page.",
+        lambda: "",
+    ),
+    Step(
+        "transfer",
+        "Make it flow",
+        "Here a student is taught, by the teacher's activations or by a rival method. Nothing leaves this machine.",
+        of_run(effort),
+    ),
+    Step(
+        "behaviour",
+        "What changed",
+        "What the student answers before and after, beside the teacher. Below, one part at a time: whether a control gained as much, what it cost, which layers moved, what the models write.",
+        of_run(behaviour_text.behaviour),
+    ),
+    Step(
+        "families",
+        "Is it real?",
+        "The same transfer with its meaning taken away, and rival methods on the same data. Where a control does as well, what it lacks did nothing.",
+        against_controls,
+    ),
+    Step(
+        "transfer",
+        "Your turn",
+        "Press Start the transfer: it takes about a minute for the demo pair. For models of your own, choose custom under Pair in the bar at the left and name two Hugging Face ids or folders.",
+        lambda: "",
+    ),
+)
 
 
 def move(here: str) -> None:

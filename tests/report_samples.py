@@ -1,19 +1,35 @@
-"""Small hand-made results, for tests of figures and pages: records where they have a class, else their JSON form. The numbers mean nothing."""
+"""Small results for tests of figures and pages: recorded ones (`tests/recorded`) with odd names put in, else hand-made ones whose numbers mean nothing."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pkt_core.base.records import from_json
 from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.factors.record import Factors
-from pkt_core.studies.inspection.record import BasisOptions, Inspection
+from pkt_core.studies.generations.record import PickedCell, PickedContinuations, PickedTokens, Writing
+from pkt_core.studies.inspection.record import BasisOptions, Inspection, Option, Reader, Space
 from pkt_core.studies.latent_map.record import ChainMap, LatentMap, TurnoverTable
 from pkt_core.studies.layer_pair.record import CloserLook
 
 HOSTILE = "<script>alert(1)</script> [x](http://evil) $a$ **b** <b>c</b>"
+T = TypeVar("T")
+
+
+def stored(name: str) -> dict[str, Any]:
+    """The JSON of a result that `tests/recorded/record.py` computed."""
+    text = Path(__file__).with_name("recorded").joinpath(f"{name}.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def recorded(name: str, kind: type[T]) -> T:
+    """That result as its record."""
+    return from_json(kind, stored(name), f"The recorded {name}")
 
 
 def attribution(n: int = 6) -> dict[str, Any]:
@@ -97,23 +113,17 @@ def turnover(n: int = 40) -> TurnoverTable:
     return from_json(TurnoverTable, sample, "The sample")
 
 
-def picked_tokens(n: int = 2) -> dict[str, Any]:
-    said = [[" a|b", 0.9], ["\n", 0.05], [HOSTILE, 0.01]]
-    rows = [
-        {"id": 100 + i, "text": HOSTILE, "last_token": " in", "teacher": said, "student": said, "js_bits": 0.5}
-        for i in range(n)
-    ]
-    return {"rows": rows, "n_picked": n, "facts": {"shared_tokens": 4093, "share": 1.0}}
+def picked_tokens(n: int = 2) -> PickedTokens:
+    real = recorded("picked_tokens", PickedTokens)
+    odd = [(" a|b", 0.9), ("\n", 0.05), (HOSTILE, 0.01)]
+    rows = [replace(row, text=HOSTILE, teacher=odd, student=odd) for row in real.rows[:n]]
+    return replace(real, rows=rows, n_picked=n)
 
 
-def picked_cell(n: int = 2, enough: bool = False) -> dict[str, Any]:
-    facts = {
-        "measure": "debiased_linear_cka", "larger_is_closer": True, "n": 512, "enough": 32, "overlap": 0.4,
-        "overlap_picked": 0.2, "overlap_chance": 0.02, "all": 0.9,
-    }  # fmt: skip
-    facts |= {"picked": 0.4, "low": 0.85, "high": 0.95} if enough else {}
-    rows = [{"id": 100 + i, "text": HOSTILE, "overlap": 0.1} for i in range(n)]
-    return {"rows": rows, "n_picked": n, "facts": facts}
+def picked_cell(n: int = 2, enough: bool = False) -> PickedCell:
+    """By the first few prompts; enough: by 40, where the similarity of these prompts is measured too."""
+    real = recorded("picked_cell_restricted" if enough else "picked_cell", PickedCell)
+    return replace(real, rows=[replace(row, text=HOSTILE) for row in real.rows[:n]], n_picked=n)
 
 
 def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **recipe: Any) -> CloserLook:
@@ -136,113 +146,70 @@ def closer_look(teacher_layer: int = 5, student_layer: int = 2, n: int = 40, **r
     return from_json(CloserLook, told, "The sample")
 
 
-def picked_continuations(n: int = 2) -> dict[str, Any]:
-    rows = [{"id": 100 + i, "text": HOSTILE, "before": " x.", "after": " y.\n", "teacher": HOSTILE} for i in range(n)]
-    return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy, 12 tokens"}}
+def picked_continuations(n: int = 2) -> PickedContinuations:
+    real = recorded("picked_continuations", PickedContinuations)
+    return replace(real, rows=[replace(row, text=HOSTILE, teacher=HOSTILE) for row in real.rows[:n]], n_picked=n)
 
 
-def space(n_layers: int, n_followed: int, k: int = 5) -> dict[str, Any]:
-    return {
-        "top": [
-            [(HOSTILE if i == 1 else f" t{layer}{i}", 0.5 - 0.05 * i) for i in range(k)] for layer in range(n_layers)
-        ],
-        "ranks": [[1 + 7 * layer for layer in range(n_layers)] if i != 1 else None for i in range(n_followed)],
-        "cosines": [[0.3 - 0.05 * layer for layer in range(n_layers)] if i != 1 else None for i in range(n_followed)],
-        "n_tokens": 4093,
-        "nearest_by_chance": 0.35,
-    }
+def odd_space(space: Space) -> Space:
+    """A reading with a hostile token in every layer, of a vocabulary that lacks the second followed token."""
+    top = [[row[0], (HOSTILE, row[1][1]), *row[2:]] for row in space.top]
+    absent = [i == 1 for i in range(len(space.ranks))]
+    ranks = [None if gone else one for gone, one in zip(absent, space.ranks, strict=True)]
+    cosines = [None if gone else one for gone, one in zip(absent, space.cosines, strict=True)]
+    return replace(space, top=top, ranks=ranks, cosines=cosines)
 
 
-def reader(name: str, n_layers: int, d_model: int, tokens: list[tuple[str, int, int]], token: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "n_layers": n_layers,
-        "d_model": d_model,
-        "tokens": tokens,
-        "token": token,
-        "own": space(n_layers, 3),
-        "lens": [[(HOSTILE, 0.6), (" b", 0.2), (" c", 0.1)]] * n_layers,
-        "predicted": (HOSTILE, 0.6),
-    }
+def odd_reader(reader: Reader, tokens: list[tuple[str, int, int]]) -> Reader:
+    """The same with other tokens, the last one read, and a hostile prediction."""
+    lens = [[(HOSTILE, row[0][1]), *row[1:]] for row in reader.lens or []]
+    predicted = (HOSTILE, reader.predicted[1])
+    return replace(reader, own=odd_space(reader.own), tokens=tokens, token=2, lens=lens or None, predicted=predicted)
 
 
 def inspection(*, after: bool = False, shared: bool = True, cut_alike: bool = True) -> Inspection:
-    text = "a <b>city</b> in"
+    """The recorded reading of the demo pair, under a hostile text with hostile tokens.
+
+    after: with the student of a run; shared: whether the vocabularies meet; cut_alike: whether both models have the same tokens.
+    """
+    real = recorded("inspection", Inspection)
     tokens = [("a", 0, 1), (" <b>city</b>", 1, 13), (" in", 13, 16)]
     other = tokens if cut_alike else [("a <b>", 0, 5), ("city</b>", 5, 13), (" in", 13, 16)]
-    differences = [
-        {
-            "name": HOSTILE if i == 0 else f" w{i}",
-            "carried": 0.4 - 0.1 * i,
-            "own": -0.2 + 0.1 * i,
-            "permuted": 0.02 * i,
-            "after": 0.1 if after else None,
-        }
-        for i in range(4)
-    ]
-    crossing = {
-        "carried": space(6, 3),
-        "permuted": space(6, 3),
-        "meeting": [[0.1 * (t + s) for s in range(3)] for t in range(6)],
-        "meeting_permuted": [[0.01] * 3] * 6,
-        "meeting_after": [[0.2] * 3] * 6 if after else None,
-        "differences": differences,
-        "control_reach": 0.7,
-        "n_shared": 4093,
-    }
-    found = {
-        "text": text,
-        "at": 15,
-        "part": "block_out",
-        "choice": {"gain": False, "norm": False, "ridge": 0.0},
-        "layers": [5, 2],
-        "teacher": reader("teacher", 6, 256, tokens, 2),
-        "student": reader("student", 3, 96, other, 2),
-        "after": reader("student", 3, 96, other, 2) if after else None,
-        "run": HOSTILE if after else None,
-        "followed": [{"name": HOSTILE, "why": "teacher predicts"}, {"name": " x", "why": "student predicts"}, {"name": " y", "why": "asked for"}],
-        "crossing": crossing if shared else None,
-        "why_not": None if shared else "The two vocabularies share 20 tokens, 4% of the smaller one; the semantic map needs half.",
-        "seconds": {"loading": 0.1, "reading": 0.05},
-    }  # fmt: skip
-    return from_json(Inspection, found, "The sample")
+    crossing, student_after = real.crossing, real.after
+    assert crossing is not None
+    assert student_after is not None
+    first, *rest = crossing.differences
+    differences = [replace(first, name=HOSTILE), *rest]
+    crossing = replace(
+        crossing,
+        carried=odd_space(crossing.carried),
+        permuted=odd_space(crossing.permuted),
+        meeting_after=crossing.meeting_after if after else None,
+        differences=differences if after else [replace(one, after=None) for one in differences],
+    )
+    return replace(
+        real,
+        text="a <b>city</b> in",
+        at=15,
+        teacher=odd_reader(real.teacher, tokens),
+        student=odd_reader(real.student, other),
+        after=odd_reader(student_after, other) if after else None,
+        run=HOSTILE if after else None,
+        followed=[replace(real.followed[0], name=HOSTILE), *real.followed[1:]],
+        crossing=crossing if shared else None,
+        why_not=None
+        if shared
+        else "The two vocabularies share 20 tokens, 4% of the smaller one; the semantic map needs half.",
+    )
 
 
 def basis_options(*, refused: bool = False) -> BasisOptions:
-    side = {
-        "condition_number": 40.8,
-        "solved_condition_number": 40.5,
-        "residual": 3e-14,
-        "recomposition": 0.79,
-        "top1": 0.98,
-    }
-    grid = [[0.1] * 3] * 6
-    options = []
-    for gain in (False, True):
-        for norm in (False, True):
-            for ridge in (0.0, 1e-6, 1e-3):
-                way = {"gain": gain, "norm": norm, "ridge": ridge}
-                if refused and ridge == 0:
-                    options.append(
-                        {
-                            **way,
-                            **dict.fromkeys(("teacher", "student", "cosine", "control", "control_spread")),
-                            "refused": "no rank",
-                        }
-                    )
-                else:
-                    options.append({**way, "teacher": side, "student": side, "cosine": grid, "control": grid, "control_spread": grid, "refused": None})  # fmt: skip
-    head = {"norm": "layer", "norm_bias": True, "softcap": 30.0, "rank": 96, "d_model": 96, "vocabulary": 4096}
-    found = {
-        "teacher": {"name": "teacher", "n_layers": 6, "tied": True, **head},
-        "student": {"name": "student", "n_layers": 3, "tied": False, **head},
-        "options": options,
-        "part": "block_out",
-        "n": 128,
-        "draws": 5,
-        "seconds": 2.0,
-    }
-    return from_json(BasisOptions, found, "The sample")
+    """The recorded table; refused: as if a head lacked rank, so that bases need a ridge."""
+    real = recorded("basis_options", BasisOptions)
+    if not refused:
+        return real
+    options = [Option.impossible(one.choice, "no rank") if one.ridge == 0 else one for one in real.options]
+    return replace(real, options=options)
 
 
 def step(i: int, total: int = 20) -> dict[str, Any]:
@@ -478,12 +445,15 @@ def token_change(*, alike: bool = True, plain: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def writing(n: int = 3) -> dict[str, Any]:
+def writing(n: int = 3) -> Writing:
+    """Recorded rows, with hostile prompts and texts; the first row did not change."""
+    real = recorded("writing", Writing)
+    odd = " :red[x] $a$ [x](http://evil) same"
     rows = [
-        {"id": i, "text": HOSTILE, "before": " :red[x] $a$ [x](http://evil) same", "after": " same" if i else " :red[x] $a$ [x](http://evil) same", "teacher": HOSTILE}
-        for i in range(n)
-    ]  # fmt: skip
-    return {"rows": rows, "n_picked": n, "facts": {"decoding": "greedy", "new_tokens": 24}}
+        replace(row, text=HOSTILE, before=odd, after=odd if i == 0 else " same", teacher=HOSTILE)
+        for i, row in enumerate(real.rows[:n])
+    ]
+    return replace(real, rows=rows, n_picked=n)
 
 
 def user_task(n: int = 4, choices: bool = True) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pages import ROOT, page
 from dashboard import access, loaders, run_actions, state
 from dashboard.engine.worker import answer
 from dashboard.views.benchmarks import form as benchmarks_form
+from pkt_core.benchmarks.tasks import Asking
 from pkt_core.errors import PathError, PktError
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
@@ -65,7 +66,7 @@ DOORS = {
     "a benchmark's task": lambda name: benchmark(
         tasks=[name if name.endswith((".jsonl", ".csv")) else f"{name}/x.jsonl"]
     ),
-    "a benchmark's data": lambda name: benchmark(tasks=["gsm8k"], asking={"data": name}),
+    "a benchmark's data": lambda name: benchmark(tasks=["gsm8k"], data=name),
 }
 """Whatever a page, a link or a form hands a name to, where it is opened."""
 OF_FOLDERS = ("teacher", "student", "availability", "a dataset", "a dataset after a space", "a benchmark's data")
@@ -89,8 +90,8 @@ def a_plan(data):
     )
 
 
-def benchmark(**asked):
-    benchmarks_form.start({"run": "nobody", "against": [], "asking": {}, **asked})
+def benchmark(tasks, **asking):
+    benchmarks_form.start("nobody", [], tasks, Asking(**asking))
     say(state.told(benchmarks_form.PLACE))
 
 
@@ -254,9 +255,9 @@ def test_a_folder_of_thousands_of_files_is_not_walked_to_its_end(locked, monkeyp
 def test_task_files_of_the_harness_are_never_read_from_a_page(locked, nothing_starts):
     (locked.inside / "data" / "t.yaml").write_text("task: t\ndoc_to_text: !function evil.run\n")
     with pytest.raises(PktError, match="may carry code, so no page reads them. Give their folder in a terminal"):
-        benchmark(tasks=["t"], asking={"include": str(locked.inside / "data")})
+        benchmark(tasks=["t"], include=str(locked.inside / "data"))
     assert not nothing_starts
-    benchmark(tasks=["demo/known-seen"], asking={"data": str(locked.inside / "data")})
+    benchmark(tasks=["demo/known-seen"], data=str(locked.inside / "data"))
     assert nothing_starts
 
 

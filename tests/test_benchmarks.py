@@ -14,12 +14,16 @@ import benchmark_items
 import fakes
 import pytest
 
+from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.records import from_json, to_json
+from pkt_core.base.store import load_artefact, save_artefact
 from pkt_core.benchmarks import asking as benchmarks_asking
 from pkt_core.benchmarks import board as benchmarks_board
 from pkt_core.benchmarks import text as benchmarks_text
-from pkt_core.benchmarks.asking import Result, measure
+from pkt_core.benchmarks.asking import measure
 from pkt_core.benchmarks.code_judge import JUDGE, judging, pass_at, uses_our_judge
-from pkt_core.benchmarks.local_items import find_items, override
+from pkt_core.benchmarks.local_tasks import find_items, override
+from pkt_core.benchmarks.record import Result
 from pkt_core.benchmarks.tasks import Asking, find_tasks, leaves, manager, temperature
 from pkt_core.data.examples import ExampleSet, load_examples
 from pkt_core.errors import BenchmarkError, SandboxError, StoreError
@@ -125,7 +129,7 @@ def test_an_example_set_as_a_task_scores_what_recall_scores(student):
     assert measure(student, known, asking).scores[0].reported > 0.9  # and not always wrong
     assert told == sorted(told)
     assert told[-1] == 1.0
-    assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert from_json(Result, json.loads(json.dumps(to_json(result))), "x") == result
     assert (result.protocol.n, result.protocol.limit, result.protocol.source) == (60, 60, "local")
 
 
@@ -182,30 +186,62 @@ def test_answers_are_asked_once_and_kept_through_a_stop(monkeypatch):
         subjects, names, asking, stopping=lambda: len(asked) > 2, progress=lambda _w, d: told.append(d)
     )
     assert stopped.stopped
-    assert [(who.role, r.protocol.task) for who, r in stopped.answered] == [
-        ("before", "demo_unknown_seen"),
-        ("before", "demo_known_seen"),
+    assert [(one.label, one.task) for one in stopped.asked] == [
+        ("student before", "demo_unknown_seen"),
+        ("student before", "demo_known_seen"),
     ]
     board = benchmarks_board.benchmark(subjects, names, asking, progress=lambda _w, d: told.append(d))
     assert len(asked) == 3 + 4  # the one that was going on was asked again
     assert not board.stopped
-    assert len(board.answered) == 6
+    assert len(board.asked) == 6
     again = benchmarks_board.benchmark(subjects, names, asking)
     assert len(asked) == 7
-    assert again.to_json() == board.to_json()
-    assert benchmarks_board.stored(subjects).to_json()["lines"] == board.to_json()["lines"]
+    assert again == board
+    assert benchmarks_board.stored(subjects).lines == board.lines
     line = next(line for line in board.lines if line.role == "after" and line.task == "demo_known_seen")
     assert line.gain is not None
     assert line.gap is not None
     assert line.gain.before == 1.0
     assert line.n == 12
     assert line.p_holm is not None
-    json.dumps(board.to_json(), allow_nan=False)
+    json.dumps(to_json(board), allow_nan=False)
     assert max(told) <= 1.0
     assert replace(subjects[0], held="bfloat16 on cpu").digest == subjects[0].digest
     assert benchmarks_board.key(
         replace(subjects[0], held="bfloat16 on cpu"), find_tasks([FACTS], asking)[0]
     ) != benchmarks_board.key(subjects[0], find_tasks([FACTS], asking)[0])
+
+
+def test_stored_answers_of_another_form_are_asked_again_and_those_of_earlier_versions_read():
+    subjects = benchmarks_board.subjects_of(open_run("demo-semalign-v1"))[:1]
+    asking = Asking(limit=4, batch_size=4)
+    asked = benchmarks_board.benchmark(subjects, [FACTS], asking)
+    key = benchmarks_board.key(subjects[0], find_tasks([FACTS], asking)[0])
+    assert key == fingerprint(
+        model=subjects[0].digest, held=subjects[0].held, protocol=asked.asked[0].protocol, version=2
+    )
+    meta = load_artefact("benchmark", key)[1]
+    assert set(meta) == KEPT_FIELDS  # what versions since 2 write, and this one reads
+    save_artefact("benchmark", key, {}, {**meta, "cut": "none"})
+    assert benchmarks_board.stored(subjects).asked == []
+    again = benchmarks_board.benchmark(subjects, [FACTS], asking)
+    assert again.lines == asked.lines
+
+
+KEPT_FIELDS = {
+    "model",
+    "held",
+    "protocol",
+    "group",
+    "include",
+    "scores",
+    "prompts",
+    "answers",
+    "names",
+    "endings",
+    "cut",
+    "seconds",
+}
 
 
 def test_runs_that_cannot_be_asked_say_why():
@@ -319,26 +355,28 @@ def test_the_harnesss_own_command_line_gives_the_same_counts(tmp_path):
         (["gsm8k"], Asking(data=data, shots=1, limit=3, batch_size=2, decoding={"max_gen_toks": 24})),
         ([FACTS], Asking(limit=60, spread=True, batch_size=16)),
     ):
-        told = benchmarks_board.benchmark([after], names, asking).to_json()
+        board = benchmarks_board.benchmark([after], names, asking)
         out = tmp_path / names[0].replace("/", "-")
-        command = shlex.split(benchmarks_text.harness_command(told, told["asked"][0]))
+        command = shlex.split(benchmarks_text.harness_command(board, board.asked[0]))
         assert command[:2] == ["lm-eval", "run"]
         subprocess.run(
             [sys.executable, "-m", "lm_eval", *command[1:], "--output_path", str(out), "--log_samples"],
-            check=True, capture_output=True, cwd=tmp_path,
-        )  # fmt: skip
+            check=True,
+            capture_output=True,
+            cwd=tmp_path,
+        )
         (results,) = out.rglob("results_*.json")
-        theirs = json.loads(results.read_text())["results"][told["lines"][0]["task"]]
+        theirs = json.loads(results.read_text())["results"][board.lines[0].task]
         (samples,) = out.rglob("samples_*.jsonl")
         rows = [json.loads(line) for line in samples.read_text().splitlines()]
-        for key, values in told["asked"][0]["values"].items():
+        for key, values in board.asked[0].values.items():
             metric, _, cut = key.partition(",")
             mine = sorted((row for row in rows if row["filter"] == cut), key=lambda row: row["doc_id"])
-            assert len(mine) == told["lines"][0]["n"]
+            assert len(mine) == board.lines[0].n
             if values is not None:
                 assert [float(row[metric]) for row in mine] == values
-            line = next(one for one in told["lines"] if (one["metric"], one["filter"]) == (metric, cut))
-            assert line["reported"] == theirs[key]
+            line = next(one for one in board.lines if (one.metric, one.filter) == (metric, cut))
+            assert line.reported == theirs[key]
 
 
 def test_a_model_folder_and_a_run_cannot_both_be_asked(capsys, monkeypatch):

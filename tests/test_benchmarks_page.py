@@ -10,13 +10,13 @@ from pages import finished_run, page, words
 from dashboard import jobs, loaders
 from dashboard.engine.client import Task
 from dashboard.views.benchmarks import form as benchmarks_form
+from pkt_core.base.records import from_json, to_json
 from pkt_core.benchmarks import board as benchmarks_board
 from pkt_core.benchmarks import figures as benchmarks_figures
 from pkt_core.benchmarks import jobs as benchmarks_jobs
 from pkt_core.benchmarks import text as benchmarks_text
-from pkt_core.benchmarks.asking import MetricScores, Result
-from pkt_core.benchmarks.lines import Who, lines
-from pkt_core.benchmarks.tasks import Protocol
+from pkt_core.benchmarks.lines import lines
+from pkt_core.benchmarks.record import Board, MetricScores, Protocol, Readiness, Result, Who
 from pkt_core.data.prompts import assets_folder
 from pkt_core.errors import PktError
 from pkt_core.evaluation.power import detectable
@@ -35,10 +35,24 @@ OTHER = Who("sft, seed 1", "other", "two", 1)
 
 def result(task, right, *, group=None, model="m", second=None, limit=None):
     told = Protocol(
-        harness="0.4.13", task=task, version="1.0", template="t", shots=0, n=len(right), limit=limit, chosen=None, kind="generate_until",
-        decoding={"until": ["\n"], "max_gen_toks": 8}, temperature=0.0, seeds=(0, 1, 2, 3), chat=False, batch_size=8, items=f"i{task}",
-        source="local", judge=None,
-    )  # fmt: skip
+        harness="0.4.13",
+        task=task,
+        version="1.0",
+        template="t",
+        shots=0,
+        n=len(right),
+        limit=limit,
+        chosen=None,
+        kind="generate_until",
+        decoding={"until": ["\n"], "max_gen_toks": 8},
+        temperature=0.0,
+        seeds=(0, 1, 2, 3),
+        chat=False,
+        batch_size=8,
+        items=f"i{task}",
+        source="local",
+        judge=None,
+    )
     values = [float(c == "1") for c in right]
     scores = [MetricScores("acc", "none", values, sum(values) / len(values))]
     if second is not None:
@@ -48,8 +62,12 @@ def result(task, right, *, group=None, model="m", second=None, limit=None):
 
 
 def board(answered):
-    models = {who.label: f"/models/{who.role}" for who, _ in answered}
-    return json.loads(json.dumps(benchmarks_board.Board(answered, models, False).to_json(), allow_nan=False))
+    """Computed, and through JSON as the engine's answer is."""
+    subjects = [
+        benchmarks_board.Subject(who, "m", "float32 on cpu", pytest.fail, f"/models/{who.role}") for who, _ in answered
+    ]
+    made = benchmarks_board.board_of(answered, subjects)
+    return from_json(Board, json.loads(json.dumps(to_json(made), allow_nan=False)), "The board")
 
 
 OLD, NEW, BEST = "0000000000111111111100000000000000000000", "1111111111111111111111000000000000000000", "1" * 40
@@ -99,8 +117,8 @@ def test_groups_are_taken_together_and_their_tasks_not_tested_again():
     assert (whole.n, whole.tasks, whole.score.value) == (80, 2, 22 / 40)
     assert whole.p_holm == pytest.approx(whole.gain.p_value)
     assert found["mmlu_a", AFTER.label].p_holm is None
-    shown = benchmarks_figures.scored(board(answered)["lines"])
-    assert {line["task"] for line in shown} == {"mmlu"}
+    shown = benchmarks_figures.scored(board(answered).lines)
+    assert {line.task for line in shown} == {"mmlu"}
     lone = lines([*answered, (TEACHER, result("mmlu_a", BEST, group="mmlu"))])
     assert not any(line.tasks > 1 for line in lone)  # the teacher has answered one of two: nothing to take together
 
@@ -135,14 +153,14 @@ def test_what_is_said_of_a_change_and_of_none():
     assert gained[0] == "gsm8k/0"
     table = benchmarks_text.full(told())
     assert {"protocol_items", "gain_p_value", "gap_difference", "detectable"} <= set(table.columns)
-    assert len(benchmarks_figures.benchmark_figure(told()["lines"]).data) == 3
+    assert len(benchmarks_figures.benchmark_figure(told().lines).data) == 3
 
 
 def test_reported_figures_are_tagged_and_never_beside_measured_ones():
     assert all(source.startswith("reported, arXiv 2510.24208v1, table ") for source in reported.table()["Source"])
     row = reported.table().set_index("Model or method").loc["student, Llama2-7B-Chat"]
     assert list(row[["MMLU", "GSM8K", "HumanEval", "MBPP"]]) == ["44.20", "16.07", "14.05", "17.80"]
-    assert "Source" not in benchmarks_text.shown(told()["lines"]).columns
+    assert "Source" not in benchmarks_text.shown(told().lines).columns
 
 
 @pytest.fixture
@@ -155,9 +173,9 @@ def student(answers):
     def ask(_engine, function, arguments, **_more):
         task = Task(function, arguments)
         if function == "benchmark_board":
-            task.result = told()
+            task.result = to_json(told())
         elif function == "benchmark_sandbox":
-            task.result = {"unavailable": None, "missing": None, "why": "because"}
+            task.result = to_json(Readiness(missing=None, unavailable=None, why="because"))
         task.status = "done" if task.result is not None else "waiting"
         return task
 

@@ -13,6 +13,8 @@ from pages import PAGES, finished_run, page, words
 from dashboard import loaders
 from dashboard import recorded as dashboard_recorded
 from dashboard.params import Param
+from pkt_core.base.records import to_json
+from pkt_core.benchmarks.record import Board, Readiness
 from pkt_core.data.prompts import assets_folder
 from pkt_core.runs import folder as run_folder
 
@@ -69,7 +71,9 @@ def test_where_nothing_is_there_a_page_says_what_to_do(answers, monkeypatch, nam
 @pytest.mark.parametrize("name", PAGES)
 def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):
     find, recorded = answers.find, assets_folder() / "recorded"
-    board = {"benchmark_board": {"lines": [], "asked": []}, "benchmark_sandbox": {"unavailable": None, "missing": None}}
+    nothing = Board(lines=[], protocols={}, asked=[], models={}, stopped=False)
+    ready = Readiness(missing=None, unavailable=None, why="")
+    board = {"benchmark_board": to_json(nothing), "benchmark_sandbox": to_json(ready)}
     monkeypatch.setattr(answers, "find", lambda asked, given: board.get(asked) or find(asked, given))
     monkeypatch.setattr(run_folder, "recorded_root", lambda: recorded)
     monkeypatch.setattr(

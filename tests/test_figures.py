@@ -35,7 +35,6 @@ from pkt_core.studies.comparison.figures import (
 from pkt_core.studies.comparison.record import Sides
 from pkt_core.studies.families.figures import family_figure
 from pkt_core.studies.generations import text as generations_text
-from pkt_core.studies.generations.record import PickedCell, PickedTokens
 from pkt_core.studies.latent_map import text as latent_map_text
 from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
 from pkt_core.words import style
@@ -364,15 +363,13 @@ def test_sentences_and_tables_of_chains():
     table = samples.turnover()
     nobody = replace(table, rows=[replace(row, q=0.5) for row in table.rows])
     assert "No prompt changed" in latent_map_text.turnover(nobody)
-    special = from_json(PickedCell, samples.picked_cell(40, enough=True), "The sample")
-    assert generations_text.picked_cell(special, "CKA").startswith("CKA: 0.400 by the 40 picked")
+    special = samples.picked_cell(40, enough=True)
+    assert generations_text.picked_cell(special, "CKA").startswith("CKA: 0.411 by the 40 picked")
     assert len(latent_map_text.chain_table(samples.chain())) == 120
     table = latent_map_text.turnover_table(samples.turnover())
     assert table["neighbours_before"][0] == "text 100 | text 101 | text 102"
     assert table["prompt"].tolist() == list(range(100, 140))
-    assert generations_text.next_token_table(from_json(PickedTokens, samples.picked_tokens(), "The sample"))[
-        "teacher_next"
-    ][0].startswith("a|b 90 %  \\n 5 %")
+    assert generations_text.next_token_table(samples.picked_tokens())["teacher_next"][0].startswith("a|b 90 %  \\n 5 %")
 
 
 def test_without_attribution_the_pairing_has_the_whole_width():

@@ -21,6 +21,7 @@ from dashboard.engine.worker import answer
 from dashboard.views.benchmarks import form as benchmarks_form
 from dashboard.views.transfer import plan_form
 from dashboard.views.transfer import queue as transfer_queue
+from pkt_core.benchmarks.tasks import Asking
 from pkt_core.cli import app as commands
 from pkt_core.errors import PktError
 from pkt_core.runs import queue as run_queue
@@ -155,7 +156,7 @@ def uploads(n: int) -> None:
 
 
 def benchmark() -> None:
-    benchmarks_form.start({"run": "nobody", "against": [], "tasks": ["demo/known-seen"], "asking": {}})
+    benchmarks_form.start("nobody", [], ["demo/known-seen"], Asking())
     if sentence := state.told(benchmarks_form.PLACE):
         raise PktError(sentence)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkt_core.benchmarks.local_items import find_items
+from pkt_core.benchmarks.local_tasks import find_items
 from pkt_core.data.examples import load_examples
 from pkt_core.data.hub_datasets import require_rows
 from pkt_core.data.prompt_files import keep

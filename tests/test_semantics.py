@@ -13,8 +13,14 @@ from torch.testing import assert_close
 
 from pkt_core.alignment.basis import semantic_basis
 from pkt_core.alignment.choice import BasisChoice
-from pkt_core.alignment.inspect import coefficients, nearest_by_chance, ranked_differences, ranks, top_tokens
-from pkt_core.alignment.lens import semantic_lens
+from pkt_core.alignment.lens import (
+    coefficients,
+    nearest_by_chance,
+    ranked_differences,
+    ranks,
+    semantic_lens,
+    top_tokens,
+)
 from pkt_core.alignment.maps import permuted_vocabulary_map, semantic_map
 from pkt_core.alignment.recomposition import (
     crossing_curves,

@@ -8,9 +8,8 @@ import reference_translation as naive
 import torch
 from torch.testing import assert_close
 
-from pkt_core.activations.capture import forward_ids
+from pkt_core.activations.capture import Resume, forward_ids
 from pkt_core.activations.paired import ALONE, added_bytes, paired_batches, partners, without_massive
-from pkt_core.activations.resume import Resume
 from pkt_core.alignment.maps import affine_map, held_out_error, ridge_map, scaled, split
 from pkt_core.base.records import from_json, to_json
 from pkt_core.data.prompts import pasted

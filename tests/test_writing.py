@@ -110,11 +110,11 @@ def test_the_same_student_writes_the_same_by_shared_chance(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "stored"),
     [
-        (Writing, samples.writing()),
-        (PickedContinuations, samples.picked_continuations()),
-        (PickedTokens, samples.picked_tokens()),
-        (PickedCell, samples.picked_cell()),
-        (PickedCell, samples.picked_cell(40, enough=True)),
+        (Writing, samples.stored("writing")),
+        (PickedContinuations, samples.stored("picked_continuations")),
+        (PickedTokens, samples.stored("picked_tokens")),
+        (PickedCell, samples.stored("picked_cell")),
+        (PickedCell, samples.stored("picked_cell_restricted")),
     ],
 )
 def test_what_was_stored_comes_back_as_it_was(kind, stored):
@@ -126,9 +126,9 @@ def test_what_was_stored_comes_back_as_it_was(kind, stored):
 def test_sampled_and_greedy_facts_are_told_apart_and_so_are_few_and_many_picked_prompts():
     sampled = {"new_tokens": 4, "decoding": "sampled", "temperature": 0.8, "top_p": 0.9, "seed": 5}
     for facts, kind in ((sampled, Sampled), ({"new_tokens": 4, "decoding": "greedy"}, Greedy)):
-        assert type(from_json(Writing, samples.writing() | {"facts": facts}, "It").facts) is kind
-    for stored, kind in ((samples.picked_cell(), Cell), (samples.picked_cell(40, enough=True), RestrictedCell)):
-        assert type(from_json(PickedCell, stored, "It").facts) is kind
+        assert type(from_json(Writing, samples.stored("writing") | {"facts": facts}, "It").facts) is kind
+    for name, kind in (("picked_cell", Cell), ("picked_cell_restricted", RestrictedCell)):
+        assert type(samples.recorded(name, PickedCell).facts) is kind
 
 
 def test_what_cannot_be_written_is_one_sentence(tmp_path):

@@ -78,28 +78,6 @@ def factors(finished: Mapping[str, Any], measures: Sequence[str] | None, progres
     return answer([open_run(name) for name in finished], measures=measures or USUAL, progress=progress)
 
 
-def benchmark_board(run: Any, against: Sequence[str]) -> dict[str, Any]:
-    """All stored answers of a run's three models and of the students of further runs, compared."""
-    from pkt_core.benchmarks.board import stored, subjects_of
-    from pkt_core.runs.folder import open_run
-
-    return stored(subjects_of(run, [open_run(name) for name in against])).to_json()
-
-
-def benchmark_sandbox() -> dict[str, Any]:
-    """Why generated code cannot be shut in here, and whether the harness is missing; None where all is well."""
-    from pkt_core.benchmarks.sandbox import WHY, unavailable
-    from pkt_core.benchmarks.tasks import require_harness
-    from pkt_core.errors import BenchmarkError
-
-    try:
-        require_harness()
-        missing = None
-    except BenchmarkError as error:
-        missing = str(error)
-    return {"unavailable": unavailable(), "missing": missing, "why": WHY}
-
-
 def warm_projection() -> dict[str, Any]:
     """Import and compile UMAP ahead of the first map."""
     from pkt_core.projection.aligned import warm

@@ -1,7 +1,13 @@
-"""Record activations at sites while the model runs: `with Capture(loaded, sites) as seen: loaded.model(...)`.
+"""Record activations at sites while the model runs, and run the rest of a model from a replaced state.
 
-Hooks are placed on entry and removed on exit, also after an error. We read the modules themselves rather than
-`output_hidden_states`, whose last entry is after the final norm in some families and before it in others.
+`with Capture(loaded, sites) as seen: loaded.model(...)`: hooks are placed on entry and removed on exit, also after an error. We read
+the modules themselves rather than `output_hidden_states`, whose last entry is after the final norm in some families and before it in
+others.
+
+`Resume(loaded, ids, mask)`: one ordinary pass records what each block was given besides the residual stream (masks, position
+embeddings); from then on any layer's state can be replaced and only the blocks above it run again.
+
+Not covered: generation with a replaced state.
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pkt_core.models.layout import first_tensor
@@ -103,3 +110,37 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     """Rows of unequal length to one tensor, padded on the right."""
     width = max(map(len, rows))
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+
+
+class Resume:
+    """The rest of a forward pass over one batch of texts, read once: what the model says when a block's output is another."""
+
+    @torch.no_grad()
+    def __init__(self, loaded: LoadedModel, ids: Int[Tensor, "prompt token"], mask: Int[Tensor, "prompt token"]):
+        self.loaded = loaded
+        self.given: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.outputs: list[Tensor] = []
+        """Each block's own output `[prompt, token, d_model]`."""
+        handles = []
+        try:
+            for block in loaded.layout.blocks:
+                handles.append(block.register_forward_pre_hook(self.arrive, with_kwargs=True))
+                handles.append(block.register_forward_hook(lambda _m, _a, out: self.outputs.append(first_tensor(out))))
+            forward_states(loaded, ids, mask)  # without a cache, which would hold this batch when blocks run again
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def arrive(self, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.given.append((args[1:], {k: v for k, v in kwargs.items() if k != "hidden_states"}))
+
+    @torch.no_grad()
+    def logits(
+        self, layer: int, state: Float[Tensor, "prompt token d"], where: Bool[Tensor, "prompt token"]
+    ) -> Float[Tensor, "n V"]:
+        """What the model says at some positions when block `layer` had given `state`; its own outputs give its own logits."""
+        layout = self.loaded.layout
+        state = state.to(self.loaded.device, self.loaded.dtype)
+        for block, (args, kwargs) in zip(layout.blocks[layer + 1 :], self.given[layer + 1 :], strict=True):
+            state = first_tensor(block(state, *args, **kwargs))
+        return layout.logits(state[where.to(state.device)]).float()

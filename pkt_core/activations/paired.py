@@ -18,9 +18,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pkt_core.activations.capture import Capture, forward_states, pad
+from pkt_core.activations.capture import Capture, Resume, forward_states, pad
 from pkt_core.activations.collect import require_fit
-from pkt_core.activations.resume import Resume
 from pkt_core.activations.spans import Span
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site

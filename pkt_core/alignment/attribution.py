@@ -71,8 +71,10 @@ def layer_attribution(
                 # A sum over examples keeps each one's gradient its own, whatever else is in the batch.
                 (losses / (labels != IGNORE).sum(1)).sum().backward()
                 # What a block adds enters the stream with weight one, so both have the same gradient.
-                pairs = zip(outputs, added, strict=True)
-                products = [seen[out].grad.float() * seen[delta].detach().float() for out, delta in pairs]  # type: ignore[union-attr]
+                products = [
+                    gradient(seen[out]) * seen[delta].detach().float()
+                    for out, delta in zip(outputs, added, strict=True)
+                ]
                 signed.append(torch.stack([p.sum((1, 2)) for p in products], dim=1).cpu())
                 absolute.append(torch.stack([p.abs().sum((1, 2)) for p in products], dim=1).cpu())
     finally:
@@ -95,3 +97,9 @@ def layer_attribution(
         aggregations={name: array(values) for name, values in aggregations.items()},
         per_example=array(per_example),
     )
+
+
+def gradient(activation: Tensor) -> Tensor:
+    """The gradient that a backward pass left at a captured activation, float32."""
+    assert activation.grad is not None, "captured with keep_grad"
+    return activation.grad.float()

@@ -4,7 +4,7 @@ With an unembedding `W [V, d]` (logits `W h`), the basis of token i is row i of 
 (arXiv 2401.16184; arXiv 2510.24208v1, section 3). One d x d Cholesky factor in float64 gives it where W has full column
 rank; an SVD of the V x d matrix is never formed.
 
-Not covered: what the bases are used for (maps.py, inspect.py).
+Not covered: what the bases are used for (maps.py, lens.py).
 """
 
 from __future__ import annotations

@@ -80,8 +80,11 @@ def pair_layers(n_teacher: int, n_student: int, rule: Rule = "floor", seed: int 
         draw = random.Random(seed)
         return [draw.choice([t for t in range(n_teacher) if t != right] or [right]) for right in floor]
     if rule == "reversed":
-        furthest = [max(reversed(range(n_teacher)), key=lambda t, right=right: abs(t - right)) for right in floor]  # type: ignore[misc]
-        return [t if t != right else far for t, right, far in zip(floor[::-1], floor, furthest, strict=True)]
+
+        def furthest(layer: int) -> int:
+            return max(reversed(range(n_teacher)), key=lambda t: abs(t - layer))
+
+        return [t if t != right else furthest(right) for t, right in zip(floor[::-1], floor, strict=True)]
     return floor
 
 

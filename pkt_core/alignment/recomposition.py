@@ -5,7 +5,7 @@ for Llama-2 7B. So the curve comes with its controls on the same axis: Gaussian 
 permuted between decomposing and recomposing. The last one breaks the pairing of coefficient and basis: what is left of it
 is what the mean of all bases carries, whatever the words.
 
-Not covered: what a single activation means (inspect.py).
+Not covered: what a single activation means (lens.py).
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from pkt_core.benchmarks.code_judge import JUDGE, judging
-from pkt_core.benchmarks.tasks import Asking, Found, Protocol, digest, quiet
+from pkt_core.benchmarks.record import MetricScores, Protocol, Result
+from pkt_core.benchmarks.tasks import Asking, Found, digest, quiet
 from pkt_core.errors import BenchmarkError
 from pkt_core.models.loading import LoadedModel
 
@@ -28,63 +28,6 @@ Progress = Callable[[float], None]
 
 class Stopped(Exception):
     """Someone asked to end; what was complete before is kept."""
-
-
-@dataclass(frozen=True)
-class MetricScores:
-    """One metric after one filter, item by item."""
-
-    metric: str
-    filter: str
-    """How the answer was cut out of what the model wrote; `none` where it was not."""
-    values: list[float] | None
-    """Per item in order; None for metrics that are no mean over items."""
-    reported: float
-    """The harness's own figure."""
-
-    @property
-    def right(self) -> list[bool] | None:
-        """Right or wrong per item; None where an item can be something between."""
-        if self.values is None or not set(self.values) <= {0.0, 1.0}:
-            return None
-        return [value == 1.0 for value in self.values]
-
-
-@dataclass(frozen=True)
-class Result:
-    """One model's answers to one task under one protocol."""
-
-    model: str
-    """Digest of its weights."""
-    held: str
-    """Precision and kind of device, such as `float32 on cpu`."""
-    protocol: Protocol
-    group: str
-    """What was asked for: the task, or a group it belongs to."""
-    include: list[str]
-    """Folders of task files that the harness's own command line needs to find the task."""
-    scores: list[MetricScores]
-    """In the task's order; the first is the one that tables lead with."""
-    prompts: str
-    """Digest of the prompts as the harness built them, in order."""
-    answers: list[str]
-    """What the model wrote to each item, cut to 2,000 characters; empty where it writes nothing."""
-    names: list[str]
-    """What each item calls itself, else its number."""
-    endings: dict[str, int]
-    """What became of generated code: `passed`, `failed`, `time`, `memory`, `killed`, and how many; else empty."""
-    cut: int
-    """Prompts that were too long for the model and lost their beginning."""
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Result:
-        told = {**data["protocol"], "seeds": tuple(data["protocol"]["seeds"])}
-        scores = [MetricScores(**one) for one in data["scores"]]
-        return cls(**{**data, "protocol": Protocol(**told), "scores": scores})
 
 
 class Watch:
@@ -202,10 +145,10 @@ def scores(samples: list[dict[str, Any]], results: Mapping[str, Any]) -> list[Me
         metric, _, cut = key.partition(",")
         if not cut or metric.endswith("_stderr") or not isinstance(reported, int | float):
             continue
-        values = [s.get(metric) for s in samples if s["filter"] == cut]
-        single = all(isinstance(v, int | float) and math.isfinite(v) for v in values)
-        mean = sum(map(float, values)) / len(values) if single and values else math.nan  # type: ignore[arg-type]
-        kept = [float(v) for v in values] if math.isclose(mean, reported, abs_tol=1e-9) else None  # type: ignore[arg-type]
+        given = [s.get(metric) for s in samples if s["filter"] == cut]
+        values = [float(v) for v in given if isinstance(v, int | float) and math.isfinite(v)]
+        mean = sum(values) / len(values) if values and len(values) == len(given) else math.nan
+        kept = values if math.isclose(mean, reported, abs_tol=1e-9) else None
         made.append(MetricScores(metric, cut, kept, float(reported)))
     if not made:
         raise BenchmarkError("The harness gave no figure for this task. Choose another.")

@@ -1,36 +1,39 @@
 """Benchmarks of a run: teacher, student before and after, and the students of further runs, asked the same; each answer kept.
 
-benchmark    asks every model every task, what is stored already excepted   -> Board
-stored       what is stored for these models                                -> Board
+benchmark        asks every model every task, what is stored already excepted   -> Board
+benchmark_board  what is stored for a run's models and those of further runs    -> Board
 
 One model is in memory at a time. What is complete is stored at once, so a stop loses the task that was going on and no other.
 
-Not covered: what a task asks and how it is scored (`benchmarks/tasks.py`, `benchmarks.py`).
+Not covered: what a task asks (`tasks.py`), how it is scored (`asking.py`) and compared (`lines.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pkt_core.base.fingerprint import fingerprint
+from pkt_core.base.progress import Progress, silent
+from pkt_core.base.records import from_json, to_json
 from pkt_core.base.store import list_artefacts, load_artefact, save_artefact
-from pkt_core.benchmarks.asking import Result, Stopped, measure
-from pkt_core.benchmarks.lines import Line, Role, Who, lines
+from pkt_core.benchmarks.asking import Stopped, measure
+from pkt_core.benchmarks.lines import lines
+from pkt_core.benchmarks.record import Asked, Board, Result, Role, Who
 from pkt_core.benchmarks.tasks import Asking, Found, find_tasks
+from pkt_core.errors import StoreError
 from pkt_core.models.loading import LoadedModel, choose_device, choose_dtype, load, model_digest, release
 from pkt_core.models.ref import ModelRef, short_name
-from pkt_core.runs.folder import Run
+from pkt_core.runs.folder import Run, open_run
 from pkt_core.runs.student import Trained, open_trained, plan_of_pair
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.setup import trainable_ref
 
+logger = logging.getLogger(__name__)
 KIND = "benchmark"
 VERSION = 2
-FACTS = ("model", "held", "include", "prompts", "endings", "cut", "seconds", "names")
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -47,45 +50,12 @@ class Subject:
     """What the harness's command line is to load."""
 
 
-@dataclass(frozen=True)
-class Board:
-    """What several models answered."""
-
-    answered: list[tuple[Who, Result]]
-    """In the order of the tasks, then of the models."""
-    models: dict[str, str]
-    """By label, what the harness's command line is to load."""
-    stopped: bool
-    """Whether it was ended early."""
-
-    @property
-    def lines(self) -> list[Line]:
-        return lines(self.answered)
-
-    def to_json(self) -> dict[str, Any]:
-        protocols = {
-            result.protocol.key: {**result.to_json()["protocol"], "group": result.group} for _, result in self.answered
-        }
-        asked = [
-            {
-                "label": who.label,
-                "task": result.protocol.task,
-                "protocol": result.protocol.key,
-                **{name: getattr(result, name) for name in FACTS},
-                "values": {f"{one.metric},{one.filter}": one.values for one in result.scores},
-            }
-            for who, result in self.answered
-        ]
-        told = {"lines": [line.to_json() for line in self.lines], "protocols": protocols, "asked": asked}
-        return {**told, "models": self.models, "stopped": self.stopped}
-
-
 def benchmark(
     subjects: Sequence[Subject],
     names: Sequence[str],
     asking: Asking,
     *,
-    progress: Progress = lambda _stage, _done: None,
+    progress: Progress = silent,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Board:
     """Ask every model every task; what is stored is not asked again. Raises BenchmarkError for a task that cannot be asked."""
@@ -111,7 +81,7 @@ def benchmark(
                 result = measure(loaded, found, asking, progress=tell, stopping=stopping)
             except Stopped:
                 return board(subjects, tasks, stopped=True)
-            save_artefact(KIND, key(subject, found), {}, result.to_json())
+            save_artefact(KIND, key(subject, found), {}, to_json(result))
             done += n
         del loaded
         release()
@@ -123,17 +93,52 @@ def key(subject: Subject, found: Found) -> str:
 
 
 def kept(subject: Subject, found: Found) -> Result | None:
-    stored = load_artefact(KIND, key(subject, found))
-    return Result.from_json(stored[1]) if stored else None
+    """The stored answers of a model to a task, if there are any."""
+    artefact = load_artefact(KIND, key(subject, found))
+    return None if artefact is None else readable(artefact[1])
+
+
+def readable(stored: Mapping[str, Any]) -> Result | None:
+    """Stored answers; None where another version wrote them in another form, so that they are asked again."""
+    try:
+        return from_json(Result, stored, "A stored answer to a benchmark")
+    except StoreError as error:
+        logger.info("%s", error)
+        return None
 
 
 def board(subjects: Sequence[Subject], tasks: Sequence[Found], *, stopped: bool) -> Board:
-    found = [(subject.who, kept(subject, task)) for task in tasks for subject in subjects]
-    return Board([(who, result) for who, result in found if result is not None], paths(subjects), stopped)
+    """What is stored of these models' answers to these tasks."""
+    results = [(subject, kept(subject, task)) for task in tasks for subject in subjects]
+    return board_of([(subject.who, result) for subject, result in results if result is not None], subjects, stopped)
 
 
-def paths(subjects: Sequence[Subject]) -> dict[str, str]:
-    return {subject.who.label: subject.path for subject in subjects}
+def board_of(answered: Sequence[tuple[Who, Result]], subjects: Sequence[Subject], stopped: bool = False) -> Board:
+    """Results beside each other, in the order of the tasks, then of the models."""
+    return Board(
+        lines=lines(answered),
+        protocols={result.protocol.key: result.protocol for _, result in answered},
+        asked=[
+            Asked(
+                label=who.label,
+                task=result.protocol.task,
+                group=result.group,
+                protocol=result.protocol.key,
+                model=result.model,
+                held=result.held,
+                include=result.include,
+                prompts=result.prompts,
+                endings=result.endings,
+                cut=result.cut,
+                seconds=result.seconds,
+                names=result.names,
+                values={f"{one.metric},{one.filter}": one.values for one in result.scores},
+            )
+            for who, result in answered
+        ],
+        models={subject.who.label: subject.path for subject in subjects},
+        stopped=stopped,
+    )
 
 
 def stored(subjects: Sequence[Subject]) -> Board:
@@ -141,16 +146,18 @@ def stored(subjects: Sequence[Subject]) -> Board:
     by_model: dict[tuple[str, str], list[Subject]] = {}
     for subject in subjects:
         by_model.setdefault((subject.digest, subject.held), []).append(subject)
-    results: list[Result] = []
-    for meta in list_artefacts(KIND):
-        with suppress(TypeError, KeyError):  # written by another version, in another form
-            results.append(Result.from_json(meta))
-    order = list(dict.fromkeys(result.protocol.key for result in results))
+    results = [result for meta in list_artefacts(KIND) if (result := readable(meta)) is not None]
+    order = {key: i for i, key in enumerate(dict.fromkeys(result.protocol.key for result in results))}
     place = {subject.who: i for i, subject in enumerate(subjects)}
-    found = [(subject.who, result) for result in results for subject in by_model.get((result.model, result.held), [])]
-    return Board(
-        sorted(found, key=lambda one: (order.index(one[1].protocol.key), place[one[0]])), paths(subjects), False
-    )
+    answered = [
+        (subject.who, result) for result in results for subject in by_model.get((result.model, result.held), [])
+    ]
+    return board_of(sorted(answered, key=lambda one: (order[one[1].protocol.key], place[one[0]])), subjects)
+
+
+def benchmark_board(run: Run, against: Sequence[str] = ()) -> Board:
+    """All stored answers of a run's three models and of the students of further runs. Raises StoreError as `subjects_of` does."""
+    return stored(subjects_of(run, [open_run(name) for name in against]))
 
 
 def subjects_of(run: Run, against: Sequence[Run] = ()) -> list[Subject]:

@@ -1,19 +1,16 @@
-"""Benchmark scores as points with their intervals: a row per task, a mark per model, further runs one by one.
-
-Takes the lines of a board in JSON form.
-"""
+"""Benchmark scores as points with their intervals: a row per task, a mark per model, further runs one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from pkt_core.benchmarks.record import Line
 from pkt_core.benchmarks.text import name_of
+from pkt_core.evaluation.statistics import Estimate
 from pkt_core.words import style
 
-Json = Mapping[str, Any]
 KINDS = {  # role -> legend, colour, marker
     "before": ("student before", style.BEFORE, "diamond-open"),
     "after": ("student after", style.AFTER, "square"),
@@ -23,44 +20,44 @@ KINDS = {  # role -> legend, colour, marker
 SPREAD = 0.62  # of a row's height that its models take
 
 
-def scored(lines: Sequence[Json]) -> list[Json]:
+def scored(lines: Sequence[Line]) -> list[Line]:
     """The lines a picture can show: shares by each task's first metric, a group in place of its tasks."""
-    found = [line for line in lines if line["leads"] and line["share"] and line["score"]]
-    groups = {line["task"] for line in found if line["tasks"] > 1}
-    return [line for line in found if line["tasks"] > 1 or line["group"] == line["task"] or line["group"] not in groups]
+    shares = [line for line in lines if line.leads and line.share and line.score is not None]
+    groups = {line.task for line in shares if line.tasks > 1}
+    return [line for line in shares if line.tasks > 1 or line.group == line.task or line.group not in groups]
 
 
-def benchmark_figure(lines: Sequence[Json]) -> go.Figure:
+def benchmark_figure(lines: Sequence[Line]) -> go.Figure:
     """Share right (%) by task and model, Wilson's 95 % interval; each further run, such as another seed, is a point of its own."""
     shown = scored(lines)
-    rows = list(dict.fromkeys((line["settings"], row_name(line)) for line in shown))
+    rows = list(dict.fromkeys((line.settings, row_name(line)) for line in shown))
     place = {settings: i for i, (settings, _) in enumerate(rows)}
     figure = go.Figure()
     for role, (name, colour, symbol) in KINDS.items():
-        mine = [line for line in shown if line["role"] == role]
-        if not mine:
+        points = [(line, line.score.times(100.0)) for line in shown if line.role == role and line.score is not None]
+        if not points:
             continue
         figure.add_trace(
             go.Scatter(
-                x=[100 * line["score"]["value"] for line in mine],
-                y=[place[line["settings"]] + offset(line, shown) for line in mine],
+                x=[score.value for _, score in points],
+                y=[place[line.settings] + offset(line, shown) for line, _ in points],
                 mode="markers",
                 name=name,
                 marker={"color": colour, "size": 11, "symbol": symbol, "line": {"width": 2, "color": colour}},
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [100 * (line["score"]["high"] - line["score"]["value"]) for line in mine],
-                    "arrayminus": [100 * (line["score"]["value"] - line["score"]["low"]) for line in mine],
+                    "array": [score.high - score.value for _, score in points],
+                    "arrayminus": [score.value - score.low for _, score in points],
                     "color": colour,
                     "thickness": 2,
                 },
-                customdata=[[style.text(hover(line), 300)] for line in mine],
+                customdata=[[style.text(hover(line, score), 300)] for line, score in points],
                 hovertemplate="%{x:.1f} %<br>%{customdata[0]}<extra></extra>",
                 cliponaxis=False,
             )
         )
-    most = max((len([1 for line in shown if line["settings"] == settings]) for settings, _ in rows), default=1)
+    most = max((sum(line.settings == settings for line in shown) for settings, _ in rows), default=1)
     style.finish(figure, height=110 + max(70, 22 * most) * max(1, len(rows)), x="Answered right (% of items)")
     figure.update_xaxes(range=[-2, 102], ticksuffix=" %", zeroline=False)
     figure.update_layout(margin={"l": 24})
@@ -74,21 +71,19 @@ def benchmark_figure(lines: Sequence[Json]) -> go.Figure:
     )
 
 
-def row_name(line: Json) -> str:
-    return f"{name_of(line)}, n = {line['n']:,}"
+def row_name(line: Line) -> str:
+    return f"{name_of(line)}, n = {line.n:,}"
 
 
-def offset(line: Json, shown: Sequence[Json]) -> float:
-    """Models of one task below each other, in the order of the table."""
-    mine = [other for other in shown if other["settings"] == line["settings"]]
-    if len(mine) == 1:
+def offset(line: Line, shown: Sequence[Line]) -> float:
+    """Models of one task below each other, in the order of the table; a share of a row's height around its middle."""
+    same_task = [other for other in shown if other.settings == line.settings]
+    if len(same_task) == 1:
         return 0.0
-    return SPREAD * (mine.index(line) / (len(mine) - 1) - 0.5)
+    return SPREAD * (same_task.index(line) / (len(same_task) - 1) - 0.5)
 
 
-def hover(line: Json) -> str:
-    low, high = (100 * line["score"][end] for end in ("low", "high"))
-    said = f"{line['label']}: 95 % {low:.1f} to {high:.1f} %"
-    if line["gain"]:
-        said += f"; {100 * line['gain']['difference']:+.1f} points to before"
-    return said
+def hover(line: Line, score: Estimate) -> str:
+    """The model with its interval, in percent, and its change."""
+    words = f"{line.label}: 95 % {score.low:.1f} to {score.high:.1f} %"
+    return words + (f"; {100 * line.gain.difference:+.1f} points to before" if line.gain else "")

@@ -8,7 +8,6 @@ Not covered: starting the process (`dashboard/views/benchmarks/form.py`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -66,6 +65,10 @@ def carry_out(folder: str) -> None:
     job = open_run(Path(folder))
     job.write_status("running", message="Starting", fraction=0.0)
     sweep(cache_root())
+
+    def report(stage: str, done: float) -> None:
+        job.write_status("running", message=stage, fraction=done)
+
     try:
         asked = read(job)
         subjects = benchmarks_board.subjects_of(open_run(asked.run), [open_run(name) for name in asked.against])
@@ -73,7 +76,7 @@ def carry_out(folder: str) -> None:
             subjects,
             asked.tasks,
             asked.asking,
-            progress=lambda words, done: keep(job, words, done),
+            progress=report,
             stopping=job.stop_requested,
         )
     except KeyboardInterrupt:
@@ -84,11 +87,7 @@ def carry_out(folder: str) -> None:
         if not isinstance(error, PktError):
             raise
         return
-    complete = f"{len(board.answered)} scores are kept."
+    complete = f"{len(board.asked)} scores are kept."
     job.write_status(
         "stopped" if board.stopped else "done", message=f"Stopped; {complete}" if board.stopped else complete
     )
-
-
-def keep(job: Any, words: str, done: float) -> None:
-    job.write_status("running", message=words, fraction=done)

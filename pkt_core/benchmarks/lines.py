@@ -3,82 +3,24 @@
 Only answers to the same items under the same protocol are compared. Every model that is not the student before or the teacher
 is measured against both: its gain over the student before, and the teacher's lead over it, item by item.
 
-Not covered: asking the models (`benchmarks.py`).
+Not covered: asking the models (`asking.py`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
-from pkt_core.benchmarks.asking import MetricScores, Result
+from pkt_core.benchmarks.record import Line, MetricScores, Result, Who
 from pkt_core.evaluation.power import detectable
 from pkt_core.evaluation.statistics import Change, Estimate, mean_step, paired_change, proportion, ratio, sign_flip
 
-Role = Literal["before", "after", "teacher", "other", "model"]
 DRAWS = 10_000
-
-
-@dataclass(frozen=True)
-class Who:
-    """A model in the table."""
-
-    label: str
-    """As the table calls it."""
-    role: Role
-    """`other` is the student of a further run, `model` one that belongs to no run."""
-    run: str | None = None
-    """The run whose student it is."""
-    seed: int | None = None
-    """That run's."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One model's score on one task, and what it differs by."""
-
-    task: str
-    """The task, or the group whose tasks are taken together."""
-    tasks: int
-    """How many tasks that are."""
-    group: str
-    """What was asked for: the task itself, or a group it belongs to."""
-    metric: str
-    filter: str
-    leads: bool
-    """Whether this is the task's first metric; the others are shown but not tested."""
-    label: str
-    role: Role
-    run: str | None
-    seed: int | None
-    n: int
-    share: bool
-    """Whether each item is right or wrong, so that scores are shares and differences are points."""
-    score: Estimate | None
-    """Share right with Wilson's interval, or a mean over items with a bootstrap; None for metrics that are neither."""
-    reported: float
-    """The harness's own figure."""
-    gain: Change | None
-    """This model minus the student before, on the same items; None for that student, the teacher and single models."""
-    p_holm: float | None
-    """Of the gain, corrected over all gains in the table that lead."""
-    detectable: float | None
-    """The smallest gain that McNemar's test finds four times in five on items of which as many differ as here."""
-    gap: Change | None
-    """The teacher minus this model, on the same items."""
-    settings: str
-    """Names how it was asked; lines with the same settings may be compared."""
-
-    def to_json(self) -> dict[str, Any]:
-        told = asdict(self)
-        return told | {
-            "detectable": None if self.detectable is None or math.isinf(self.detectable) else self.detectable
-        }
 
 
 def lines(answered: Sequence[tuple[Who, Result]]) -> list[Line]:
@@ -197,21 +139,23 @@ def difference(first: np.ndarray | None, second: np.ndarray | None) -> Change | 
 
 
 def seen(before: np.ndarray | None, own: np.ndarray | None) -> float | None:
-    """What could be seen on these items; only for scores that are right or wrong."""
+    """What could be seen on these items, if anything; only for scores that are right or wrong."""
     if before is None or own is None or not binary(before, own):
         return None
-    return detectable(len(own), float((before != own).mean()))
+    smallest = detectable(len(own), float((before != own).mean()))
+    return smallest if math.isfinite(smallest) else None
 
 
 def corrected(made: list[Line]) -> list[Line]:
     """The same lines, p-values of the leading gains corrected by Holm's rule over all of them."""
-    tested = [
-        i for i, line in enumerate(made) if line.gain is not None and line.leads and not part_of_group(line, made)
-    ]
-    if not tested:
+    raw = {
+        i: line.gain.p_value
+        for i, line in enumerate(made)
+        if line.gain is not None and line.leads and not part_of_group(line, made)
+    }
+    if not raw:
         return made
-    p_values = multipletests([made[i].gain.p_value for i in tested], method="holm")[1]  # type: ignore[union-attr]
-    at = dict(zip(tested, p_values.tolist(), strict=True))
+    at = dict(zip(raw, multipletests(list(raw.values()), method="holm")[1].tolist(), strict=True))
     return [replace(line, p_holm=at[i]) if i in at else line for i, line in enumerate(made)]
 
 

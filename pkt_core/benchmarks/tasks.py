@@ -1,6 +1,6 @@
 """Tasks of lm-evaluation-harness by name, their items from the hub or from local files, and the protocol of each.
 
-Not covered: asking a model (`benchmarks.py`).
+Not covered: asking a model (`asking.py`).
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pkt_core.base.fingerprint import fingerprint
-from pkt_core.benchmarks import local_items, own_tasks
+from pkt_core.benchmarks import local_tasks
 from pkt_core.benchmarks.code_judge import judging, protocol, uses_our_judge
+from pkt_core.benchmarks.record import Protocol, Readiness
 from pkt_core.benchmarks.sandbox import WHY, unavailable
 from pkt_core.errors import BenchmarkError, SandboxError
 
@@ -70,46 +71,6 @@ class Asking(BaseModel):
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Everything about how a task was asked that could change the score of one model."""
-
-    harness: str
-    """Version of lm-evaluation-harness."""
-    task: str
-    version: str
-    """Of the task's definition."""
-    template: str
-    """Digest of that definition: prompt, filters, metrics, decoding."""
-    shots: int
-    n: int
-    """Items asked."""
-    limit: int | None
-    """Whether these are only so many of them."""
-    chosen: list[int] | None
-    """Which, where they are spread over the task; None where they are the first ones, or all."""
-    kind: str
-    """generate_until, multiple_choice, loglikelihood or loglikelihood_rolling."""
-    decoding: dict[str, Any]
-    """Generation settings; empty where nothing is generated."""
-    temperature: float | None
-    """0 is greedy; None where nothing is generated."""
-    seeds: tuple[int, int, int, int]
-    chat: bool
-    batch_size: int
-    items: str
-    """Digest of the items, in their order."""
-    source: str
-    """Where the items came from: a data set of the hub, or `local`."""
-    judge: str | None
-    """How generated code was judged; None where there is none."""
-
-    @property
-    def key(self) -> str:
-        """Names it: equal keys are equal protocols."""
-        return fingerprint(**{**asdict(self), "source": None})
-
-
-@dataclass(frozen=True)
 class Found:
     """A task, ready to be asked."""
 
@@ -131,6 +92,16 @@ def require_harness() -> str:
             'Benchmarks need lm-evaluation-harness, which is not installed. Install it with `pip install "semalign-pkt[benchmarks]"`.'
         )
     return importlib.metadata.version("lm_eval")
+
+
+def benchmark_sandbox() -> Readiness:
+    """What benchmarks lack on this machine: the harness, or walls around generated code."""
+    try:
+        require_harness()
+        missing = None
+    except BenchmarkError as error:
+        missing = str(error)
+    return Readiness(missing, unavailable(), WHY)
 
 
 @functools.lru_cache(maxsize=4)
@@ -177,8 +148,8 @@ def find_tasks(names: Sequence[str], asking: Asking) -> list[Found]:
 
 
 def tasks_of(name: str, asking: Asking) -> list[Found]:
-    if own_tasks.is_own(name):
-        task, folder = own_tasks.write_own(name)
+    if local_tasks.is_own(name):
+        task, folder = local_tasks.write_own(name)
         there = manager((str(folder),), defaults=False)
         return [ready(read(task, there)[task], task, asking, (str(folder),), there)]
     own = (require_tasks(asking.include),) if asking.include else ()
@@ -241,7 +212,7 @@ def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
     if entry.yaml_path is None:
         raise BenchmarkError(f"The task {name} is a programme, so --data cannot say where its items are. Ask the hub.")
     config = definition(entry)
-    items = local_items.find_items(name, config, folder)
+    items = local_tasks.find_items(name, config, folder)
     worked = config.get("fewshot_config") or {}
     shots = shots_of(config.get("num_fewshot"), asking)
     split = str(config.get("fewshot_split") or worked.get("split") or config.get("training_split") or "")
@@ -250,9 +221,9 @@ def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
             f"{name} asks for {shots} worked examples, which {folder} has not; expected {name}/{split or 'train'}.jsonl. Put it "
             "there, or say --shots 0."
         )
-    different = local_items.override(config, items)
+    different = local_tasks.override(config, items)
     key = fingerprint(task=name, definition=str(entry.yaml_path), different=different)
-    return local_items.write_task(name, Path(entry.yaml_path), different, key)
+    return local_tasks.write_task(name, Path(entry.yaml_path), different, key)
 
 
 def shots_of(default: int | None, asking: Asking) -> int:
@@ -297,7 +268,7 @@ def ready(task: Any, asked_for: str, asking: Asking, include: tuple[str, ...], t
         chat=asking.chat,
         batch_size=asking.batch_size,
         items=digest(docs),
-        source=str(task.DATASET_PATH) if task.DATASET_PATH not in local_items.KINDS.values() else "local",
+        source=str(task.DATASET_PATH) if task.DATASET_PATH not in local_tasks.KINDS.values() else "local",
         judge=protocol() if unsafe or uses_our_judge(task) else None,
     )
     return Found(task, told, asked_for, include, tasks)
@@ -328,7 +299,7 @@ def template_digest(task: Any) -> str:
         "metadata",
         "task_alias",
         "num_fewshot",
-        *local_items.SPLITS,
+        *local_tasks.SPLITS,
     }
     said = {key: value for key, value in task.dump_config().items() if key not in aside}
     return digest(said)

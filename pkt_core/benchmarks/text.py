@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from pkt_core.base.records import to_json
+from pkt_core.benchmarks.record import Asked, Board, Line
+from pkt_core.evaluation.statistics import SURE, Change, Estimate
 from pkt_core.words import style
-
-Json = Mapping[str, Any]
-
 
 BENCHMARKS = (
     "Share of items answered right by each task's first metric, as lm-evaluation-harness scores it; whiskers are 95 % intervals "
@@ -32,94 +32,92 @@ BENCHMARK_PROTOCOL = (
 )
 
 
-LEVEL = 0.05
-
-
-def headline(told: Json) -> str:
+def headline(board: Board) -> str:
     """Whether the student after the transfer scores differently, and what the items could have shown."""
-    lines = [line for line in told["lines"] if line["leads"] and line["p_holm"] is not None and line["role"] == "after"]
-    if not lines:
+    tested = [
+        (line, line.p_holm) for line in board.lines if line.leads and line.role == "after" and line.p_holm is not None
+    ]
+    if not tested:
         return "No task has both the student before and after yet, so nothing can be said of a change."
-    apart = [line for line in lines if line["p_holm"] < LEVEL]
-    if len(lines) == 1:
-        return one(lines[0])
-    if not apart:
-        return f"On none of {len(lines)} tasks does the student score differently after the transfer, as far as these items can show ({reach(lines)})."
-    told_of = "; ".join(f"{name_of(line)} {points(line)} (p {style.p_value(line['p_holm'])})" for line in apart)
-    rest = [line for line in lines if line not in apart]
-    said = f"The student scores differently on {len(apart)} of {len(lines)} tasks: {told_of}."
-    return f"{said} On the others nothing was seen ({reach(rest)})." if rest else said
+    if len(tested) == 1:
+        return one(*tested[0])
+    changed = [line for line, p in tested if p < SURE]
+    rest = [line for line, p in tested if p >= SURE]
+    if not changed:
+        return f"On none of {len(tested)} tasks does the student score differently after the transfer, as far as these items can show ({reach(rest)})."
+    listing = "; ".join(f"{name_of(line)} {points(line)} (p {style.p_value(line.p_holm)})" for line in changed)
+    sentence = f"The student scores differently on {len(changed)} of {len(tested)} tasks: {listing}."
+    return f"{sentence} On the others nothing was seen ({reach(rest)})." if rest else sentence
 
 
-def one(line: Json) -> str:
-    """A single task in full."""
-    change = line["gain"]
-    values = (
-        f"{style.percent(change['before'], 1)} before, {style.percent(change['after'], 1)} after"
-        if line["share"]
-        else f"{style.number(change['before'], 3)} before, {style.number(change['after'], 3)} after"
+def one(line: Line, p: float) -> str:
+    """A single task in full; p is corrected."""
+    verdict = "the student scores differently" if p < SURE else "no change was seen"
+    assert line.gain is not None, "only a change has a p-value"
+    before, after = (
+        style.percent(share, 1) if line.share else style.number(share, 3)
+        for share in (line.gain.before, line.gain.after)
     )
-    verdict = "the student scores differently" if line["p_holm"] < LEVEL else "no change was seen"
-    return f"{name_of(line)}: {verdict}; {values} (n = {line['n']}, p {style.p_value(line['p_holm'])}). {power(line)}".strip()
+    sentence = f"{name_of(line)}: {verdict}; {before} before, {after} after (n = {line.n}, p {style.p_value(p)})."
+    return f"{sentence} {power(line)}".strip()
 
 
-def power(line: Json) -> str:
+def power(line: Line) -> str:
     """What n items can show: the smallest change, in points."""
-    if not line["share"]:
+    if not line.share:
         return ""
-    if line["detectable"] is None:
-        return f"With {line['n']} items no change at all can be seen."
-    return f"With {line['n']} items a change under {100 * line['detectable']:.1f} points cannot be seen reliably."
+    if line.detectable is None:
+        return f"With {line.n} items no change at all can be seen."
+    return f"With {line.n} items a change under {100 * line.detectable:.1f} points cannot be seen reliably."
 
 
-def points(line: Json) -> str:
-    change = line["gain"]
-    if line["share"]:
-        return f"{100 * change['difference']:+.1f} points".replace("-", "−")
-    return f"{change['difference']:+.3f}".replace("-", "−")
+def points(line: Line) -> str:
+    return f"{difference(line, line.gain)} points" if line.share else difference(line, line.gain)
 
 
-def reach(lines: Sequence[Json]) -> str:
+def reach(lines: Sequence[Line]) -> str:
     return "; ".join(
-        f"{name_of(line)}: under {100 * line['detectable']:.1f} points could not be seen"
-        if line["detectable"] is not None
-        else f"{name_of(line)}: {line['n']} items"
+        f"{name_of(line)}: under {100 * line.detectable:.1f} points could not be seen"
+        if line.detectable is not None
+        else f"{name_of(line)}: {line.n} items"
         for line in lines
     )
 
 
-def cautions(told: Json) -> list[str]:
+def cautions(board: Board) -> list[str]:
     """What a reader must know before believing a score."""
-    found = []
-    for one in told["asked"]:
-        if one["cut"]:
-            found.append(
-                f"{one['label']} could not hold {one['cut']} of the prompts of {one['task']} whole; their beginning was cut off."
+    sentences = []
+    for asked in board.asked:
+        if asked.cut:
+            sentences.append(
+                f"{asked.label} could not hold {asked.cut} of the prompts of {asked.task} whole; their beginning was cut off."
             )
-        if ended := {how: n for how, n in one["endings"].items() if how in ("time", "memory", "killed")}:
-            said = ", ".join(f"{n} by {how}" if how != "killed" else f"{n} without a word" for how, n in ended.items())
-            found.append(
-                f"{one['task']}, {one['label']}: programmes that did not end by themselves: {said}; they count as wrong."
+        if ended := {how: n for how, n in asked.endings.items() if how in ("time", "memory", "killed")}:
+            counts = ", ".join(
+                f"{n} by {how}" if how != "killed" else f"{n} without a word" for how, n in ended.items()
+            )
+            sentences.append(
+                f"{asked.task}, {asked.label}: programmes that did not end by themselves: {counts}; they count as wrong."
             )
     parts: dict[str, list[str]] = {}
-    for told_how in told["protocols"].values():
-        if told_how["limit"]:
+    for protocol in board.protocols.values():
+        if protocol.limit:
             which = (
-                f"{told_how['limit']} items, spread evenly,"
-                if told_how["chosen"]
-                else f"the first {told_how['limit']} items"
+                f"{protocol.limit} items, spread evenly," if protocol.chosen else f"the first {protocol.limit} items"
             )
-            parts.setdefault(which, []).append(told_how["task"])
+            parts.setdefault(which, []).append(protocol.task)
     for which, tasks in parts.items():
         easy = "" if "spread" in which else " The first items of a benchmark may be its easiest, or of one kind."
-        found.append(f"Only {which} were asked of {listed(tasks)}, so this is no score of the whole benchmark.{easy}")
-    return list(dict.fromkeys(found))
+        sentences.append(
+            f"Only {which} were asked of {listed(tasks)}, so this is no score of the whole benchmark.{easy}"
+        )
+    return list(dict.fromkeys(sentences))
 
 
-def all_of(told: Json) -> list[str]:
+def all_of(board: Board) -> list[str]:
     """For the terminal."""
-    said = [headline(told)] if any(line["role"] == "after" for line in told["lines"]) else []
-    return [*said, *cautions(told), *(["Stopped early; what was complete is kept."] if told["stopped"] else [])]
+    answer = [headline(board)] if any(line.role == "after" for line in board.lines) else []
+    return [*answer, *cautions(board), *(["Stopped early; what was complete is kept."] if board.stopped else [])]
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -132,157 +130,157 @@ def listed(names: Sequence[str], most: int = 5) -> str:
 FIELDS = ("task", "tasks", "metric", "filter", "label", "role", "run", "seed", "n", "reported", "p_holm", "detectable")
 
 
-def full(told: Json) -> pd.DataFrame:
+def full(board: Board) -> pd.DataFrame:
     """Everything about each line, its protocol included where it is a single task."""
     rows = []
-    for line in told["lines"]:
-        row = {name: line[name] for name in FIELDS}
-        for name, keys in (
-            ("score", ("value", "low", "high")),
-            ("gain", ("difference", "low", "high", "p_value")),
-            ("gap", ("difference", "low", "high", "p_value")),
-        ):
-            row |= {f"{name}_{key}": (line[name] or {}).get(key) for key in keys}
-        told_how = told["protocols"].get(line["settings"], {})
-        row |= {f"protocol_{key}": str(value) for key, value in told_how.items() if key not in ("task", "n")}
+    for line in board.lines:
+        row: dict[str, Any] = {name: getattr(line, name) for name in FIELDS}
+        row |= {f"score_{name}": getattr(line.score, name, None) for name in ("value", "low", "high")}
+        for which, change in (("gain", line.gain), ("gap", line.gap)):
+            row |= {f"{which}_{name}": getattr(change, name, None) for name in ("difference", "low", "high", "p_value")}
+        if (protocol := board.protocols.get(line.settings)) is not None:
+            row |= {
+                f"protocol_{name}": str(value) for name, value in to_json(protocol).items() if name not in ("task", "n")
+            }
+            row["protocol_group"] = line.group
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def shown(lines: Sequence[Json]) -> pd.DataFrame:
+def shown(lines: Sequence[Line]) -> pd.DataFrame:
     """Lines as text with sensible digits."""
     return pd.DataFrame(
         [
             {
                 "Task": name_of(line),
-                "Model": line["label"],
-                "n": line["n"],
+                "Model": line.label,
+                "n": line.n,
                 "Score": score(line),
-                "95 %": interval(line, line["score"], signed=False),
-                "Change": difference(line, "gain"),
-                "95 % of it": interval(line, line["gain"], signed=True),
-                "p (Holm)": style.p_value(line["p_holm"]).removeprefix("= "),
+                "95 %": interval(line, line.score, signed=False),
+                "Change": difference(line, line.gain),
+                "95 % of it": interval(line, line.gain, signed=True),
+                "p (Holm)": style.p_value(line.p_holm).removeprefix("= "),
                 "Seen from": seen_from(line),
-                "To teacher": difference(line, "gap"),
+                "To teacher": difference(line, line.gap),
             }
             for line in lines
         ]
     )
 
 
-def terminal(told: Json) -> list[tuple[str, list[str], list[list[Any]]]]:
+def terminal(board: Board) -> list[tuple[str, list[str], list[list[Any]]]]:
     """One table per task and metric: title, columns, rows."""
-    made: dict[tuple[str, str], list[list[Any]]] = {}
-    for line in told["lines"]:
-        made.setdefault((line["settings"], f"{name_of(line)}, {metric_of(line)}, n = {line['n']}"), []).append(
+    tables: dict[tuple[str, str], list[list[Any]]] = {}
+    for line in board.lines:
+        tables.setdefault((line.settings, f"{name_of(line)}, {metric_of(line)}, n = {line.n}"), []).append(
             [
-                line["label"],
-                f"{score(line)} [{interval(line, line['score'], signed=False)}]",
-                f"{difference(line, 'gain')} [{interval(line, line['gain'], signed=True)}]" if line["gain"] else "-",
-                style.p_value(line["p_holm"]).removeprefix("= ").replace("–", "-"),
+                line.label,
+                f"{score(line)} [{interval(line, line.score, signed=False)}]",
+                f"{difference(line, line.gain)} [{interval(line, line.gain, signed=True)}]" if line.gain else "-",
+                style.p_value(line.p_holm).removeprefix("= ").replace("–", "-"),
                 seen_from(line).replace("–", "-"),
-                difference(line, "gap").replace("–", "-"),
+                difference(line, line.gap).replace("–", "-"),
             ]
         )
     columns = ["model", "score [95 %]", "change to before [95 %]", "p (Holm)", "seen from", "teacher ahead by"]
-    return [(title, columns, rows) for (_, title), rows in made.items()]
+    return [(title, columns, rows) for (_, title), rows in tables.items()]
 
 
-def name_of(line: Json) -> str:
-    return str(line["task"]) if line["tasks"] == 1 else f"{line['task']} ({line['tasks']} tasks)"
+def name_of(line: Line) -> str:
+    return line.task if line.tasks == 1 else f"{line.task} ({line.tasks} tasks)"
 
 
-def metric_of(line: Json) -> str:
-    return str(line["metric"]) if line["filter"] == "none" else f"{line['metric']} after {line['filter']}"
+def metric_of(line: Line) -> str:
+    return line.metric if line.filter == "none" else f"{line.metric} after {line.filter}"
 
 
-def score(line: Json) -> str:
-    if line["score"] is None:
-        return style.number(line["reported"], 3)
-    return style.percent(line["score"]["value"], 1) if line["share"] else style.number(line["score"]["value"], 3)
+def score(line: Line) -> str:
+    if line.score is None:
+        return style.number(line.reported, 3)
+    return style.percent(line.score.value, 1) if line.share else style.number(line.score.value, 3)
 
 
-def interval(line: Json, found: Json | None, *, signed: bool) -> str:
-    if found is None:
+def interval(line: Line, ends: Estimate | Change | None, *, signed: bool) -> str:
+    """Both ends of a 95 % interval, in percent or points where the line is about shares."""
+    if ends is None:
         return "–"
-    scale, form = (100, "+.1f" if signed else ".1f") if line["share"] else (1, "+.3f" if signed else ".3f")
-    return f"{scale * found['low']:{form}} to {scale * found['high']:{form}}".replace("-", "−")
+    scale, form = (100, "+.1f" if signed else ".1f") if line.share else (1, "+.3f" if signed else ".3f")
+    return f"{scale * ends.low:{form}} to {scale * ends.high:{form}}".replace("-", "−")
 
 
-def difference(line: Json, name: str) -> str:
-    found = line[name]
-    if found is None:
+def difference(line: Line, change: Change | None) -> str:
+    """A change, in points where the line is about shares."""
+    if change is None:
         return "–"
-    return (f"{100 * found['difference']:+.1f}" if line["share"] else f"{found['difference']:+.3f}").replace("-", "−")
+    return (f"{100 * change.difference:+.1f}" if line.share else f"{change.difference:+.3f}").replace("-", "−")
 
 
-def seen_from(line: Json) -> str:
+def seen_from(line: Line) -> str:
     """The smallest change that the test finds four times in five."""
-    if line["gain"] is None or not line["share"]:
+    if line.gain is None or not line.share:
         return "–"
-    return "never" if line["detectable"] is None else f"{100 * line['detectable']:.1f}"
+    return "never" if line.detectable is None else f"{100 * line.detectable:.1f}"
 
 
-def protocols(told: Json) -> pd.DataFrame:
+def protocols(board: Board) -> pd.DataFrame:
     """How each task was asked, one row per protocol."""
-    rows = []
-    for one in told["protocols"].values():
-        items = f"{one['n']:,} ({'spread' if one['chosen'] else 'the first' if one['limit'] else 'all'})"
-        decoding = {key: value for key, value in one["decoding"].items() if key != "until"}
-        rows.append(
+    return pd.DataFrame(
+        [
             {
-                "Task": one["task"],
-                "Version": one["version"],
-                "Harness": one["harness"],
-                "Template": one["template"],
-                "Shots": one["shots"],
-                "Items": items,
-                "Item digest": one["items"],
-                "From": one["source"],
-                "Temperature": "–" if one["temperature"] is None else f"{one['temperature']:g}",
-                "Decoding": ", ".join(f"{key} {value}" for key, value in decoding.items()) or "–",
-                "Stops at": " ".join(style.visible(word) for word in one["decoding"].get("until", [])) or "–",
-                "Seeds": " ".join(map(str, one["seeds"])),
-                "Chat template": "yes" if one["chat"] else "no",
-                "Batch": one["batch_size"],
-                "Code": one["judge"] or "–",
+                "Task": one.task,
+                "Version": one.version,
+                "Harness": one.harness,
+                "Template": one.template,
+                "Shots": one.shots,
+                "Items": f"{one.n:,} ({'spread' if one.chosen else 'the first' if one.limit else 'all'})",
+                "Item digest": one.items,
+                "From": one.source,
+                "Temperature": "–" if one.temperature is None else f"{one.temperature:g}",
+                "Decoding": ", ".join(f"{name} {value}" for name, value in one.sampling.items()) or "–",
+                "Stops at": " ".join(style.visible(word) for word in one.decoding.get("until", [])) or "–",
+                "Seeds": " ".join(map(str, one.seeds)),
+                "Chat template": "yes" if one.chat else "no",
+                "Batch": one.batch_size,
+                "Code": one.judge or "–",
             }
-        )
-    return pd.DataFrame(rows)
+            for one in board.protocols.values()
+        ]
+    )
 
 
-def turned(told: Json) -> dict[str, tuple[list[str], list[str]]]:
+def turned(board: Board) -> dict[str, tuple[list[str], list[str]]]:
     """By task: names of the items that only the student after has right, and that only the student before had."""
-    found: dict[str, dict[str, tuple[list[str], list[float]]]] = {}
-    lines = {(line["settings"], line["label"]): line for line in told["lines"] if line["leads"] and line["tasks"] == 1}
-    for one in told["asked"]:
-        line = lines.get((one["protocol"], one["label"]))
-        if line is not None and line["share"] and line["role"] in ("before", "after"):
-            values = one["values"][f"{line['metric']},{line['filter']}"]
-            found.setdefault(f"{line['task']}, n = {line['n']}", {})[line["role"]] = (one["names"], values)
-    made = {}
-    for task, both in found.items():
-        if set(both) == {"before", "after"}:
-            names, old, new = both["before"][0], both["before"][1], both["after"][1]
+    lines = {(line.settings, line.label): line for line in board.lines if line.leads and line.tasks == 1}
+    by_task: dict[str, dict[str, tuple[list[str], list[float]]]] = {}
+    for asked in board.asked:
+        line = lines.get((asked.protocol, asked.label))
+        if line is None or not line.share or line.role not in ("before", "after"):
+            continue
+        if (values := asked.values[f"{line.metric},{line.filter}"]) is not None:
+            by_task.setdefault(f"{line.task}, n = {line.n}", {})[line.role] = (asked.names, values)
+    items = {}
+    for task, sides in by_task.items():
+        if set(sides) == {"before", "after"}:
+            (names, old), (_, new) = sides["before"], sides["after"]
             gained = [name for name, a, b in zip(names, old, new, strict=True) if b > a]
-            made[task] = gained, [name for name, a, b in zip(names, old, new, strict=True) if a > b]
-    return made
+            items[task] = gained, [name for name, a, b in zip(names, old, new, strict=True) if a > b]
+    return items
 
 
-def harness_command(told: Json, asked: Json) -> str:
+def harness_command(board: Board, asked: Asked) -> str:
     """lm-evaluation-harness's own command line for one model and task, under the same protocol."""
-    one, model = told["protocols"][asked["protocol"]], told["models"][asked["label"]]
-    dtype, _, device = asked["held"].partition(" on ")
+    one, model = board.protocols[asked.protocol], board.models[asked.label]
+    dtype, _, device = asked.held.partition(" on ")
     words = ["lm-eval", "run", "--model", "hf", "--model_args", f"pretrained={model},dtype={dtype}", "--device", device]
-    words += ["--tasks", one["task"], "--num_fewshot", str(one["shots"]), "--batch_size", str(one["batch_size"])]
-    if one["chosen"]:
-        words += ["--samples", json.dumps({one["task"]: one["chosen"]}, separators=(",", ":"))]
-    elif one["limit"]:
-        words += ["--limit", str(one["limit"])]
-    words += ["--seed", ",".join(map(str, one["seeds"]))]
-    decoding = [f"{key}={value}" for key, value in one["decoding"].items() if key != "until"]
+    words += ["--tasks", one.task, "--num_fewshot", str(one.shots), "--batch_size", str(one.batch_size)]
+    if one.chosen:
+        words += ["--samples", json.dumps({one.task: one.chosen}, separators=(",", ":"))]
+    elif one.limit:
+        words += ["--limit", str(one.limit)]
+    words += ["--seed", ",".join(map(str, one.seeds))]
+    decoding = [f"{name}={value}" for name, value in one.sampling.items()]
     words += ["--gen_kwargs", ",".join(decoding)] if decoding else []
-    for folder in asked["include"]:
+    for folder in asked.include:
         words += ["--include_path", folder]
-    words += ["--apply_chat_template"] * one["chat"] + ["--confirm_run_unsafe_code"] * bool(one["judge"])
+    words += ["--apply_chat_template"] * one.chat + ["--confirm_run_unsafe_code"] * bool(one.judge)
     return shlex.join(words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.console import Console
 from pkt_core.cli.options import DeviceName, DTypeName, Json, named_run
 from pkt_core.cli.terminal import deliver, progress_bar, table
 from pkt_core.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from pkt_core.benchmarks.record import Board
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,6 +59,7 @@ def benchmark(
 
         carry_out(job)
         return
+    from pkt_core.base.records import to_json
     from pkt_core.benchmarks import board as benchmarks_board
     from pkt_core.benchmarks.tasks import Asking, require_harness
     from pkt_core.models.ref import ModelRef
@@ -66,36 +70,43 @@ def benchmark(
     if (run is None) == (not model):
         raise BenchmarkError("Got a run and models, or neither; expected a run or --model. Name one of them.")
     asking = Asking(
-        limit=limit, spread=spread, shots=shots, seed=seed, chat=chat, batch_size=batch_size, decoding=dict(map(setting, decoding or [])),
-        data=data, include=include_path, allow_code=allow_code,
-    )  # fmt: skip
+        limit=limit,
+        spread=spread,
+        shots=shots,
+        seed=seed,
+        chat=chat,
+        batch_size=batch_size,
+        decoding=dict(map(setting, decoding or [])),
+        data=data,
+        include=include_path,
+        allow_code=allow_code,
+    )
     if run is not None:
         subjects = benchmarks_board.subjects_of(named_run(run), [named_run(one) for one in against or []])
     else:
         subjects = [benchmarks_board.of_model(ModelRef(name=name, device=device, dtype=dtype)) for name in model or []]
     with progress_bar() as progress:
-        found = benchmarks_board.benchmark(subjects, task, asking, progress=progress)
-    told = found.to_json()
-    deliver(told, as_json, lambda: show(told))
+        board = benchmarks_board.benchmark(subjects, task, asking, progress=progress)
+    deliver(to_json(board), as_json, lambda: show(board))
 
 
-def setting(said: str) -> tuple[str, Any]:
+def setting(given: str) -> tuple[str, Any]:
     """`NAME=VALUE`, numbers and truth values as such."""
     import json
 
-    name, given, value = said.partition("=")
-    if not given or not name:
-        raise BenchmarkError(f"Got --decoding {said}; expected NAME=VALUE, such as max_gen_toks=256.")
+    name, sign, value = given.partition("=")
+    if not sign or not name:
+        raise BenchmarkError(f"Got --decoding {given}; expected NAME=VALUE, such as max_gen_toks=256.")
     try:
         return name, json.loads(value.lower() if value in ("True", "False") else value)
     except ValueError:
         return name, value
 
 
-def show(told: dict[str, Any]) -> None:
+def show(board: Board) -> None:
     from pkt_core.benchmarks import text as benchmarks_text
 
-    for title, columns, rows in benchmarks_text.terminal(told):
+    for title, columns, rows in benchmarks_text.terminal(board):
         table(title, columns, rows)
-    for sentence in benchmarks_text.all_of(told):
+    for sentence in benchmarks_text.all_of(board):
         Console().print(sentence, markup=False, highlight=False)

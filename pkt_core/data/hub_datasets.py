@@ -74,19 +74,20 @@ def source_of(spelling: str) -> Source:
         raise PromptError(
             f"Got the dataset {spelling!r}; expected hf:OWNER/NAME such as hf:stanfordnlp/sst2, or hf:./folder."
         )
+    given: dict[str, Any] = {}
     for option in options:
         key, _, value = (part.strip() for part in option.partition("="))
         if key in ("rows", "cut"):
             if not value.isdecimal() or int(value) < 1:
                 raise PromptError(f"{spelling}: got {key}={value}; expected a whole number of 1 or more.")
-            found = replace(found, **{key: int(value)})  # type: ignore[arg-type]
+            given[key] = int(value)
         elif key in ("config", "split", "text") and value:
-            found = replace(found, **{key: value})  # type: ignore[arg-type]
+            given[key] = value
         else:
             raise PromptError(
                 f"{spelling}: got {option!r}; expected config=, split=, text=, rows= or cut= with a value."
             )
-    return found
+    return replace(found, **given)
 
 
 def dataset_rows(spelling: str) -> tuple[str, list[dict[str, str]]]:

@@ -100,8 +100,8 @@ def find_layout(model: Any) -> Layout:
     return Layout(
         embed=embed,
         blocks=blocks,
-        attentions=tuple(attentions) if found else (),  # type: ignore[arg-type]
-        mlps=tuple(mlps) if found else (),  # type: ignore[arg-type]
+        attentions=tuple(m for m in attentions if m is not None) if found else (),
+        mlps=tuple(m for m in mlps if m is not None) if found else (),
         sublayers=found,
         final_norm=first_named(parent, FINAL_NORMS),
         head=head,

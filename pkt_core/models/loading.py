@@ -23,12 +23,20 @@ from typing import Any
 import torch
 
 from pkt_core.errors import LayerNotFound, ModelError
-from pkt_core.models.config import adapter_sentence, read_config, require_folder, require_regular
+from pkt_core.models.folder import (
+    INDEX,
+    adapter_sentence,
+    header_size,
+    read_config,
+    require_folder,
+    require_regular,
+    require_weights,
+    shards,
+)
 from pkt_core.models.layout import Layout, find_layout, validate
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
 from pkt_core.models.sites import Site
 from pkt_core.models.tokenizer import is_panic, made_fit, pad_within, refuse_foreign_tokens
-from pkt_core.models.weights import INDEX, header_size, require_weights, shards
 
 HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are told apart by header, size and time of change
 
@@ -393,9 +401,17 @@ def digest_as_of(path: Path, size: int, changed: int) -> str:
 
 
 CUTTING = (
-    "vocab*", "merges*", "*.model", "*.spm", "*.tiktoken", "tekken.json", "special_tokens_map.json", "added_tokens.json",
-    "chat_template*", "additional_chat_templates/*",
-)  # fmt: skip
+    "vocab*",
+    "merges*",
+    "*.model",
+    "*.spm",
+    "*.tiktoken",
+    "tekken.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template*",
+    "additional_chat_templates/*",
+)
 """Files beside tokenizer*.json that say how text is cut or a chat is written."""
 
 

@@ -60,10 +60,14 @@ def final_norm(loaded: LoadedModel) -> FinalNorm:
     gain = (module(probe) - bias) / (probe / rms(probe))
     seen = torch.randn(8, d, generator=torch.Generator().manual_seed(0)) * LOUD + LOUD
     centred = seen - seen.mean(-1, keepdim=True)
-    for kind, states in (("root mean square", seen), ("layer", centred)):
+    forms: tuple[tuple[Literal["root mean square", "layer"], Tensor], ...] = (
+        ("root mean square", seen),
+        ("layer", centred),
+    )
+    for kind, states in forms:
         expected = gain * states / rms(states) + bias
         if torch.allclose(module(seen), expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max() + 1e-6)):
-            return FinalNorm(kind, gain, bias, module)  # type: ignore[arg-type]
+            return FinalNorm(kind, gain, bias, module)
     raise ModelError(
         f"{loaded.name} ends in a {type(module).__name__} that is neither a root-mean-square nor a layer norm, so its gain "
         "cannot be told from the rest. Read its states without the final norm."

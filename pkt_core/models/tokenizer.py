@@ -25,10 +25,13 @@ SECONDS = 5
 RUN = 64
 PROBES = (
     *("".join([c * RUN, "a!"[c == "a"]]) for c in string.printable),
-    *(word * RUN + "!?" for word in ("word ", "Word", "aB", "a1", "12 ", "a, ", "don't ", "\r\n", " \n", "é", "東", "👩‍🚀", "ß ü ")),
+    *(
+        word * RUN + "!?"
+        for word in ("word ", "Word", "aB", "a1", "12 ", "a, ", "don't ", "\r\n", " \n", "é", "東", "👩‍🚀", "ß ü ")
+    ),
     string.printable,
     "The quick  brown fox jumps over 13 lazy dogs.\n\tIt's 2.5 times as fast; isn't it?\n",
-)  # fmt: skip
+)
 CHILD = """
 import json, resource, sys
 told = json.load(sys.stdin)

@@ -12,7 +12,7 @@ import torch
 from pkt_core.base.files import cache_root
 from pkt_core.data.examples import encode, load_examples
 from pkt_core.errors import ModelError, PlanError
-from pkt_core.models.catalog import Pair
+from pkt_core.models.catalog import Pair, PairNeeds
 from pkt_core.models.loading import choose_device, choose_dtype, load_tokenizer
 from pkt_core.models.shape import model_shape
 from pkt_core.transfer.estimate import Estimate, estimate, free_memory, require_disk, require_memory
@@ -39,19 +39,6 @@ class PlanNeeds:
     """Why it does not fit; None where it does."""
     n_layers: dict[str, int] | None
     """Of `teacher` and `student`; None where one is not here."""
-
-
-@dataclass(frozen=True)
-class PairNeeds:
-    """What two models take of this device when they are loaded to be compared."""
-
-    n_parameters: dict[str, int]
-    """Of `teacher` and `student`."""
-    bytes: int
-    """Of both together."""
-    free: int
-    """Bytes of memory that the device has free."""
-    device: str
 
 
 def plan_needs(plan: TransferPlan) -> PlanNeeds:

@@ -155,7 +155,7 @@ GLOSSARY: dict[str, Entry] = {
         "Spearman 1904, American Journal of Psychology 15",
         ("rank correlations",),
     ),
-}  # fmt: skip
+}
 
 
 def found_in(text: str) -> list[str]:

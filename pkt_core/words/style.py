@@ -144,9 +144,20 @@ def captioned(figure: go.Figure, title: str, caption: str, *, width: int) -> go.
     room = 17 * len(lines) + 16
     shown.update_layout(height=(shown.layout.height or 500) + room, margin={**margin, "b": below + room})
     return shown.add_annotation(
-        text="<br>".join(lines), xref="paper", yref="paper", x=0, y=0, xanchor="left", yanchor="top", align="left",
-        xshift=-(margin.get("l") or 80) + 12, yshift=-below - 4, showarrow=False, font={"size": 12}, name="caption",
-    )  # fmt: skip
+        text="<br>".join(lines),
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0,
+        xanchor="left",
+        yanchor="top",
+        align="left",
+        xshift=-(margin.get("l") or 80) + 12,
+        yshift=-below - 4,
+        showarrow=False,
+        font={"size": 12},
+        name="caption",
+    )
 
 
 def band(x: Sequence[float] | Sequence[int], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:

@@ -54,17 +54,29 @@ def controls() -> None:
     left, right = st.columns([3, 2])
     with left:
         st.text_area(
-            "After these prompts, one a line", key=Param.WRITE_AFTER.value, bind=widgets.BIND, max_chars=6000, height=104,
-            placeholder=f"empty: the picked prompts, else the first {FIRST} of the set on the left", help="At most 64.",
-        )  # fmt: skip
+            "After these prompts, one a line",
+            key=Param.WRITE_AFTER.value,
+            bind=widgets.BIND,
+            max_chars=6000,
+            height=104,
+            placeholder=f"empty: the picked prompts, else the first {FIRST} of the set on the left",
+            help="At most 64.",
+        )
     with right:
-        how = widgets.switch("Decoding", [GREEDY, SAMPLED], Param.WRITE_HOW, default=GREEDY, help="Sampled: every prompt and step has one random number, the same for all three models, so what differs is the model.")  # fmt: skip
+        how = widgets.switch(
+            "Decoding",
+            [GREEDY, SAMPLED],
+            Param.WRITE_HOW,
+            default=GREEDY,
+            help="Sampled: every prompt and step has one random number, the same for all three models, so what differs is the model.",
+        )
         widgets.amount("Tokens to write", Param.WRITE_TOKENS, low=1, high=512, default=24, step=8)
     if how == SAMPLED:
         one, two, three = st.columns(3)
         for place, label, param, low, high, default in (
-            (one, "Temperature", Param.WRITE_HEAT, 0.05, 10.0, 0.8), (two, "Top-p", Param.WRITE_TOP_P, 0.01, 1.0, 0.95)
-        ):  # fmt: skip
+            (one, "Temperature", Param.WRITE_HEAT, 0.05, 10.0, 0.8),
+            (two, "Top-p", Param.WRITE_TOP_P, 0.01, 1.0, 0.95),
+        ):
             place.number_input(label, low, high, default, 0.05, key=param.value, bind=widgets.BIND)
         with three:
             widgets.amount("Seed", Param.WRITE_SEED, low=0, high=10**6, default=0)
@@ -144,9 +156,14 @@ def show(run: Any) -> None:
         only = widgets.toggle("Only what changed", Param.WRITE_CHANGED)
     ended = task is not None and task.status == "failed"
     left.button(
-        "Write again" if ended else "Write", key="write", type="primary", icon=":material/edit:", disabled=task is not None and not ended,
-        on_click=begin, args=(asked,),
-    )  # fmt: skip
+        "Write again" if ended else "Write",
+        key="write",
+        type="primary",
+        icon=":material/edit:",
+        disabled=task is not None and not ended,
+        on_click=begin,
+        args=(asked,),
+    )
     if task is None:
         if "ids" in asked and state.picked():
             picked_first(run.id, only)
@@ -155,7 +172,9 @@ def show(run: Any) -> None:
         watch(task, only)
         return
     if task.result is None:
-        (st.info if task.rows else st.error)(widgets.plain(f"Stopped after {len(task.rows)} prompts. {task.error}" if task.rows else str(task.error)))  # fmt: skip
+        (st.info if task.rows else st.error)(
+            widgets.plain(f"Stopped after {len(task.rows)} prompts. {task.error}" if task.rows else str(task.error))
+        )
     writing: Writing | None = task.record if task.result else None
     if rows := writing.rows if writing else told(task):
         rows_shown(rows, only)
@@ -169,7 +188,9 @@ def picked_first(run_id: str, only: bool) -> None:
     if found is None:
         return
     rows_shown(found.rows, only)
-    st.caption(f"{len(found.rows)} of {found.n_picked} picked prompts, {found.facts.decoding}. `Write` goes on after all of them, with the settings above.")  # fmt: skip
+    st.caption(
+        f"{len(found.rows)} of {found.n_picked} picked prompts, {found.facts.decoding}. `Write` goes on after all of them, with the settings above."
+    )
     download(found.rows)
 
 
@@ -177,5 +198,11 @@ def download(rows: Sequence[Written]) -> None:
     """The rows as CSV."""
     table = pd.DataFrame(rows)
     st.download_button(
-        "CSV", lambda: exports.csv(table), "writing.csv", "text/csv", on_click="ignore", type="tertiary", icon=":material/download:"
-    )  # fmt: skip
+        "CSV",
+        lambda: exports.csv(table),
+        "writing.csv",
+        "text/csv",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+    )

@@ -5,6 +5,7 @@ Not covered: the results (`views/benchmarks/page.py`).
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,19 @@ import streamlit as st
 from dashboard import access, jobs, limits, loaders, pulse, run_widgets, state, widgets
 from dashboard.params import Param
 from pkt_core.base.files import cache_root
+from pkt_core.benchmarks.jobs import Request, create, listed
+from pkt_core.benchmarks.record import Readiness
+from pkt_core.benchmarks.tasks import Asking
 from pkt_core.errors import PktError
+from pkt_core.runs.folder import Run
+from pkt_core.runs.status import RunStatus
 
 PLACE = "benchmarks"
 ITEMS = 200  # of each task, unless said otherwise
 OFFERED = ["demo/unknown-seen", "demo/unknown-unseen", "demo/known-unseen", "humaneval", "mbpp", "gsm8k", "mmlu"]
 CODE = ("humaneval", "mbpp")
+READY = Readiness(missing=None, unavailable=None, why="")
+"""Until the engine has answered."""
 
 
 def kept() -> int:
@@ -27,10 +35,8 @@ def kept() -> int:
     return sum(1 for _ in (cache_root() / "artefacts").glob("benchmark-*"))
 
 
-def asked_of(run_id: str) -> Any:
+def asked_of(run_id: str) -> Run | None:
     """The newest request for a run, None where there is none."""
-    from pkt_core.benchmarks.jobs import listed
-
     for job in listed():
         try:
             if job.plan().get("run") == run_id:
@@ -40,10 +46,8 @@ def asked_of(run_id: str) -> Any:
     return None
 
 
-def going_on() -> Any:
+def going_on() -> Run | None:
     """The request that is being carried out, whoever made it; None where there is none."""
-    from pkt_core.benchmarks.jobs import listed
-
     for job in listed():
         try:
             if job.status().state in ("queued", "running") and job.process() is not None:
@@ -53,20 +57,13 @@ def going_on() -> Any:
     return None
 
 
-def start(request: dict[str, Any]) -> None:
+def start(run_id: str, against: list[str], tasks: list[str], asking: Asking) -> None:
     """Put a request on its way; what cannot be done is said on the page."""
-    from pydantic import ValidationError
-
-    from pkt_core.benchmarks.jobs import Request, create
-
     try:
         limits.require_here("asks no benchmarks")
-        access.require_benchmark(request)
-        job = create(Request.model_validate(request))
+        access.require_benchmark(tasks, include=asking.include, data=asking.data)
+        job = create(Request(run=run_id, against=against, tasks=tasks, asking=asking))
         jobs.start(["benchmark", "--job", str(job.folder)], job.folder)
-    except ValidationError as error:
-        first = error.errors()[0]
-        state.tell(f"{first['loc'][-1]}: got {first['input']!r}; {first['msg']}.", PLACE)
     except PktError as error:
         state.tell(str(error), PLACE)
 
@@ -97,13 +94,13 @@ def progress(run_id: str) -> None:
         pulse.live(draw, over)
 
 
-def line(job: Any, status: Any) -> None:
-    words, button = st.columns([5, 1], vertical_alignment="center")
+def line(job: Run, status: RunStatus) -> None:
+    text, button = st.columns([5, 1], vertical_alignment="center")
     if status.state in ("queued", "running"):
         rest = status.eta_seconds
         left = widgets.left(max(0.0, rest - (time.time() - status.updated))) if rest is not None else ""
-        said = status.message or "Starting: the harness reads its list of tasks"
-        words.progress(status.fraction, text=widgets.plain(" · ".join(w for w in (said, left) if w)))
+        stage = status.message or "Starting: the harness reads its list of tasks"
+        text.progress(status.fraction, text=widgets.plain(" · ".join(part for part in (stage, left) if part)))
         if job.stop_requested():
             button.button("Stopping", disabled=True, key="benchmark-stopping")
         else:
@@ -123,75 +120,96 @@ def form(run_id: str, against: list[str]) -> None:
     """What to ask, and the button that asks."""
     if sentence := state.told(PLACE):
         st.error(widgets.plain(sentence), icon=":material/error:")
-    able = loaders.soon(loaders.ask("benchmark_sandbox", {}), 3.0).result or {}
-    if able.get("missing"):
-        st.warning(widgets.plain(able["missing"]), icon=":material/extension:")
+    task = loaders.soon(loaders.ask("benchmark_sandbox", {}), 3.0)
+    ready: Readiness = task.record if task.status == "done" else READY
+    if ready.missing:
+        st.warning(widgets.plain(ready.missing), icon=":material/extension:")
     left, middle, right = st.columns([3, 1, 1])
     with left:
         tasks = picked_tasks()
     with middle:
         limit = widgets.amount(
-            "Items of each, at most", Param.BENCHMARK_LIMIT, low=0, high=100_000, default=ITEMS,
+            "Items of each, at most",
+            Param.BENCHMARK_LIMIT,
+            low=0,
+            high=100_000,
+            default=ITEMS,
             help="The first so many, as the harness takes them, unless spread (Advanced); 0 asks all, which is the benchmark.",
-        )  # fmt: skip
+        )
     with right:
         shots = widgets.number(
-            "Worked examples", Param.BENCHMARK_SHOTS, low=0, high=64, auto="task's", step=1,
+            "Worked examples",
+            Param.BENCHMARK_SHOTS,
+            low=0,
+            high=64,
+            auto="task's",
+            step=1,
             help="Shots before each item; a task that says 0 keeps 0.",
-        )  # fmt: skip
-    allowed = code_switch(tasks, able)
+        )
+    allow_code = code_switch(tasks, ready)
     with widgets.advanced(*ADVANCED):
-        more = advanced()
-    request = {
-        "run": run_id,
-        "against": against,
-        "tasks": tasks,
-        "asking": {"limit": limit or None, "shots": shots, "allow_code": allowed, **more},
-    }
+        asking = advanced().model_copy(update={"limit": limit or None, "shots": shots, "allow_code": allow_code})
     busy = going_on()
     st.button(
-        "Ask all models", type="primary", icon=":material/play_arrow:", key="benchmark-start", on_click=start, args=(request,),
-        disabled=not tasks or bool(able.get("missing")) or busy is not None,
-        help=f"{busy.id} is being carried out; wait for it or stop it." if busy else "What is stored is not asked again.",
-    )  # fmt: skip
-    widgets.command(command_of(request))
+        "Ask all models",
+        type="primary",
+        icon=":material/play_arrow:",
+        key="benchmark-start",
+        on_click=start,
+        args=(run_id, against, tasks, asking),
+        disabled=not tasks or bool(ready.missing) or busy is not None,
+        help=f"{busy.id} is being carried out; wait for it or stop it."
+        if busy
+        else "What is stored is not asked again.",
+    )
+    widgets.command(command_of(run_id, against, tasks, asking))
 
 
 def picked_tasks() -> list[str]:
     """Tasks by name, offered ones or any other of the harness."""
     given = st.multiselect(
-        "Tasks", OFFERED, default=OFFERED[:3], key=Param.BENCHMARK_TASKS.value, bind=widgets.BIND, accept_new_options=True,
+        "Tasks",
+        OFFERED,
+        default=OFFERED[:3],
+        key=Param.BENCHMARK_TASKS.value,
+        bind=widgets.BIND,
+        accept_new_options=True,
         help="Any task or group of lm-evaluation-harness by name (type it), or the path of a .jsonl or .csv with prompt, answer "
         "and perhaps choices. demo/ are the facts of the demo pair.",
-    )  # fmt: skip
+    )
     return [str(one) for one in given]
 
 
-def code_switch(tasks: list[str], able: dict[str, Any]) -> bool:
+def code_switch(tasks: list[str], ready: Readiness) -> bool:
     """Whether generated code may run; not in the link, so that no link can switch it on."""
     if not any(name.startswith(CODE) for name in tasks):
         return False
-    if able.get("unavailable"):
-        st.warning(widgets.plain(able["unavailable"]), icon=":material/lock:")
+    if ready.unavailable:
+        st.warning(widgets.plain(ready.unavailable), icon=":material/lock:")
         return False
-    return st.toggle("Run generated code in the sandbox", value=False, help=able.get("why"))
+    return st.toggle("Run generated code in the sandbox", value=False, help=ready.why or None)
 
 
 ADVANCED = (
-    Param.BENCHMARK_DATA, Param.BENCHMARK_CHAT, Param.BENCHMARK_BATCH, Param.BENCHMARK_SEED,
+    Param.BENCHMARK_DATA,
+    Param.BENCHMARK_CHAT,
+    Param.BENCHMARK_BATCH,
+    Param.BENCHMARK_SEED,
     Param.BENCHMARK_TOKENS,
     Param.BENCHMARK_SPREAD,
-)  # fmt: skip
+)
 
 
-def advanced() -> dict[str, Any]:
+def advanced() -> Asking:
     """The rest of how to ask."""
     left, right = st.columns(2)
     with left:
         data = widgets.line(
-            "Folder of local items", Param.BENCHMARK_DATA, placeholder="the hub",
+            "Folder of local items",
+            Param.BENCHMARK_DATA,
+            placeholder="the hub",
             help="Files in the hub's schema, such as humaneval.jsonl or gsm8k/test.jsonl; for machines that reach no hub.",
-        )  # fmt: skip
+        )
         chat = widgets.toggle(
             "Chat template", Param.BENCHMARK_CHAT, help="Put prompts through each model's chat template."
         )
@@ -206,38 +224,34 @@ def advanced() -> dict[str, Any]:
         tokens = widgets.number(
             "Longest answer, tokens", Param.BENCHMARK_TOKENS, low=1, high=32_768, auto="the task's own", step=1
         )
-    return {
-        "data": data or None,
-        "chat": chat,
-        "batch_size": batch,
-        "seed": seed,
-        "spread": spread,
-        "decoding": {"max_gen_toks": tokens} if tokens else {},
-    }
+    return Asking(
+        data=data or None,
+        chat=chat,
+        batch_size=batch,
+        seed=seed,
+        spread=spread,
+        decoding={"max_gen_toks": tokens} if tokens else {},
+    )
 
 
-def command_of(request: dict[str, Any]) -> str:
+def command_of(run_id: str, against: list[str], tasks: list[str], asking: Asking) -> str:
     """The terminal command that does the same."""
-    import shlex
-
-    asking = request["asking"]
-    words = ["pkt", "benchmark", request["run"]]
-    for name in request["tasks"]:
+    words = ["pkt", "benchmark", run_id]
+    for name in tasks:
         words += ["--task", name]
-    for name in request["against"]:
+    for name in against:
         words += ["--against", name]
-    for name, flag in (
-        ("limit", "limit"),
-        ("shots", "shots"),
-        ("seed", "seed"),
-        ("data", "data"),
+    for flag, value in (
+        ("--limit", asking.limit),
+        ("--shots", asking.shots),
+        ("--seed", asking.seed),
+        ("--data", asking.data),
     ):
-        if asking.get(name) is not None:
-            words += [f"--{flag}", str(asking[name])]
-    for name, value in asking["decoding"].items():
+        words += [] if value is None else [flag, str(value)]
+    for name, value in asking.decoding.items():
         words += ["--decoding", f"{name}={value}"]
-    words += ["--spread"] * asking["spread"] + ["--chat"] * asking["chat"] + ["--allow-code"] * asking["allow_code"]
-    words += ["--batch-size", str(asking["batch_size"])] if asking["batch_size"] != 8 else []
+    words += ["--spread"] * asking.spread + ["--chat"] * asking.chat + ["--allow-code"] * asking.allow_code
+    words += ["--batch-size", str(asking.batch_size)] if asking.batch_size != 8 else []
     return shlex.join(words)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard import loaders, run_widgets, widgets
@@ -11,37 +9,40 @@ from dashboard.params import Param
 from dashboard.views.benchmarks import form as benchmarks_form
 from pkt_core.benchmarks import figures as benchmarks_figures
 from pkt_core.benchmarks import text as benchmarks_text
+from pkt_core.benchmarks.record import Board
 from pkt_core.words import reported
 
-Json = dict[str, Any]
 COMMANDS = 3  # of the harness that are shown; the others differ in task and model alone
 
 
-def show_board(told: Json) -> None:
+def show_board(board: Board) -> None:
     """The answer, the picture, the table, and how it was asked."""
-    widgets.answer(benchmarks_text.headline(told))
-    for sentence in benchmarks_text.cautions(told):
+    widgets.answer(benchmarks_text.headline(board))
+    for sentence in benchmarks_text.cautions(board):
         st.caption(f":material/info: {widgets.plain(sentence)}")
-    if benchmarks_figures.scored(told["lines"]):
+    if benchmarks_figures.scored(board.lines):
         widgets.figure(
-            benchmarks_figures.benchmark_figure(told["lines"]), benchmarks_text.BENCHMARKS, benchmarks_text.full(told), "benchmarks",
+            benchmarks_figures.benchmark_figure(board.lines),
+            benchmarks_text.BENCHMARKS,
+            benchmarks_text.full(board),
+            "benchmarks",
             alt="Share right by task: student before, student after, further runs, teacher, with 95 % intervals",
-        )  # fmt: skip
+        )
     st.subheader("Measured here", anchor=False)
-    leading = [line for line in told["lines"] if line["leads"]]
+    leading = [line for line in board.lines if line.leads]
     st.dataframe(benchmarks_text.shown(leading), hide_index=True, alt="Scores by task and model", column_config=COLUMNS)
     st.caption(benchmarks_text.BENCHMARK_TABLE)
-    if others := [line for line in told["lines"] if not line["leads"]]:
+    if others := [line for line in board.lines if not line.leads]:
         with st.expander("Other metrics of these tasks"):
             table = benchmarks_text.shown(others).drop(columns="p (Holm)")
             table.insert(1, "Metric", [benchmarks_text.metric_of(line) for line in others])
             st.dataframe(table, hide_index=True, alt="Scores by other metrics")
     with st.expander("How it was asked, and the same with the harness's own command line"):
-        st.dataframe(benchmarks_text.protocols(told), hide_index=True, alt="Protocol of each task")
-        for one in [asked for asked in told["asked"] if asked["label"] == "student after"][:COMMANDS]:
-            st.code(benchmarks_text.harness_command(told, one), language="bash", wrap_lines=True)
+        st.dataframe(benchmarks_text.protocols(board), hide_index=True, alt="Protocol of each task")
+        for asked in [one for one in board.asked if one.label == "student after"][:COMMANDS]:
+            st.code(benchmarks_text.harness_command(board, asked), language="bash", wrap_lines=True)
         st.caption(benchmarks_text.BENCHMARK_PROTOCOL)
-    turned(told)
+    turned(board)
 
 
 COLUMNS = {
@@ -58,19 +59,18 @@ COLUMNS = {
 }
 
 
-def turned(told: Json) -> None:
+def turned(board: Board) -> None:
     """Items that were wrong before and right after, and the other way."""
-    found = benchmarks_text.turned(told)
-    if not found:
+    items = benchmarks_text.turned(board)
+    if not items:
         return
     st.subheader("Which items turned?", anchor=False)
     left, _ = st.columns([1, 2])
     with left:
-        picked = widgets.choice("Task", list(found), Param.BENCHMARK_TASK)
-    right, wrong = found[picked]
-    for words, items in (("Right only after", right), ("Right only before", wrong)):
-        shown = ", ".join(items[:60]) + (" …" if len(items) > 60 else "")
-        st.markdown(f"**{words}** ({len(items)}): {widgets.plain(shown) or '–'}")
+        task = widgets.choice("Task", list(items), Param.BENCHMARK_TASK)
+    for words, names in zip(("Right only after", "Right only before"), items[task], strict=True):
+        shown = ", ".join(names[:60]) + (" …" if len(names) > 60 else "")
+        st.markdown(f"**{words}** ({len(names)}): {widgets.plain(shown) or '–'}")
 
 
 def papers() -> None:
@@ -103,23 +103,25 @@ def show() -> None:
             papers()
             return
         others = benchmarks_form.students(run.id)
-        against = (
-            widgets.several(
-                "Beside it, further runs of the pair", others, Param.BENCHMARK_AGAINST, default=[],
+        against: list[str] = []
+        if others:
+            against = widgets.several(
+                "Beside it, further runs of the pair",
+                others,
+                Param.BENCHMARK_AGAINST,
+                default=[],
                 help="Rivals, controls or other seeds; their students are asked too and stand in the picture one by one.",
             )
-            if others
-            else []
-        )  # fmt: skip
         benchmarks_form.progress(run.id)
-        asked = {"run": run.id, "against": against, "kept": benchmarks_form.kept()}
-        task = loaders.soon(loaders.ask("benchmark_board", asked), 1.5)
-        told = widgets.result(
-            task, "Reading what was asked before", lambda: loaders.ask("benchmark_board", asked, again=True)
+        arguments = {"run": run.id, "against": against, "kept": benchmarks_form.kept()}
+        board: Board | None = widgets.result(
+            loaders.soon(loaders.ask("benchmark_board", arguments), 1.5),
+            "Reading what was asked before",
+            lambda: loaders.ask("benchmark_board", arguments, again=True),
         )
-        if told and told["lines"]:
-            show_board(told)
-        elif told:
+        if board and board.lines:
+            show_board(board)
+        elif board:
             widgets.empty(
                 "Nothing was asked of these models yet", "Choose tasks below; the demo's take about a minute."
             )

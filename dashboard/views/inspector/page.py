@@ -28,9 +28,16 @@ def token_row(label: str, reader: Reader, text: str) -> None:
     # A row belongs to one text and one choice: with another it is a new one that starts at the token chosen now.
     key = f"tokens-{label}-{reader.token}-{zlib.crc32(text.encode())}"
     st.pills(
-        label, range(len(names)), default=reader.token, format_func=names.__getitem__, required=True,
-        key=key, on_change=state.look_at_token, args=(key, ends), help="Click a token to read its states.",
-    )  # fmt: skip
+        label,
+        range(len(names)),
+        default=reader.token,
+        format_func=names.__getitem__,
+        required=True,
+        key=key,
+        on_change=state.look_at_token,
+        args=(key, ends),
+        help="Click a token to read its states.",
+    )
 
 
 def token_rows(found: Inspection) -> None:
@@ -51,16 +58,20 @@ def advanced(answer: str) -> dict[str, Any]:
             k = widgets.amount("Tokens a layer", Param.TOP_K, low=1, high=10, default=5)
         with two:
             anchor = widgets.line(
-                "Follow a word", Param.ANCHOR, placeholder=answer or "none",
+                "Follow a word",
+                Param.ANCHOR,
+                placeholder=answer or "none",
                 help="Its first token is followed through the layers, beside what the models predict. Empty: the prompt's answer, where its set has one.",
-            )  # fmt: skip
+            )
         with three:
             run = inspection.run_choice()
         with four:
             widgets.place(
-                "Character", Param.AT, auto="last",
+                "Character",
+                Param.AT,
+                auto="last",
                 help="The token that covers this character, from 0, is read. A click on a token sets it.",
-            )  # fmt: skip
+            )
     return {"k": k, "anchor": anchor or answer, "run": run}
 
 
@@ -71,9 +82,13 @@ def answered(function: str, request: dict[str, Any], what: str) -> Any:
         loaders.engine().warm()
         widgets.empty("Not read yet", "Reading loads both models: seconds for small ones, minutes for large ones.")
         st.button(
-            "Read", type="primary", key=f"start-{function}", icon=":material/play_arrow:",
-            on_click=inspection.begin, args=(function, request),
-        )  # fmt: skip
+            "Read",
+            type="primary",
+            key=f"start-{function}",
+            icon=":material/play_arrow:",
+            on_click=inspection.begin,
+            args=(function, request),
+        )
         return None
     return widgets.result(loaders.soon(task), what, lambda: loaders.ask(function, request, again=True))
 
@@ -82,26 +97,37 @@ def pictures(found: Inspection) -> None:
     """Readings, ways through the layers, differences."""
     st.subheader("What does each layer say?", anchor=False)
     widgets.figure(
-        figures.reading_figure(found), inspection_text.READING, inspection_text.reading_table(found), "readings",
+        figures.reading_figure(found),
+        inspection_text.READING,
+        inspection_text.reading_table(found),
+        "readings",
         alt="Nearest tokens by layer for teacher, student, carried teacher and control",
-    )  # fmt: skip
+    )
     if found.teacher.lens:
         with st.expander("What the logit lens says", icon=":material/table:"):
             st.dataframe(inspection_text.lens_table(found), hide_index=True, alt="Logit lens by layer")
-            st.caption("The next token if this layer were the last one: its state through the final norm and the head, with probabilities.")  # fmt: skip
+            st.caption(
+                "The next token if this layer were the last one: its state through the final norm and the head, with probabilities."
+            )
     st.subheader("Where does the word come in?", anchor=False)
     widgets.figure(
-        figures.trajectory_figure(found), inspection_text.TRAJECTORY, inspection_text.trajectory_table(found), "trajectory",
+        figures.trajectory_figure(found),
+        inspection_text.TRAJECTORY,
+        inspection_text.trajectory_table(found),
+        "trajectory",
         alt="Rank and coefficient of the followed tokens by layer, and the nearest token of each layer",
-    )  # fmt: skip
+    )
     st.subheader("Where do the two readings differ?", anchor=False)
     if found.crossing is None:
         st.info(widgets.plain(found.why_not))
         return
     widgets.figure(
-        figures.difference_figure(found.crossing), inspection_text.DIFFERENCES, inspection_text.difference_table(found.crossing), "differences",
+        figures.difference_figure(found.crossing),
+        inspection_text.DIFFERENCES,
+        inspection_text.difference_table(found.crossing),
+        "differences",
         alt="Tokens whose coefficients differ most between carried teacher and student, as bars around zero",
-    )  # fmt: skip
+    )
 
 
 def options(layers: tuple[int, int] | None) -> None:
@@ -114,9 +140,12 @@ def options(layers: tuple[int, int] | None) -> None:
         widgets.toggle("Apply the final norm to states", Param.NORM, help="As the model does with its last state.")
     with three:
         widgets.switch(
-            "Ridge", inspection.RIDGES, Param.RIDGE, default=inspection.RIDGES[0],
+            "Ridge",
+            inspection.RIDGES,
+            Param.RIDGE,
+            default=inspection.RIDGES[0],
             help="Added to W'W before it is inverted, relative to its mean eigenvalue; needed where a head lacks rank.",
-        )  # fmt: skip
+        )
     request = {**inspection.common(), **selection.prompts_request()}
     measured: BasisOptions | None = answered("basis_options", request, "The table")
     if measured is None:
@@ -125,16 +154,23 @@ def options(layers: tuple[int, int] | None) -> None:
         st.markdown(widgets.plain(inspection_text.head_in_words(head, side)))
     teacher, student = layers or (measured.teacher.n_layers - 1, measured.student.n_layers - 1)
     st.table(
-        inspection_text.options_shown(measured, inspection.basis_choice(), (teacher, student)), hide_index=True, border="horizontal"
-    )  # fmt: skip
+        inspection_text.options_shown(measured, inspection.basis_choice(), (teacher, student)),
+        hide_index=True,
+        border="horizontal",
+    )
     st.caption(
         f"{inspection_text.OPTIONS} Teacher layer {teacher}, student layer {student}, last token of {measured.n} prompts, "
         f"{measured.draws} permutations; the map is fitted to nothing, so every prompt is held out."
     )
     st.download_button(
-        "CSV", lambda: exports.csv(inspection_text.options_table(measured, (teacher, student))), "basis-options.csv", "text/csv",
-        on_click="ignore", type="tertiary", icon=":material/download:",
-    )  # fmt: skip
+        "CSV",
+        lambda: exports.csv(inspection_text.options_table(measured, (teacher, student))),
+        "basis-options.csv",
+        "text/csv",
+        on_click="ignore",
+        type="tertiary",
+        icon=":material/download:",
+    )
 
 
 def show() -> None:

@@ -14,8 +14,7 @@ from torch.nn.functional import normalize
 
 from pkt_core.activations.collect import CAPTURE_VERSION, collect
 from pkt_core.alignment.choice import RIDGES, BasisChoice
-from pkt_core.alignment.inspect import coefficients
-from pkt_core.alignment.lens import SemanticLens, semantic_lens
+from pkt_core.alignment.lens import SemanticLens, coefficients, semantic_lens
 from pkt_core.alignment.maps import permuted_vocabulary_map, semantic_map
 from pkt_core.alignment.model_maps import match
 from pkt_core.alignment.recomposition import DRAWS, frame, through

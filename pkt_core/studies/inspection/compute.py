@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from pkt_core.activations.collect import CAPTURE_VERSION
@@ -135,7 +136,7 @@ def opened_side(pool: Pool, key: Key, loaded: LoadedModel, choice: BasisChoice) 
 
 def wanted_models(pair: Pair, run: str | None) -> Wanted:
     """Teacher, student, and the student of a run, by what names their weights; nothing is loaded yet."""
-    wanted: Wanted = [(model_key(ref), lambda ref=ref: load(ref)) for ref in (pair.teacher, pair.student)]  # type: ignore[misc]
+    wanted: Wanted = [(model_key(ref), partial(load, ref)) for ref in (pair.teacher, pair.student)]
     if run is None:
         return wanted
     trained = open_trained(open_run(run), pair)

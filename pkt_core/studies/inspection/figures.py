@@ -55,8 +55,15 @@ def reading_figure(inspection: Inspection) -> go.Figure:
         figure.add_trace(cells(space.top, lenses.get(name), roomy=depth <= ROOMY_UP_TO), **place)
         frame = {"color": style.BEFORE, "width": 2.5}
         figure.add_shape(
-            type="rect", x0=0.5, x1=k + 0.5, y0=chosen - 0.5, y1=chosen + 0.5, line=frame, row=place["row"], col=place["col"]
-        )  # fmt: skip
+            type="rect",
+            x0=0.5,
+            x1=k + 0.5,
+            y0=chosen - 0.5,
+            y1=chosen + 0.5,
+            line=frame,
+            row=place["row"],
+            col=place["col"],
+        )
     style.finish(figure, height=n_rows * each, x="Nearest tokens, nearest first")
     figure.update_yaxes(title={"text": "Layer (from 0)"}, col=1)
     figure.update_annotations(font={"size": 15})
@@ -103,9 +110,14 @@ def trajectory_figure(inspection: Inspection) -> go.Figure:
     shown = {name: value for name, value in spaces(inspection).items() if name != "permuted"}
     titles = [title for title, _, _ in shown.values()]
     figure = make_subplots(
-        rows=2, cols=len(shown), shared_yaxes=True, shared_xaxes=True, horizontal_spacing=0.03, vertical_spacing=0.07,
+        rows=2,
+        cols=len(shown),
+        shared_yaxes=True,
+        shared_xaxes=True,
+        horizontal_spacing=0.03,
+        vertical_spacing=0.07,
         subplot_titles=[{"Teacher carried into the student's space": "Teacher carried over"}.get(t, t) for t in titles],
-    )  # fmt: skip
+    )
     for column, (_, space, _) in enumerate(shown.values(), 1):
         nearest_line(figure, space, column)
         for i, token in enumerate(inspection.followed):
@@ -194,8 +206,11 @@ def difference_figure(crossing: Crossing) -> go.Figure:
     rows = crossing.differences
     names, places = [style.token(row.name, 24) for row in rows], list(range(len(rows)))
     figure = make_subplots(
-        cols=2, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=["Coefficients", "Carried teacher minus student"]
-    )  # fmt: skip
+        cols=2,
+        shared_yaxes=True,
+        horizontal_spacing=0.03,
+        subplot_titles=["Coefficients", "Carried teacher minus student"],
+    )
     marks = (
         ([row.carried for row in rows], "teacher carried over", style.TEACHER, "circle"),
         ([row.own for row in rows], "student", style.BEFORE, "diamond-open"),

@@ -11,8 +11,7 @@ from torch import Tensor
 from pkt_core.activations.capture import Capture, forward_ids
 from pkt_core.activations.collect import require_fit
 from pkt_core.activations.spans import Span, tokens_touching
-from pkt_core.alignment.inspect import coefficients, nearest_by_chance, ranked_differences, ranks, top_tokens
-from pkt_core.alignment.lens import SemanticLens
+from pkt_core.alignment.lens import SemanticLens, coefficients, nearest_by_chance, ranked_differences, ranks, top_tokens
 from pkt_core.alignment.maps import AlignmentMap, permuted_vocabulary_map, semantic_map
 from pkt_core.errors import PromptError
 from pkt_core.models.loading import LoadedModel
@@ -94,8 +93,9 @@ def see(loaded: LoadedModel, text: str, at: int, part: str) -> Seen:
         logits = forward_ids(loaded, ids, torch.ones_like(ids))[0, position].float().cpu()
         states = torch.stack([seen[site][0, position].float().cpu() for site in sites])
     ordinary = [i for i, mark in enumerate(special) if not mark]
-    tokens = [(text[offsets[i][0] : offsets[i][1]], *map(int, offsets[i])) for i in ordinary]
-    return Seen(tokens, ordinary.index(position), states, logits)  # type: ignore[arg-type]
+    ends = [(int(offsets[i][0]), int(offsets[i][1])) for i in ordinary]
+    tokens = [(text[start:end], start, end) for start, end in ends]
+    return Seen(tokens, ordinary.index(position), states, logits)
 
 
 def space(side: Side, states: Tensor, followed: Sequence[int | None], k: int) -> Space:
@@ -136,7 +136,7 @@ def anchor_id(side: Side, anchor: str) -> int:
     for text in (f" {anchor.strip()}", anchor):
         if (found := side.vocabulary.ids.get(text.encode())) is not None:
             return found
-    return side.loaded.tokenizer(f" {anchor.strip()}", add_special_tokens=False)["input_ids"][0]
+    return int(side.loaded.tokenizer(f" {anchor.strip()}", add_special_tokens=False)["input_ids"][0])
 
 
 def follow(

@@ -1,1 +1,4 @@
-"""How alike are prompts at one pair of layers?"""
+"""How does one pair of layers agree? Pair of prompts by pair of prompts, and prompt by prompt.
+
+`compute.closer_look` -> `CloserLook`: rank correlation of similarities and shared neighbours, each with an interval and a permutation null.
+"""

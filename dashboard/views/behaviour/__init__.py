@@ -1,1 +1,0 @@
-"""What changed, and at what cost?"""

@@ -1,1 +1,0 @@
-"""What predicts transfer gain?"""

@@ -1,1 +1,0 @@
-"""Both latent spaces in one picture."""

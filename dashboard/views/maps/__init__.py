@@ -1,1 +1,0 @@
-"""Mapping states from teacher to student."""

@@ -1,1 +1,0 @@
-"""Where did predictions change?"""
