@@ -12,6 +12,7 @@ import streamlit as st
 
 from dashboard import device, limits, loaders, state, widgets
 from dashboard.params import Param
+from pkt_core.transfer.record import PairNeeds
 from pkt_core.words import style
 
 GIB = 2**30
@@ -84,23 +85,24 @@ def room(request: dict[str, Any]) -> None:
     }
     task = loaders.soon(loaders.ask("pair_room", asked))
     widgets.until_over("Reading both configurations.", task)
-    if task.status == "done" and task.result:
-        (st.caption if fits(task.result) else st.warning)(widgets.plain(in_words(task.result)))
+    if task.status == "done":
+        needs: PairNeeds = task.record
+        (st.caption if fits(needs) else st.warning)(widgets.plain(in_words(needs)))
 
 
-def fits(found: dict[str, Any]) -> bool:
-    return found["bytes"] * BESIDE <= found["free"]
+def fits(needs: PairNeeds) -> bool:
+    return needs.bytes * BESIDE <= needs.free
 
 
-def in_words(found: dict[str, Any]) -> str:
+def in_words(needs: PairNeeds) -> str:
     """Parameters, memory and whether that is there."""
-    sizes = " and ".join(f"{n / 1e9:.2f}" for n in found["n_parameters"].values())
+    sizes = " and ".join(f"{n / 1e9:.2f}" for n in needs.n_parameters.values())
     said = (
-        f"{sizes} billion parameters: about {style.memory(found['bytes'] * BESIDE / GIB)} of memory to compare them, "
-        f"{found['device']} has {style.memory(found['free'] / GIB)} free"
+        f"{sizes} billion parameters: about {style.memory(needs.bytes * BESIDE / GIB)} of memory to compare them, "
+        f"{needs.device} has {style.memory(needs.free / GIB)} free"
     )
     return (
         f"{said}."
-        if fits(found)
+        if fits(needs)
         else f"{said}. Choose smaller models, 16 bits under Advanced, Precision, or free some memory."
     )

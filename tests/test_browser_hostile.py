@@ -6,13 +6,15 @@ Needs Chromium, as test_browser.py does.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
-import report_samples as samples
+import recorded_runs
 from test_browser import SHOTS, chromium, server  # noqa: F401 - fixtures
 from test_browser_journeys import open_page, save_report, settled, visitor
 
 from pkt_core.runs import folder as run_folder
+from pkt_core.runs.results import read_results, results_json
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 BOLD = "<b>evil</b><a href='http://evil/'>evil</a>"
@@ -36,9 +38,10 @@ NOTHING = {"made": [], "scripts": [], "styled": []}
 def server_cache(tmp_path_factory):
     """Two finished runs of a family, each of whose names is hostile."""
     cache = tmp_path_factory.mktemp("cache")
-    renamed = json.dumps(samples.results())
+    renamed = json.dumps(results_json(recorded_runs.hostile()))
     for plain, name in (("demo/unknown-seen", BOLD), ("demo/known-seen", IMAGE)):
         renamed = renamed.replace(json.dumps(plain), json.dumps(name))
+    results = replace(read_results(json.loads(renamed), "It"), command=f"pkt {BOLD} {ODD}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PKT_CACHE", str(cache))
         for place, (run_id, label) in enumerate((("hostile-one", BOLD), ("hostile-two", LINK))):
@@ -53,8 +56,8 @@ def server_cache(tmp_path_factory):
             made = run_folder.create_run(plan, run_id=run_id, family={"family": IMAGE, "label": label, "place": place})
             made.write_status("running", message=LINK)
             for i in range(1, 21):
-                made.append_event(samples.step(i))
-            made.write_results({**json.loads(renamed), "command": f"pkt {BOLD} {ODD}"})
+                made.append_event(recorded_runs.event(i))
+            made.write_results(results)
             made.write_status("done", message=f"{LINK} {IMAGE}")
         failed = run_folder.create_run(
             {"method": BOLD, "steps": 5, "teacher": {"name": IMAGE}}, run_id="hostile-failed"

@@ -6,10 +6,12 @@ Not covered: clicks in figures and what a browser draws.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import recorded_runs
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
@@ -21,6 +23,7 @@ from pkt_core.base.progress import silent
 from pkt_core.errors import PktError
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
+from pkt_core.runs.results import RunResults, TaughtLayers
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
@@ -131,8 +134,8 @@ def finished_run(run_id: str = "one", **plan: Any) -> run_folder.Run:
     made = run_folder.create_run({"method": "semalign-v1", "steps": 20, "seed": 0, **plan}, run_id=run_id)
     made.write_status("running", message="Training")
     for i in range(1, 21):
-        made.append_event(samples.step(i))
-    made.write_results(samples.results())
+        made.append_event(recorded_runs.event(i))
+    made.write_results(replace(recorded_runs.hostile(), right={}))
     made.write_status("done", message="Done.")
     return made
 
@@ -303,7 +306,7 @@ def test_a_control_takes_the_meaning_out_of_the_plan(worked):
 def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     made = run_folder.create_run({"method": "sft", "steps": 20}, run_id="going")
     made.write_status("running", step=5, total_steps=20, message="Training")
-    made.append_event(samples.step(5))
+    made.append_event(recorded_runs.event(5))
     stopped: list[str] = []
     monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
     app = page("transfer", run="going")
@@ -329,7 +332,7 @@ def test_two_runs_are_compared_with_their_differing_settings():
 def test_a_stopped_run_says_how_to_measure_it():
     made = run_folder.create_run({"method": "sft"}, run_id="short")
     made.write_status("running")
-    made.write_results({"layers": {"teacher": 1, "student": 1}})
+    made.write_results(RunResults(layers=TaughtLayers(1, 1, "plan")))
     made.write_status("stopped", message="Stopped after step 3 of 20.")
     app = page("behaviour", run="short")
     assert not app.exception

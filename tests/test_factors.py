@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+import recorded_runs
 import report_samples as samples
 from scipy.stats import spearmanr
 
@@ -18,6 +19,7 @@ from pkt_core.evaluation import ease as easing
 from pkt_core.evaluation.ease import Block, ease
 from pkt_core.models.ref import ModelRef
 from pkt_core.runs.folder import create_run
+from pkt_core.runs.results import TaughtLayers, TaughtPair
 from pkt_core.studies.factors import compute as factors_compute
 from pkt_core.studies.factors import text as factors_text
 from pkt_core.studies.factors.record import (
@@ -140,10 +142,19 @@ def test_a_sweep_has_every_pair_of_layers_or_evenly_spread_ones():
 
 def a_run(gain, teacher, student, **more):
     run = create_run(TransferPlan(**DEMO, teacher_layer=teacher, student_layer=student, **more).model_dump(mode="json"))
-    bits = {who: {"bits_per_byte": {"value": value}} for who, value in (("before", 2.0), ("after", 2.0 - gain / 10))}
-    pair = {"teacher": teacher, "student": student}
+    found = recorded_runs.results()
+    before, after = (
+        replace(model, bits_per_byte=replace(model.bits_per_byte, value=value))
+        for model, value in ((found.behaviour.before, 2.0), (found.behaviour.after, 2.0 - gain / 10))
+    )
+    change = next(iter(found.changes.values()))
     run.write_results(
-        {"layers": {**pair, "pairs": [pair]}, "changes": {"facts": {"difference": gain}}, "behaviour": bits}
+        replace(
+            found,
+            layers=TaughtLayers(teacher, student, "plan", [TaughtPair(teacher, student)]),
+            changes={"facts": replace(change, difference=gain)},
+            behaviour=replace(found.behaviour, before=before, after=after),
+        )
     )
     return run
 
