@@ -32,7 +32,7 @@ def tests(run: Any) -> TaskTests | None:
 
 def changes_table(changes: dict[str, TaskChange], beside: TaskTests | None) -> None:
     """Gain over the student and gap to the teacher, with what each test could see."""
-    shown = behaviour_text.changes_shown(changes, beside and beside.tests)
+    shown = behaviour_text.changes_shown(changes, None if beside is None else beside.tests)
     st.dataframe(
         shown, hide_index=True, alt="Paired changes by task: gain, gap to the teacher, p-values, what n can show"
     )
@@ -85,7 +85,7 @@ def seeds(run: Any, changes: dict[str, TaskChange], beside: TaskTests | None) ->
 def side_effects(results: RunResults, behaviour: Behaviour, beside: TaskTests | None) -> None:
     """What got worse, ranked and named; then general text in full."""
     st.subheader("What did it cost elsewhere?", anchor=False)
-    table = behaviour_text.worsened(results, beside and beside.tests)
+    table = behaviour_text.worsened(results, None if beside is None else beside.tests)
     st.markdown(f"**{widgets.plain(behaviour_text.worse(table))}**")
     if len(table):
         st.dataframe(behaviour_text.worsened_shown(table), hide_index=True, alt="What got worse, worst first")

@@ -113,7 +113,7 @@ def training_figure(steps: Sequence[TrainingStep]) -> go.Figure:
         ticktext=[f"{tick:.2g}" for tick in ticks],
         col=1,
     )
-    lowest = min([0.0, *(step.alignment for step in near)])
+    lowest = min([0.0, *(step.alignment for step in near if step.alignment is not None)])
     title = "Cosine (−1..1), share right (0..1)" if near else "Share right (0..1)"
     return figure.update_yaxes(title={"text": title}, range=[lowest - 0.03, 1.03], col=2)
 

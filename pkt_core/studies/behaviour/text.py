@@ -337,8 +337,9 @@ def worsened(results: RunResults, tests: Mapping[str, TaskTest] | None = None) -
             sure = tests[task].sure if tests and task in tests else c.sure
             said = {"what": f"Answers to {task_name(task)}", "before": c.before, "after": c.after}
             rows.append({**said, "share": -c.difference / c.before, "sure": sure, "unit": "% right"})
-    for label, find, more_is_worse in SIDE_EFFECTS if results.behaviour is not None else ():
-        old, new = find(results.behaviour.before), find(results.behaviour.after)
+    behaviour = results.behaviour
+    for label, find, more_is_worse in SIDE_EFFECTS:
+        old, new = (find(behaviour.before), find(behaviour.after)) if behaviour is not None else (None, None)
         if not old or not new or (new.value > old.value) != more_is_worse or not old.value:
             continue
         rows.append(
