@@ -175,7 +175,8 @@ def outcome_then(run_id: str, folder: str, written: int) -> dict[str, float]:  #
     from pkt_core.studies.behaviour.text import outcome
 
     try:
-        return outcome(open_run(run_id).results() or {})
+        results = open_run(run_id).results()
+        return {} if results is None else outcome(results)
     except StoreError:
         return {}
 

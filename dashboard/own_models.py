@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import device, limits, loaders, state, widgets
 from dashboard.params import Param
-from pkt_core.models.catalog import PairNeeds
+from pkt_core.transfer.record import PairNeeds
 from pkt_core.words import style
 
 GIB = 2**30

@@ -15,6 +15,7 @@ from pkt_core.similarity.grid import SimilarityGrid
 from pkt_core.studies.alignment_maps.record import MapComparison, StitchedGrid
 from pkt_core.studies.comparison.record import Comparison
 from pkt_core.studies.factors.record import RecordedFactors
+from pkt_core.studies.families.record import RecordedFamily
 
 T = TypeVar("T")
 
@@ -44,19 +45,15 @@ def stitching() -> dict[str, StitchedGrid]:
 
 
 @st.cache_data(show_spinner=False)
-def family() -> dict[str, Any] | None:
+def family() -> RecordedFamily | None:
     """The family of the demo pair that ships with the project as its table; None where it is missing or broken."""
-    return read("family.json")
+    return record(RecordedFamily, read("family.json"))
 
 
 @st.cache_data(show_spinner=False)
 def factors() -> RecordedFactors | None:
     """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
-    found = read("factors.json")
-    try:
-        return None if found is None else from_json(RecordedFactors, found, "factors.json")
-    except StoreError:
-        return None
+    return record(RecordedFactors, read("factors.json"))
 
 
 @st.cache_data(show_spinner=False)

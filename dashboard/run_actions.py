@@ -15,6 +15,7 @@ from dashboard import access, jobs, limits, loaders
 from pkt_core.errors import StoreError
 from pkt_core.runs import queue as run_queue
 from pkt_core.runs.folder import create_run, create_runs, keeps_student
+from pkt_core.studies.families.record import PlannedRun
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,13 @@ def launch(plan: Any) -> str:
     return made.id
 
 
-def launch_family(members: Sequence[dict[str, Any]], method: str) -> str:
+def launch_family(members: Sequence[PlannedRun], method: str) -> str:
     """Put all plans of a family into the queue in their order and return its name."""
     limits.require_here("runs one transfer at a time, no families and no sweeps")
-    access.require_allowed([member["plan"] for member in members])
+    access.require_allowed([member.plan for member in members])
     name = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{method}-{secrets.token_hex(2)}"
     made = create_runs(
-        [
-            (member["plan"], {"family": name, "label": member["label"], "place": place})
-            for place, member in enumerate(members)
-        ]
+        [(member.plan, {"family": name, "label": member.label, "place": place}) for place, member in enumerate(members)]
     )
     run_queue.enqueue([run.id for run in made])
     jobs.work()
@@ -107,10 +105,7 @@ def only_measuring_is_left(run: Any) -> bool:
         results = run.results()
     except StoreError:
         return False
-    complete = (
-        bool(results) and results.get("steps") is not None and results.get("steps") == results.get("planned_steps")
-    )
-    return complete and keeps_student(run.folder)
+    return results is not None and results.complete and keeps_student(run.folder)
 
 
 def starting(run: Any, status: Any) -> bool:
@@ -129,12 +124,8 @@ def families() -> list[Family]:
     """All families, newest first; runs that cannot be read are left out."""
     found: dict[str, list[tuple[int, Any, str]]] = {}
     for summary in loaders.runs():
-        try:
-            if (belongs := summary.family) is not None:
-                entry = (int(belongs["place"]), summary, str(belongs["label"]))
-                found.setdefault(str(belongs["family"]), []).append(entry)
-        except (StoreError, KeyError, ValueError):
-            continue
+        if (place := summary.family) is not None:
+            found.setdefault(place.family, []).append((place.place, summary, place.label))
     made = []
     for name, entries in found.items():
         entries.sort(key=lambda entry: entry[0])

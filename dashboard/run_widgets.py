@@ -109,7 +109,8 @@ def has_results(folder: Path) -> bool:
 def is_measured(run: Any) -> bool:
     """Whether there is something to see of what a run changed."""
     try:
-        return "behaviour" in (run.results() or {})
+        results = run.results()
+        return results is not None and results.behaviour is not None
     except StoreError:
         return False
 
@@ -155,10 +156,10 @@ def taken_away(plan: dict[str, Any]) -> list[str]:
 def label_of(run_id: str) -> str:
     """What a run is in its family, as the start of a line; empty where it stands alone."""
     try:
-        belongs = loaders.run(run_id).family()
+        place = loaders.run(run_id).family()
     except StoreError:
         return ""
-    return f"{belongs.get('label', '')} · " if belongs else ""
+    return f"{place.label} · " if place else ""
 
 
 def status_line(run: Any, status: Any) -> None:
@@ -305,14 +306,13 @@ def pace_of(run_id: str, finished: float | None) -> Pace | None:
     del finished
     try:
         run = loaders.run(run_id)
-        results, plan = run.results() or {}, run.plan()
+        results, plan = run.results(), run.plan()
     except StoreError:
         return None
-    seconds, steps = results.get("seconds") or {}, results.get("steps") or 0
-    if not seconds.get("training") or not steps:
+    if results is None or not results.seconds.training or not results.steps:
         return None
-    around = sum(value for key, value in seconds.items() if key != "training")
-    return Pace(run_id, seconds["training"] / steps, plan.get("batch_size", 32), around)
+    per_step = results.seconds.training / results.steps
+    return Pace(run_id, per_step, plan.get("batch_size", 32), results.seconds.around)
 
 
 def expected_seconds(plan: Any, known: Pace) -> float:

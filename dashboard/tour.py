@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import streamlit as st
 
 from dashboard import loaders, recorded, state, widgets
 from pkt_core.errors import PktError
+from pkt_core.runs.results import RunResults
 from pkt_core.studies.behaviour import text as behaviour_text
 from pkt_core.studies.comparison import text as comparison_text
 from pkt_core.studies.families import text as families_text
@@ -46,7 +46,7 @@ def best_cell() -> str:
     return f"Most alike are teacher layer {teacher} and student layer {student}, at {number(value)}."
 
 
-def of_run(told: Callable[[dict[str, Any]], str]) -> Callable[[], str]:
+def of_run(told: Callable[[RunResults], str]) -> Callable[[], str]:
     """Something said of the recorded run that is opened first; empty where it is not there."""
 
     def said() -> str:
@@ -55,21 +55,19 @@ def of_run(told: Callable[[dict[str, Any]], str]) -> Callable[[], str]:
             results = loaders.run(shipped.id).results() if shipped else None
         except PktError:
             return ""
-        return told(results) if results and "changes" in results else ""
+        return told(results) if results is not None and results.behaviour is not None else ""
 
     return said
 
 
-def effort(results: dict[str, Any]) -> str:
-    spent = widgets.spent(sum(results["seconds"].values()))
-    return f"The recorded run took {results['steps']} steps and {spent} on the CPU it was made on."
+def effort(results: RunResults) -> str:
+    spent = widgets.spent(results.seconds.total)
+    return f"The recorded run took {results.steps} steps and {spent} on the CPU it was made on."
 
 
 def against_controls() -> str:
     table = recorded.family()
-    if not table:
-        return ""
-    return families_text.explained(table["rows"], table["controls"], next(iter(table["rows"][0]["tasks"])))
+    return families_text.explained(table, table.asked[0]) if table is not None and table.asked else ""
 
 
 STEPS = (

@@ -8,12 +8,13 @@ evaluate    what changed, where, at what price?    -> results.json of that run
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import replace
 
 from pkt_core.base.progress import Progress, silent
 from pkt_core.errors import StoreError
 from pkt_core.models.loading import release
 from pkt_core.runs.folder import Run
+from pkt_core.runs.results import RunResults
 from pkt_core.runs.student import open_trained
 from pkt_core.studies.behaviour.compute import alignment_change, behaviour_change
 from pkt_core.transfer import setup as transfer_setup
@@ -29,7 +30,7 @@ def transfer(
     progress: Progress = silent,
     checkpoints: Checkpoints | None = None,
     tracker: str | None = None,
-) -> dict[str, Any]:
+) -> RunResults:
     """Carry out a plan inside its run folder: train, export, measure. What an earlier attempt finished is not done again.
 
     Asked to stop while it trains, it exports what was learnt so far and presents it as no result; while it measures, it raises
@@ -39,34 +40,34 @@ def transfer(
     if not finished_training(plan, run):
         made = train(plan, run, progress=progress, checkpoints=checkpoints, tracker=tracker)
         if not made.first:  # of several processes one writes the student and measures it
-            return {"steps": made.steps}
+            return RunResults(steps=made.steps)
         results = export(plan, run, made)
         if made.steps < plan.total_steps:
             return results
         del made  # measuring needs the memory
         release()
     elif run.watched:  # the first process measures alone
-        return {"steps": plan.total_steps}
+        return RunResults(steps=plan.total_steps)
     checkpoints.remove()
     return evaluate(run, progress=progress)
 
 
-def evaluate(run: Run, *, progress: Progress = silent) -> dict[str, Any]:
+def evaluate(run: Run, *, progress: Progress = silent) -> RunResults:
     """Measure teacher, student before and student after on the plan's tasks, and keep the figures in the run.
 
     Raises Stopped between two batches where the run is asked to stop; nothing is kept of the measuring then, the student is.
     """
     results = run.results()
-    if results is None or "layers" not in results:
+    if results is None or results.layers is None:
         raise StoreError(f"Run {run.id} has no trained student yet. Run `pkt transfer` first, or choose another run.")
     plan = (trained := open_trained(run)).plan
     if missing := transfer_setup.missing(plan.teacher):
-        return results | {"unmeasured": missing}
+        return replace(results, unmeasured=missing)
     began, progress = time.monotonic(), run.heeding(progress)
     progress("Loading teacher, student before and student after", 0.7)
     models = trained.load_all()
-    results["alignment"] = alignment_change(models, plan, results["layers"], progress)
-    results |= behaviour_change(models, plan, progress)
-    results["seconds"]["evaluation"] = time.monotonic() - began
+    alignment = alignment_change(models, plan, results.layers, progress)
+    measured = behaviour_change(models, plan, progress)
+    results = results.with_measured(alignment, measured, time.monotonic() - began)
     run.write_results(results)
     return results

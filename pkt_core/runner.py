@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pkt_core.base.files import cache_root
 from pkt_core.base.progress import Progress, silent
@@ -23,6 +23,9 @@ from pkt_core.errors import (
     StoreError,
     VocabularyMismatch,
 )
+
+if TYPE_CHECKING:
+    from pkt_core.runs.results import RunResults
 
 Reporter = Callable[[], AbstractContextManager[Progress]]
 """Opens whatever shows a run's progress, a bar in a terminal for instance, and closes it when the run is over."""
@@ -63,7 +66,7 @@ def carry_out(
     reporter: Reporter = quiet,
     tracker: str | None = None,
     checkpoint_seconds: float = 20.0,
-) -> dict[str, Any]:
+) -> RunResults:
     """Run a stage of the pipeline in its run folder, its status kept true whatever happens; `reporter` shows progress meanwhile.
 
     Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to go on.
@@ -87,7 +90,7 @@ def carry_out(
         run.release()
 
 
-def carry_out_new(plan: Any, **how: Any) -> tuple[Any, dict[str, Any]]:
+def carry_out_new(plan: Any, **how: Any) -> tuple[Any, RunResults]:
     """A new run of a plan, and its results; settings are those of `carry_out`.
 
     A plan that the models or the data refuse before the first step leaves no run: the sentence is all that came of it.
@@ -104,15 +107,17 @@ def carry_out_new(plan: Any, **how: Any) -> tuple[Any, dict[str, Any]]:
 def measured(run: Any) -> bool:
     """Whether a run has results that can be read, down to behaviour."""
     try:
-        return "behaviour" in (run.results() or {})
+        results = run.results()
+        return results is not None and results.behaviour is not None
     except StoreError:
         return False
 
 
-def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkpoint_seconds: float) -> dict[str, Any]:
+def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkpoint_seconds: float) -> RunResults:
     """The same for a run that this process has to itself."""
     from pkt_core import pipeline
     from pkt_core.runs.folder import Stopped
+    from pkt_core.runs.results import RunResults
     from pkt_core.transfer import training
     from pkt_core.transfer.checkpoint import Checkpoints
     from pkt_core.transfer.export import write_card
@@ -137,9 +142,11 @@ def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkp
                 if what == "transfer"
                 else pipeline.evaluate(run, progress=progress)
             )
-            results["command"] = command_for(plan)
+            results = replace(results, command=command_for(plan))
             run.write_results(results)
-            if first_process() and "pairs" in results.get("layers", {}):  # earlier versions told of one pair alone
+            if (
+                first_process() and results.layers is not None and results.layers.pairs
+            ):  # the first version's card stays
                 write_card(run.folder / "student", plan, results)
         except Stopped:
             trained = what == "evaluate" or training.finished_training(plan, run)
@@ -149,19 +156,19 @@ def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkp
                 else "before it went on training"
             )
             run.write_status("stopped", message=f"Stopped {at}.")
-            return (run.results() if trained else None) or {}
+            return (run.results() if trained else None) or RunResults()
         except KeyboardInterrupt:
             run.write_status("stopped", message="Interrupted from the keyboard.")
             raise
         except Exception as error:
             run.write_status("failed", message=one_sentence(error) + kept(run, checkpoints))
             raise
-    stopped = results.get("steps", plan.total_steps) < plan.total_steps
+    stopped = results.steps is not None and results.steps < plan.total_steps
     run.write_status(
         "stopped" if stopped else "done",
-        message=f"Stopped after step {results['steps']} of {plan.total_steps}."
+        message=f"Stopped after step {results.steps} of {plan.total_steps}."
         if stopped
-        else results.get("unmeasured", "Done."),
+        else results.unmeasured or "Done.",
     )
     return results
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import fakes
+import recorded_runs
 
 from pkt_core.models.ref import ModelRef
 from pkt_core.runs.folder import create_run
+from pkt_core.runs.results import TaughtLayers, TaughtPair
 from pkt_core.transfer.plan import TransferPlan
 
 DEMO = {"teacher": ModelRef(name="demo:teacher"), "student": ModelRef(name="demo:student"), "data": "demo/unknown-seen"}
@@ -19,10 +22,19 @@ def demo(**more):
 
 def a_run(gain, teacher, student, **more):
     run = create_run(TransferPlan(**DEMO, teacher_layer=teacher, student_layer=student, **more).model_dump(mode="json"))
-    bits = {who: {"bits_per_byte": {"value": value}} for who, value in (("before", 2.0), ("after", 2.0 - gain / 10))}
-    pair = {"teacher": teacher, "student": student}
+    recorded = recorded_runs.results()
+    before, after = (
+        replace(model, bits_per_byte=replace(model.bits_per_byte, value=value))
+        for model, value in ((recorded.behaviour.before, 2.0), (recorded.behaviour.after, 2.0 - gain / 10))
+    )
+    change = next(iter(recorded.changes.values()))
     run.write_results(
-        {"layers": {**pair, "pairs": [pair]}, "changes": {"facts": {"difference": gain}}, "behaviour": bits}
+        replace(
+            recorded,
+            layers=TaughtLayers(teacher, student, "plan", [TaughtPair(teacher, student)]),
+            changes={"facts": replace(change, difference=gain)},
+            behaviour=replace(recorded.behaviour, before=before, after=after),
+        )
     )
     return run
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import recorded_results
+import recorded_runs
 import report_samples as samples
 from streamlit.testing.v1 import AppTest
 
@@ -115,7 +117,7 @@ def finished_run(run_id: str = "one", **plan: Any) -> run_folder.Run:
     made = run_folder.create_run({"method": "semalign-v1", "steps": 20, "seed": 0, **plan}, run_id=run_id)
     made.write_status("running", message="Training")
     for i in range(1, 21):
-        made.append_event(samples.step(i))
-    made.write_results(samples.results())
+        made.append_event(recorded_runs.event(i))
+    made.write_results(replace(recorded_runs.hostile(), right={}))
     made.write_status("done", message="Done.")
     return made

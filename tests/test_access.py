@@ -17,6 +17,7 @@ from dashboard.engine.worker import answer
 from dashboard.views.benchmarks import form as benchmarks_form
 from pkt_core.benchmarks.tasks import Asking
 from pkt_core.errors import PathError, PktError
+from pkt_core.studies.families.record import PlannedRun
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default"), pytest.mark.timeout(60)]
 UNAVAILABLE = loaders.unavailable.__wrapped__  # not its cache; and before a test stands something else in for it
@@ -59,7 +60,7 @@ DOORS = {
     "a plan's text": lambda name: loaders.plan_of({"pair": "demo", "general": name}),
     "a plan to launch": lambda name: run_actions.launch(a_plan(name)),
     "a family to launch": lambda name: run_actions.launch_family(
-        [{"plan": a_plan(name).model_dump(mode="json"), "label": "x"}], "sft"
+        [PlannedRun("x", a_plan(name).model_dump(mode="json"))], "sft"
     ),
     "a task": loaders.task_as_it_is,
     "a task of the engine": lambda name: answer("user_task", {"run": "nobody", "task": name}, quiet),

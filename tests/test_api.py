@@ -174,7 +174,7 @@ def test_a_session_from_pair_to_behaviour(pair, folders):
     assert run.id in [one.id for one in pkt.runs()]
     assert all(part in run._repr_html_() for part in (run.id, "done", "before"))
     before = run.results()
-    assert pkt.evaluate(run)["changes"] == before["changes"] == pkt.evaluate(run.id)["changes"]
+    assert pkt.evaluate(run).changes == before.changes == pkt.evaluate(run.id).changes
     assert pkt.figures.behaviour(run) == pkt.figures.behaviour(before)
     assert pkt.figures.training(run).data
     (run.folder / "results.json").write_text("{")

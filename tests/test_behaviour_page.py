@@ -1,18 +1,21 @@
 """What stands below the score on the page Behaviour: costs ranked and named, items that turned, tests beside each other, seeds."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
-import report_samples as samples
+import recorded_runs
 from pages import page, words
 
 from dashboard.engine.client import Engine
 from pkt_core.data.examples import demo_facts
+from pkt_core.evaluation.record import Answers, Behaviour, ModelBehaviour, TextMeasure
 from pkt_core.runs import folder as run_folder
+from pkt_core.runs.family import seeds_of
+from pkt_core.runs.results import RunResults
 from pkt_core.studies.behaviour import text as behaviour_text
 from pkt_core.studies.behaviour.figures import seeds_figure
-from pkt_core.studies.families import compute as families_compute
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 TASK = "demo/known-seen"
@@ -21,13 +24,12 @@ TASK = "demo/known-seen"
 def measured(run_id="one", *, after="1" * 10 + "0" * 10, family=None, seed=0, **plan):
     """A finished run with one task of twenty items, ten of which were forgotten."""
     made = run_folder.create_run({"method": "sft", "steps": 20, "seed": seed, "n_task_items": 20, **plan}, run_id=run_id, family=family)  # fmt: skip
-    results = samples.results()
     before = "1" * 20
-    results["right"] = {TASK: {"before": before, "after": after, "teacher": before}}
-    lost = (after.count("1") - 20) / 20
-    results["changes"] = {TASK: {"before": 1.0, "after": 1 + lost, "difference": lost, "low": lost - 0.2, "high": lost + 0.2, "p_value": 0.002, "n": 20, "prior": 0.1}}  # fmt: skip
-    for who in ("before", "after", "teacher"):
-        results["behaviour"][who]["tasks"] = {TASK: results["behaviour"][who]["tasks"]["demo/known-seen"]}
+    results = recorded_runs.answering({TASK: Answers(before=before, after=after, teacher=before)})
+    dearer = results.behaviour.before.bits_per_byte  # by less than chance
+    dearer = replace(dearer, value=dearer.value + 0.01)
+    after_it = replace(results.behaviour.before, tasks=results.behaviour.after.tasks, bits_per_byte=dearer)
+    results = replace(results, behaviour=replace(results.behaviour, after=after_it))
     made.write_status("running")
     made.write_results(results)
     made.write_status("done")
@@ -66,7 +68,7 @@ def test_gain_gap_holm_and_what_n_can_show_stand_beside_each_other():
     assert table["Gain (points)"].iloc[0].startswith("−50.0")
     assert table["Gap to teacher"].iloc[0].startswith("+50.0")
     assert table["n can show"].iloc[0].endswith("points")
-    assert "n can show" not in behaviour_text.changes_shown(samples.results()["changes"])
+    assert "n can show" not in behaviour_text.changes_shown(recorded_runs.results().changes)
 
 
 def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
@@ -74,39 +76,40 @@ def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
         belongs = {"family": "f", "label": "sft", "place": seed}
         measured(f"s{seed}", after="1" * (10 + seed) + "0" * (10 - seed), family=belongs, seed=seed)
     measured("other", family={"family": "f", "label": "ours", "place": 3})
-    found = families_compute.seeds_of(run_folder.open_run("s1"))
-    assert [one["run"] for one in found["seeds"]] == ["s0", "s1", "s2"]
-    assert [one["tasks"][TASK] for one in found["seeds"]] == [0.5, 0.55, 0.6]
-    assert families_compute.seeds_of(measured("alone")) is None
+    found = seeds_of(run_folder.open_run("s1"))
+    assert [one.run for one in found.seeds] == ["s0", "s1", "s2"]
+    assert [one.tasks[TASK] for one in found.seeds] == [0.5, 0.55, 0.6]
+    assert seeds_of(measured("alone")) is None
     app = page("behaviour", run="s1")
     assert not app.exception
     assert "3 seeds of sft in the family f" in words(app).replace("\\", "")
-    drawn = seeds_figure(found, run_folder.open_run("s1").results()["changes"], "s1")
+    drawn = seeds_figure(found, run_folder.open_run("s1").results().changes, "s1")
     assert [trace.name for trace in drawn.data] == ["student before", "seed 0", "seed 1 (this run)", "seed 2"]
-    assert "not known" in behaviour_text.seeds({"label": "sft", "family": "f", "seeds": found["seeds"][:1]})
+    assert "not known" in behaviour_text.seeds(replace(found, seeds=found.seeds[:1]))
 
 
 def test_a_run_with_other_items_or_without_single_answers_says_so():
     short = measured("short")
-    short.write_results(short.results() | {"right": {TASK: {"before": "11111", "after": "11110", "teacher": "11111"}}})
+    kept = {TASK: Answers(before="11111", after="11110", teacher="11111")}
+    short.write_results(replace(short.results(), right=kept))
     app = page("behaviour", proof="Costs", run="short")  # five answers kept, twenty asked
     assert not app.exception
     assert "are not those that were asked" in words(app)
-    results = samples.results()
-    assert "right" not in results
     made = measured("bare")
-    made.write_results(results)
+    made.write_results(replace(made.results(), right={}))
     assert "did not keep its single answers" in words(page("behaviour", proof="Costs", run="bare"))
 
 
 def test_nothing_worse_is_said_so():
-    empty = behaviour_text.worsened({"changes": {}, "behaviour": {}})
+    empty = behaviour_text.worsened(RunResults())
     assert isinstance(empty, pd.DataFrame)
     assert behaviour_text.worse(empty) == "Nothing that was measured got worse."
-    results = samples.results()
-    results["behaviour"]["after"]["bits_per_byte"] = {**results["behaviour"]["before"]["bits_per_byte"], "value": 1.32}
-    table = behaviour_text.worsened(results)
-    assert not table[table["what"].str.startswith("Bits")]["sure"].any()  # dearer, but the intervals touch
+    results = recorded_runs.results()
+    before, after = results.behaviour.before, results.behaviour.after
+    dearer = replace(before.bits_per_byte, value=before.bits_per_byte.value + 0.01)
+    behaviour = replace(results.behaviour, after=replace(after, bits_per_byte=dearer))
+    bits = behaviour_text.worsened(replace(results, behaviour=behaviour)).set_index("what")["sure"]
+    assert not bits["Bits per byte (general text)"]  # dearer, but the intervals touch
 
 
 def with_student(made):
@@ -238,18 +241,14 @@ def test_a_gain_stands_beside_its_controls_and_missing_ones_are_named():
 
 
 def test_a_large_loss_is_a_factor_and_large_counts_have_separators():
-    one = {"low": 0.1, "high": 0.2, "n": 200}
-    behaviour = {
-        "before": {"kl_to_teacher": one | {"value": 0.1}},
-        "after": {"kl_to_teacher": one | {"value": 0.705, "low": 0.6}},
-    }
-    table = behaviour_text.worsened({"changes": {}, "behaviour": behaviour})
+    kl = [TextMeasure(0.1, 0.1, 0.2, 200), TextMeasure(0.705, 0.6, 0.8, 200)]
+    before, after = (ModelBehaviour({}, kl_to_teacher=one) for one in kl)
+    table = behaviour_text.worsened(RunResults(behaviour=Behaviour(before, after)))
     said = behaviour_text.worse(table)
     assert (
         said == "Worse beyond chance: KL to the teacher (general text, bits per token) rose to 7.0 times what it was."
     )
     assert behaviour_text.worsened_shown(table)["Worse by, of what it was"].tolist() == ["now 7.0 times"]
     assert behaviour_text.worse_by(14.2) == "rose to 15 times what it was"
-    turned = {"t": {"forgotten": range(1044), "newly right": []}}
-    counts = behaviour_text.turned_counts(turned, {"t": {"before": "1" * 1044}})
+    counts = behaviour_text.turned_counts({"t": Answers(before="1" * 1044, after="0" * 1044)})
     assert counts["Forgotten"].tolist() == ["1,044"]

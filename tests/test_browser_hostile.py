@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
-import report_samples as samples
+import recorded_runs
 from browsing import SHOTS, open_page, save_report, settled, visitor
 
 from pkt_core.runs import folder as run_folder
+from pkt_core.runs.results import read_results, results_json
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 BOLD = "<b>evil</b><a href='http://evil/'>evil</a>"
@@ -35,9 +37,10 @@ NOTHING = {"made": [], "scripts": [], "styled": []}
 @pytest.fixture(scope="module", autouse=True)
 def hostile_runs(server_cache):
     """Two finished runs of a family and one that failed, each of whose names is hostile; gone afterwards."""
-    renamed = json.dumps(samples.results())
+    renamed = json.dumps(results_json(recorded_runs.hostile()))
     for plain, name in (("demo/unknown-seen", BOLD), ("demo/known-seen", IMAGE)):
         renamed = renamed.replace(json.dumps(plain), json.dumps(name))
+    results = replace(read_results(json.loads(renamed), "It"), command=f"pkt {BOLD} {ODD}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PKT_CACHE", str(server_cache))
         for place, (run_id, label) in enumerate((("hostile-one", BOLD), ("hostile-two", LINK))):
@@ -52,8 +55,8 @@ def hostile_runs(server_cache):
             made = run_folder.create_run(plan, run_id=run_id, family={"family": IMAGE, "label": label, "place": place})
             made.write_status("running", message=LINK)
             for i in range(1, 21):
-                made.append_event(samples.step(i))
-            made.write_results({**json.loads(renamed), "command": f"pkt {BOLD} {ODD}"})
+                made.append_event(recorded_runs.event(i))
+            made.write_results(results)
             made.write_status("done", message=f"{LINK} {IMAGE}")
         failed = run_folder.create_run(
             {"method": BOLD, "steps": 5, "teacher": {"name": IMAGE}}, run_id="hostile-failed"

@@ -19,12 +19,12 @@ def recorded(name="demo-semalign-v1"):
 def test_it_says_the_numbers_of_the_run():
     plan, results = recorded()
     text = citing.paragraph(plan, results)
-    change = results["changes"]["demo/unknown-seen"]
-    assert f"{100 * change['difference']:+.1f} points" in text
-    assert f"$n={change['n']}$" in text
+    change = results.changes["demo/unknown-seen"]
+    assert f"{100 * change.difference:+.1f} points" in text
+    assert f"$n={change.n}$" in text
     assert "5 to 2" in text
     assert "\\cite{semalign2025}" in text
-    assert results["examples"]["digest"][:12] in text
+    assert results.examples.digest[:12] in text
 
 
 @pytest.mark.parametrize("method", METHODS)

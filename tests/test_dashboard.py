@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import recorded_results
+import recorded_runs
 import report_samples as samples
 from pages import PAGES, finished_run, page, words
 
@@ -180,7 +181,7 @@ def test_a_control_takes_the_meaning_out_of_the_plan(worked):
 def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     made = run_folder.create_run({"method": "sft", "steps": 20}, run_id="going")
     made.write_status("running", step=5, total_steps=20, message="Training")
-    made.append_event(samples.step(5))
+    made.append_event(recorded_runs.event(5))
     stopped: list[str] = []
     monkeypatch.setattr("dashboard.jobs.stop", lambda run_id, **_: stopped.append(run_id))
     app = page("transfer", run="going")
@@ -206,7 +207,7 @@ def test_two_runs_are_compared_with_their_differing_settings():
 def test_a_stopped_run_says_how_to_measure_it():
     made = run_folder.create_run({"method": "sft"}, run_id="short")
     made.write_status("running")
-    made.write_results({"layers": {"teacher": 1, "student": 1}})
+    made.write_results(RunResults(layers=TaughtLayers(1, 1, "plan")))
     made.write_status("stopped", message="Stopped after step 3 of 20.")
     app = page("behaviour", run="short")
     assert not app.exception

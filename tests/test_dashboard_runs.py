@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import report_samples as samples
+import recorded_runs
 from pages import finished_run, page, words
 
 from pkt_core.runs import folder as run_folder
@@ -58,7 +58,7 @@ def test_the_list_of_runs_says_what_each_came_to_and_two_rows_are_compared():
     app = page("runs")
     assert not app.exception
     table = app.dataframe[0].value.set_index("run")
-    changes = [100 * change["difference"] for change in samples.results()["changes"].values()]
+    changes = [100 * change.difference for change in recorded_runs.results().changes.values()]
     assert table.loc["one", "taught"] == pytest.approx(changes[0])
     assert table.loc["one", "lost most"] == pytest.approx(min(changes))
     assert table.loc["one", "bits per byte"] > 0

@@ -82,6 +82,14 @@ def test_wilson_and_mcnemar_have_published_values():
     assert (same.difference, same.low, same.high, same.p_value) == (0, 0, 0, 1)
 
 
+def test_a_change_is_called_better_or_worse_beyond_chance_alone():
+    wrong, right = [False] * 20, [True] * 20
+    gain, loss = paired_change(wrong, right), paired_change(right, wrong)
+    assert [(one.sure, one.better, one.worse) for one in (gain, loss)] == [(True, True, False), (True, False, True)]
+    few = paired_change(wrong[:5], right[:5])  # p = 2 / 2^5
+    assert (few.difference, few.sure, few.better, few.worse) == (1, False, False, False)
+
+
 def test_one_item_leaves_open_all_that_a_change_could_be_and_no_item_is_refused():
     for before, after in (([False], [True]), ([True], [False]), ([True], [True])):
         found = paired_change(before, after)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
+import recorded_runs
 from made_runs import demo
 from scipy.stats import wilcoxon
 
 from pkt_core.cli.transfers import named
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.evaluation import statistics
+from pkt_core.evaluation.record import Answers
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import model_shape
+from pkt_core.runs.family import runs_of
 from pkt_core.runs.folder import create_run
 from pkt_core.studies.families import compute as families_compute
 from pkt_core.transfer.controls import CONTROLS, Saved, control, steps_for_anchor, steps_for_teacher
@@ -218,14 +222,10 @@ def finished(monkeypatch, tmp_path, name, answers):
                 run_id=f"r{place}",
                 family={"family": name, "label": label, "place": place},
             )
-            bits = {"value": 2.0 + place, "low": 1.9, "high": 2.1}
-            run.write_results(
-                {
-                    "right": {"task": {"after": found}},
-                    "behaviour": {"after": {"bits_per_byte": bits}},
-                    "seconds": {"training": 1.0},
-                }
-            )
+            told = recorded_runs.answering({"task": Answers(after=found, before="0" * len(found))})
+            bits = replace(told.behaviour.after.bits_per_byte, value=2.0 + place)
+            after = replace(told.behaviour.after, bits_per_byte=bits)
+            run.write_results(replace(told, behaviour=replace(told.behaviour, after=after)))
             place += 1
 
 
@@ -237,7 +237,7 @@ def test_the_table_finds_a_difference_that_is_there_and_none_that_is_not(monkeyp
 
     finished(monkeypatch, tmp_path, "f", {"base": [answers(0.5), answers(0.5)], "same": [answers(0.5), answers(0.5)],
                                           "better": [answers(0.8), answers(0.8)]})  # fmt: skip
-    base, same, better = families_compute.summary(families_compute.runs_of("f"))
+    base, same, better = families_compute.summary(runs_of("f"))
     assert base.tasks["task"].difference is None
     assert same.tasks["task"].p_value > 0.05
     assert better.tasks["task"].p_value < 0.01
@@ -246,12 +246,14 @@ def test_the_table_finds_a_difference_that_is_there_and_none_that_is_not(monkeyp
     assert base.runs == ["r0", "r1"]
     assert base.bits_per_byte == [2.0, 3.0]
     assert base.tasks["task"].value == pytest.approx(np.mean(base.tasks["task"].seeds))
-    assert families_compute.to_json([base])[0]["label"] == "base"
+    assert base.tasks["task"].no_worse
+    assert better.tasks["task"].sure
+    assert not same.tasks["task"].sure
 
 
 def test_a_task_of_one_item_has_a_table_that_claims_nothing(monkeypatch, tmp_path):
     finished(monkeypatch, tmp_path, "one", {"base": ["0", "0"], "better": ["1", "1"]})
-    base, better = families_compute.summary(families_compute.runs_of("one"))
+    base, better = families_compute.summary(runs_of("one"))
     assert (base.tasks["task"].low, base.tasks["task"].high) == (0, 1)
     found = better.tasks["task"]
     assert (found.difference, found.difference_low, found.difference_high, found.p_value) == (1, -1, 1, 1)
@@ -269,7 +271,7 @@ def test_the_sign_flip_test_agrees_with_scipys_wilcoxon_in_kind():
 def test_a_family_that_is_not_there_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("PKT_CACHE", str(tmp_path))
     with pytest.raises(StoreError, match="There is no family 'x'"):
-        families_compute.runs_of("x")
+        runs_of("x")
 
 
 def test_a_control_may_be_typed_with_hyphens_and_an_unknown_one_lists_each_name_once():

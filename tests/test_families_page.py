@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-import report_samples as samples
+import recorded_runs
 from pages import finished_run, page, plain
 
 from dashboard import run_widgets
 from dashboard.views.transfer import plan_form
+from pkt_core.evaluation.record import Answers
 from pkt_core.runs import folder as run_folder
+from pkt_core.runs.results import Memory, RunResults, Seconds, TaughtLayers, TaughtPair
 from pkt_core.studies.families import text as families_text
 from pkt_core.studies.families.figures import family_figure
+from pkt_core.studies.families.record import FamilyTable, Row, Score, TaskLevel
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 RIGHT = {"base": "0" * 60 + "1" * 40, "better": "0" * 20 + "1" * 80}
@@ -26,9 +31,8 @@ def member(place: int, label: str, right: str | None, family: str = "f", **plan)
     if right is None:
         return made
     made.write_status("running")
-    made.write_results(
-        samples.results() | {"right": {task: {"after": right} for task in ("demo/unknown-unseen", "other")}}
-    )
+    told = Answers(after=right, before="0" * 95 + "1" * 5, teacher="1" * 100)
+    made.write_results(recorded_runs.answering(dict.fromkeys(("demo/unknown-unseen", "other"), told)))
     made.write_status("done", message="Done.")
     return made
 
@@ -119,27 +123,14 @@ def test_families_are_told_apart_and_the_newest_is_shown():
     assert page("families", family="old").dataframe[0].value["Member"].tolist() == ["sft"]
 
 
-def score(value: float, p: float | None = None, away: float | None = None, seeds: int = 2):
-    around = {"low": value - 0.03, "high": value + 0.03, "seeds": [value - 0.01, value + 0.01][:seeds]}
-    spread = (None, None) if away is None else (away - 0.02, away + 0.02)
-    return {
-        "value": value,
-        **around,
-        "difference": away,
-        "difference_low": spread[0],
-        "difference_high": spread[1],
-        "p_value": p,
-    }
+def row(label: str, value: float, p: float | None = None, away: float | None = None, tasks=("t",)) -> Row:
+    ends = (None, None) if away is None else (away - 0.02, away + 0.02)
+    score = Score([value - 0.01, value + 0.01], value, value - 0.03, value + 0.03, away, *ends, p)
+    return Row(label, ["x", "y"], dict.fromkeys(tasks, score), [2.0, 2.2], [3.0, 5.0])
 
 
-def row(label: str, **task):
-    return {
-        "label": label,
-        "runs": ["x", "y"],
-        "tasks": {"t": score(**task)},
-        "bits_per_byte": [2.0, 2.2],
-        "seconds": [3, 5],
-    }
+def table(*rows: Row, controls=(), before: float | None = None, prior: float | None = None) -> FamilyTable:
+    return FamilyTable(list(rows), list(controls), {"t": TaskLevel(prior, before, 100)}, rows[0].label)
 
 
 FIRST = row("mine", value=0.5)
@@ -147,36 +138,39 @@ FIRST = row("mine", value=0.5)
 
 def test_the_sentence_claims_a_win_only_beyond_chance():
     sure, unsure = row("rival", value=0.6, p=0.01, away=0.1), row("rival", value=0.6, p=0.3, away=0.1)
-    assert "rival wins with 60.0\u00a0%" in families_text.winner([FIRST, sure], [], "t")
-    assert "not beyond chance" in families_text.winner([FIRST, unsure], [], "t")
+    assert "rival wins with 60.0\u00a0%" in families_text.winner(table(FIRST, sure), "t")
+    assert "not beyond chance" in families_text.winner(table(FIRST, unsure), "t")
     worse = row("rival", value=0.4, p=0.01, away=-0.1)
-    assert "better than rival" in families_text.winner([FIRST, worse], [], "t")
-    assert "no rival beside it" in families_text.winner([FIRST, worse], ["rival"], "t")
-    assert "not measured" not in families_text.winner([FIRST], [], "t")
-    assert "no row is above that" in families_text.gained([FIRST], "t", 0.49)
-    assert "no row is above that" not in families_text.gained([FIRST], "t", 0.4)
+    assert "better than rival" in families_text.winner(table(FIRST, worse), "t")
+    assert "no rival beside it" in families_text.winner(table(FIRST, worse, controls=["rival"]), "t")
+    assert "not measured" not in families_text.winner(table(FIRST), "t")
+    elsewhere = replace(FIRST, tasks={"other": FIRST.tasks["t"]})
+    alone = row("rival", value=0.6)  # asked what the first row was not, so nothing is tested
+    assert "nothing is measured" in families_text.winner(table(elsewhere), "t")
+    assert "no rival beside it" in families_text.winner(table(elsewhere, alone), "t")
+    assert "no row is above that" in families_text.gained(table(FIRST, before=0.49), "t")
+    assert "no row is above that" not in families_text.gained(table(FIRST, before=0.4), "t")
 
 
 def test_a_control_that_does_as_well_refutes_and_one_that_does_not_supports():
     same, worse = row("a", value=0.49, p=0.6, away=-0.01), row("b", value=0.2, p=0.001, away=-0.3)
-    assert "1 of 2 controls is no worse than mine beyond chance: a" in families_text.explained(
-        [FIRST, same, worse], ["a", "b"], "t"
-    )
-    assert "better than each of its 1 controls" in families_text.explained([FIRST, worse], ["b"], "t")
+    found = families_text.explained(table(FIRST, same, worse, controls=["a", "b"]), "t")
+    assert "1 of 2 controls is no worse than mine beyond chance: a" in found
+    assert "better than each of its 1 controls" in families_text.explained(table(FIRST, worse, controls=["b"]), "t")
     better = row("c", value=0.9, p=0.001, away=0.4)
-    assert "no worse than mine beyond chance: c" in families_text.explained([FIRST, better], ["c"], "t")
-    assert "No control" in families_text.explained([FIRST, same], [], "t")
+    found = families_text.explained(table(FIRST, better, controls=["c"]), "t")
+    assert "no worse than mine beyond chance: c" in found
+    assert "No control" in families_text.explained(table(FIRST, same), "t")
 
 
 def test_the_picture_has_a_panel_per_task_every_seed_and_the_levels():
+    tasks = ("t", "t0", "t1", "t2")
     rows = [
-        row("mine", value=0.5),
-        row("rival", value=0.6, p=0.01, away=0.1),
-        row("<b>control", value=0.5, p=1.0, away=0.0),
+        row("mine", value=0.5, tasks=tasks),
+        row("rival", value=0.6, p=0.01, away=0.1, tasks=tasks),
+        row("<b>control", value=0.5, p=1.0, away=0.0, tasks=tasks),
     ]
-    for one in rows:
-        one["tasks"] |= {f"t{i}": one["tasks"]["t"] for i in range(3)}
-    figure = family_figure(rows, ["<b>control"], {"t": {"prior": 0.07, "before": 0.1, "n": 100}})
+    figure = family_figure(table(*rows, controls=["<b>control"], prior=0.07, before=0.1))
     assert len(figure.layout.annotations) == 4
     first = [trace for trace in figure.data if trace.xaxis == "x"]
     assert sum(len(trace.x) for trace in first if trace.name == "one seed") == 6
@@ -192,20 +186,14 @@ def test_the_picture_has_a_panel_per_task_every_seed_and_the_levels():
 
 
 def test_the_tables_carry_the_same_numbers():
-    rows = [FIRST, row("rival", value=0.6, p=0.012, away=-0.1)]
-    table = families_text.family_table(rows, [])
-    assert table["bits_per_byte"].tolist() == [2.1, 2.1]
-    assert table["kind"].tolist() == ["reference", "rival"]
-    shown = families_text.family_shown(rows, [], "t")
+    family = table(FIRST, row("rival", value=0.6, p=0.012, away=-0.1))
+    numbers = families_text.family_table(family)
+    assert numbers["bits_per_byte"].tolist() == [2.1, 2.1]
+    assert numbers["kind"].tolist() == ["reference", "rival"]
+    shown = families_text.family_shown(family, "t")
     assert shown["Points to the first"].tolist() == ["–", "−10.0"]
     assert shown["p (Holm)"].tolist() == ["–", "0.012"]
-    assert families_text.family_shown(rows, [], "elsewhere")["Right"].tolist() == ["–", "–"]
-
-
-def results_of(**changes):
-    found = samples.results()
-    found["layers"] |= changes.pop("layers", {})
-    return found | changes
+    assert families_text.family_shown(family, "elsewhere")["Right"].tolist() == ["–", "–"]
 
 
 def rewritten(results) -> None:
@@ -213,15 +201,17 @@ def rewritten(results) -> None:
 
 
 def test_runs_of_several_pairs_and_of_no_steps_are_shown():
-    pairs = [{"teacher": 1, "student": 0}, {"teacher": 5, "student": 2}]
-    rewritten(results_of(layers={"pairs": pairs}, memory={"peak": 2**30, "estimated": 1}))
+    pairs = [TaughtPair(1, 0), TaughtPair(5, 2)]
+    rewritten(
+        replace(recorded_runs.results(), layers=TaughtLayers(5, 2, "plan", pairs), memory=Memory(2**30, estimated=1))
+    )
     app = page("behaviour", proof="How it was made", run="one")
     assert not app.exception
     assert "1 to 0, 5 to 2" in plain(app)
     assert "at most 1.00 GiB of memory" in plain(app)
     made = run_folder.create_run(plan_form.bare("stitch").model_dump(mode="json"), run_id="still")
     made.write_status("running")
-    made.write_results(results_of(steps=0, trained_parameters=0, seconds={"targets": 1.0, "training": 0.0}))
+    made.write_results(replace(recorded_runs.results(), steps=0, trained_parameters=0, seconds=Seconds(1.0, 0.0)))
     made.write_status("done")
     for name in ("behaviour", "runs", "transfer"):
         app = page(name, proof="How it was made", run="still")
@@ -231,9 +221,9 @@ def test_runs_of_several_pairs_and_of_no_steps_are_shown():
 
 
 def test_a_run_without_its_teacher_says_so_rather_than_that_it_was_stopped():
-    found = samples.results()
-    kept = {key: found[key] for key in ("layers", "steps", "seconds", "trained_parameters")}
-    rewritten(kept | {"unmeasured": "The teacher is not here, so nothing was measured."})
+    found = recorded_runs.results()
+    kept = {name: getattr(found, name) for name in ("layers", "steps", "seconds", "trained_parameters")}
+    rewritten(RunResults(**kept, unmeasured="The teacher is not here, so nothing was measured."))
     for name in ("behaviour", "runs", "transfer"):
         app = page(name, run="one")
         assert not app.exception

@@ -13,11 +13,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import recorded_results
+import recorded_runs
 import report_samples as samples
 
 from dashboard import exports
 from pkt_core.alignment.record import Curve
-from pkt_core.base.records import from_json
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.studies.alignment_maps import text as alignment_maps_text
 from pkt_core.studies.alignment_maps.figures import maps_figure, stitching_figure
@@ -34,6 +34,7 @@ from pkt_core.studies.comparison.figures import (
 )
 from pkt_core.studies.comparison.record import Sides
 from pkt_core.studies.families.figures import family_figure
+from pkt_core.studies.families.record import FamilyTable, Row, Score, TaskLevel
 from pkt_core.studies.generations import text as generations_text
 from pkt_core.studies.latent_map import text as latent_map_text
 from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
@@ -41,6 +42,8 @@ from pkt_core.words import style
 
 ROOT = Path(__file__).parents[1]
 COMPARISON = recorded_results.comparison()
+STEPS = [recorded_runs.step(i) for i in range(1, 26)]  # the last of them was probed
+RESULTS = recorded_runs.results()
 FIGURES = {
     "heatmap": lambda: similarity_heatmap(COMPARISON.grid, pairing=COMPARISON.pairing, chosen=(5, 2)),
     "recomposition": lambda: recomposition_figure(COMPARISON.recomposition, COMPARISON.crossing),
@@ -54,12 +57,12 @@ FIGURES = {
     "chain of layers by label": lambda: chain_figure(samples.chain(kind="teacher"), colour="relation"),
     "chain in one": lambda: chain_figure(samples.chain(method="umap"), colour="model", overlay=True),
     "chain, null": lambda: chain_figure(samples.chain(shuffled=True), overlay=True, picked=[100]),
-    "training": lambda: training_figure([samples.step(i) for i in range(1, 21)]),
-    "behaviour": lambda: behaviour_figure(samples.results()["behaviour"], samples.results()["changes"]),
+    "training": lambda: training_figure(STEPS),
+    "behaviour": lambda: behaviour_figure(RESULTS.behaviour, RESULTS.changes),
     "maps": lambda: maps_figure(samples.maps()),
     "stitching": lambda: stitching_figure(samples.stitching(), (5, 2)),
     "moved": lambda: change_figure(recorded_results.change(), 2),
-    "two runs": lambda: comparison_figure({"a": samples.results(), samples.HOSTILE: samples.results()}),
+    "two runs": lambda: comparison_figure({"a": RESULTS.changes, samples.HOSTILE: RESULTS.changes}),
 }
 
 
@@ -146,19 +149,19 @@ def test_rare_labels_share_one_grey_and_no_point_is_lost():
 
 
 def test_long_trainings_are_thinned_but_keep_the_last_step():
-    steps = [samples.step(i, 5000) for i in range(1, 5001)]
+    steps = [recorded_runs.step(i, 5000) for i in range(1, 5001)]
     figure = training_figure(steps)
     assert len(figure.data[0].x) <= 601
     assert figure.data[0].x[-1] == 5000
     recall = next(trace for trace in figure.data if trace.name.startswith("share right"))
-    assert list(recall.x) == list(range(10, 5001, 10))  # rare, so none is left out
+    assert list(recall.x) == [i for i in range(1, 5001) if recorded_runs.step(i).recall]  # rare, so none is left out
+    assert len(recall.x) > 190
     assert "one step in 9 is drawn" in behaviour_text.training(steps)
 
 
 def test_a_loss_that_starts_near_zero_does_not_squeeze_the_others_and_the_caption_says_so():
-    steps = [samples.step(i) for i in range(1, 21)]
-    steps[0]["terms"] = {"kl": 3.0, "anchor": 1e-9}
-    steps[1]["terms"] = {"kl": 2.0, "anchor": 0.0}
+    first = [replace(STEPS[0], terms={"kl": 3.0, "anchor": 1e-9}), replace(STEPS[1], terms={"kl": 2.0, "anchor": 0.0})]
+    steps = [*first, *STEPS[2:]]
     axis = training_figure(steps).layout.yaxis
     assert axis.range[0] == pytest.approx(np.log10(3e-3), abs=0.2)
     assert len(axis.tickvals) <= 7
@@ -174,10 +177,9 @@ def test_ticks_of_a_narrow_axis_are_there_and_those_of_a_wide_one_are_few():
 
 
 def test_the_caption_of_a_training_speaks_of_the_curves_there_are():
-    steps = [samples.step(i) for i in range(1, 21)]
-    bare = [step | {"alignment": None} for step in steps]
-    nothing = [{key: value for key, value in step.items() if key != "recall"} for step in bare]
-    assert "mean cosine" in behaviour_text.training(steps)
+    bare = [replace(step, alignment=None) for step in STEPS]
+    nothing = [replace(step, recall={}) for step in bare]
+    assert "mean cosine" in behaviour_text.training(STEPS)
     assert "cosine" not in behaviour_text.training(bare)
     assert "Nothing is drawn on the right" in behaviour_text.training(nothing)
     assert "Cosine" not in training_figure(bare).layout.yaxis2.title.text
@@ -186,9 +188,11 @@ def test_the_caption_of_a_training_speaks_of_the_curves_there_are():
 def test_the_prior_is_a_tick_and_intervals_are_drawn():
     figure = FIGURES["behaviour"]()
     prior = next(trace for trace in figure.data if trace.name.startswith("prior"))
-    assert list(prior.x) == pytest.approx([24, 24, 20])
+    assert list(prior.x) == pytest.approx([100 * change.prior for change in RESULTS.changes.values()])
     after = next(trace for trace in figure.data if trace.name == "student after")
-    assert list(after.error_x.array) == pytest.approx([3, 3, 3])
+    recalls = RESULTS.behaviour.after.tasks.values()
+    assert list(after.error_x.array) == pytest.approx([100 * (one.high - one.rate) for one in recalls])
+    assert list(after.error_x.arrayminus) == pytest.approx([100 * (one.rate - one.low) for one in recalls])
 
 
 def test_tables_hold_the_numbers_behind_the_figures():
@@ -206,9 +210,10 @@ def test_tables_hold_the_numbers_behind_the_figures():
     assert table["scores"].tolist() == COMPARISON.attribution.scores.tolist()
     assert len(comparison_text.attribution_table(None, COMPARISON.pairing)) == 6
     assert len(latent_map_text.latent_table(samples.latent())) == 40
-    assert behaviour_text.steps_table([samples.step(1)])["layer"].tolist() == [1.0]
-    assert len(behaviour_text.behaviour_table(samples.results()["behaviour"])) == 9
-    assert behaviour_text.changes_table(samples.results()["changes"])["prior"].tolist() == [0.24, 0.24, 0.2]
+    assert behaviour_text.steps_table(STEPS)["layer"].tolist() == [step.terms["layer"] for step in STEPS]
+    assert len(behaviour_text.behaviour_table(RESULTS.behaviour)) == 12
+    priors = [change.prior for change in RESULTS.changes.values()]
+    assert behaviour_text.changes_table(RESULTS.changes)["prior"].tolist() == priors
 
 
 def test_sentences_say_yes_only_above_noise():
@@ -225,11 +230,10 @@ def test_sentences_say_yes_only_above_noise():
 
 
 def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
-    found = samples.results()
-    assert "gained on reworded new facts" in behaviour_text.behaviour(found)
-    assert "lost on known facts (50\u00a0% to 33\u00a0%" in behaviour_text.behaviour(found)
-    flat = {task: change | {"p_value": 0.6} for task, change in found["changes"].items()}
-    assert "No task changed beyond chance" in behaviour_text.behaviour(found | {"changes": flat})
+    assert "gained on new facts (9\u00a0% to 21\u00a0%" in behaviour_text.behaviour(RESULTS)
+    assert "lost on reworded known facts (100\u00a0% to 57\u00a0%" in behaviour_text.behaviour(RESULTS)
+    flat = {task: replace(change, p_value=0.6) for task, change in RESULTS.changes.items()}
+    assert "No task changed beyond chance" in behaviour_text.behaviour(replace(RESULTS, changes=flat))
     assert "Alike in part" in latent_map_text.latent(samples.latent())
     assert "Not alike" in latent_map_text.latent(replace(samples.latent(), map_control=0.4))
 
@@ -381,9 +385,8 @@ def test_without_attribution_the_pairing_has_the_whole_width():
 def test_a_task_from_a_file_goes_by_the_file_and_not_by_its_folders():
     long = "/home/somebody/a/long/way/down/to/the/capitals.jsonl"
     assert [style.task_name(t) for t in (long, "demo/unknown-seen")] == ["capitals.jsonl", "new facts"]
-    results = samples.results()
-    results["changes"] = {long: {**next(iter(results["changes"].values())), "difference": 0.5, "p_value": 0.001}}
-    assert "gained on capitals.jsonl" in behaviour_text.behaviour(results)
+    change = replace(next(iter(RESULTS.changes.values())), difference=0.5, p_value=0.001)
+    assert "gained on capitals.jsonl" in behaviour_text.behaviour(replace(RESULTS, changes={long: change}))
 
 
 def test_figures_become_pictures_on_white_paper():
@@ -401,24 +404,19 @@ def test_figures_become_pictures_on_white_paper():
     assert "white" in style.on_paper(figure).layout.paper_bgcolor
 
 
-def family_rows(low: float) -> list[dict]:
-    score = {
-        "value": low + 0.05,
-        "low": low,
-        "high": low + 0.1,
-        "seeds": [low + 0.04],
-        "difference": None,
-        "p_value": 1.0,
-    }
-    return [{"label": "a", "tasks": {"demo/unknown-seen": score, "demo/known-seen": score}}]
+def family_of(low: float, levels: dict[str, TaskLevel]) -> FamilyTable:
+    """A reference and a rival on two tasks, whose intervals begin at `low`."""
+    score = Score([low + 0.05], low + 0.05, low, low + 0.1, None, None, None, None)
+    tasks = dict.fromkeys(("demo/unknown-seen", "demo/known-seen"), score)
+    return FamilyTable([Row(label, ["r"], tasks, [2.0], [1.0]) for label in ("a", "b")], [], levels, "a")
 
 
 def test_the_panels_of_a_family_share_one_scale_with_room_between_their_numbers():
-    wide = family_figure(family_rows(0.1), [], {"demo/unknown-seen": {"before": 0.9}}).layout
+    wide = family_figure(family_of(0.1, {"demo/unknown-seen": TaskLevel(None, 0.9, None)})).layout
     assert wide.xaxis.range == wide.xaxis2.range == (-3, 103)
     assert [text for text in wide.xaxis.ticktext if text] == ["0 %", "50 %", "100 %"]
     assert wide.xaxis2.domain[0] - wide.xaxis.domain[1] > 0.05
-    near = family_figure(family_rows(0.4), [], {}).layout
+    near = family_figure(family_of(0.4, {})).layout
     assert near.xaxis.range == near.xaxis2.range == pytest.approx((38.9, 51.1))
 
 

@@ -39,15 +39,15 @@ def test_a_stop_while_behaviour_is_measured_keeps_the_student_and_going_on_measu
     status, results = made.status(), made.results()
     assert status.state == "stopped"
     assert "while its behaviour was measured; the trained student is kept" in status.message
-    assert results["steps"] == results["planned_steps"] == 4
-    assert "behaviour" not in results
+    assert results.steps == results.planned_steps == 4
+    assert results.behaviour is None
     weights = (made.folder / "student" / "model.safetensors").read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "train", never)
         code, _, err = run(capsys, "transfer", "--resume", made.id)
         assert code == 0, err
     assert made.status().state == "done"
-    assert set(made.results()["behaviour"]) == {"teacher", "before", "after"}
+    assert len(list(made.results().behaviour.by_model())) == 3
     assert (made.folder / "student" / "model.safetensors").read_bytes() == weights
     assert len(made.events()) == 4
     code, _, err = run(capsys, "transfer", "--resume", made.id)
@@ -68,7 +68,7 @@ def test_a_student_with_another_byte_is_refused_and_trained_again(capsys, stoppe
     code, _, err = run(capsys, "transfer", "--resume", made.id)
     assert code == 0, err
     assert path.read_bytes() == whole
-    assert "behaviour" in made.results()
+    assert made.results().behaviour is not None
 
 
 def test_a_stop_while_the_teacher_speaks_ends_before_the_first_step(capsys, models, monkeypatch, cache):

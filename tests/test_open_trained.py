@@ -11,6 +11,7 @@ from pkt_core.errors import StoreError
 from pkt_core.models.catalog import custom_pair, demo_pair
 from pkt_core.pipeline import evaluate
 from pkt_core.runs.folder import create_run, open_run
+from pkt_core.runs.results import RunResults, StudentFile, TaughtLayers, TaughtPair
 from pkt_core.runs.student import open_trained
 from pkt_core.studies.behaviour.user_task import user_task
 from pkt_core.studies.comparison.change import similarity_change
@@ -46,9 +47,9 @@ def of(pair, name, *, student=5, **more):
     exported = {}
     if student is not None:
         fakes.folder(made.folder / "student", seed=student, layers=2)
-        exported = {"model.safetensors": file_digest(made.folder / "student" / "model.safetensors")}
-    layers = {"teacher": 2, "student": 1, "pairs": [{"teacher": 2, "student": 1}]}
-    made.write_results({"layers": layers, "exported": exported})
+        exported = {"model.safetensors": StudentFile(**file_digest(made.folder / "student" / "model.safetensors"))}
+    layers = TaughtLayers(2, 1, "plan", [TaughtPair(2, 1)])
+    made.write_results(RunResults(layers=layers, exported=exported))
     return made
 
 

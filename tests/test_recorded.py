@@ -5,6 +5,7 @@ On one machine the same command gives the same weights bit for bit (see test_tra
 
 import json
 import shlex
+from dataclasses import asdict
 
 import pytest
 import streamlit as st
@@ -32,11 +33,11 @@ def test_recorded_runs_are_listed_last_and_whole():
         run = open_run(name)
         results = run.results()
         assert run.status().state == "done"
-        assert results["changed"]["outside_plan"] == 0
-        assert set(results["changes"]) == {
+        assert results.changed.outside_plan == 0
+        assert set(results.changes) == {
             f"demo/{who}-{form}" for who in ("known", "unknown") for form in ("seen", "unseen")
         }
-        assert results["command"].startswith("pkt transfer --pair demo")
+        assert results.command.startswith("pkt transfer --pair demo")
 
 
 def test_nothing_of_the_machine_is_in_the_recording():
@@ -51,17 +52,17 @@ def test_the_recorded_command_gives_the_recorded_numbers(capsys):
     from pkt_core import cli
 
     recorded = open_run(NAMES[0]).results()
-    words = shlex.split(recorded["command"])
+    words = shlex.split(recorded.command)
     assert words[:2] == ["pkt", "transfer"]
     cli.app([*words[1:], "--json", "-"], standalone_mode=False)
     again = json.loads(capsys.readouterr().out)
-    assert again["layers"] == recorded["layers"]
-    for task, change in recorded["changes"].items():
+    assert again["layers"] == asdict(recorded.layers)
+    for task, change in recorded.changes.items():
         for when in ("before", "after"):
-            assert again["changes"][task][when] == pytest.approx(change[when], abs=0.03), (task, when)
-    for who in ("before", "after", "teacher"):
+            assert again["changes"][task][when] == pytest.approx(getattr(change, when), abs=0.03), (task, when)
+    for who, model in recorded.behaviour.by_model():
         found = again["behaviour"][who]["bits_per_byte"]["value"]
-        assert found == pytest.approx(recorded["behaviour"][who]["bits_per_byte"]["value"], abs=0.03)
+        assert found == pytest.approx(model.bits_per_byte.value, abs=0.03)
 
 
 @pytest.mark.slow
@@ -91,6 +92,20 @@ def test_the_recorded_maps_are_records_and_come_out_of_them_as_they_went_in(monk
     st.cache_data.clear()
 
 
+def test_the_recorded_family_is_a_record_and_what_is_broken_is_not_shown(monkeypatch):
+    told = json.loads((RECORDED / "family.json").read_text())
+    family = recorded_results.family()
+    assert json.loads(json.dumps(to_json(family, sparse=True))) == told
+    assert family.kind(family.rows[0]) == "reference"
+    assert {row.label for row in family.rows if family.kind(row) == "control"} == set(family.controls)
+    assert {"ours", "logit-kd"} <= {row.label for row in family.rows if family.kind(row) == "rival"}
+    del told["rows"][0]["tasks"]
+    monkeypatch.setattr(recorded_results, "read", lambda _: told)
+    st.cache_data.clear()
+    assert recorded_results.family() is None
+    st.cache_data.clear()
+
+
 @pytest.mark.slow
 def test_the_recorded_maps_are_what_maps_and_stitch_give():
     recorded = json.loads((RECORDED / "maps.json").read_text())
@@ -115,17 +130,17 @@ def test_evaluating_a_recorded_student_again_gives_its_counts(cache):
     shutil.copytree(RECORDED / NAMES[0], folder)
     recorded = open_run(NAMES[0]).results()
     found = evaluate(open_run("copy"))
-    for task, score in recorded["behaviour"]["after"]["tasks"].items():
-        assert found["behaviour"]["after"]["tasks"][task]["correct"] == pytest.approx(score["correct"], abs=5)
+    for task, score in recorded.behaviour.after.tasks.items():
+        assert found.behaviour.after.tasks[task].correct == pytest.approx(score.correct, abs=5)
 
 
 @pytest.mark.slow
 def test_the_demo_models_are_what_their_cards_say():
     """Teacher at least 95 % on all facts; student far above the prior on its half and near it on the other."""
     results = open_run(NAMES[0]).results()
-    for task, score in results["behaviour"]["teacher"]["tasks"].items():
-        assert score["low"] >= 0.95, task
-    before = results["behaviour"]["before"]["tasks"]
+    for task, score in results.behaviour.teacher.tasks.items():
+        assert score.low >= 0.95, task
+    before = results.behaviour.before.tasks
     for form in ("seen", "unseen"):
-        assert before[f"demo/known-{form}"]["rate"] > 0.95
-        assert before[f"demo/unknown-{form}"]["rate"] < results["changes"][f"demo/unknown-{form}"]["prior"] + 0.05
+        assert before[f"demo/known-{form}"].rate > 0.95
+        assert before[f"demo/unknown-{form}"].rate < results.changes[f"demo/unknown-{form}"].prior + 0.05

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import index as runs_index
+from pkt_core.runs.files import Family
 
 MANY = 150
 _opened: list[str] | None = None
@@ -63,7 +64,7 @@ def test_a_new_process_opens_no_run_that_is_in_the_index_and_says_the_same(store
     assert opened(run_folder.list_runs) == 0
     assert run_folder.list_runs() == read
     assert [run.id for run in read] == store[::-1]
-    assert read[0].family == {"family": "family-004", "label": "shuffled teacher rows", "place": 29}
+    assert read[0].family == Family(family="family-004", label="shuffled teacher rows", place=29)
 
 
 def run_index_lost() -> None:

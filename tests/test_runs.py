@@ -13,9 +13,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pkt_core.base.sealed import read_sealed
 from pkt_core.errors import StoreError
+from pkt_core.runs import family as run_family
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import status as run_status
+from pkt_core.runs.results import RunResults, Seconds
 from pkt_core.runs.status import Process, RunStatus
 
 PLAN = {"method": "semalign-v1", "seed": 0, "teacher": {"name": "demo"}}
@@ -243,8 +246,8 @@ def test_events_that_do_not_fit_on_the_disk_are_told(monkeypatch):
 
 def test_results_come_back_and_damage_is_told():
     run = run_folder.create_run(PLAN)
-    run.write_results({"seconds": {"training": 1.5}})
-    assert run.results() == {"seconds": {"training": 1.5}}
+    run.write_results(RunResults(seconds=Seconds(training=1.5)))
+    assert run.results() == RunResults(seconds=Seconds(training=1.5))
     (run.folder / "results.json").write_text("[1")
     with pytest.raises(StoreError, match=r"results.json is damaged"):
         run.results()
@@ -365,7 +368,7 @@ def family_of_two(damaged: str = "broken"):
         made = run_folder.create_run(plan, run_id=name, family={"family": "f", "label": "a", "place": place})
         made.record_process(os.getpid())
         made.write_status("running", message="Training")
-        made.write_results({"steps": 3, "seconds": {"training": 1.0}})
+        made.write_results(RunResults(steps=3, seconds=Seconds(training=1.0)))
         made.write_status("done", message="Done.")
     return run_folder.open_run(damaged)
 
@@ -386,10 +389,10 @@ def test_nonsense_in_one_file_takes_that_run_away_and_no_list(file, nonsense):
     assert found["broken"].state == ("damaged" if file in ("status.json", "plan.json") else "done")
     assert "Traceback" not in found["broken"].message
     assert run_queue.waiting() == []
-    there = [run.id for run in families_compute.runs_of("f")]
+    there = [run.id for run in run_family.runs_of("f")]
     assert there == (["whole"] if file in ("family.json", "status.json", "plan.json") else ["whole", "broken"])
     assert families_compute.summary([run_folder.open_run(name) for name in found]) == []
-    assert families_compute.seeds_of(run_folder.open_run("whole"))["seeds"] == []
+    assert run_family.seeds_of(run_folder.open_run("whole")).seeds == []
     assert factors_compute.gather([run_folder.open_run(name) for name in found]) == []
     assert all(one.run.recorded for one in behaviour_controls.finished("whole"))
     if file in ("family.json", "results.json"):
@@ -415,12 +418,13 @@ def test_any_byte_of_a_run_that_is_another_is_noticed_and_a_run_of_an_earlier_ve
     run = family_of_two()
     read = {"plan.json": run.plan, "family.json": run.family, "results.json": run.results}[file]
     path, told = run.folder / file, read()
+    plain = read_sealed(path)
     data = path.read_bytes()
     for place in range(len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1 << place % 8]) + data[place + 1 :])
         with pytest.raises(StoreError, match="is damaged"):
             read()
-    path.write_text(json.dumps(told, indent=1) + "\n")
+    path.write_text(json.dumps(plain, indent=1) + "\n")
     assert read() == told
 
 
@@ -470,7 +474,7 @@ def test_several_runs_are_made_or_none(cache, monkeypatch):
         with pytest.raises(StoreError, match="disk is full"):
             run_folder.create_runs(members)
     assert list((cache / "runs").iterdir()) == []
-    assert [run.family()["place"] for run in run_folder.create_runs(members)] == [0, 1, 2, 3]
+    assert [run.family().place for run in run_folder.create_runs(members)] == [0, 1, 2, 3]
 
 
 def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
@@ -500,7 +504,7 @@ def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
         for write in (
             lambda run: run.write_status("running"),
             lambda run: run.append_event({}),
-            lambda run: run.write_results({}),
+            lambda run: run.write_results(RunResults()),
             lambda run: run.request_stop(),
             lambda run: run.record_process(os.getpid()),
             lambda run: run.delete(),

@@ -356,8 +356,8 @@ def test_a_run_that_is_killed_and_resumed_ends_as_if_it_had_not_been(tmp_path, m
     told = [[{k: v for k, v in e.items() if k != "seconds"} for e in run.events()] for run in runs.values()]
     assert told[0] == told[1]
     assert not (runs["killed"].folder / "checkpoints").exists()
-    memory = runs["whole"].results()["memory"]
-    assert 0.5 < memory["peak"] / memory["estimated"] < 2  # told before, measured after
+    memory = runs["whole"].results().memory
+    assert 0.5 < memory.peak / memory.estimated < 2  # told before, measured after
 
 
 def demo_plan(**more):

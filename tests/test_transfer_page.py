@@ -15,6 +15,7 @@ from pkt_core.base.progress import silent
 from pkt_core.errors import PlanError
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
+from pkt_core.runs.results import RunResults, TaughtLayers
 from pkt_core.transfer.controls import CONTROLS
 from pkt_core.transfer.plan import METHODS, USERS, TransferPlan
 
@@ -188,8 +189,8 @@ def test_a_family_is_one_click_with_its_number_and_time(worked):
     assert not app.exception
     (order,) = worked
     told = [run_folder.open_run(run_id).family() for run_id in order]
-    assert [one["label"] for one in told] == ["logit-kd"] * 2 + ["sft"] * 2 + ["shuffled teacher rows"] * 2
-    assert len({one["family"] for one in told}) == 1
+    assert [one.label for one in told] == ["logit-kd"] * 2 + ["sft"] * 2 + ["shuffled teacher rows"] * 2
+    assert len({one.family for one in told}) == 1
     assert [run_folder.open_run(run_id).plan()["seed"] for run_id in order] == [0, 1] * 3
     assert app.get("page_link")
 
@@ -261,7 +262,7 @@ def test_a_run_that_ended_early_says_from_where_it_goes_on(monkeypatch, state_of
 def test_a_trained_run_that_was_stopped_while_measured_offers_to_measure_only(monkeypatch):
     made = run_folder.create_run(plan_form.bare("sft").model_dump(mode="json"), run_id="half")
     made.write_status("running")
-    made.write_results({"layers": {"teacher": 1, "student": 1}, "steps": 300, "planned_steps": 300})
+    made.write_results(RunResults(layers=TaughtLayers(1, 1, "plan"), steps=300, planned_steps=300))
     app = page("behaviour", run="half")
     assert "This run is at work" in plain(app)
     assert "stopped" not in plain(app)

@@ -2,18 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 
 import plotly.graph_objects as go
 import pytest
-import report_samples as samples
+import recorded_runs
 from scipy.stats import binomtest
 
 from pkt_core.errors import StoreError
 from pkt_core.models.ref import ModelRef
 from pkt_core.report.html_page import drawn, marked, said, write_report
 from pkt_core.runs.folder import Run, create_run, list_runs, open_run
-from pkt_core.studies.behaviour import controls_text
-from pkt_core.studies.behaviour.controls import controls_of, differences, to_json
+from pkt_core.runs.results import TaughtLayers, TaughtPair
+from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.controls import controls_of, differences
+from pkt_core.studies.behaviour.record import Controls
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.words import style
 
@@ -26,16 +29,16 @@ def finished(results):
 
 
 def test_a_report_opens_offline_and_holds_the_figures(tmp_path):
-    results = samples.results()
+    results = recorded_runs.results()
     run = finished(results)
-    run.append_event({**samples.step(1), "kind": "step"})
+    run.append_event(recorded_runs.event(1))
     page = write_report(run, tmp_path / "report.html").read_text()
     assert "plotly" in page
     assert "src=" not in page.split("</script>")[-1]
     assert len(page) < 10_000_000
-    for task, change in results["changes"].items():
+    for task, change in results.changes.items():
         assert style.task_name(task) in page
-        assert style.percent(change["after"], 1) in page
+        assert style.percent(change.after, 1) in page
 
 
 def test_a_report_prints_words_and_sensible_digits(tmp_path):
@@ -69,9 +72,7 @@ def test_a_report_written_by_the_app_has_room_for_its_row_labels():
 
 
 def test_hostile_text_is_shown_and_not_run(tmp_path):
-    results = json.loads(json.dumps(samples.results()))
-    results["generations"][0]["after"] = "<script>alert(1)</script>"
-    results["command"] = "pkt <img src=x onerror=alert(1)>"
+    results = replace(recorded_runs.hostile(), command="pkt <img src=x onerror=alert(1)>")
     page = write_report(finished(results), tmp_path / "report.html").read_text()
     assert "<script>alert(1)" not in page
     assert "<img src=x" not in page
@@ -89,31 +90,31 @@ def recorded(name):
 
 
 def test_the_controls_of_a_recorded_run_are_found_by_their_plans():
-    found = {one.name: one for one in controls_of(recorded("demo-semalign-v1"))}
+    found = {one.name: one for one in controls_of(recorded("demo-semalign-v1")).controls}
     permuted = found["permuted vocabulary"]
     assert permuted.run == "demo-semalign-v1-permuted"
     assert found["random bases"].run is None
     assert found["equal-compute fine-tuning"].run is None  # demo-sft has other steps than those it would have paid for
-    one, other = (recorded(name).results()["right"] for name in ("demo-semalign-v1", "demo-semalign-v1-permuted"))
+    one, other = (recorded(name).results().right for name in ("demo-semalign-v1", "demo-semalign-v1-permuted"))
     for task, left in permuted.left.items():
-        pairs = list(zip(one[task]["after"], other[task]["after"], strict=True))
+        pairs = list(zip(one[task].after, other[task].after, strict=True))
         by_hand = sum(a > b for a, b in pairs) - sum(a < b for a, b in pairs)
         assert left.difference == pytest.approx(by_hand / len(pairs))
-    raw = [paired_p(one[t]["after"], other[t]["after"]) for t in permuted.left]
+    raw = [paired_p(one[t].after, other[t].after) for t in permuted.left]
     assert [left.p_value for left in permuted.left.values()] == pytest.approx(holm(raw))
-    assert "1 of 9 controls was carried out" in controls_text.sentence(to_json(list(found.values())))
+    assert "1 of 9 controls was carried out" in behaviour_text.controls(Controls(list(found.values())))
 
 
 def test_a_control_of_the_pairing_that_pairs_the_same_layers_is_none():
     folder = recorded("demo-semalign-v1").folder
-    plan, results = (json.loads((folder / f"{name}.json").read_text()) for name in ("plan", "results"))
+    plan = json.loads((folder / "plan.json").read_text())
     plan |= {"teacher_layer": 5, "student_layer": 0}
-    results["layers"] |= {"student": 0, "pairs": [{"teacher": 5, "student": 0}]}
+    results = replace(recorded_runs.results(), layers=TaughtLayers(5, 0, "plan", [TaughtPair(5, 0)]))
     for name, change in {"one": {}, "reversed": {"teacher_layer": None, "pairing": "reversed"}}.items():
         run = create_run(plan | change, run_id=name)
         run.write_results(results)
         run.write_status("done")
-    found = {one.name: one for one in controls_of(open_run("one"))}
+    found = {one.name: one for one in controls_of(open_run("one")).controls}
     assert "reversed pairing" not in found  # it would pair 5 with 0 again
     assert "random pair of layers" in found
     other = plan | {"teacher_layer": 4}
@@ -121,7 +122,7 @@ def test_a_control_of_the_pairing_that_pairs_the_same_layers_is_none():
         other, run_id="early"
     )  # and a run that says of itself that it paired the very same layers is none either
     early.write_results(results)
-    assert next(one for one in controls_of(early) if one.name == "reversed pairing").run is None
+    assert next(one for one in controls_of(early).controls if one.name == "reversed pairing").run is None
 
 
 def paired_p(after, control):
@@ -141,13 +142,12 @@ def holm(raw):
 
 
 def test_a_control_that_gains_as_much_leaves_nothing_and_one_of_other_items_is_not_compared():
-    results = json.loads(json.dumps(recorded("demo-semalign-v1").results()))
-    task = next(iter(results["right"]))
-    same = differences(results, results)
+    right = recorded_runs.results().right
+    task, answers = next(iter(right.items()))
+    same = differences(right, right)
     assert all(left.difference == 0 and left.p_value == 1 for left in same.values())
-    other = json.loads(json.dumps(results))
-    other["right"][task]["before"] = other["right"][task]["before"][::-1] + "0"
-    assert task not in differences(results, other)
+    other = replace(answers, before=answers.before[::-1] + "0", after=answers.after + "0")
+    assert task not in differences(right, right | {task: other})
 
 
 def test_a_report_says_which_controls_were_not_carried_out(tmp_path):
@@ -156,5 +156,5 @@ def test_a_report_says_which_controls_were_not_carried_out(tmp_path):
     assert page.count("not carried out") == 8
     assert "What the words mean" in page
     assert "arXiv 1905.00414" in page
-    lone = write_report(finished(samples.results()), tmp_path / "lone.html").read_text()
+    lone = write_report(finished(recorded_runs.results()), tmp_path / "lone.html").read_text()
     assert "controls was carried out, so nothing says what its change is due to" in lone

@@ -58,6 +58,7 @@ def record_comparison() -> None:
 
 
 def record_family() -> None:
+    from pkt_core.base.records import to_json
     from pkt_core.studies.families.compute import table as family_table
 
     words = [
@@ -75,7 +76,7 @@ def record_family() -> None:
     words += ["--seeds", "3", "--n-task-items", "500", "--n-general", "100"]
     made = pkt(*words, "--name", "demo")
     table = {
-        **family_table(made["family"], {run: None for row in made["rows"] for run in row["runs"]}),
+        **to_json(family_table(made["family"], {run for row in made["rows"] for run in row["runs"]})),
         "command": shlex.join(["pkt", *words]),
     }
     (HERE / "family.json").write_text(json.dumps(table) + "\n", encoding="utf-8")
@@ -83,8 +84,8 @@ def record_family() -> None:
 
 def record_factors() -> None:
     from pkt_core.base.records import to_json
+    from pkt_core.runs.family import runs_of
     from pkt_core.studies.factors.compute import answer
-    from pkt_core.studies.families.compute import runs_of
 
     words = ["sweep", "--pair", "demo", "--method", "semalign-v1", "--learning-rate", "0.003"]
     words += ["--seeds", "3", "--n-task-items", "300", "--n-general", "60"]

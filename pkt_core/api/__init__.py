@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pkt_core.models.catalog import Pair
     from pkt_core.models.ref import Device, DType
     from pkt_core.runs.folder import Run
+    from pkt_core.runs.results import RunResults
     from pkt_core.similarity.grid import SimilarityGrid
     from pkt_core.studies.alignment_maps.record import MapComparison
     from pkt_core.studies.comparison.record import Comparison
@@ -192,7 +193,7 @@ def transfer(plan: TransferPlan, progress: Progress | None = None) -> Run:
     """Carry a plan out in a run folder of its own: train the student, then measure what changed.
 
         run = pkt.transfer(pkt.plan(pair, method="logit-kd", steps=100))
-        run.results()["changes"]
+        run.results().changes
         pkt.figures.behaviour(run)
 
     progress: told a stage in words and the share done, 0..1. Interrupted, `pkt transfer --resume RUN` goes on. Raises PlanError,
@@ -209,11 +210,11 @@ def transfer(plan: TransferPlan, progress: Progress | None = None) -> Run:
     return run
 
 
-def evaluate(run: Run | str, progress: Progress | None = None) -> dict[str, Any]:
+def evaluate(run: Run | str, progress: Progress | None = None) -> RunResults:
     """Measure a finished run again: teacher, student before and student after. Returns its results, and keeps them in the run.
 
         results = pkt.evaluate(pkt.runs()[0])
-        results["changes"]
+        results.changes
 
     run: one of `runs()`, or a run's id. Raises StoreError for a run without a trained student, or a recorded one.
     """

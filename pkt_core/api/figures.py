@@ -91,9 +91,9 @@ def behaviour(run: Any) -> go.Figure:
     Raises StoreError for a run that was not measured.
     """
     results = run.results() if hasattr(run, "results") else run
-    if not results or "behaviour" not in results:
+    if results is None or results.behaviour is None:
         raise StoreError("This run has no measured behaviour yet. Let it finish, or measure it with pkt.evaluate(run).")
-    return on_paper(behaviour_figure(results["behaviour"], results["changes"]))
+    return on_paper(behaviour_figure(results.behaviour, results.changes))
 
 
 def training(run: Any) -> go.Figure:
@@ -103,7 +103,7 @@ def training(run: Any) -> go.Figure:
 
     Raises StoreError for a run without a training step.
     """
-    steps = [event for event in run.events() if event.get("kind") == "step"]
+    steps = run.steps()
     if not steps:
         raise StoreError(f"Run {run.id} has no training step to show. Choose a run that trained.")
     return on_paper(training_figure(steps))

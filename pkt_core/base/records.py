@@ -26,9 +26,9 @@ def _adapter(kind: Any) -> Any:
     return _adapters[kind]
 
 
-def to_json(record: Any) -> dict[str, Any]:
-    """A record as plain dicts, lists, texts and numbers."""
-    told: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+def to_json(record: Any, *, sparse: bool = False) -> dict[str, Any]:
+    """A record as plain dicts, lists, texts and numbers; `sparse`: without the fields that hold their defaults."""
+    told: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json", exclude_defaults=sparse)
     return told
 
 

@@ -201,5 +201,5 @@ def held(ref: ModelRef) -> str:
 
 def label_of(run: Run, plan: TransferPlan) -> str:
     """What a further run is called: its place in its family, else its method, else what its name says."""
-    told = run.family() or {}
-    return f"{told.get('label') or run.id}, seed {plan.seed}" if told else run.id
+    place = run.family()
+    return run.id if place is None else f"{place.label or run.id}, seed {plan.seed}"

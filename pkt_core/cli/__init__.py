@@ -133,8 +133,10 @@ def evaluate(
             asked = [user_task(opened, task=one, progress=progress) for one in task]
         deliver([to_json(one) for one in asked], as_json, lambda: show_tasks(asked))
         return
+    from pkt_core.runs.results import results_json
+
     results = carry_out(opened, "evaluate", reporter=progress_bar)
-    deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
+    deliver({"run": opened.id, **results_json(results)}, as_json, lambda: show_results(opened, results))
 
 
 @app.command()
@@ -146,7 +148,9 @@ def runs(
     from pkt_core.runs.folder import list_runs
 
     listed = list_runs(include_recorded=True)
-    found = [vars(summary) | {"folder": str(summary.folder)} for summary in listed]
+    found = [
+        vars(one) | {"folder": str(one.folder), "family": one.family and one.family.model_dump()} for one in listed
+    ]
     own = sum(not summary.recorded for summary in listed)
     left_out = 0 if every else max(0, own - SHOWN_RUNS)
     shown = [*listed[: own - left_out], *listed[own:]]

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-if TYPE_CHECKING:  # it brings NumPy along, and help needs none
+if TYPE_CHECKING:  # they bring NumPy along, and help needs none
+    from pkt_core.evaluation.record import TextMeasure
+    from pkt_core.runs.results import RunResults
     from pkt_core.studies.comparison.record import Comparison
 
 people = Console(stderr=True)
@@ -132,41 +134,39 @@ def show_family(name: str, rows: Any) -> None:
     table(f"{name}: general text", ["method or control", "seeds", "bits per byte", "seconds of training"], lines)
 
 
-def show_results(run: Any, results: dict[str, Any]) -> None:
+def show_results(run: Any, results: RunResults) -> None:
+    """One line per task: before, after and the paired change; then general text, one line per model."""
     from pkt_core.studies.behaviour.text import repeated
     from pkt_core.words.style import task_name
 
-    if "changes" not in results:
+    if results.behaviour is None or results.layers is None:
         Console().print(f"Run {run.id}: {run.status().message}")
         return
     rows = [
         [
             task_name(name),
-            c["n"],
-            f"{c['prior']:.1%}",
-            f"{c['before']:.1%}",
-            f"{c['after']:.1%}",
-            f"{c['difference']:+.1%} [{c['low']:+.1%}, {c['high']:+.1%}]",
-            f"{c['p_value']:.2g}",
+            c.n,
+            "-" if c.prior is None else f"{c.prior:.1%}",
+            f"{c.before:.1%}",
+            f"{c.after:.1%}",
+            f"{c.difference:+.1%} [{c.low:+.1%}, {c.high:+.1%}]",
+            f"{c.p_value:.2g}",
         ]
-        for name, c in results["changes"].items()
+        for name, c in results.changes.items()
     ]
-    layers = results["layers"]
-    title = f"Run {run.id}: recall, teacher layer {layers['teacher']} to student layer {layers['student']}"
+    layers = results.layers
+    title = f"Run {run.id}: recall, teacher layer {layers.teacher} to student layer {layers.student}"
     table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
-    for name, repeats in results.get("repeats", {}).items():
-        Console().print(repeated(name, repeats, results["changes"][name]["n"]), style="yellow", highlight=False)
-    rows = []
-    for who, found in results["behaviour"].items():
-        bits, kl, top = found["bits_per_byte"], found["kl_to_teacher"], found["top1_agreement"]
-        rows.append(
-            [
-                who,
-                f"{bits['value']:.3f} [{bits['low']:.3f}, {bits['high']:.3f}]",
-                f"{kl['value']:.3f} [{kl['low']:.3f}, {kl['high']:.3f}]" if kl else "-",
-                f"{top['value']:.1%}" if top else "-",
-            ]
-        )
+    for name, repeats in results.repeats.items():
+        Console().print(repeated(name, repeats, results.changes[name].n), style="yellow", highlight=False)
+
+    def said(found: TextMeasure | None) -> str:
+        return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+    rows = [
+        [who, said(model.bits_per_byte), said(model.kl_to_teacher), f"{top.value:.1%}" if (top := model.top1_agreement) else "-"]
+        for who, model in sorted(results.behaviour.by_model(), key=lambda one: one[0] != "teacher")
+    ]  # fmt: skip
     table("General text", ["model", "bits per byte [95 %]", "KL to teacher, bits", "same top token"], rows)
 
 

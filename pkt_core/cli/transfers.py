@@ -97,6 +97,7 @@ def transfer(
 ) -> None:
     """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
     from pkt_core.runs.queue import turn
+    from pkt_core.runs.results import results_json
     from pkt_core.transfer.requirements import needs
     from pkt_core.transfer.teacher_pass import require_plan
 
@@ -114,7 +115,7 @@ def transfer(
             people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
         opened, results = carry_out_new(plan, **how)
     if first_process():
-        deliver({"run": opened.id, **results}, as_json, lambda: show_results(opened, results))
+        deliver({"run": opened.id, **results_json(results)}, as_json, lambda: show_results(opened, results))
 
 
 def family(
@@ -154,9 +155,11 @@ def family(
 
 def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_json: str | None) -> None:
     """Carry out the members of a family one after the other, or only put them in the queue; what is finished stays."""
+    from pkt_core.base.records import to_json
+    from pkt_core.runs.family import place_of, runs_of
     from pkt_core.runs.folder import create_runs
     from pkt_core.runs.queue import enqueue, in_its_own_process
-    from pkt_core.studies.families import compute as families_compute
+    from pkt_core.studies.families.compute import summary
     from pkt_core.transfer.teacher_pass import require_plan
 
     require_plan(members[0].plan, now=not later)
@@ -164,7 +167,7 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
         member.plan.check_settings()
     name = name or time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     try:
-        there = {families_compute.place_of(run)["place"]: run for run in families_compute.runs_of(name)}
+        there = {place.place: run for run in runs_of(name) if (place := place_of(run)) is not None}
     except StoreError:
         there = {}
     new = [
@@ -182,11 +185,12 @@ def put_in_order(members: Sequence[Any], name: str | None, *, later: bool, as_js
         return
     for number, run in enumerate(runs, 1):
         if run.status().state != "done":
-            label = families_compute.place_of(run)["label"]
+            place = place_of(run)
+            label = run.id if place is None else place.label
             typer.echo(f"{number} of {len(runs)}: {label}, seed {run.plan()['seed']} ({run.id})", err=True)
             in_its_own_process(run)
-    rows = families_compute.summary(runs)
-    deliver({"family": name, "rows": families_compute.to_json(rows)}, as_json, lambda: show_family(name, rows))
+    rows = summary(runs)
+    deliver({"family": name, "rows": [to_json(row) for row in rows]}, as_json, lambda: show_family(name, rows))
 
 
 def named(kind: str, given: Any, known: Any) -> list[Any]:
@@ -206,17 +210,19 @@ def families(
     name: Annotated[str | None, typer.Argument(help="A family; left out: a list of them.")] = None, as_json: Json = None
 ) -> None:
     """The table of a family, or which families there are."""
+    from pkt_core.base.records import to_json
+    from pkt_core.runs.family import runs_of
     from pkt_core.runs.folder import list_runs
-    from pkt_core.studies.families import compute as families_compute
+    from pkt_core.studies.families.compute import summary
 
     if name is not None:
-        rows = families_compute.summary(families_compute.runs_of(name))
-        deliver({"family": name, "rows": families_compute.to_json(rows)}, as_json, lambda: show_family(name, rows))
+        rows = summary(runs_of(name))
+        deliver({"family": name, "rows": [to_json(row) for row in rows]}, as_json, lambda: show_family(name, rows))
         return
     counts: dict[str, list[str]] = {}
     for line in list_runs(include_recorded=True):
         if line.state != "damaged" and (belongs := line.family):
-            counts.setdefault(belongs["family"], []).append(line.state)
+            counts.setdefault(belongs.family, []).append(line.state)
     listed = [{"family": f, "runs": len(s), "done": s.count("done")} for f, s in sorted(counts.items())]
     lines: list[list[Any]] = [[entry["family"], entry["runs"], entry["done"]] for entry in listed]
     deliver(listed, as_json, lambda: table("Families", ["family", "runs", "done"], lines))

@@ -113,6 +113,21 @@ class Change:
     n: int
     """Items."""
 
+    @property
+    def sure(self) -> bool:
+        """Whether it is more than chance, as far as its own p-value knows of other tests."""
+        return self.p_value < SURE
+
+    @property
+    def better(self) -> bool:
+        """Whether after is above before, beyond chance."""
+        return self.sure and self.difference > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether after is below before, beyond chance."""
+        return self.sure and self.difference < 0
+
 
 def paired_change(before: Sequence[bool], after: Sequence[bool], seed: int = 0) -> Change:
     """The change of a share on the same items. Raises MeasureError where there is none."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pkt_core.evaluation.statistics import paired_change
+from pkt_core.evaluation.record import Answers, right
+from pkt_core.evaluation.statistics import SURE, Change, paired_change
 
 
 @dataclass(frozen=True)
@@ -30,38 +30,30 @@ class TaskTest:
     closed: float | None
     """Share of the gap before that the change closed; None where the teacher was not ahead. Below zero: it opened."""
 
+    @property
+    def sure(self) -> bool:
+        """Whether the change is more than chance, corrected over all tasks of the run."""
+        return self.p_holm < SURE
 
-def over_tasks(changes: Mapping[str, Mapping[str, Any]], right: Mapping[str, Mapping[str, str]]) -> dict[str, TaskTest]:
-    """For each task of a run's results; `right` holds each model's answers as `0110`, and may lack tasks."""
+
+def over_tasks(changes: Mapping[str, Change], answers: Mapping[str, Answers]) -> dict[str, TaskTest]:
+    """For each task of a run's results; `answers` may lack tasks."""
     if not changes:
         return {}
     from statsmodels.stats.multitest import multipletests  # here, as in `statistics.py`: pages read the record alone
 
     from pkt_core.evaluation.power import detectable
 
-    corrected = multipletests([change["p_value"] for change in changes.values()], method="holm")[1]
+    corrected = multipletests([change.p_value for change in changes.values()], method="holm")[1]
     found = {}
     for (task, change), p in zip(changes.items(), corrected.tolist(), strict=True):
-        answers = right.get(task, {})
-        least = detectable(change["n"], discordant(answers))
+        of_task = answers.get(task)
+        least = detectable(change.n, None if of_task is None else of_task.discordant)
         gap = low = high = closed = None
-        if "teacher" in answers:
-            away = paired_change(bits(answers["after"]), bits(answers["teacher"]))
+        if of_task is not None and of_task.teacher is not None:
+            away = paired_change(right(of_task.after), right(of_task.teacher))
             gap, low, high = away.difference, away.low, away.high
-            ahead = away.after - change["before"]
-            closed = change["difference"] / ahead if ahead > 0 else None
+            ahead = away.after - change.before
+            closed = change.difference / ahead if ahead > 0 else None
         found[task] = TaskTest(p, least if math.isfinite(least) else None, gap, low, high, closed)
     return found
-
-
-def discordant(answers: Mapping[str, str]) -> float | None:
-    """Share of items answered right before and wrong after or the other way round; None where single answers were not kept."""
-    if "before" not in answers:
-        return None
-    before, after = bits(answers["before"]), bits(answers["after"])
-    return sum(one != other for one, other in zip(before, after, strict=True)) / len(before)
-
-
-def bits(answers: str) -> list[bool]:
-    """`0110` as booleans."""
-    return [one == "1" for one in answers]

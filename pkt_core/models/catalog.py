@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pydantic import BaseModel, ConfigDict
 
 from pkt_core.base.hub import hub_reachable
@@ -11,20 +9,6 @@ from pkt_core.data.examples import CAPITALS
 from pkt_core.errors import ModelError
 from pkt_core.models.folder import require_folder
 from pkt_core.models.ref import Device, DType, ModelRef, short_name
-
-
-@dataclass(frozen=True)
-class PairNeeds:
-    """What two models take of this device when they are loaded to be compared."""
-
-    n_parameters: dict[str, int]
-    """Of `teacher` and `student`."""
-    bytes: int
-    """Of both together."""
-    free: int
-    """Bytes of memory that the device has free."""
-    device: str
-    """Its name in torch, such as `cpu` or `cuda`."""
 
 
 class Pair(BaseModel):

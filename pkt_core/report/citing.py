@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pkt_core.runs.results import RunResults
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.words.style import NO_BREAK, number, percent, task_name
 
-Json = Mapping[str, Any]
 PAPERS = {
     "semalign2025": """@misc{semalign2025,
   title = {Beyond Neural Incompatibility: Easing Cross-Scale Knowledge Transfer in Large Language Models through Latent Semantic Alignment},
@@ -82,36 +82,38 @@ HOW = {
 }
 
 
-def paragraph(plan: Json, results: Json) -> str:
+def paragraph(plan: Mapping[str, Any], results: RunResults) -> str:
     """What was done and what came of it, in LaTeX text: models, method, layers, data, seeds, tests and results."""
     plan = {name: field.default for name, field in TransferPlan.model_fields.items()} | dict(
         plan
     )  # of an older version, too
-    method, layers = str(plan["method"]), results["layers"]
+    method, layers, data = str(plan["method"]), results.layers, results.examples
+    assert layers is not None, "only of what was trained"
+    assert data is not None, "only of what was trained"
     teacher, student = (tex(str(plan[side]["name"]).rstrip("/").split("/")[-1]) for side in ("teacher", "student"))
-    pairs = layers.get("pairs") or [layers]
-    where = "; ".join(f"{pair['teacher']} to {pair['student']}" for pair in pairs)
-    data, trained = results["examples"], results.get("trained_parameters", 0)
+    where = "; ".join(f"{pair.teacher} to {pair.student}" for pair in layers.every)
     effort = (
-        f"{results['steps']} steps of {plan['batch_size']} examples, learning rate {plan['learning_rate']:g}, {trained:,} parameters"
-        if results.get("steps")
+        f"{results.steps} steps of {plan['batch_size']} examples, learning rate {plan['learning_rate']:g}, "
+        f"{results.trained_parameters or 0:,} parameters"
+        if results.steps
         else "no step of training"
     )
     said = [
         f"We transferred knowledge from {teacher} to {student} {HOW.get(method, method)}.",
-        f"Layers are counted from 0; teacher to student layer: {where}, chosen by {layers['chosen_by']}.",
-        f"Data: {data['n']} examples ({tex(str(data['name']))}, digest {data['digest'][:12]}); {effort}, seed {plan['seed']}.",
+        f"Layers are counted from 0; teacher to student layer: {where}, chosen by {layers.chosen_by}.",
+        f"Data: {data.n} examples ({tex(data.name)}, digest {data.digest[:12]}); {effort}, seed {plan['seed']}.",
         "Recall counts an item if greedy decoding gives the whole answer; intervals are 95\\,\\% (paired bootstrap), p-values exact McNemar tests.",
     ]
-    for task, change in results["changes"].items():
-        low, high = (f"{100 * change[key]:+.1f}" for key in ("low", "high"))
+    for task, change in results.changes.items():
+        low, high = (f"{100 * end:+.1f}" for end in (change.low, change.high))
         said.append(
-            f"{tex(task_name(task))} ($n={change['n']}$): {shown(change['before'])} to {shown(change['after'])}, "
-            f"{100 * change['difference']:+.1f} points [{low}, {high}], $p={change['p_value']:.2g}$."
+            f"{tex(task_name(task))} ($n={change.n}$): {shown(change.before)} to {shown(change.after)}, "
+            f"{100 * change.difference:+.1f} points [{low}, {high}], $p={change.p_value:.2g}$."
         )
-    before, after = (results["behaviour"][who]["bits_per_byte"]["value"] for who in ("before", "after"))
-    said.append(f"Bits per byte on general text went from {number(before, 3)} to {number(after, 3)}.")
-    versions = results.get("versions") or {}
+    if results.behaviour is not None and (bits := results.behaviour.bits_per_byte):
+        before, after = (number(one.value, 3) for one in bits)
+        said.append(f"Bits per byte on general text went from {before} to {after}.")
+    versions = results.versions
     named = ", ".join(
         f"{tex(name)} {tex(str(versions[name]))}" for name in ("pkt", "torch", "transformers") if name in versions
     )
@@ -128,6 +130,6 @@ def tex(text: str) -> str:
     return "".join(signs.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
 
 
-def bibtex(plan: Json) -> str:
+def bibtex(plan: Mapping[str, Any]) -> str:
     """The papers behind a run's method, and behind the similarity it was measured with."""
     return "\n\n".join(PAPERS[key] for key in (*BEHIND.get(str(plan["method"]), ()), "cka2019"))

@@ -6,8 +6,8 @@ Everything from prompts, names and models is escaped. Not covered: comparing sev
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,14 @@ from plotly.offline import get_plotlyjs
 
 from pkt_core.base.files import write_text
 from pkt_core.errors import StoreError
+from pkt_core.evaluation.record import Behaviour
 from pkt_core.evaluation.tasks import over_tasks
 from pkt_core.report import citing
 from pkt_core.runs.folder import Run
-from pkt_core.studies.behaviour import controls_text
-from pkt_core.studies.behaviour import figures as behaviour_figures
+from pkt_core.runs.results import RunResults
+from pkt_core.studies.behaviour import figures
 from pkt_core.studies.behaviour import text as behaviour_text
-from pkt_core.studies.behaviour.controls import controls_of, to_json
-from pkt_core.studies.behaviour.figures import behaviour_figure, training_figure
+from pkt_core.studies.behaviour.controls import controls_of
 from pkt_core.studies.generations import text as generations_text
 from pkt_core.words import glossary, style
 
@@ -53,55 +53,56 @@ class Section:
 def write_report(run: Run, path: Path) -> Path:
     """Write the page and say where. Raises StoreError for a run that has no measured results yet."""
     results = run.results()
-    if not results or "behaviour" not in results:
+    if results is None or results.behaviour is None or results.layers is None or results.examples is None:
         raise StoreError(f"Run {run.id} has no measured results yet. Let it finish, or run `pkt evaluate {run.id}`.")
-    write_text(path, page(run, results))
+    write_text(path, page(run, results, results.behaviour))
     return path
 
 
-def page(run: Run, results: Mapping[str, Any]) -> str:
-    """The HTML of a finished run."""
-    plan, steps = run.plan(), [event for event in run.events() if event.get("kind") == "step"]
-    controls = to_json(controls_of(run))
+def page(run: Run, results: RunResults, behaviour: Behaviour) -> str:
+    """The HTML of a finished run; `behaviour` is that of its results."""
+    plan, steps, controls = run.plan(), run.steps(), controls_of(run)
     environment = Environment(loader=PackageLoader("pkt_core.report"), autoescape=True)
     environment.filters["marked"] = marked
-    tests = {task: asdict(test) for task, test in over_tasks(results["changes"], results.get("right") or {}).items()}
+    tests = over_tasks(results.changes, results.right)
     sections = [
         Section(
             "What changed",
             behaviour_text.BEHAVIOUR,
-            drawn(behaviour_figure(results["behaviour"], results["changes"])),
-            html(behaviour_text.changes_shown(results["changes"], tests)),
+            drawn(figures.behaviour_figure(behaviour, results.changes)),
+            html(behaviour_text.changes_shown(results.changes, tests)),
             behaviour_text.CHANGES,
         ),
         Section(
             "Against its controls",
             behaviour_text.AGAINST,
-            drawn(behaviour_figures.controls_figure(results["changes"], controls))
-            if any(one["changes"] for one in controls)
+            drawn(figures.controls_figure(results.changes, controls))
+            if any(one.changes for one in controls.controls)
             else None,
-            html(controls_text.table(controls)) if controls else None,
-            answer=controls_text.sentence(controls),
+            html(behaviour_text.controls_table(controls)) if controls.controls else None,
+            answer=behaviour_text.controls(controls),
         ),
-        Section(
-            "At what price", behaviour_text.GENERAL, table=html(behaviour_text.general_shown(results["behaviour"]))
-        ),
-        Section(
-            "Alignment of the trained layer", behaviour_text.ALIGNMENT_CHANGE, table=html(alignment_table(results))
-        ),
+        Section("At what price", behaviour_text.GENERAL, table=html(behaviour_text.general_shown(behaviour))),
     ]
+    if results.alignment is not None:
+        table = html(behaviour_text.alignment_table(results.alignment))
+        sections.append(Section("Alignment of the trained layer", behaviour_text.ALIGNMENT_CHANGE, table=table))
     if steps:
-        sections.append(Section("Training", behaviour_text.training(steps), drawn(training_figure(steps))))
+        sections.append(Section("Training", behaviour_text.training(steps), drawn(figures.training_figure(steps))))
     sections += [
-        Section("Side by side", generations_text.GENERATIONS, table=html(generations(results["generations"]))),
+        Section(
+            "Side by side",
+            generations_text.GENERATIONS,
+            table=html(behaviour_text.generations_table(results.generations).rename(columns=str.capitalize)),
+        ),
         Section("Recipe", behaviour_text.PLAN, table=html(settings(plan))),
-        Section("Made with", behaviour_text.VERSIONS, table=html(settings(results["versions"]))),
+        Section("Made with", behaviour_text.VERSIONS, table=html(settings(results.versions))),
     ]
     words = glossary.found_in(" ".join(f"{one.title} {one.answer} {one.caption} {one.note}" for one in sections))
     return environment.get_template("run.html").render(
         title=f"Transfer {run.id}",
-        summary=behaviour_text.behaviour(dict(results)),
-        command=results.get("command", ""),
+        summary=behaviour_text.behaviour(results),
+        command=results.command or "",
         sections=sections,
         words=glossary.entries(words),
         paragraph=citing.paragraph(plan, results),
@@ -146,26 +147,3 @@ def said(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(said, value)) or "–"
     return "–" if value is None else str(value)
-
-
-def generations(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """What the three write after the same prompts."""
-    order = ("prompt", "expected", "before", "after", "teacher")
-    return pd.DataFrame([{name.capitalize(): row.get(name, "–") for name in order} for row in rows])
-
-
-def alignment_table(results: Mapping[str, Any]) -> pd.DataFrame:
-    """Cosine and CKA of the trained layer before and after, with the permuted vocabulary beside them."""
-    found = results["alignment"]
-    return pd.DataFrame(
-        [
-            {
-                "Student": when,
-                "Cosine to the mapped teacher": style.number(found[when].get("cosine"), 3),
-                "Cosine, vocabulary permuted": style.number(found.get("control", {}).get(when), 3),
-                "Debiased CKA": style.number(found[when]["cka"], 3),
-                "Prompts": f"{found['n']:,}",
-            }
-            for when in ("before", "after")
-        ]
-    )

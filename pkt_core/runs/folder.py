@@ -43,7 +43,8 @@ from pkt_core.base.staging import beside, sync_file, sync_folder
 from pkt_core.data.prompts import assets_folder
 from pkt_core.errors import PathError, StoreError
 from pkt_core.runs import index
-from pkt_core.runs.files import Family, PlanShape, ResultsShape
+from pkt_core.runs.files import Family, PlanShape
+from pkt_core.runs.results import RunResults, TrainingStep, read_results, read_steps, results_json
 from pkt_core.runs.status import LATEST, SILENT_SECONDS, Process, RunStatus, State, WrittenState
 from pkt_core.words.notebook import html_table
 
@@ -93,7 +94,7 @@ class RunSummary:
     """How much is done, 0..1."""
     plan: dict[str, Any] | None
     """None where damaged."""
-    family: dict[str, Any] | None = None
+    family: Family | None = None
     """As `Run.family` says; None also where that cannot be read."""
 
 
@@ -113,14 +114,14 @@ class Run:
     def _repr_html_(self) -> str:
         """How a notebook shows it: its state, and recall of each task where it was measured."""
         try:
-            status, method, results = self.status(), self.plan().get("method", ""), self.results() or {}
+            status, method, results = self.status(), self.plan().get("method", ""), self.results() or RunResults()
         except StoreError as error:
             return html_table(f"Run {self.id}: {error}", [], [])
         from pkt_core.words.style import task_name  # here: it draws, and a list of runs does not
 
         rows = [
-            [task_name(name), c["n"], f"{c['before']:.1%}", f"{c['after']:.1%}", f"{c['low']:+.1%} to {c['high']:+.1%}"]
-            for name, c in results.get("changes", {}).items()
+            [task_name(name), c.n, f"{c.before:.1%}", f"{c.after:.1%}", f"{c.low:+.1%} to {c.high:+.1%}"]
+            for name, c in results.changes.items()
         ]
         columns = ["task", "items", "before", "after", "change, 95 % interval"] if rows else []
         return html_table(f"Run {self.id}: {method}, {status.state}. {status.message}", columns, rows)
@@ -129,10 +130,12 @@ class Run:
         """What was asked for. Raises StoreError where damaged."""
         return _shaped(self.folder / "plan.json", PlanShape, "no plan of a run")
 
-    def family(self) -> dict[str, Any] | None:
-        """The `family` it belongs to, its `label` there and its `place`; None where it stands alone. StoreError where damaged."""
+    def family(self) -> Family | None:
+        """Its place in a family; None where it stands alone. StoreError where damaged."""
         path = self.folder / "family.json"
-        return _shaped(path, Family, "no place in a family") if os.path.lexists(path) else None
+        if not os.path.lexists(path):
+            return None
+        return Family.model_validate(_shaped(path, Family, "no place in a family"))
 
     def status(self) -> RunStatus:
         """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
@@ -254,6 +257,10 @@ class Run:
             found.append(event)
         return found[after:]
 
+    def steps(self) -> list[TrainingStep]:
+        """The training steps among its events. Raises StoreError for one that is none of this version or an earlier one."""
+        return read_steps(self.events(), str(self.folder / "events.jsonl"))
+
     def forget_events(self, *, after_step: int) -> None:
         """Drop the steps that a resumed training does again."""
         self.require_writable()
@@ -262,17 +269,17 @@ class Run:
         kept = [e for e in self.events() if e.get("kind") != "step" or e.get("step", 0) <= after_step]
         write_bytes(self.folder / "events.jsonl", b"".join(_line(event) for event in kept))
 
-    def write_results(self, results: dict[str, Any]) -> None:
+    def write_results(self, results: RunResults) -> None:
         """Replace results.json."""
         self.require_writable()
         if self.watched:
             return
-        write_sealed(self.folder / "results.json", results)
+        write_sealed(self.folder / "results.json", results_json(results))
 
-    def results(self) -> dict[str, Any] | None:
-        """What came out, None before it did. Raises StoreError where damaged."""
+    def results(self) -> RunResults | None:
+        """What came out, None before it did. Raises StoreError where damaged, or of a later version."""
         path = self.folder / "results.json"
-        return _shaped(path, ResultsShape, "no results of a run") if os.path.lexists(path) else None
+        return read_results(read_sealed(path), str(path)) if os.path.lexists(path) else None
 
     def request_stop(self) -> None:
         """Ask the run to end at its next step; it may have ended already."""
@@ -497,7 +504,8 @@ def _stamp(folder: str) -> str | None:
 
 def _line_of(summary: RunSummary) -> str:
     """A line of the index; where it lies is not said, because the cache may be moved."""
-    return json.dumps({k: v for k, v in vars(summary).items() if k not in ("folder", "recorded")})
+    told = {k: v for k, v in vars(summary).items() if k not in ("folder", "recorded")}
+    return json.dumps({**told, "family": summary.family and summary.family.model_dump()})
 
 
 def _from_index(run: Run, stamp: str, kept: tuple[str, str] | None) -> RunSummary | None:
@@ -505,8 +513,10 @@ def _from_index(run: Run, stamp: str, kept: tuple[str, str] | None) -> RunSummar
     if kept is None or kept[0] != stamp:
         return None
     try:
-        return RunSummary(folder=run.folder, recorded=run.recorded, **json.loads(kept[1]))
-    except (TypeError, ValueError):
+        told = json.loads(kept[1])
+        family = told["family"] and Family.model_validate(told["family"])
+        return RunSummary(folder=run.folder, recorded=run.recorded, **{**told, "family": family})
+    except (TypeError, ValueError, KeyError):
         return None
 
 

@@ -14,6 +14,7 @@ from pkt_core.models.catalog import Pair
 from pkt_core.models.loading import LoadedModel, file_digest, load, model_digest, weights_digest
 from pkt_core.models.ref import ModelRef
 from pkt_core.runs.folder import Run, keeps_student
+from pkt_core.runs.results import RunResults
 from pkt_core.transfer.export import open_student, require_exported
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.setup import trainable_ref
@@ -102,4 +103,4 @@ def as_of(path: Path) -> tuple[str, int, int, int] | None:
 @functools.lru_cache(maxsize=256)
 def require_whole(run: Run, _files: tuple[tuple[str, int, int, int] | None, ...]) -> None:
     """Raises StoreError where the files are not those that the run exported; read once for as long as nobody writes them."""
-    require_exported(run.folder / "student", run.results() or {})
+    require_exported(run.folder / "student", run.results() or RunResults())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pkt_core.errors import StoreError
 from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.tokenizer import save_tokenizer
+from pkt_core.runs.results import Examples, RunResults, TaughtLayers, TaughtPair, read_results
 from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
 from pkt_core.transfer.trainable import Trainable
 
@@ -116,16 +118,17 @@ def export_student(
     if trainable.foreign is not None:  # beside the folder: whoever opens the student must not take them for its weights
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
         write_bytes(folder.with_name("foreign.safetensors"), save(weights))
-    told = {
-        "layers": {"pairs": [{"teacher": pair.teacher, "student": pair.student} for pair in pairs]},
-        "trained_parameters": trainable.n,
-        "examples": {"n": len(examples), "digest": examples.digest},
-    }
+    paired = [TaughtPair(pair.teacher, pair.student) for pair in pairs]
+    told = RunResults(
+        layers=TaughtLayers(paired[0].teacher, paired[0].student, "plan", paired),
+        trained_parameters=trainable.n,
+        examples=Examples(examples.name, len(examples), examples.digest),
+    )
     write_card(folder, plan, told)
     return exported
 
 
-def require_exported(folder: Path, results: dict[str, Any]) -> None:
+def require_exported(folder: Path, results: RunResults) -> None:
     """Raises StoreError where a run's student is missing, or not the one that its results tell of.
 
     Results of earlier versions hold no digests: their student is taken as it is.
@@ -133,28 +136,30 @@ def require_exported(folder: Path, results: dict[str, Any]) -> None:
     if not any(folder.glob("*.safetensors")):
         raise StoreError(f"{folder} keeps no trained student.")
     try:
-        require_files(folder, results.get("exported") or {})
+        require_files(folder, {name: asdict(one) for name, one in results.exported.items()})
     except StoreError as error:
         raise StoreError(
             f"The trained student is damaged: {error} Restore it from a copy, or carry the plan out again."
         ) from error
 
 
-def write_card(folder: Path, plan: TransferPlan, results: dict[str, Any]) -> None:
+def write_card(folder: Path, plan: TransferPlan, results: RunResults) -> None:
     """The model card of a trained student, with whatever its run has measured so far."""
+    assert results.layers is not None, "only of what was trained"
+    assert results.examples is not None, "only of what was trained"
     names = {side: getattr(plan, side).name.rstrip("/").split("/")[-1] for side in ("teacher", "student")}
     card = CARD.render(
-        **{**dict.fromkeys(("behaviour", "command", "changed")), **results},
+        **vars(results),
         **names,
         base=names["student"] if plan.student.folder else plan.student.name,  # a hub id links the card to its base
         plan=plan,
-        trained=trained(plan, results["trained_parameters"]),
+        trained=trained(plan, results.trained_parameters or 0),
         matched=matched(plan),
         made=made(plan),
         method=METHODS[plan.method],
-        pairs=results["layers"]["pairs"],
-        n_examples=results["examples"]["n"],
-        digest=results["examples"]["digest"],
+        pairs=results.layers.every,
+        n_examples=results.examples.n,
+        digest=results.examples.digest,
         shown=shown,
     )
     write_text(folder / CARD_FILE, card)
@@ -190,7 +195,7 @@ def made(plan: TransferPlan) -> dict[str, Any]:
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:
     """The trained student of a run, whichever way it was saved. Raises ModelError where it is missing, StoreError where damaged."""
     if (results := folder.with_name("results.json")).is_file() and folder.is_dir():
-        require_exported(folder, read_sealed(results))
+        require_exported(folder, read_results(read_sealed(results), str(results)))
     if plan.adapter == "lora":
         return load_with_adapter(plan.student, folder)
     return load(ModelRef(name=str(folder), dtype=plan.student.dtype, device=plan.student.device))

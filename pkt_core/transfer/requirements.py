@@ -5,40 +5,21 @@ from __future__ import annotations
 import resource
 import shutil
 import sys
-from dataclasses import dataclass
 
 import torch
 
 from pkt_core.base.files import cache_root
 from pkt_core.data.examples import encode, load_examples
 from pkt_core.errors import ModelError, PlanError
-from pkt_core.models.catalog import Pair, PairNeeds
+from pkt_core.models.catalog import Pair
 from pkt_core.models.loading import choose_device, choose_dtype, load_tokenizer
 from pkt_core.models.shape import model_shape
 from pkt_core.transfer.estimate import Estimate, estimate, free_memory, require_disk, require_memory
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import supervised
+from pkt_core.transfer.record import PairNeeds, PlanNeeds
 
 LOOKED_AT = 256  # examples whose length stands for all
-
-
-@dataclass(frozen=True)
-class PlanNeeds:
-    """What a plan takes of this device."""
-
-    memory: int
-    """Bytes, at most."""
-    disk: int
-    """Bytes of targets, student and checkpoint."""
-    free: int
-    """Bytes of memory that the device has free."""
-    device: str
-    sentence: str
-    """The same in words."""
-    refused: str | None
-    """Why it does not fit; None where it does."""
-    n_layers: dict[str, int] | None
-    """Of `teacher` and `student`; None where one is not here."""
 
 
 def plan_needs(plan: TransferPlan) -> PlanNeeds:

@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from pkt_core import __version__
+from pkt_core.base.records import from_json
 from pkt_core.data.examples import ExampleSet, load_examples
 from pkt_core.errors import ModelError
 from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.models.loading import LoadedModel, model_digest
 from pkt_core.models.ref import ModelRef
+from pkt_core.runs.results import Attribution, Examples, Memory, RunResults, TaughtLayers, TaughtPair
 from pkt_core.transfer.methods import METHOD
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.requirements import needs, peak_memory
@@ -90,19 +92,20 @@ def student_that_trains(student: LoadedModel, plan: TransferPlan, targets: Targe
     return make_trainable(student, plan, pairs, foreign)
 
 
-def taught(
-    plan: TransferPlan, student: LoadedModel, targets: Targets, examples: ExampleSet, steps: int
-) -> dict[str, Any]:
+def taught(plan: TransferPlan, student: LoadedModel, targets: Targets, examples: ExampleSet, steps: int) -> RunResults:
     """What a finished training says of itself, as results.json has it."""
     main, found = targets.main, targets.facts["attribution"]
-    pairs = [{"teacher": pair.teacher, "student": pair.student} for pair in targets.pairs]
-    by = "attribution" if found is not None else "plan"
-    return {
-        "layers": {"teacher": main.teacher, "student": main.student, "chosen_by": by, "pairs": pairs},
-        "attribution": found,
-        "steps": steps,
-        "planned_steps": plan.total_steps,
-        "examples": {"name": examples.name, "n": len(examples), "digest": examples.digest},
-        "teacher_digest": targets.facts["teacher_digest"],
-        "memory": {"peak": peak_memory(student.device), "estimated": needs(plan).memory},
-    }
+    return RunResults(
+        layers=TaughtLayers(
+            teacher=main.teacher,
+            student=main.student,
+            chosen_by="attribution" if found is not None else "plan",
+            pairs=[TaughtPair(pair.teacher, pair.student) for pair in targets.pairs],
+        ),
+        attribution=None if found is None else from_json(Attribution, found, "The attribution of the targets"),
+        steps=steps,
+        planned_steps=plan.total_steps,
+        examples=Examples(examples.name, len(examples), examples.digest),
+        teacher_digest=targets.facts["teacher_digest"],
+        memory=Memory(peak=peak_memory(student.device), estimated=needs(plan).memory),
+    )

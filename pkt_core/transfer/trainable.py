@@ -17,6 +17,7 @@ from torch import nn
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
+from pkt_core.runs.results import ChangedTensors
 from pkt_core.transfer.plan import FRONTIER, TransferPlan
 
 LORA_MODULES = {
@@ -136,11 +137,11 @@ def fingerprints(model: nn.Module) -> dict[str, str]:
 
 def changed(
     before: dict[str, str], student: LoadedModel, plan: TransferPlan, pairs: Sequence[LayerPair]
-) -> dict[str, int]:
+) -> ChangedTensors:
     """How many tensors changed, of how many, and how many of those the plan's words do not name (always 0, else a bug)."""
     after = fingerprints(student.model)
     allowed = [p for number in numbers(student, plan, pairs) for p in part(student, plan, number).parameters()]
     by_address = {p.data_ptr() for p in allowed}
     named = {name for name, tensor in student.model.state_dict().items() if tensor.data_ptr() in by_address}
     different = {name for name in after if before.get(name) != after[name]}
-    return {"tensors": len(different), "of": len(after), "outside_plan": len(different - named)}
+    return ChangedTensors(tensors=len(different), of=len(after), outside_plan=len(different - named))

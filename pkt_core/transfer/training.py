@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 from pkt_core.base.progress import Progress
 from pkt_core.data.examples import ExampleSet, load_examples
 from pkt_core.errors import StoreError
 from pkt_core.models.loading import LoadedModel, load
 from pkt_core.runs.folder import Run
+from pkt_core.runs.results import RunResults, Seconds, StudentFile
 from pkt_core.transfer.anchor import anchor_for
 from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.devices import Processes
@@ -38,14 +38,14 @@ class Taught:
     """Done; fewer than planned where the run was asked to stop."""
     first: bool
     """Whether this process is the one that writes, of several on one plan."""
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: Seconds
 
 
 def finished_training(plan: TransferPlan, run: Run) -> bool:
     """Whether an earlier attempt did all steps and its student is there as it was exported, so that only measuring is left."""
     try:
         results = run.results()
-        if results is None or "layers" not in results or results.get("steps") != plan.total_steps:
+        if results is None or results.layers is None or results.steps != plan.total_steps:
             return False
         require_exported(run.folder / "student", results)
     except StoreError:
@@ -64,7 +64,7 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
     processes, began = Processes(student.device), time.monotonic()
     heeding = run.heeding(progress) if processes.n == 1 else progress  # of several, none may leave the others waiting
     targets, encoded = recorded(plan, student, examples, processes, heeding)
-    seconds = {"targets": time.monotonic() - began}
+    waited = time.monotonic() - began
     before, anchor = fingerprints(student.model), anchor_for(student, plan)
     trainable = student_that_trains(student, plan, targets)
     require_room(run.folder, student, trainable, plan)
@@ -88,20 +88,25 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
             break
     tracked.end()
     run.keep_events()
-    seconds["training"] = trainer.spent
-    return Taught(student, trainable, targets, examples, before, trainer.step, processes.first, seconds)
+    return Taught(
+        student, trainable, targets, examples, before, trainer.step, processes.first, Seconds(waited, trainer.spent)
+    )
 
 
-def export(plan: TransferPlan, run: Run, made: Taught) -> dict[str, Any]:
+def export(plan: TransferPlan, run: Run, made: Taught) -> RunResults:
     """Write the student into the run, and what its training says of itself, which is returned."""
     made.trainable.bake()
     exported = export_student(
         run.folder / "student", made.student, made.trainable, plan, made.targets.pairs, made.examples
     )
-    results = taught(plan, made.student, made.targets, made.examples, made.steps)
-    results |= {"trained_parameters": made.trainable.n, "seconds": made.seconds, "versions": versions()}
     full = plan.adapter == "full"
-    results["changed"] = changed(made.before, made.student, plan, made.targets.pairs) if full else None
-    results["exported"] = exported
+    results = replace(
+        taught(plan, made.student, made.targets, made.examples, made.steps),
+        trained_parameters=made.trainable.n,
+        seconds=made.seconds,
+        versions=versions(),
+        changed=changed(made.before, made.student, plan, made.targets.pairs) if full else None,
+        exported={name: StudentFile(**one) for name, one in exported.items()},
+    )
     run.write_results(results)
     return results

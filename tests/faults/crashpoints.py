@@ -262,6 +262,7 @@ def scenarios() -> list[Scenario]:
     from pkt_core.base import files, store
     from pkt_core.runs import folder as run_folder
     from pkt_core.runs import queue as run_queue
+    from pkt_core.runs.results import Examples, RunResults
     from pkt_core.transfer.checkpoint import Checkpoints
 
     def checkpoints(cache: Path) -> Any:
@@ -277,6 +278,9 @@ def scenarios() -> list[Scenario]:
         return found and ({name: tensor.tolist() for name, tensor in found[0].items()}, found[1])
 
     plans = [{"method": "m", "text": "x" * 3000}]
+
+    def results(sign: str) -> RunResults:
+        return RunResults(examples=Examples("made", 1, sign * 900))
 
     def run(_cache: Path) -> Any:
         return run_folder.create_run(plans[0], run_id="one")
@@ -330,10 +334,10 @@ def scenarios() -> list[Scenario]:
         ),
         Scenario(
             "Run.write_results",
-            lambda cache: run(cache).write_results({"n": [1] * 900}),
-            lambda _: run_folder.open_run("one").write_results({"n": [2] * 900}),
+            lambda cache: run(cache).write_results(results("1")),
+            lambda _: run_folder.open_run("one").write_results(results("2")),
             lambda _: run_folder.open_run("one").results(),
-            ({"n": [1] * 900}, {"n": [2] * 900}),
+            (results("1"), results("2")),
         ),
     ]
 

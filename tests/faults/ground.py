@@ -330,14 +330,16 @@ def result_of(cache: Path, run: str = "r") -> tuple[str, Any] | None:
     """Digest of the trained weights and the lasting figures of a run; None where either is missing or cannot be read."""
     from pkt_core.errors import PktError
     from pkt_core.runs.folder import open_run
+    from pkt_core.runs.results import results_json
 
     folder = cache / "runs" / run
     try:
         weights = hashlib.sha256((folder / "student" / "model.safetensors").read_bytes()).hexdigest()
         results = open_run(folder).results()
+        told = results and results_json(results)
     except (OSError, PktError):
         return None
-    return results and (weights, lasting(results))
+    return told and (weights, lasting(told))
 
 
 def difference(one: Any, other: Any, name: str = "") -> str:

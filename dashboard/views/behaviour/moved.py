@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import figure_cache as figures
 from dashboard import loaders, recorded, selection, widgets
 from dashboard.params import Param
+from pkt_core.runs.results import RunResults
 from pkt_core.similarity.grid import GridChange
 from pkt_core.studies.comparison import text as comparison_text
 
@@ -21,7 +22,7 @@ def request(run_id: str, measure: str) -> dict[str, Any]:
     return {"run": run_id, "measure": measure, **settings}
 
 
-def show(run: Any, results: dict[str, Any]) -> None:
+def show(run: Any, results: RunResults) -> None:
     """Progress, then the figure; a run without trained weights says so."""
     st.subheader("Did the student's layers move towards the teacher's?", anchor=False)
     if not (run.folder / "student").is_dir():
@@ -41,8 +42,7 @@ def show(run: Any, results: dict[str, Any]) -> None:
     if moved is None:
         return
     st.markdown(widgets.plain(comparison_text.change(moved)))
-    layers = results["layers"]
-    lowest = min(pair["student"] for pair in layers.get("pairs") or [layers])
+    lowest = min((pair.student for pair in results.layers.every), default=None) if results.layers else None
     trained = lowest if run.plan().get("scope", "layer") == "layer" else None
     widgets.figure(
         figures.change_figure(moved, trained), comparison_text.CHANGE, comparison_text.change_table(moved), "moved",

@@ -5,70 +5,54 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from dashboard import figure_cache as figures
 from dashboard import run_actions, run_widgets, state, widgets
 from dashboard.params import Param
-from dashboard.views.behaviour import controls as behaviour_controls
 from dashboard.views.behaviour import moved
 from dashboard.views.behaviour import results as behaviour_results
 from dashboard.views.behaviour import user_task as behaviour_user_task
 from dashboard.views.behaviour import writing as behaviour_writing
+from pkt_core.evaluation.record import Behaviour, Generation
 from pkt_core.runs import queue as run_queue
+from pkt_core.runs.results import RunResults
 from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.record import TaskTests
 from pkt_core.words import style
 
 
-def alignment_words(results: dict[str, Any]) -> str | None:
-    """Alignment before and after in one sentence, with its control."""
-    found = results.get("alignment")
-    if not found or "before" not in found:
-        return None
-    before, after, control = found["before"], found["after"], found.get("control") or {}
-    words = f"At the trained pair of layers ({found['part']}, {found['pooling']} token of {found['n']} prompts), debiased CKA went from {style.number(before['cka'])} to {style.number(after['cka'])}"
-    if "cosine" in after:
-        words += f" and the cosine to the mapped teacher from {style.number(before['cosine'])} to {style.number(after['cosine'])}"
-        if "after" in control:
-            words += f" (permuted vocabulary: {style.number(control['before'])} to {style.number(control['after'])})"
-    return (
-        words
-        + ". Both were measured on prompts the run did not train on; a cosine that rises is what was trained, not yet knowledge."
-    )
-
-
-def generations(rows: list[dict[str, Any]]) -> None:
+def generations(rows: list[Generation]) -> None:
     """What the three write after the same prompts, as plain text in a table."""
     if not rows:
         st.caption("This run wrote no generations.")
         return
-    order = ["prompt", "expected", "before", "after", "teacher"]
-    table = pd.DataFrame(rows)[order].map(lambda text: " ".join(str(text).split()))
+    table = behaviour_text.generations_table(rows).map(lambda text: " ".join(str(text).split()))
     only = widgets.toggle("Only where before and after differ", Param.ONLY_DIFFERENT)
     if only:
         table = table[table["before"] != table["after"]]
-    config = {name: st.column_config.TextColumn(name.capitalize(), width="medium") for name in order}
+    config = {name: st.column_config.TextColumn(name.capitalize(), width="medium") for name in table.columns}
     st.dataframe(table, hide_index=True, column_config=config, alt="Generations side by side")
     st.caption(f"{len(table)} of {len(rows)} prompts, greedy decoding. `Expected` is the answer that counts as right.")
 
 
-def show_results(run: Any, results: dict[str, Any]) -> None:
-    behaviour, changes = results["behaviour"], results["changes"]
+def show_results(run: Any, results: RunResults, behaviour: Behaviour) -> None:
+    """The page of a measured run; `behaviour` is that of its results."""
+    changes = results.changes
     widgets.answer(behaviour_text.behaviour(results), recorded=run.recorded)
     if changes:
         widgets.figure(
             figures.behaviour_figure(behaviour, changes), behaviour_text.BEHAVIOUR, behaviour_text.behaviour_table(behaviour), "behaviour",
             alt="Share of answers right by task: student before, student after, teacher, prior",
         )  # fmt: skip
-    told = behaviour_results.tests(run)
+    beside = behaviour_results.tests(run)
     if changes:
-        behaviour_results.changes_table(changes, told)
-        for name, repeats in results.get("repeats", {}).items():  # earlier versions did not count them
-            st.caption(widgets.plain(behaviour_text.repeated(name, repeats, changes[name]["n"])))
+        behaviour_results.changes_table(changes, beside)
+        for name, repeats in results.repeats.items():
+            st.caption(widgets.plain(behaviour_text.repeated(name, repeats, changes[name].n)))
     parts: dict[str, Callable[[], None]] = {
-        "Controls": lambda: against(run, results, told),
-        "Costs": lambda: costs(run, results, told),
+        "Controls": lambda: against(run, results, beside),
+        "Costs": lambda: costs(run, results, behaviour, beside),
         "Layers": lambda: layers(run, results),
         "Answers": lambda: answers(run, results),
         "Your own task": lambda: behaviour_user_task.show(run),
@@ -81,51 +65,49 @@ def show_results(run: Any, results: dict[str, Any]) -> None:
                 draw()
 
 
-def against(run: Any, results: dict[str, Any], told: dict[str, Any] | None) -> None:
+def against(run: Any, results: RunResults, beside: TaskTests | None) -> None:
     """What would refute it: controls, and other seeds."""
-    behaviour_controls.draw(run, results)
-    if results["changes"]:
-        behaviour_results.seeds(run, results["changes"], told)
+    behaviour_results.controls(run, results)
+    if results.changes:
+        behaviour_results.seeds(run, results.changes, beside)
 
 
-def costs(run: Any, results: dict[str, Any], told: dict[str, Any] | None) -> None:
+def costs(run: Any, results: RunResults, behaviour: Behaviour, beside: TaskTests | None) -> None:
     """What got worse, and which items were forgotten."""
-    behaviour_results.side_effects(results, told)
-    behaviour_results.turned(run, results)
+    behaviour_results.side_effects(results, behaviour, beside)
+    behaviour_results.turned(run, results.right)
 
 
-def layers(run: Any, results: dict[str, Any]) -> None:
+def layers(run: Any, results: RunResults) -> None:
     """Whether alignment moved, at the trained pair of layers and at all."""
-    if words := alignment_words(results):
-        st.markdown(widgets.plain(words))
+    if results.alignment is not None:
+        st.markdown(widgets.plain(behaviour_text.alignment(results.alignment)))
     moved.show(run, results)
 
 
-def answers(run: Any, results: dict[str, Any]) -> None:
+def answers(run: Any, results: RunResults) -> None:
     """What the three models write."""
     st.subheader("What do they write?", anchor=False)
-    generations(results.get("generations") or [])
+    generations(results.generations)
     behaviour_writing.show(run)
 
 
-def how_made(results: dict[str, Any]) -> None:
+def how_made(results: RunResults) -> None:
     """Command, cost and versions."""
-    if results.get("command"):
-        widgets.command(results["command"], "The command that made it")
+    if results.command:
+        widgets.command(results.command, "The command that made it")
     st.write(widgets.plain(made(results)))
-    st.json(results.get("versions") or {}, expanded=False)
+    st.json(results.versions, expanded=False)
 
 
-def made(results: dict[str, Any]) -> str:
+def made(results: RunResults) -> str:
     """Layers, parameters, time and memory of a run."""
-    layers, peak = results["layers"], (results.get("memory") or {}).get("peak")
-    pairs = layers.get("pairs") or [layers]
-    listed = ", ".join(f"{pair['teacher']} to {pair['student']}" for pair in pairs)
-    steps = (
-        f"{results['trained_parameters']:,} parameters trained" if results.get("steps", 1) else "no step of training"
-    )
-    said = f"Teacher to student layer: {listed}, chosen by {layers['chosen_by']}; {steps}; "
-    said += f"{widgets.spent(sum(results['seconds'].values()))} in all"
+    layers, peak = results.layers, results.memory and results.memory.peak
+    steps = "no step of training" if results.steps == 0 else f"{results.trained_parameters or 0:,} parameters trained"
+    said = f"{steps}; {widgets.spent(results.seconds.total)} in all"
+    if layers is not None:
+        pairs = ", ".join(f"{pair.teacher} to {pair.student}" for pair in layers.every)
+        said = f"Teacher to student layer: {pairs}, chosen by {layers.chosen_by}; {said}"
     return f"{said}; at most {style.memory(peak / 2**30)} of memory held." if peak else f"{said}."
 
 
@@ -166,14 +148,13 @@ def show() -> None:
         if run is None:
             return
         results = run.results()
-        if results and "behaviour" not in results and (unmeasured := results.get("unmeasured")):
-            widgets.empty("Trained, but not measured here", widgets.plain(unmeasured))
+        if results is not None and results.behaviour is not None:
+            show_results(run, results, results.behaviour)
+        elif results is not None and results.unmeasured:
+            widgets.empty("Trained, but not measured here", widgets.plain(results.unmeasured))
             widgets.command(f"pkt evaluate {run.id}", "Where the teacher is")
-            return
-        if not results or "behaviour" not in results:
+        else:
             not_yet(run)
-            return
-        show_results(run, results)
 
 
 show()

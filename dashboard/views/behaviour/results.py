@@ -1,4 +1,4 @@
-"""Parts of the page Behaviour: the table of changes, what got worse, which items turned, and other seeds of the same plan."""
+"""Parts of the page Behaviour: the table of changes, controls, what got worse, which items turned, and other seeds of the same plan."""
 
 from __future__ import annotations
 
@@ -10,33 +10,70 @@ from dashboard import figure_cache as figures
 from dashboard import loaders, widgets
 from dashboard.params import Param
 from pkt_core.errors import PromptError
+from pkt_core.evaluation.record import Answers, Behaviour, TaskChange
+from pkt_core.runs.results import RunResults
+from pkt_core.studies.behaviour import figures as behaviour_figures
 from pkt_core.studies.behaviour import text as behaviour_text
+from pkt_core.studies.behaviour.record import Controls, TaskTests
 from pkt_core.words import style
 
-FORGOTTEN, NEW, BOTH = "forgotten", "newly right", "both"
+FORGOTTEN, NEW, BOTH = behaviour_text.FORGOTTEN, behaviour_text.NEWLY_RIGHT, "both"
 ALL_TASKS = "all tasks"
 
 
-def tests(run: Any) -> dict[str, Any] | None:
+def tests(run: Any) -> TaskTests | None:
     """Corrected p, what n can show and the gap for each task, asked of the engine; None until it answers."""
     task = loaders.ask("task_tests", {"run": run.id, "finished": run.status().finished})
-    return widgets.result(
+    beside: TaskTests | None = widgets.result(
         loaders.soon(task), "The tests", lambda: loaders.ask("task_tests", task.arguments, again=True)
     )
+    return beside
 
 
-def changes_table(changes: dict[str, Any], told: dict[str, Any] | None) -> None:
+def changes_table(changes: dict[str, TaskChange], beside: TaskTests | None) -> None:
     """Gain over the student and gap to the teacher, with what each test could see."""
-    shown = behaviour_text.changes_shown(changes, told and told["tests"])
+    shown = behaviour_text.changes_shown(changes, None if beside is None else beside.tests)
     st.dataframe(
         shown, hide_index=True, alt="Paired changes by task: gain, gap to the teacher, p-values, what n can show"
     )
     st.caption(behaviour_text.CHANGES)
 
 
-def seeds(run: Any, changes: dict[str, Any], told: dict[str, Any] | None) -> None:
+def controls(run: Any, results: RunResults) -> None:
+    """The run and its controls on one axis, what is left of its gain, and which controls are missing."""
+    st.subheader("Would a control have gained as much?", anchor=False)
+    if not results.right:
+        st.caption(
+            "This run did not keep its single answers; measure it again with `pkt evaluate` to set controls beside it."
+        )
+        return
+    others = sum(one.state == "done" for one in loaders.runs())
+    asked = {"run": run.id, "finished": run.status().finished, "others": others}
+    task = loaders.soon(loaders.ask("run_controls", asked))
+    found: Controls | None = widgets.result(
+        task, "The controls", lambda: loaders.ask("run_controls", asked, again=True)
+    )
+    if found is None:
+        return
+    st.markdown(f"**{widgets.plain(behaviour_text.controls(found))}**")
+    table = behaviour_text.controls_table(found)
+    if found.carried_out:
+        widgets.figure(
+            behaviour_figures.controls_figure(results.changes, found), behaviour_text.AGAINST, table, "controls",
+            alt="Change by task of this run and of its controls, with 95 % intervals around zero",
+        )  # fmt: skip
+    if found.controls:
+        with st.expander("Every control, task by task", icon=":material/table:"):
+            st.dataframe(table, hide_index=True, alt="Controls: what each takes away, its run, what is left")
+            st.caption("Carry out what is missing on the page Transfer: Control, or all of them at once as a family.")
+    st.page_link(
+        "views/families/page.py", label="All controls with several seeds: families", icon=":material/leaderboard:"
+    )
+
+
+def seeds(run: Any, changes: dict[str, TaskChange], beside: TaskTests | None) -> None:
     """Every seed of the same plan, where the run belongs to a family."""
-    if not told or not (found := told["seeds"]):
+    if beside is None or (found := beside.seeds) is None:
         return
     st.markdown(widgets.plain(behaviour_text.seeds(found)))
     widgets.figure(
@@ -45,46 +82,41 @@ def seeds(run: Any, changes: dict[str, Any], told: dict[str, Any] | None) -> Non
     )  # fmt: skip
 
 
-def side_effects(results: dict[str, Any], told: dict[str, Any] | None) -> None:
+def side_effects(results: RunResults, behaviour: Behaviour, beside: TaskTests | None) -> None:
     """What got worse, ranked and named; then general text in full."""
     st.subheader("What did it cost elsewhere?", anchor=False)
-    table = behaviour_text.worsened(results, told and told["tests"])
+    table = behaviour_text.worsened(results, None if beside is None else beside.tests)
     st.markdown(f"**{widgets.plain(behaviour_text.worse(table))}**")
     if len(table):
         st.dataframe(behaviour_text.worsened_shown(table), hide_index=True, alt="What got worse, worst first")
         st.caption(behaviour_text.WORSE)
-    behaviour = results["behaviour"]
     st.dataframe(
         behaviour_text.general_shown(behaviour),
         hide_index=True,
         alt="Side effects: before, after, teacher with 95 % intervals",
     )
-    n = (behaviour["after"].get("bits_per_byte") or {}).get("n_texts")
+    bits = behaviour.after.bits_per_byte
     st.caption(
-        f"95 % bootstrap intervals over {n} texts. Lower bits per byte is better; lower KL and higher agreement are nearer to the teacher."
+        f"95 % bootstrap intervals over {bits and bits.texts} texts. Lower bits per byte is better; lower KL and higher agreement are nearer to the teacher."
     )
 
 
-def turned(run: Any, results: dict[str, Any]) -> None:
-    """The items that were right before and wrong after, and the reverse."""
+def turned(run: Any, right: dict[str, Answers]) -> None:
+    """The items that were right before and wrong after, and the reverse; `right` has the answers by task."""
     st.subheader("What did it forget?", anchor=False)
-    right = results.get("right") or {}
     if not right:
         st.caption("This run did not keep its single answers; measure it again with `pkt evaluate` to see them.")
         return
-    found = {task: behaviour_text.turned_items(answers["before"], answers["after"]) for task, answers in right.items()}
-    st.markdown(f"**{widgets.plain(behaviour_text.turned(found, right))}**")
-    st.dataframe(
-        behaviour_text.turned_counts(found, right), hide_index=True, alt="Items forgotten and newly right by task"
-    )
+    st.markdown(f"**{widgets.plain(behaviour_text.turned(right))}**")
+    st.dataframe(behaviour_text.turned_counts(right), hide_index=True, alt="Items forgotten and newly right by task")
     left, other = st.columns(2, vertical_alignment="bottom")
     with left:
         way = widgets.switch("Show", [FORGOTTEN, NEW, BOTH], Param.TURNED, default=FORGOTTEN)
     with other:
-        labels = {ALL_TASKS: ALL_TASKS, **{style.task_name(name): name for name in found}}
+        labels = {ALL_TASKS: ALL_TASKS, **{style.task_name(name): name for name in right}}
         task = labels[widgets.choice("Of", list(labels), Param.TURNED_TASK)]
     plan = run.plan()
-    wanted = {name: ways for name, ways in found.items() if task in (ALL_TASKS, name)}
+    wanted = {name: answers for name, answers in right.items() if task in (ALL_TASKS, name)}
     items: dict[str, list[tuple[str, str]]] = {}
     for name in list(wanted):
         try:
@@ -92,13 +124,12 @@ def turned(run: Any, results: dict[str, Any]) -> None:
         except PromptError as error:
             items[name] = []
             st.info(widgets.plain(str(error)))
-        if len(items[name]) != len(right[name]["before"]):  # the file was changed since
+        if len(items[name]) != len(right[name].after):  # the file was changed since
             st.info(
                 widgets.plain(f"The items of {style.task_name(name)} are not those that were asked; they are left out.")
             )
             del wanted[name]
-    shown = {name: {w: numbers for w, numbers in ways.items() if way in (BOTH, w)} for name, ways in wanted.items()}
-    table = behaviour_text.turned_table(shown, items)
+    table = behaviour_text.turned_table(wanted, items, (FORGOTTEN, NEW) if way == BOTH else (way,))
     if table.empty:
         st.caption("None.")
         return

@@ -6,7 +6,6 @@ Not covered: the plan's own tasks (`dashboard/views/behaviour/results.py`).
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -63,26 +62,20 @@ def keep() -> None:
 
 def result(found: UserTask) -> None:
     """Scores by each scoring, confidence by the first of them, and the items that turned."""
-    # As the results of a run have them: the figure and the tables are those of its own tasks.
-    changes = {one.scoring: {**asdict(one.change), "prior": one.chance} for one in found.scored}
-    behaviour = {
-        who: {"tasks": {one.scoring: asdict(one.models[who]) for one in found.scored}}
-        for who in ("before", "after", "teacher")
-    }
     blind = "chance: choosing blindly" if len(found.scored) > 1 else "chance: always the most frequent answer"
     widgets.figure(
-        figures.behaviour_figure(behaviour, changes, blind), behaviour_text.OWN_TASK, behaviour_text.behaviour_table(behaviour), "own-task",
+        figures.behaviour_figure(found.behaviour, found.changes, blind), behaviour_text.OWN_TASK, behaviour_text.behaviour_table(found.behaviour), "own-task",
         alt="Share of items right by scoring: student before, student after, teacher, chance",
     )  # fmt: skip
-    tests = {one.scoring: asdict(one.test) for one in found.scored}
-    shown = behaviour_text.changes_shown(changes, tests).rename(columns={"Task": "Scoring", "Prior": "Chance"})
+    shown = behaviour_text.changes_shown(found.changes, found.tests).rename(
+        columns={"Task": "Scoring", "Prior": "Chance"}
+    )
     st.dataframe(shown, hide_index=True, alt="Paired changes by scoring")
     st.caption(f"{found.n:,} items. {behaviour_text.CHANGES}")
     if found.repeats:
         st.caption(widgets.plain(behaviour_text.repeated(found.task, found.repeats, found.n)))
     first = found.scored[0]
-    turned = {NAME: behaviour_text.turned_items(first.right["before"], first.right["after"])}
-    table = behaviour_text.turned_table(turned, {NAME: found.items}).drop(columns=["task"])
+    table = behaviour_text.turned_table({NAME: first.answers}, {NAME: found.items}).drop(columns=["task"])
     if len(table):
         st.dataframe(table, hide_index=True, height=min(260, 38 * (len(table) + 1)), alt="Items that turned")
         st.caption(widgets.plain(f"{len(table)} items turned ({first.scoring})."))

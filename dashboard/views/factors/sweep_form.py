@@ -6,13 +6,13 @@ Not covered: what came of it (`views/factors/page.py`, `views/families/page.py`)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
 
 from dashboard import loaders, run_actions, run_widgets, selection, state, widgets
 from dashboard.engine.client import Task
 from dashboard.params import Param
+from pkt_core.studies.families.record import PlannedFamily, PlannedRun
 
 METHODS = ("semalign-v1", "feature-kd", "stitch", "semalign-v2r", "semalign-aclr")
 STEPS, MOST = 150, 64
@@ -37,7 +37,7 @@ def draw() -> None:
     plan = loaders.plan_of({**selection.pair_request(), **settings})
     request = {"plan": plan.model_dump(mode="json"), "at_most": at_most, "seeds": seeds}
     task = loaders.soon(loaders.ask("sweep_members", request), 0.6)
-    members = task.result["members"] if task.result else []
+    members = task.record.members if task.status == "done" else []
     st.button(
         f"Try every pair of layers ({len(members)} runs)" if members else "Try every pair of layers",
         key="start-sweep",
@@ -58,9 +58,10 @@ def in_words(task: Task) -> str:
     """How many runs and how long; what is wrong where there can be none."""
     if task.status == "failed":
         return f"That cannot run: {task.error}"
-    if task.result is None:
+    if task.status != "done":
         return "Working out the pairs of layers."
-    plans = [loaders.read_plan(member["plan"]) for member in task.result["members"]]
+    family: PlannedFamily = task.record
+    plans = [loaders.read_plan(member.plan) for member in family.members]
     said = f"{len(plans)} runs, 300 items of each task, 60 general texts, one after the other in the queue"
     known = run_widgets.paces(plans[:1])
     if not known:
@@ -68,10 +69,10 @@ def in_words(task: Task) -> str:
     return f"{said}, about {widgets.spent(sum(run_widgets.expected_seconds(p, known[p.method]) for p in plans))} from the pace of earlier runs."
 
 
-def start(members: Sequence[dict[str, Any]]) -> None:
+def start(members: Sequence[PlannedRun]) -> None:
     """Put all of them into the queue; errors wait for the page to be drawn."""
     try:
-        name = run_actions.launch_family(members, f"layers-{members[0]['plan']['method']}")
+        name = run_actions.launch_family(members, f"layers-{members[0].plan['method']}")
     except widgets.PktError as error:
         state.tell(str(error), PLACE)
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard import figure_cache as figures
@@ -11,6 +9,7 @@ from dashboard import loaders, pulse, run_actions, run_widgets, state, widgets
 from dashboard import recorded as dashboard_recorded
 from dashboard.params import Param
 from pkt_core.studies.families import text as families_text
+from pkt_core.studies.families.record import FamilyTable
 from pkt_core.words.style import task_name
 
 TABLE = "family-table"
@@ -64,7 +63,7 @@ def found(name: str) -> run_actions.Family:
     return next(family for family in run_actions.families() if family.name == name)
 
 
-def table_of(family: run_actions.Family) -> dict[str, Any] | None:
+def table_of(family: run_actions.Family) -> FamilyTable | None:
     """The table of its finished runs, asked of the engine; None while it is not there."""
     over = [
         run for run in family.runs if run.state not in ("queued", "running") and run_widgets.has_results(run.folder)
@@ -77,8 +76,10 @@ def table_of(family: run_actions.Family) -> dict[str, Any] | None:
         return None
     request = {"family": family.name, "finished": finished}
     task = loaders.soon(loaders.ask("family_table", request))
-    table = widgets.result(task, "The table", lambda: loaders.ask("family_table", request, again=True))
-    if table is not None and not table["rows"]:
+    table: FamilyTable | None = widgets.result(
+        task, "The table", lambda: loaders.ask("family_table", request, again=True)
+    )
+    if table is not None and not table.rows:
         widgets.empty(
             "No run of it was measured yet",
             "Its runs trained, but their behaviour was not measured; see the page Runs.",
@@ -87,39 +88,38 @@ def table_of(family: run_actions.Family) -> dict[str, Any] | None:
     return table
 
 
-def telling(labels: dict[str, str], rows: list[dict[str, Any]]) -> str:
+def telling(labels: dict[str, str], table: FamilyTable) -> str:
     """The first task that nobody answers wholly: at the ceiling the best are not told apart."""
-    open_tasks = [label for label, name in labels.items() if max(row["tasks"][name]["value"] for row in rows) < CEILING]
+    best = {name: max(row.tasks[name].value for row in table.rows if name in row.tasks) for name in table.asked}
+    open_tasks = [label for label, name in labels.items() if best[name] < CEILING]
     return next(iter(open_tasks or labels))
 
 
-def shown(table: dict[str, Any]) -> None:
-    rows, controls, tasks = table["rows"], table["controls"], table["tasks"]
-    if rows[0]["label"] != table["first"]:
+def shown(table: FamilyTable) -> None:
+    rows = table.rows
+    if rows[0].label != table.first:
         st.info(
             widgets.plain(
-                f"{table['first']} itself is not measured yet; until then the others are compared with {rows[0]['label']}."
+                f"{table.first} itself is not measured yet; until then the others are compared with {rows[0].label}."
             )
         )
-    names = list(rows[0]["tasks"])
+    names = list(rows[0].tasks)
     task = names[0]
     if len(names) > 1:
         labels = {task_name(name): name for name in names}
         task = labels[
             widgets.switch(
-                "Task of the answer and the table", list(labels), Param.FAMILY_TASK, default=telling(labels, rows)
+                "Task of the answer and the table", list(labels), Param.FAMILY_TASK, default=telling(labels, table)
             )
         ]
-    gained = families_text.gained(rows, task, tasks.get(task, {}).get("before"))
-    widgets.answer(
-        f"{families_text.winner(rows, controls, task)}{gained} {families_text.explained(rows, controls, task)}"
-    )
+    said = f"{families_text.winner(table, task)}{families_text.gained(table, task)}"
+    widgets.answer(f"{said} {families_text.explained(table, task)}")
     widgets.figure(
-        figures.family_figure(rows, controls, tasks), families_text.FAMILY, families_text.family_table(rows, controls), "family",
+        figures.family_figure(table), families_text.FAMILY, families_text.family_table(table), "family",
         alt="Share of answers right by task and member of the family, with 95 % intervals, seeds and prior",
     )  # fmt: skip
     st.dataframe(
-        families_text.family_shown(rows, controls, task),
+        families_text.family_shown(table, task),
         hide_index=True,
         key=TABLE,
         on_select="rerun",
@@ -130,14 +130,14 @@ def shown(table: dict[str, Any]) -> None:
         f"Task {widgets.plain(task_name(task))}. Differences are paired on the same items, seeds averaged; p is Holm-corrected over "
         "all members and tasks of this family. Lower bits per byte on general text is better. Click the box at the left of a row for its runs."
     )
-    for sentence in table.get("left_out", ()):  # a recorded table has none
+    for sentence in table.left_out:
         st.caption(widgets.plain(sentence))
     row = state.clicked_row(TABLE)
     there = {run.id for run in loaders.runs()}
-    if row is not None and row < len(rows) and there.issuperset(rows[row]["runs"]):
+    if row is not None and row < len(rows) and there.issuperset(rows[row].runs):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(widgets.plain(f"Runs of {rows[row]['label']}:"), width="content")
-            for run_id in rows[row]["runs"]:
+            st.markdown(widgets.plain(f"Runs of {rows[row].label}:"), width="content")
+            for run_id in rows[row].runs:
                 opens(run_id, run_id)
 
 
@@ -164,7 +164,7 @@ def recorded() -> None:
         )
     else:
         st.badge("recorded", icon=":material/inventory_2:", color="gray")
-        st.caption(widgets.plain(f"Made by {table['command']}. Run one of your own on the page Transfer."))
+        st.caption(widgets.plain(f"Made by {table.command}. Run one of your own on the page Transfer."))
         shown(table)
     st.page_link("views/transfer/page.py", label="Make it flow", icon=":material/moving:")
 

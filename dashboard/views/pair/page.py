@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import device, loaders, own_models, run_widgets, selection, widgets
 from dashboard import figure_cache as figures
 from dashboard.views.pair import vocabulary as pair_vocabulary
+from pkt_core.runs.results import RunResults
 from pkt_core.studies.behaviour import text as behaviour_text
 from pkt_core.studies.comparison import text as comparison_text
 from pkt_core.studies.comparison.record import ModelFacts, Sides
@@ -48,29 +49,29 @@ def memory() -> None:
     st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")
 
 
-def beside_its_control(shipped: Any, results: dict[str, Any]) -> None:
+def beside_its_control(shipped: Any, results: RunResults) -> None:
     """What the recorded control of the same plan gained: the story does not end with the gain."""
     plan = {**(shipped.plan or {}), "map": "permuted"}
     for other in loaders.runs():
         if other.recorded and other.plan == plan and (control := loaders.run(other.id).results()):
             named = ", ".join(run_widgets.taken_away(plan))
-            st.markdown(widgets.plain(behaviour_text.beside_control(results, control, named)))
+            st.markdown(widgets.plain(behaviour_text.beside_control(results.changes, control.changes, named)))
 
 
 def recorded_run() -> None:
     """What a finished transfer looks like, for who comes for the first time."""
     shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
     results = loaders.run(shipped.id).results() if shipped else None
-    if not shipped or not results or "behaviour" not in results:
+    if not shipped or results is None or results.behaviour is None:
         return
     st.subheader("And can it flow? A recorded transfer between the demo pair", anchor=False)
     widgets.answer(behaviour_text.behaviour(results), recorded=True)
     beside_its_control(shipped, results)
     widgets.figure(
-        figures.behaviour_figure(results["behaviour"], results["changes"]), behaviour_text.BEHAVIOUR, behaviour_text.behaviour_table(results["behaviour"]),
+        figures.behaviour_figure(results.behaviour, results.changes), behaviour_text.BEHAVIOUR, behaviour_text.behaviour_table(results.behaviour),
         "recorded-behaviour", alt="Share of answers right before and after the recorded transfer and for the teacher",
     )  # fmt: skip
-    st.caption(f"Made by `{results.get('command', '')}`")
+    st.caption(f"Made by `{results.command or ''}`")
 
 
 def show() -> None:

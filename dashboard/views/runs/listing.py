@@ -69,9 +69,7 @@ def holds(run: Any, words: list[str]) -> bool:
     if not words:
         return True
     plan = run_widgets.describe(run.plan) if run.plan else run.message
-    said = (
-        f"{run.id} {run_widgets.STATES[run.state][1]} {plan} {' '.join(map(str, (run.family or {}).values()))}".lower()
-    )
+    said = f"{run.id} {run_widgets.STATES[run.state][1]} {plan} {' '.join(map(str, run.family.model_dump().values())) if run.family else ''}".lower()
     return all(word in said for word in words)
 
 

@@ -13,7 +13,9 @@ from dashboard import figure_cache as figures
 from dashboard.params import Param
 from dashboard.views.runs import listing as runs_listing
 from pkt_core.errors import PktError, StoreError
+from pkt_core.evaluation.record import TaskChange
 from pkt_core.report import citing
+from pkt_core.runs.results import RunResults, results_json
 from pkt_core.studies.behaviour import text as behaviour_text
 
 
@@ -22,8 +24,12 @@ def command_of(run: Any) -> str:
     from pkt_core.transfer.plan import TransferPlan
 
     try:
-        found = (run.results() or {}).get("command")
-        return str(found) if found else loaders.command_of(TransferPlan.read(run.plan(), run.folder))
+        results = run.results()
+        return (
+            results.command
+            if results and results.command
+            else loaders.command_of(TransferPlan.read(run.plan(), run.folder))
+        )
     except PktError:
         return "unreadable"
 
@@ -43,17 +49,17 @@ def opened(run_id: str) -> None:
         lambda: loaders.report_page(run_id, status.updated, sum(one.state == "done" for one in loaders.runs())),
         f"{run_id}.html",
         "text/html",
-        results is not None and "behaviour" in results,
+        results is not None and results.behaviour is not None,
     )
     download(
         row,
         "Results (JSON)",
-        lambda: json.dumps(results, indent=1),
+        lambda: json.dumps(results and results_json(results), indent=1),
         f"{run_id}.json",
         "application/json",
         results is not None,
     )
-    steps = [event for event in run.events() if event.get("kind") == "step"]
+    steps = run.steps()
     download(
         row,
         "Steps (CSV)",
@@ -74,9 +80,11 @@ def opened(run_id: str) -> None:
     cite(run.plan(), results)
 
 
-def cite(plan: dict[str, Any], results: dict[str, Any] | None) -> None:
+def cite(plan: dict[str, Any], results: RunResults | None) -> None:
     """A paragraph for a methods section and the papers behind it."""
-    if not results or "changes" not in results or not {"method", "teacher", "student"} <= set(plan):
+    if results is None or results.behaviour is None or results.layers is None or results.examples is None:
+        return
+    if not {"method", "teacher", "student"} <= set(plan):
         return
     with st.expander("To cite: a methods paragraph and BibTeX"):
         st.code(citing.paragraph(plan, results), language=None, wrap_lines=True)
@@ -108,17 +116,15 @@ def compare(listed: list[Any], first: str) -> None:
             "Choose another finished run to see both changes on one axis, for instance a transfer and its control."
         )
         return
-    both = {}
+    both: dict[str, dict[str, TaskChange]] = {}
     for run_id in (first, second):
         run = loaders.run(run_id)
-        results = run.results() or {}
-        if not results.get("changes"):
+        results = run.results()
+        if results is None or not results.changes:
             st.info(widgets.plain(f"{run_id} has no measured behaviour, so there is nothing to compare."))
             return
-        both[f"{run_id} ({run_widgets.describe(run.plan()).split(':')[0]})"] = results
-    table = pd.concat(
-        [behaviour_text.changes_table(results["changes"]).assign(run=name) for name, results in both.items()]
-    )
+        both[f"{run_id} ({run_widgets.describe(run.plan()).split(':')[0]})"] = results.changes
+    table = pd.concat([behaviour_text.changes_table(changes).assign(run=name) for name, changes in both.items()])
     widgets.figure(
         figures.comparison_figure(both),
         behaviour_text.COMPARISON,

@@ -14,6 +14,7 @@ from dashboard import loaders, run_actions, run_widgets, state, widgets
 from dashboard.engine.client import Task
 from dashboard.params import Param
 from dashboard.views.transfer import plan_choices, plan_form
+from pkt_core.studies.families.record import PlannedFamily, PlannedRun
 
 USUAL_RIVALS = ("sft", "logit-kd")
 
@@ -43,7 +44,7 @@ def draw(plan: Any) -> dict[str, Any]:
 
 def button(task: Task) -> None:
     """Starts all members at once; their number is on it."""
-    members = task.result["members"] if task.result else []
+    members = task.record.members if task.status == "done" else []
     n = f" ({len(members)} runs)" if members else ""
     st.button(
         f"Run as a family{n}",
@@ -60,22 +61,23 @@ def in_words(task: Task) -> str:
     """How many runs and how long, from the pace of earlier runs; what is wrong with a family that cannot be."""
     if task.status == "failed":
         return f"As a family it cannot run: {task.error}"
-    if task.result is None:
+    if task.status != "done":
         return "Working out the members of the family."
-    plans = [loaders.read_plan(member["plan"]) for member in task.result["members"]]
-    labels = list(dict.fromkeys(member["label"] for member in task.result["members"]))
+    family: PlannedFamily = task.record
+    plans = [loaders.read_plan(member.plan) for member in family.members]
+    labels = list(dict.fromkeys(member.label for member in family.members))
     said = f"The family: {len(plans)} runs of {len(labels)} plans ({'; '.join(labels)})"
-    known, without = run_widgets.paces(plans), " ".join(["", *task.result["left_out"]])
+    known, without = run_widgets.paces(plans), " ".join(["", *family.left_out])
     if not known:
         return f"{said}; how long it takes shows after the first run.{without}"
     seconds = sum(run_widgets.expected_seconds(plan, known[plan.method]) for plan in plans)
     return f"{said}, about {widgets.spent(seconds)} one after the other.{without}"
 
 
-def start(members: Sequence[dict[str, Any]]) -> None:
+def start(members: Sequence[PlannedRun]) -> None:
     """Put all members into the queue; errors wait for the page to be drawn."""
     try:
-        name = run_actions.launch_family(members, members[0]["plan"]["method"])
+        name = run_actions.launch_family(members, str(members[0].plan["method"]))
     except widgets.PktError as error:
         state.tell(str(error))
         return

@@ -14,6 +14,7 @@ from dashboard.views.transfer import queue as transfer_queue
 from pkt_core.errors import LayerNotFound
 from pkt_core.studies.behaviour import text as behaviour_text
 from pkt_core.studies.behaviour.figures import training_figure
+from pkt_core.transfer.record import PlanNeeds
 from pkt_core.words import style
 
 GIB = 2**30
@@ -34,7 +35,7 @@ def work_of(plan: Any) -> str:
     return f"{plan.steps} steps of {plan.batch_size} examples train {trains}{through}"
 
 
-def headline(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
+def headline(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
     """Time and memory in one sentence."""
     time = (
         f"About {widgets.spent(run_widgets.expected_seconds(plan, pace))}"
@@ -43,11 +44,11 @@ def headline(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
     )
     if needed is None:
         return f"{time}."
-    memory = f"needs about {style.memory(needed['memory'] / GIB)} of memory"
-    return f"{time}; {memory}, this device has {style.memory(needed['free'] / GIB)} free."
+    memory = f"needs about {style.memory(needed.memory / GIB)} of memory"
+    return f"{time}; {memory}, this device has {style.memory(needed.free / GIB)} free."
 
 
-def particulars(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
+def particulars(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
     """Where the figures of the headline come from."""
     said = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
     if pace:
@@ -55,20 +56,20 @@ def particulars(plan: Any, pace: Any, needed: dict[str, Any] | None) -> str:
             f"Pace of run {pace.run}; {widgets.spent(pace.around)} of it go to targets and measuring behaviour."
         )
     if needed:
-        said.append(f"{needed['sentence']} Device: {needed['device']}.")
+        said.append(f"{needed.sentence} Device: {needed.device}.")
     return " ".join(said)
 
 
 def cost(plan: Any, task: Task) -> None:
     """What the plan will take of time and of this device; what does not fit is said before it starts."""
-    pace, needed = run_widgets.pace(plan), task.result
+    pace, needed = run_widgets.pace(plan), task.record if task.status == "done" else None
     widgets.answer(headline(plan, pace, needed))
     st.caption(widgets.plain(particulars(plan, pace, needed)))
     if task.status == "failed":
         what = "Its needs could not be worked out through a fault of the program: " if task.fault else ""
         st.warning(widgets.plain(f"{what}{task.error}"), icon=":material/warning:")
-    elif needed and needed["refused"]:
-        st.warning(widgets.plain(needed["refused"]), icon=":material/memory:")
+    elif needed and needed.refused:
+        st.warning(widgets.plain(needed.refused), icon=":material/memory:")
 
 
 def start(plan: Any) -> None:
@@ -105,7 +106,8 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
     """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
     found = plan_choices.found_layers()
     attribution = found.attribution if found else None
-    facts = {side: of.n_layers for side, of in found.models.items()} if found else (needs.result or {}).get("n_layers")
+    worked_out = needs.record.n_layers if needs.status == "done" else None
+    facts = {side: of.n_layers for side, of in found.models.items()} if found else worked_out
     depths = (facts["teacher"], facts["student"]) if facts and chosen.pairs_layers else None
     pairs: Any = ()
     known = attribution is not None or not chosen.leaves_layers_open or chosen.n_pairs == 0
@@ -183,7 +185,7 @@ def watch(models: tuple[str, str] | None) -> None:
         with widgets.errors():
             opened = loaders.run(chosen)
             run_widgets.status_line(opened, opened.status())
-            steps = [event for event in opened.events() if event.get("kind") == "step"]
+            steps = opened.steps()
             if steps:
                 widgets.figure(
                     training_figure(steps), behaviour_text.training(steps), behaviour_text.steps_table(steps), "training",

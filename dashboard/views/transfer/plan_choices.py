@@ -53,7 +53,7 @@ def controlled(plan: Any, name: Any) -> Any:
     request = {"plan": plan.model_dump(mode="json"), "control": name}
     task = loaders.soon(loaders.ask("control_plan", request))
     told = widgets.result(task, "Working out the control", lambda: loaders.ask("control_plan", request, again=True))
-    return None if told is None else loaders.read_plan(told["plan"])
+    return None if told is None else loaders.read_plan(told.plan)
 
 
 def layers_in_words(found: Comparison | None, plan: Any) -> str:

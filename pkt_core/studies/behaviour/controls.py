@@ -3,42 +3,32 @@
 The controls are found among other runs by their plans (`transfer/controls.py`) or, where a plan does not say enough, by their
 place in the run's family. Differences are paired item by item.
 
-Not covered: several seeds (`pkt_core.studies.families.compute`), rivals, how it is shown (`studies/behaviour/controls_text.py`).
+Not covered: several seeds (`pkt_core.studies.families.compute`), rivals, how it is shown (`studies/behaviour/text.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from statsmodels.stats.multitest import multipletests
 
 from pkt_core.errors import ModelError, PktError, StoreError
+from pkt_core.evaluation.record import Answers, right
 from pkt_core.evaluation.statistics import Change, paired_change
+from pkt_core.evaluation.tasks import over_tasks
 from pkt_core.models.shape import model_shape
+from pkt_core.runs.family import place_of, readable_results, seeds_of
+from pkt_core.runs.files import Family
 from pkt_core.runs.folder import Run, list_runs
+from pkt_core.runs.results import RunResults, TaughtPair
+from pkt_core.studies.behaviour.record import Against, Controls, TaskTests
 from pkt_core.transfer.controls import CONTROLS, PURPOSE, Saved, control, same_layers
 from pkt_core.transfer.plan import TransferPlan
 
 
-@dataclass(frozen=True)
-class Against:
-    """One control of a run."""
-
-    name: str
-    purpose: str
-    """What it takes away."""
-    run: str | None
-    """The run that carried it out, None where there is none."""
-    changes: Mapping[str, Any] | None
-    """After less before by task, as that run measured it."""
-    left: Mapping[str, Change]
-    """By task, share right after the run less after the control, on the same items; p is McNemar's, corrected by Holm over all."""
-
-
-def controls_of(run: Run) -> list[Against]:
+def controls_of(run: Run) -> Controls:
     """Every control that means something to the run's plan, whether it was carried out or not. Nothing for an unreadable plan.
 
     A control of the pairing that pairs the very layers of the run is none.
@@ -46,9 +36,9 @@ def controls_of(run: Run) -> list[Against]:
     try:
         plan = TransferPlan.read(run.plan(), run.folder)
     except StoreError:
-        return []
-    results, known = run.results() or {}, finished(run.id)
-    stays = (results.get("layers") or {}).get("student")
+        return Controls([])
+    results, known = run.results() or RunResults(), finished(run.id)
+    stays = None if results.layers is None else results.layers.student
     found = []
     for name in CONTROLS:
         wanted = control(plan, name, student_layer=stays)
@@ -59,10 +49,10 @@ def controls_of(run: Run) -> list[Against]:
         others = [one for one in known if one.plan.pairing == plan.pairing or pairs(one.results) != pairs(results)]
         other = carried_out(run, plan, name, None if pays_back else wanted, others)
         measured = other.results if other else None
-        left = differences(results, measured) if measured else {}
-        changes = measured.get("changes") if measured else None
+        left = differences(results.right, measured.right) if measured else {}
+        changes = measured.changes or None if measured else None
         found.append(Against(name, PURPOSE[name], other.run.id if other else None, changes, left))
-    return corrected(found)
+    return Controls(corrected(found))
 
 
 def would_be_itself(plan: TransferPlan, wanted: TransferPlan) -> bool:
@@ -75,9 +65,9 @@ def would_be_itself(plan: TransferPlan, wanted: TransferPlan) -> bool:
         return False
 
 
-def pairs(results: Mapping[str, Any]) -> Any:
+def pairs(results: RunResults) -> list[TaughtPair] | None:
     """The layers that a run paired, None where it does not say."""
-    return (results.get("layers") or {}).get("pairs")
+    return None if results.layers is None else results.layers.every
 
 
 @dataclass(frozen=True)
@@ -86,16 +76,13 @@ class Finished:
 
     run: Run
     plan: TransferPlan
-    belongs: Mapping[str, Any]
-    """What it is in its family; empty where it stands alone."""
+    place: Family | None
+    """What it is in its family; None where it stands alone."""
 
     @cached_property
-    def results(self) -> Mapping[str, Any]:
+    def results(self) -> RunResults:
         """Empty where they cannot be read."""
-        try:
-            return self.run.results() or {}
-        except PktError:
-            return {}
+        return readable_results(self.run) or RunResults()
 
 
 def finished(but: str) -> list[Finished]:
@@ -105,7 +92,7 @@ def finished(but: str) -> list[Finished]:
         try:
             if one.id != but and one.plan is not None:
                 plan = TransferPlan.read(one.plan, one.folder)
-                found.append(Finished(Run(one.id, one.folder, one.recorded), plan, one.family or {}))
+                found.append(Finished(Run(one.id, one.folder, one.recorded), plan, one.family))
         except PktError:
             continue
     return found
@@ -115,31 +102,22 @@ def carried_out(
     run: Run, plan: TransferPlan, name: str, wanted: TransferPlan | None, known: Iterable[Finished]
 ) -> Finished | None:
     """The finished run of that very plan, or of that name, seed and family."""
-    try:
-        family = (run.family() or {}).get("family")
-    except StoreError:
-        family = None
+    place = place_of(run)
     for other in known:
-        same_family = family is not None and other.belongs.get("family") == family
-        named = other.belongs.get("label") == name and other.plan.seed == plan.seed
-        if (other.plan == wanted or (same_family and named)) and other.results.get("right"):
+        same_family = place is not None and other.place is not None and other.place.family == place.family
+        named = other.place is not None and other.place.label == name and other.plan.seed == plan.seed
+        if (other.plan == wanted or (same_family and named)) and other.results.right:
             return other
     return None
 
 
-def differences(results: Mapping[str, Any], control: Mapping[str, Any]) -> dict[str, Change]:
+def differences(answers: Mapping[str, Answers], control: Mapping[str, Answers]) -> dict[str, Change]:
     """Run less control by task, where both answered the same items."""
-    own, theirs = results.get("right") or {}, control.get("right") or {}
     return {
-        task: paired_change(right(theirs[task]["after"]), right(own[task]["after"]))
-        for task in own
-        if task in theirs and theirs[task].get("before") == own[task].get("before")
+        task: paired_change(right(control[task].after), right(own.after))
+        for task, own in answers.items()
+        if task in control and control[task].before == own.before
     }
-
-
-def right(answers: str) -> list[bool]:
-    """`0110` item by item."""
-    return [answer == "1" for answer in answers]
 
 
 def corrected(found: Sequence[Against]) -> list[Against]:
@@ -156,6 +134,7 @@ def corrected(found: Sequence[Against]) -> list[Against]:
     return changed
 
 
-def to_json(found: Sequence[Against]) -> list[dict[str, Any]]:
-    """For machines and pages."""
-    return [asdict(one) for one in found]
+def task_tests(run: Run) -> TaskTests:
+    """What stands beside each task's change, and the other seeds of the same plan where the run belongs to a family."""
+    results = run.results() or RunResults()
+    return TaskTests(over_tasks(results.changes, results.right), seeds_of(run))

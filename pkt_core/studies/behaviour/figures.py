@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import ceil, floor, inf, log10
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from pkt_core.studies.behaviour.controls_text import THIS
+from pkt_core.evaluation.record import Behaviour, TaskChange
+from pkt_core.runs.family import Seeds
+from pkt_core.runs.results import TrainingStep
+from pkt_core.studies.behaviour.record import Controls
 from pkt_core.words import style
 from pkt_core.words.style import WHO
 
-Json = Mapping[str, Any]
-
-
+THIS = "this run"
 TERMS = {  # name in events -> label, colour, dash
     "layer": ("layer term", style.TEACHER, "solid"),
     "output": ("output term", style.AFTER, "dash"),
@@ -29,19 +29,19 @@ MOST_TICKS = 7
 SHOWN_STEPS = 600  # points a line of what every step has; more are thinned evenly and the caption says so
 
 
-def every(steps: Sequence[Json]) -> int:
+def every(steps: Sequence[TrainingStep]) -> int:
     """One step in how many is drawn."""
     return -(-len(steps) // SHOWN_STEPS) or 1
 
 
-def thinned(steps: Sequence[Json]) -> Sequence[Json]:
+def thinned(steps: Sequence[TrainingStep]) -> Sequence[TrainingStep]:
     """At most SHOWN_STEPS of the steps, the last one always among them."""
     return [*steps[: -1 : every(steps)], steps[-1]] if len(steps) > SHOWN_STEPS else steps
 
 
-def losses(steps: Sequence[Json]) -> list[float]:
+def losses(steps: Sequence[TrainingStep]) -> list[float]:
     """Every finite loss above zero, which is what a log axis can show."""
-    values = [float(value) for step in steps for value in step["terms"].values() if value is not None]
+    values = [float(value) for step in steps for value in step.terms.values() if value is not None]
     return [value for value in values if 0 < value < inf]
 
 
@@ -64,18 +64,18 @@ def log_ticks(low: float, high: float) -> list[float]:
     return ticks if len(ticks) > 1 else [low, high]
 
 
-def training_figure(steps: Sequence[Json]) -> go.Figure:
+def training_figure(steps: Sequence[TrainingStep]) -> go.Figure:
     """Loss terms (left, log) and, where there are any, the cosine of the trained layer and shares right (right), by step."""
     figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
     shown = thinned(steps)
-    names = list(dict.fromkeys(name for step in shown for name in step["terms"]))
+    names = list(dict.fromkeys(name for step in shown for name in step.terms))
     for i, name in enumerate(names):
         label, colour, dash = TERMS.get(name, (name.replace("_", " "), style.CATEGORIES[i % 9], "solid"))
-        there = [step for step in shown if step["terms"].get(name) is not None]
+        there = [step for step in shown if step.terms.get(name) is not None]
         figure.add_trace(
             go.Scatter(
-                x=[step["step"] for step in there],
-                y=[step["terms"][name] for step in there],
+                x=[step.step for step in there],
+                y=[step.terms[name] for step in there],
                 mode="lines",
                 name=label,
                 line={"color": colour, "dash": dash, "width": 2},
@@ -84,12 +84,12 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
             row=1,
             col=1,
         )
-    near = [step for step in shown if step.get("alignment") is not None]
+    near = [step for step in shown if step.alignment is not None]
     if near:
         figure.add_trace(
             go.Scatter(
-                x=[step["step"] for step in near],
-                y=[step["alignment"] for step in near],
+                x=[step.step for step in near],
+                y=[step.alignment for step in near],
                 mode="lines",
                 name="alignment (cosine to the mapped teacher)",
                 line={"color": style.ACCENT, "width": 3},
@@ -101,7 +101,7 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
     add_recall(figure, steps)
     # In a narrow window the legend is a column above the plots; it must not eat them.
     style.finish(figure, height=400 + 12 * len(figure.data))
-    total = shown[-1]["total"] if shown else 1
+    total = shown[-1].total if shown else 1
     figure.update_xaxes(title={"text": "Step"}, range=[0, total * 1.02])  # the last mark is drawn whole
     low, high = span(losses(shown))
     ticks = log_ticks(low, high)
@@ -113,20 +113,19 @@ def training_figure(steps: Sequence[Json]) -> go.Figure:
         ticktext=[f"{tick:.2g}" for tick in ticks],
         col=1,
     )
-    lowest = min([0.0, *(step["alignment"] for step in near)])
+    lowest = min([0.0, *(step.alignment for step in near if step.alignment is not None)])
     title = "Cosine (−1..1), share right (0..1)" if near else "Share right (0..1)"
     return figure.update_yaxes(title={"text": title}, range=[lowest - 0.03, 1.03], col=2)
 
 
-def add_recall(figure: go.Figure, steps: Sequence[Json]) -> None:
+def add_recall(figure: go.Figure, steps: Sequence[TrainingStep]) -> None:
     """Held-out recall along the way, where the run measured it."""
-    there = [step for step in steps if step.get("recall")]
-    for i, task in enumerate(dict.fromkeys(task for step in there for task in step["recall"])):
-        at = [step for step in there if task in step["recall"]]
+    for i, task in enumerate(dict.fromkeys(task for step in steps for task in step.recall)):
+        at = [step for step in steps if task in step.recall]
         figure.add_trace(
             go.Scatter(
-                x=[step["step"] for step in at],
-                y=[rate(step["recall"][task]) for step in at],
+                x=[step.step for step in at],
+                y=[step.recall[task] for step in at],
                 mode="lines+markers",
                 name=f"share right, {style.text(style.task_name(task), 40)}",
                 line={"color": style.CATEGORIES[(i + 4) % 9], "width": 2},
@@ -136,21 +135,16 @@ def add_recall(figure: go.Figure, steps: Sequence[Json]) -> None:
         )
 
 
-def rate(value: Any) -> float:
-    return float(value["rate"] if isinstance(value, Mapping) else value)
-
-
 def behaviour_figure(
-    behaviour: Json, changes: Json, prior: str = "prior: always the most frequent answer"
+    behaviour: Behaviour, changes: Mapping[str, TaskChange], prior: str = "prior: always the most frequent answer"
 ) -> go.Figure:
     """Share of each task answered right: before, after, teacher, with 95 % intervals; the prior is a grey bar."""
-    tasks = list(behaviour["after"]["tasks"])
+    tasks = list(behaviour.after.tasks)
     figure = go.Figure()
-    for offset, (who, (label, colour)) in zip((-0.2, 0.0, 0.2), WHO.items(), strict=True):
-        if behaviour.get(who) is None:
-            continue
-        found = [behaviour[who]["tasks"][task] for task in tasks]
-        rates = [one["rate"] for one in found]
+    for (who, model), offset in zip(behaviour.by_model(), (-0.2, 0.0, 0.2), strict=False):
+        label, colour = WHO[who]
+        found = [model.tasks[task] for task in tasks]
+        rates = [one.rate for one in found]
         figure.add_trace(
             go.Scatter(
                 x=[100 * r for r in rates],
@@ -167,13 +161,13 @@ def behaviour_figure(
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [100 * (one["high"] - one["rate"]) for one in found],
-                    "arrayminus": [100 * (one["rate"] - one["low"]) for one in found],
+                    "array": [100 * (one.high - one.rate) for one in found],
+                    "arrayminus": [100 * (one.rate - one.low) for one in found],
                     "color": colour,
                     "thickness": 2,
                 },
                 customdata=[
-                    [style.text(style.task_name(t), 60), one["correct"], one["n"], 100 * one["low"], 100 * one["high"]]
+                    [style.text(style.task_name(t), 60), one.correct, one.n, 100 * one.low, 100 * one.high]
                     for t, one in zip(tasks, found, strict=True)
                 ],
                 hovertemplate=f"%{{customdata[0]}}<br>{label}: %{{x:.1f}} % (%{{customdata[1]}} of %{{customdata[2]}})"
@@ -181,11 +175,11 @@ def behaviour_figure(
             )
         )
     priors = [
-        (i, changes[task]["prior"]) for i, task in enumerate(tasks) if changes.get(task, {}).get("prior") is not None
+        (i, share) for i, task in enumerate(tasks) if task in changes and (share := changes[task].prior) is not None
     ]
     figure.add_trace(
         go.Scatter(
-            x=[100 * prior for _, prior in priors],
+            x=[100 * share for _, share in priors],
             y=[i for i, _ in priors],
             mode="markers",
             name=prior,
@@ -204,16 +198,19 @@ def behaviour_figure(
     )
 
 
-def comparison_figure(runs: Mapping[str, Json]) -> go.Figure:
-    """Change of each task (after minus before, percentage points) for several runs, with 95 % intervals around a real zero."""
-    tasks = list(dict.fromkeys(task for results in runs.values() for task in results["changes"]))
+def comparison_figure(runs: Mapping[str, Mapping[str, TaskChange]]) -> go.Figure:
+    """Change of each task (after minus before, percentage points) for several runs, with 95 % intervals around a real zero.
+
+    `runs` has the changes of each run by what it is called.
+    """
+    tasks = list(dict.fromkeys(task for changes in runs.values() for task in changes))
     figure = go.Figure()
-    for k, (name, results) in enumerate(runs.items()):
-        there = [(i, results["changes"][task]) for i, task in enumerate(tasks) if task in results["changes"]]
+    for k, (name, changes) in enumerate(runs.items()):
+        there = [(i, changes[task]) for i, task in enumerate(tasks) if task in changes]
         shift = 0.24 * (k - (len(runs) - 1) / 2)
         figure.add_trace(
             go.Scatter(
-                x=[100 * change["difference"] for _, change in there],
+                x=[100 * change.difference for _, change in there],
                 y=[i + shift for i, _ in there],
                 mode="markers",
                 name=style.text(name, 60),
@@ -225,8 +222,8 @@ def comparison_figure(runs: Mapping[str, Json]) -> go.Figure:
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [100 * (change["high"] - change["difference"]) for _, change in there],
-                    "arrayminus": [100 * (change["difference"] - change["low"]) for _, change in there],
+                    "array": [100 * (change.high - change.difference) for _, change in there],
+                    "arrayminus": [100 * (change.difference - change.low) for _, change in there],
                     "thickness": 2,
                 },
                 hovertemplate="%{x:+.1f} points<extra>" + style.text(name, 60) + "</extra>",
@@ -247,13 +244,13 @@ def comparison_figure(runs: Mapping[str, Json]) -> go.Figure:
     )
 
 
-def seeds_figure(found: Json, changes: Json, run: str) -> go.Figure:
+def seeds_figure(found: Seeds, changes: Mapping[str, TaskChange], run: str) -> go.Figure:
     """Share right after the transfer of each seed; the large square is the run that is looked at, the diamond the student before."""
     tasks = list(changes)
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
-            x=[100 * changes[task]["before"] for task in tasks],
+            x=[100 * changes[task].before for task in tasks],
             y=list(range(len(tasks))),
             mode="markers",
             name="student before",
@@ -261,14 +258,14 @@ def seeds_figure(found: Json, changes: Json, run: str) -> go.Figure:
             hovertemplate="before %{x:.1f} %<extra></extra>",
         )
     )  # fmt: skip
-    for one in found["seeds"]:
-        mine = one["run"] == run
+    for one in found.seeds:
+        mine = one.run == run
         figure.add_trace(
             go.Scatter(
-                x=[100 * one["tasks"][task] for task in tasks if task in one["tasks"]],
-                y=[i for i, task in enumerate(tasks) if task in one["tasks"]],
+                x=[100 * one.tasks[task] for task in tasks if task in one.tasks],
+                y=[i for i, task in enumerate(tasks) if task in one.tasks],
                 mode="markers",
-                name=f"seed {one['seed']}{' (this run)' if mine else ''}",
+                name=f"seed {one.seed}{' (this run)' if mine else ''}",
                 cliponaxis=False,
                 marker={
                     "symbol": "square" if mine else "square-open",
@@ -276,7 +273,7 @@ def seeds_figure(found: Json, changes: Json, run: str) -> go.Figure:
                     "color": style.AFTER,
                     "line": {"width": 2, "color": style.AFTER},
                 },
-                hovertemplate=f"seed {one['seed']}: %{{x:.1f}} %<extra></extra>",
+                hovertemplate=f"seed {one.seed}: %{{x:.1f}} %<extra></extra>",
             )
         )
     style.finish(figure, height=max(240, 52 * len(tasks) + 130), x="Answered right (% of items)")
@@ -290,8 +287,6 @@ def seeds_figure(found: Json, changes: Json, run: str) -> go.Figure:
     )
 
 
-def controls_figure(changes: Json, found: Sequence[Json]) -> go.Figure:
+def controls_figure(changes: Mapping[str, TaskChange], found: Controls) -> go.Figure:
     """Change by task of the run and of each control that was carried out, on one axis."""
-    return comparison_figure(
-        {THIS: {"changes": changes}, **{one["name"]: {"changes": one["changes"]} for one in found if one["changes"]}}
-    )
+    return comparison_figure({THIS: changes, **{one.name: one.changes for one in found.controls if one.changes}})

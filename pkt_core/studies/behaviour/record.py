@@ -1,6 +1,6 @@
-"""What a task of one's own says of a run.
+"""What stands beside a run's results: its controls, tests over its tasks, seeds of the same plan, a task of one's own.
 
-Not covered: how it is computed (`studies/behaviour/user_task.py`).
+Not covered: the results themselves (`runs/results.py`), how this is computed (`controls.py`, `compute.py`, `user_task.py`).
 """
 
 from __future__ import annotations
@@ -8,8 +8,58 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pkt_core.evaluation.calibration import Calibration
+from pkt_core.evaluation.record import Answers, Behaviour, ModelBehaviour, TaskChange
 from pkt_core.evaluation.statistics import Change, Recall
 from pkt_core.evaluation.tasks import TaskTest
+from pkt_core.runs.family import Seeds
+
+
+@dataclass(frozen=True)
+class Against:
+    """One control of a run."""
+
+    name: str
+    purpose: str
+    """What it takes away."""
+    run: str | None
+    """The run that carried it out, None where there is none."""
+    changes: dict[str, TaskChange] | None
+    """After less before by task, as that run measured it; None where there is none."""
+    left: dict[str, Change]
+    """By task, share right after the run less after the control, on the same items; p is McNemar's, corrected by Holm over all."""
+
+    def beaten_on(self, task: str) -> bool:
+        """Whether the run does better than this control on a task, beyond chance after correction."""
+        return task in self.left and self.left[task].better
+
+
+@dataclass(frozen=True)
+class Controls:
+    """A run beside its controls."""
+
+    controls: list[Against]
+    """Every one that means something to its plan, carried out or not."""
+
+    @property
+    def carried_out(self) -> list[Against]:
+        """Those that answered items of the run."""
+        return [one for one in self.controls if one.left]
+
+    @property
+    def beyond(self) -> list[str]:
+        """Tasks on which the run does better than each control that was carried out."""
+        tasks = dict.fromkeys(task for one in self.carried_out for task in one.left)
+        return [task for task in tasks if all(one.beaten_on(task) for one in self.carried_out)]
+
+
+@dataclass(frozen=True)
+class TaskTests:
+    """What stands beside the changes of a run."""
+
+    tests: dict[str, TaskTest]
+    """By task."""
+    seeds: Seeds | None
+    """Of the same plan; None where the run belongs to no family."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +81,11 @@ class Scored:
     calibration: dict[str, Calibration]
     """Whether the confidence of `teacher`, `before` and `after` in their own answers is deserved."""
 
+    @property
+    def answers(self) -> Answers:
+        """The same as `right`."""
+        return Answers(**self.right)
+
 
 @dataclass(frozen=True)
 class UserTask:
@@ -48,6 +103,25 @@ class UserTask:
     """By each scoring that fits the items, at least one."""
     items: list[tuple[str, str]]
     """`[n]`: prompt and answer, in order."""
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """The three models, each scoring as a task of its own."""
+        by_model = {
+            who: ModelBehaviour({one.scoring: one.models[who] for one in self.scored})
+            for who in ("before", "after", "teacher")
+        }
+        return Behaviour(**by_model)
+
+    @property
+    def changes(self) -> dict[str, TaskChange]:
+        """By scoring; the prior is what no knowledge gives."""
+        return {one.scoring: TaskChange(**vars(one.change), prior=one.chance) for one in self.scored}
+
+    @property
+    def tests(self) -> dict[str, TaskTest]:
+        """By scoring."""
+        return {one.scoring: one.test for one in self.scored}
 
     @property
     def repeats(self) -> int:

@@ -5,8 +5,6 @@ user_task  scores by each scoring, paired changes, confidence  -> UserTask  (sto
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
 from pkt_core.base.store import memo
@@ -15,6 +13,7 @@ from pkt_core.errors import PromptError
 from pkt_core.evaluation.behaviour import answered_right, recall
 from pkt_core.evaluation.calibration import calibration
 from pkt_core.evaluation.choices import chance, choice_scores, own_confidence, picked_per_byte, picked_plain
+from pkt_core.evaluation.record import Answers
 from pkt_core.evaluation.statistics import paired_change
 from pkt_core.evaluation.tasks import over_tasks
 from pkt_core.models.loading import LoadedModel
@@ -51,10 +50,11 @@ def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
 
 
 CLOZE, PLAIN, PER_BYTE = "cloze, greedy", "choice, log-likelihood", "choice, log-likelihood per byte"
-Answers = list[tuple[bool, float]]
+Answered = list[tuple[bool, float]]
+"""For each item whether it is right, and how sure the model was of what it gave, 0..1."""
 
 
-def answers_of(loaded: LoadedModel, task: ExampleSet) -> dict[str, Answers]:
+def answers_of(loaded: LoadedModel, task: ExampleSet) -> dict[str, Answered]:
     """For each scoring and item, whether it is right and how sure the model was of what it said."""
     if task.items[0].choices:
         scores = list(zip(task.items, choice_scores(loaded, task.items), strict=True))
@@ -68,7 +68,7 @@ def answers_of(loaded: LoadedModel, task: ExampleSet) -> dict[str, Answers]:
 
 def ask_user_task(models: dict[str, LoadedModel], task: ExampleSet, *, run: str, progress: Progress) -> UserTask:
     """Multiple choice by both likelihoods where items have choices, else the whole answer by greedy decoding."""
-    found: dict[str, dict[str, Answers]] = {}
+    found: dict[str, dict[str, Answered]] = {}
     for i, (who, loaded) in enumerate(models.items()):
         progress(f"Asking the {'teacher' if who == 'teacher' else f'student {who}'}", 0.2 + 0.25 * i)
         found[who] = answers_of(loaded, task)
@@ -78,7 +78,7 @@ def ask_user_task(models: dict[str, LoadedModel], task: ExampleSet, *, run: str,
     }
     said = {who: {scoring: [ok for ok, _ in one] for scoring, one in told.items()} for who, told in found.items()}
     changes = {scoring: paired_change(said["before"][scoring], said["after"][scoring]) for scoring in right}
-    tests = over_tasks({scoring: asdict(change) for scoring, change in changes.items()}, right)
+    tests = over_tasks(changes, {scoring: Answers(**answers) for scoring, answers in right.items()})
     scored = [
         Scored(
             scoring=scoring,

@@ -25,6 +25,7 @@ from pkt_core.errors import PktError, PlanError
 from pkt_core.evaluation.ease import FEWEST, Block, ease
 from pkt_core.models.catalog import Pair
 from pkt_core.runs.folder import Run
+from pkt_core.runs.results import RunResults
 from pkt_core.similarity.measures import MEASURES
 from pkt_core.studies.comparison.compute import similarity
 from pkt_core.studies.factors.record import GENERAL, Factor, Factors, Group, Point
@@ -95,33 +96,41 @@ def spread(n_teacher: int, n_student: int, at_most: int) -> tuple[list[int], lis
 
 def gather(runs: Iterable[Run]) -> list[Group]:
     """Groups of finished runs that move something between one pair of layers, largest first; damaged runs are passed over."""
-    found: dict[str, dict[str, Any]] = {}
+    groups: dict[str, Group] = {}
+    points: dict[tuple[str, int, int], Point] = {}
     for run in runs:
         try:
             plan, results = TransferPlan.read(run.plan(), run.folder), run.results()
         except PktError:
             continue
-        pairs = ((results or {}).get("layers") or {}).get("pairs") or []
-        if results is None or "changes" not in results or len(pairs) != 1 or not takes_a_layer(plan):
+        if results is None or results.layers is None or len(results.layers.pairs) != 1 or not takes_a_layer(plan):
             continue
-        shared = plan.model_dump(mode="json", exclude=set(VARY))
-        group = found.setdefault(fingerprint(shared=shared), {"plan": plan.model_dump(mode="json"), "points": {}})
-        point = group["points"].setdefault((pairs[0]["teacher"], pairs[0]["student"]), {"runs": [], "gains": {}})
-        point["runs"].append(run.id)
-        for task, gain in gains(results).items():
-            point["gains"].setdefault(task, []).append(gain)
-    made = [
-        Group(key, g["plan"], is_control(g["plan"]), [Point(t, s, **p) for (t, s), p in sorted(g["points"].items())])
-        for key, g in found.items()
-    ]
-    return sorted(made, key=lambda group: -len(group.points))
+        if (gained := gains(results)) is None:
+            continue
+        (pair,), told = results.layers.pairs, plan.model_dump(mode="json")
+        key = fingerprint(shared=plan.model_dump(mode="json", exclude=set(VARY)))
+        group = groups.setdefault(key, Group(key, told, is_control(told), []))
+        place = key, pair.teacher, pair.student
+        if place not in points:
+            points[place] = Point(pair.teacher, pair.student, [], {})
+            group.points.append(points[place])
+        points[place].runs.append(run.id)
+        for task, gain in gained.items():
+            points[place].gains.setdefault(task, []).append(gain)
+    for group in groups.values():
+        group.points.sort(key=lambda point: (point.teacher, point.student))
+    return sorted(groups.values(), key=lambda group: -len(group.points))
 
 
-def gains(results: Mapping[str, Any]) -> dict[str, float]:
-    """What a run gained, by task; more is better."""
-    told = {task: change["difference"] for task, change in results["changes"].items()}
-    before, after = (results["behaviour"][who]["bits_per_byte"]["value"] for who in ("before", "after"))
-    return {**told, GENERAL: before - after}
+def gains(results: RunResults) -> dict[str, float] | None:
+    """What a run gained, by task; more is better. None where it was not measured."""
+    if results.behaviour is None or (bits := results.behaviour.bits_per_byte) is None:
+        return None
+    before, after = bits
+    return {
+        **{task: change.difference for task, change in results.changes.items()},
+        GENERAL: before.value - after.value,
+    }
 
 
 def is_control(plan: Mapping[str, Any]) -> bool:

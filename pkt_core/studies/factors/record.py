@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pkt_core.evaluation.statistics import SURE
+
 GENERAL = "general text"
 """The gain of this name is bits per byte saved."""
-SURE = 0.05
-"""A corrected p below this counts as beyond chance."""
 
 
 @dataclass(frozen=True)

@@ -9,20 +9,21 @@ Not covered: carrying the plans out (`cli/transfers.py`, the queue).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from pkt_core.data.examples import load_examples
 from pkt_core.errors import PktError, PlanError, StoreError
+from pkt_core.evaluation.record import right
 from pkt_core.evaluation.statistics import ratio, sign_flip
 from pkt_core.models.loading import load_tokenizer
 from pkt_core.models.shape import model_shape
-from pkt_core.runs.folder import Run, RunSummary, list_runs, open_run
+from pkt_core.runs.family import place_of, readable_results, runs_of
+from pkt_core.runs.folder import Run
+from pkt_core.runs.results import RunResults
+from pkt_core.studies.families.record import FamilyTable, Row, Score, TaskLevel
 from pkt_core.transfer.anchor import TOKENS
 from pkt_core.transfer.controls import (
     CONTROLS,
@@ -40,39 +41,6 @@ from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan, held_b
 
 DRAWS = 20_000  # so many that a p-value corrected for some hundred comparisons can still be small
 BATCH = 2_000
-
-
-@dataclass(frozen=True)
-class Score:
-    """How often one row's students answer a task, averaged over seeds, and how that differs from the first row."""
-
-    seeds: list[float]
-    """Share right of each seed, 0..1."""
-    value: float
-    """Their mean."""
-    low: float
-    """95 % interval over items (bootstrap of items, seeds averaged)."""
-    high: float
-    difference: float | None
-    """Minus the first row's value on the same items, -1..1; None for the first row."""
-    difference_low: float | None
-    difference_high: float | None
-    p_value: float | None
-    """Sign-flip permutation test over items, Holm-corrected over all rows and tasks of the table."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """All seeds of one member."""
-
-    label: str
-    runs: list[str]
-    """Finished runs, one per seed."""
-    tasks: dict[str, Score]
-    bits_per_byte: list[float]
-    """On general text, per seed; lower is better."""
-    seconds: list[float]
-    """Of training, per seed."""
 
 
 def members(
@@ -167,81 +135,31 @@ def what_controls_save(plan: TransferPlan) -> Saved:
     )
 
 
-def runs_of(family: str) -> list[Run]:
-    """Its runs in the order they were planned. Raises StoreError where there are none."""
-    mine = [
-        open_run(summary.id)
-        for summary in list_runs(include_recorded=True)
-        if summary.kind == "transfer" and belongs(summary, family)
-    ]
-    if not mine:
-        raise StoreError(f"There is no family {family!r}. Start one with `pkt family`, or choose from `pkt families`.")
-    return sorted(mine, key=lambda run: place_of(run)["place"])
-
-
-def seeds_of(run: Run) -> dict[str, Any] | None:
-    """Share right on each task of every finished run with the same label in the run's family; None where it stands alone."""
-    told = place_of(run)
-    if not told:
-        return None
-    seeds = []
-    for one in runs_of(told["family"]):
-        results = readable_results(one) if place_of(one).get("label") == told["label"] else None
-        if results and "changes" in results:
-            rates = {task: change.get("after") for task, change in results["changes"].items()}
-            try:
-                seeds.append({"run": one.id, "seed": one.plan().get("seed"), "tasks": rates})
-            except StoreError:
-                continue
-    return {"family": told["family"], "label": told["label"], "seeds": seeds}
-
-
-def place_of(run: Run) -> dict[str, Any]:
-    """What a run says it is in its family; empty where it stands alone, or its file is damaged, which takes no table away."""
-    try:
-        return run.family() or {}
-    except StoreError:
-        return {}
-
-
-def readable_results(run: Run) -> dict[str, Any] | None:
-    """What came out of a run; None where nothing did, or it cannot be read."""
-    try:
-        return run.results()
-    except StoreError:
-        return None
-
-
-def belongs(run: RunSummary, family: str) -> bool:
-    """Whether a run says so; one whose file is damaged does not, and takes no other run's table away."""
-    told = run.family or {}
-    return told.get("family") == family and "place" in told
-
-
-def table(family: str, finished: Collection[str]) -> dict[str, Any]:
-    """Rows of those of a family's runs that are finished, which of them are controls, each task's prior, level before and items.
-
-    Plain JSON. Raises StoreError where there is no such family.
-    """
+def table(family: str, finished: Collection[str]) -> FamilyTable:
+    """The table of those of a family's runs that are finished. Raises StoreError where there is no such family."""
     planned = runs_of(family)
     runs = [run for run in planned if run.id in finished]
-    rows = to_json(summary(runs))
-    changes: dict[str, dict[str, Any]] = next(
-        (r["changes"] for run in runs if (r := readable_results(run)) is not None and "changes" in r), {}
+    rows = summary(runs)
+    changes = next((r.changes for run in runs if (r := readable_results(run)) is not None and r.changes), {})
+    return FamilyTable(
+        rows=rows,
+        controls=[row.label for row in rows if row.label in CONTROLS],
+        tasks={name: TaskLevel(change.prior, change.before, change.n) for name, change in changes.items()},
+        first=label_of(planned[0]),
+        left_out=absent(planned),
     )
-    return {
-        "rows": rows,
-        "controls": [row["label"] for row in rows if row["label"] in CONTROLS],
-        "tasks": {name: {key: change.get(key) for key in ("prior", "before", "n")} for name, change in changes.items()},
-        "first": place_of(planned[0]).get("label", ""),
-        "left_out": absent(planned),
-    }
+
+
+def label_of(run: Run) -> str:
+    """Which member a run is; empty where it stands alone."""
+    place = place_of(run)
+    return "" if place is None else place.label
 
 
 def absent(planned: Sequence[Run]) -> list[str]:
     """Why controls are no members of a family; nothing where its models or its first plan cannot be read."""
-    label = place_of(planned[0]).get("label")
-    seeds = sum(place_of(run).get("label") == label for run in planned)
+    label = label_of(planned[0])
+    seeds = sum(label_of(run) == label for run in planned)
     try:
         return left_out(TransferPlan.read(planned[0].plan(), planned[0].folder), seeds=seeds)
     except PktError:
@@ -250,22 +168,20 @@ def absent(planned: Sequence[Run]) -> list[str]:
 
 def summary(runs: Sequence[Run]) -> list[Row]:
     """One row per member with finished runs, in the order they were planned; differences are to the first of them."""
-    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    groups: dict[str, list[tuple[str, RunResults]]] = {}
     for run in runs:
         try:
-            label, results = place_of(run).get("label") or run.plan().get("method", run.id), run.results()
+            label, results = label_of(run) or run.plan().get("method", run.id), run.results()
         except StoreError:
             continue
-        if results is not None and results.get("right") is not None:
+        if results is not None and results.right:
             others = groups.setdefault(label, [])
             if not others or asked(others[0][1]) == asked(results):
                 others.append((run.id, results))
     if not groups:
         return []
     means = {
-        label: {
-            task: np.mean([bits(r["right"][task]["after"]) for _, r in found], axis=0) for task in found[0][1]["right"]
-        }
+        label: {task: np.mean([right(r.right[task].after) for _, r in found], axis=0) for task in found[0][1].right}
         for label, found in groups.items()
     }
     first = next(iter(means))
@@ -280,7 +196,7 @@ def summary(runs: Sequence[Run]) -> list[Row]:
             away = mean - means[first][task] if (label, task) in p_values else None
             interval = None if away is None else ratio(away, np.ones_like(away), bounds=(-1.0, 1.0))
             scores[task] = Score(
-                seeds=[float(bits(r["right"][task]["after"]).mean()) for _, r in found],
+                seeds=[float(np.mean(right(r.right[task].after))) for _, r in found],
                 value=own.value,
                 low=own.low,
                 high=own.high,
@@ -294,25 +210,15 @@ def summary(runs: Sequence[Run]) -> list[Row]:
                 label=label,
                 runs=[run for run, _ in found],
                 tasks=scores,
-                bits_per_byte=[r["behaviour"]["after"]["bits_per_byte"]["value"] for _, r in found],
-                seconds=[r["seconds"]["training"] for _, r in found],
+                bits_per_byte=[
+                    bits.value for _, r in found if (bits := r.behaviour and r.behaviour.after.bits_per_byte)
+                ],
+                seconds=[r.seconds.training for _, r in found if r.seconds.training is not None],
             )
         )
     return rows
 
 
-def asked(results: dict[str, Any]) -> dict[str, int]:
+def asked(results: RunResults) -> dict[str, int]:
     """How many items of which task a run answered: seeds are averaged item by item."""
-    return {task: len(answers["after"]) for task, answers in results["right"].items()}
-
-
-def bits(answers: str) -> np.ndarray:
-    """`0110` as an array."""
-    return np.frombuffer(answers.encode(), dtype=np.uint8) == ord("1")
-
-
-def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """For machines; NaN never occurs."""
-    told = [asdict(row) for row in rows]
-    assert all(math.isfinite(bits_per_byte) for row in rows for bits_per_byte in row.bits_per_byte)
-    return told
+    return {task: len(answers.after) for task, answers in results.right.items()}

@@ -1,38 +1,27 @@
-"""A family's table as a picture: a panel per task, a row per member, each seed as a point beside the mean and its interval.
-
-Takes the JSON form of `families.summary`.
-"""
+"""A family's table as a picture: a panel per task, a row per member, each seed as a point beside the mean and its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from pkt_core.studies.families.record import FamilyTable, Kind, Row, Score
 from pkt_core.words import style
 
-Json = Mapping[str, Any]
 WIDE = 30  # points: values further apart than this are shown on the whole scale of a share
 ACROSS = 3  # panels side by side; more go below
-KINDS = {  # kind -> legend, colour, marker
+KINDS: dict[Kind, tuple[str, str, str]] = {  # kind -> legend, colour, marker
     "reference": ("what the others are compared with", style.TEACHER, "diamond"),
     "rival": ("rival method", style.BEFORE, "circle"),
     "control": ("control: something taken away", style.CONTROL, "square-open"),
 }
 
 
-def kind_of(place: int, label: str, controls: Collection[str]) -> str:
-    return "reference" if place == 0 else "control" if label in controls else "rival"
-
-
-def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mapping[str, Json]) -> go.Figure:
-    """Share right (%) by member and task, 95 % interval over items; small marks are seeds; dashed is the prior.
-
-    `controls` are labels of rows that are controls; `tasks` has each task's `prior` and the student's share `before`.
-    """
-    names = list(dict.fromkeys(task for row in rows for task in row["tasks"]))
+def family_figure(table: FamilyTable) -> go.Figure:
+    """Share right (%) by member and task, 95 % interval over items; small marks are seeds; dashed is the prior."""
+    rows, names = table.rows, table.asked
     across = 2 if len(names) == 4 else min(ACROSS, max(1, len(names)))
     down = -(-len(names) // across) or 1
     height = 26 * len(rows) + 60
@@ -46,18 +35,14 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     )
     for i, task in enumerate(names):
         panel = {"row": i // across + 1, "col": i % across + 1}
-        add_levels(figure, rows, task, tasks.get(task, {}), panel)
+        add_levels(figure, table, task, panel)
         for kind in KINDS:
-            mine = [
-                (place, row)
-                for place, row in enumerate(rows)
-                if kind_of(place, row["label"], controls) == kind and task in row["tasks"]
-            ]
+            mine = [(place, row) for place, row in enumerate(rows) if table.kind(row) == kind and task in row.tasks]
             add_rows(figure, mine, task, kind, panel, shown=i == 0)
     style.finish(figure, height=down * (height + 90) + 60)
     figure.update_layout(margin={"t": 100})
     figure.update_layout(legend={"y": 1 + 46 / (down * (height + 90))})
-    low, high = reach(rows, names, tasks)
+    low, high = reach(table)
     figure.update_xaxes(range=[low, high], showgrid=True, ticksuffix=" %", nticks=4)  # the same in every panel
     if high - low > WIDE:
         figure.update_xaxes(range=[-3, 103], tickvals=[0, 25, 50, 75, 100], ticktext=["0 %", "", "50 %", "", "100 %"])
@@ -65,7 +50,7 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     return figure.update_yaxes(
         tickvals=list(range(len(rows))),
         ticktext=[
-            f"<b>{style.text(row['label'], 40)}</b>" if place == 0 else style.text(row["label"], 40)
+            f"<b>{style.text(row.label, 40)}</b>" if place == 0 else style.text(row.label, 40)
             for place, row in enumerate(rows)
         ],
         range=[len(rows) - 0.5, -0.5],
@@ -74,25 +59,26 @@ def family_figure(rows: Sequence[Json], controls: Collection[str], tasks: Mappin
     )
 
 
-def reach(rows: Sequence[Json], names: Sequence[str], tasks: Mapping[str, Json]) -> list[float]:
+def reach(table: FamilyTable) -> list[float]:
     """From the lowest to the highest that any panel shows, in per cent, with some room."""
-    scores = [row["tasks"][task] for task in names for row in rows if task in row["tasks"]]
-    shown = [value for score in scores for value in (score["low"], score["high"], *score["seeds"])]
-    shown += [
-        value for task in names for key in ("before", "prior") if (value := tasks.get(task, {}).get(key)) is not None
-    ]
+    scores = [score for row in table.rows for score in row.tasks.values()]
+    shown = [value for score in scores for value in (score.low, score.high, *score.seeds)]
+    levels = [level for task in table.asked for level in (table.level(task).before, table.level(task).prior)]
+    shown += [level for level in levels if level is not None]
     if not shown:
         return [0.0, 100.0]
     room = 0.06 * (max(shown) - min(shown)) + 0.005
     return [100 * (min(shown) - room), 100 * (max(shown) + room)]
 
 
-def add_levels(figure: go.Figure, rows: Sequence[Json], task: str, known: Json, panel: dict[str, int]) -> None:
+def add_levels(figure: go.Figure, table: FamilyTable, task: str, panel: dict[str, int]) -> None:
     """Lines to compare with: the reference's mean, the student before, and the prior."""
+    rows, level = table.rows, table.level(task)
+    first = rows[0].tasks.get(task) if rows else None
     lines = (
-        ("its level", rows[0]["tasks"].get(task, {}).get("value") if rows else None, style.TEACHER, "solid", 1),
-        ("student before", known.get("before"), style.BEFORE, "dot", 2),
-        ("prior: always the most frequent answer", known.get("prior"), style.CONTROL, "dash", 2),
+        ("its level", None if first is None else first.value, style.TEACHER, "solid", 1),
+        ("student before", level.before, style.BEFORE, "dot", 2),
+        ("prior: always the most frequent answer", level.prior, style.CONTROL, "dash", 2),
     )
     for name, value, colour, dash, width in lines:
         if value is None:
@@ -113,17 +99,17 @@ def add_levels(figure: go.Figure, rows: Sequence[Json], task: str, known: Json, 
 
 
 def add_rows(
-    figure: go.Figure, mine: Sequence[tuple[int, Json]], task: str, kind: str, panel: dict[str, int], *, shown: bool
+    figure: go.Figure, mine: Sequence[tuple[int, Row]], task: str, kind: Kind, panel: dict[str, int], *, shown: bool
 ) -> None:
     """Members of one kind: seeds as small points a little below, the mean with its interval."""
     name, colour, symbol = KINDS[kind]
     if not mine:
         return
-    scores = [(place, row, row["tasks"][task]) for place, row in mine]
+    scores = [(place, row, row.tasks[task]) for place, row in mine]
     figure.add_trace(
         go.Scatter(
-            x=[100 * seed for _, _, score in scores for seed in score["seeds"]],
-            y=[place + 0.24 for place, _, score in scores for _ in score["seeds"]],
+            x=[100 * seed for _, _, score in scores for seed in score.seeds],
+            y=[place + 0.24 for place, _, score in scores for _ in score.seeds],
             mode="markers",
             name="one seed",
             legendgroup="one seed",
@@ -136,7 +122,7 @@ def add_rows(
     )
     figure.add_trace(
         go.Scatter(
-            x=[100 * score["value"] for _, _, score in scores],
+            x=[100 * score.value for _, _, score in scores],
             y=[place for place, _, _ in scores],
             mode="markers",
             name=name,
@@ -146,14 +132,13 @@ def add_rows(
             error_x={
                 "type": "data",
                 "symmetric": False,
-                "array": [100 * (score["high"] - score["value"]) for _, _, score in scores],
-                "arrayminus": [100 * (score["value"] - score["low"]) for _, _, score in scores],
+                "array": [100 * (score.high - score.value) for _, _, score in scores],
+                "arrayminus": [100 * (score.value - score.low) for _, _, score in scores],
                 "color": colour,
                 "thickness": 2,
             },
             customdata=[
-                [style.text(row["label"], 60), 100 * score["low"], 100 * score["high"], away(score)]
-                for _, row, score in scores
+                [style.text(row.label, 60), 100 * score.low, 100 * score.high, away(score)] for _, row, score in scores
             ],
             hovertemplate="%{customdata[0]}: %{x:.1f} %<br>95 % %{customdata[1]:.1f} to %{customdata[2]:.1f} %"
             "%{customdata[3]}<extra></extra>",
@@ -163,8 +148,8 @@ def add_rows(
     )
 
 
-def away(score: Json) -> str:
+def away(score: Score) -> str:
     """The difference to the reference, for the hover; empty for the reference itself."""
-    if score["difference"] is None:
+    if score.difference is None:
         return ""
-    return f"<br>{100 * score['difference']:+.1f} points, p {style.p_value(score['p_value'])} (Holm)"
+    return f"<br>{100 * score.difference:+.1f} points, p {style.p_value(score.p_value)} (Holm)"

@@ -13,9 +13,6 @@ from pkt_core.evaluation.statistics import Estimate
 from pkt_core.studies.token_change.record import Sentence, TokenChange
 from pkt_core.words.style import number, percent
 
-Json = Mapping[str, Any]
-
-
 RANKED = (
     "Sentences by KL(before ‖ after) per token, bits; 0 is the same. Bits: what the student needs per token, after − before, below zero is better. "
     "Teacher: KL(teacher ‖ student), after − before, below zero is nearer. A change that is large where neither is below zero is only different. Click a row to read it."
