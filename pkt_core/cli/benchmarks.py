@@ -12,11 +12,6 @@ from pkt_core.cli.terminal import deliver, progress_bar, table
 from pkt_core.errors import BenchmarkError
 
 
-def add_to(app: typer.Typer) -> None:
-    """Make it a command of the program."""
-    app.command()(benchmark)
-
-
 def benchmark(
     run: Annotated[
         str | None, typer.Argument(help="A run id or folder: its student before and after, and its teacher.")
