@@ -120,9 +120,11 @@ class TransferPlan(BaseModel):
     general: str = "general"
     """Prompt set on which bits per byte and agreement with the teacher are measured."""
     n_general: int = Field(200, ge=2)
+    """At most that many of its texts."""
     prompts: str = "facts"
     """Prompt set on which alignment before and after is measured."""
     n_prompts: int = Field(256, ge=16)
+    """At most that many of its prompts."""
 
     def __new__(cls, /, **given: Any) -> TransferPlan:
         """An instance of the method's own class, so that the constructor is the same for all."""

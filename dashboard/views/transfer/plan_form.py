@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import limits, selection, state, widgets
-from dashboard.params import Param
+from dashboard.params import OwnParam, Param
 from dashboard.views.transfer import stacks as transfer_stacks
 from pkt_core.errors import PktError
 
+MOST = 1_000_000
+"""Of a number that its setting does not bound."""
 RATES = ("3e-05", "0.0001", "0.0003", "0.001", "0.003")
 BY_CONTROL: dict[str, tuple[str, ...]] = {"map": ("permuted", "random"), "pairing": ("reversed", "random")}
 """Options that are controls: they are chosen under Control, where what they take away is said."""
@@ -154,6 +156,30 @@ def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
     return None if picked == state.AUTO else float(picked) if isinstance(default, float) else picked
 
 
+def own_settings(method: Any) -> tuple[Setting, ...]:
+    """Controls for what only this method has, where the table above has none: label, bounds and name in the link from the field."""
+    from pkt_core.transfer.method import methods
+
+    known = methods()[method]
+    made = []
+    for name in known.own_settings:
+        if any(name == one.name for group in SETTINGS.values() for one in group):
+            continue
+        field = known.plan.model_fields[name]
+        low, high = (
+            next((getattr(bound, key) for bound in field.metadata for key in keys if hasattr(bound, key)), none)
+            for keys, none in ((("ge", "gt"), 0), (("le", "lt"), MOST))
+        )
+        label, param = name.replace("_", " ").capitalize(), cast(Param, OwnParam(name))
+        if isinstance(field.default, bool | str):
+            made.append(Setting(name, param, label))
+        elif isinstance(field.default, float):
+            made.append(Setting(name, param, label, low=float(low), high=float(high), step=0.1))
+        else:
+            made.append(Setting(name, param, label, low=int(low), high=int(high)))
+    return tuple(made)
+
+
 def settled(layers: dict[str, Any]) -> set[str]:
     """Settings that choose layers and that layers drawn or named leave nothing to choose."""
     if "layer_pairs" in layers or "teacher_layer" in layers:
@@ -166,9 +192,10 @@ def advanced(method: Any, layers: dict[str, Any]) -> dict[str, Any]:
     from pkt_core.transfer.settings import ANCHORED
 
     found: dict[str, Any] = {}
-    with widgets.advanced(*ADVANCED):
+    own = own_settings(method)
+    with widgets.advanced(*ADVANCED, *(one.param for one in own)):
         st.caption("Only what this method uses. `auto` is the method's own default.")
-        for title, group in SETTINGS.items():
+        for title, group in {**SETTINGS, "Of this method": own}.items():
             used = [one for one in group if uses(method, one.name) and one.name not in settled(layers)]
             if not used:
                 continue
