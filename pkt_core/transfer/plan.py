@@ -142,7 +142,7 @@ class TransferPlan(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def of_its_method(cls, given: Any, make: Callable[[Any], Any]) -> TransferPlan:
+    def of_its_method(cls, given: Any, make: Callable[[Any], TransferPlan]) -> TransferPlan:
         """Read a flat plan as its method's own. None counts as nothing said, and so does the default of what the method has not.
 
         Raises PlanError for any other value of a setting that means nothing to the method.

@@ -86,7 +86,8 @@ def solve(
     """`E[r k^T] (E[k k^T] + weight C + ridge)^-1`, float64."""
     system = inner + weight * guard
     system = system + RIDGE * system.diagonal().mean() * torch.eye(len(system), dtype=system.dtype)
-    return torch.linalg.solve(system, residual.T).T
+    solution: Tensor = torch.linalg.solve(system, residual.T)
+    return solution.T
 
 
 def moments(

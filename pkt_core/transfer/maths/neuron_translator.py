@@ -108,12 +108,14 @@ class Translator(nn.Module):
 
     def forward(self, kind: str, layer: int) -> Float[Tensor, "n d_S"]:
         """What is added to the student's neurons of that layer."""
-        return self.networks[kind](self.get_buffer(f"{kind}_{layer}"))
+        change: Tensor = self.networks[kind](self.get_buffer(f"{kind}_{layer}"))
+        return change
 
     def size(self, kind: str) -> Float[Tensor, ""]:
         """Mean square of all changes of that kind."""
         every = [v for name, v in self.named_buffers() if name.rsplit("_", 1)[0] == kind]
-        return self.networks[kind](torch.cat(every)).square().mean()
+        changes: Tensor = self.networks[kind](torch.cat(every))
+        return changes.square().mean()
 
 
 def graft(student: LoadedModel, extract: dict[str, Tensor], seed: int) -> Trainable:

@@ -47,7 +47,8 @@ def steering_vector(extraction: Extraction, pair: LayerPair) -> Float[Tensor, d_
             "move across. Choose another layer or other data."
         )
     share = (here - there).norm() / general.norm(dim=-1).mean()
-    return carried / carried.norm() * share * own.norm(dim=-1).mean()
+    vector: Tensor = carried / carried.norm() * share * own.norm(dim=-1).mean()
+    return vector
 
 
 def on_examples(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_T"]:
