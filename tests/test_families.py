@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import demo
+from made_runs import DEMO, demo
 from scipy.stats import wilcoxon
 
 from pkt_core.cli.transfers import named

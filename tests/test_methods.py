@@ -11,7 +11,7 @@ from pathlib import Path
 import fakes
 import pytest
 import typer
-from test_dashboard import page
+from pages import page
 from trained import plan_for, prepared
 from typer.testing import CliRunner
 
@@ -124,7 +124,7 @@ def test_its_plan_has_its_settings_and_no_other_and_others_have_not_its(toy):
     assert users("push") == ("toy",)
 
 
-@pytest.mark.usefixtures("toy")
+@pytest.mark.usefixtures("toy", "answers")
 def test_the_form_offers_it_and_its_own_setting():
     app = page("transfer", method="toy", push="1.5")
     assert not app.exception
