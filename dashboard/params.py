@@ -5,6 +5,14 @@ from __future__ import annotations
 from enum import StrEnum
 
 
+class OwnParam(str):
+    """The name in the link of a setting that only one method has: the setting's name, so that a new method needs no line here."""
+
+    @property
+    def value(self) -> str:
+        return str(self)
+
+
 class Param(StrEnum):
     """One name each; pages and parts use the same ones."""
 

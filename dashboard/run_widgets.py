@@ -129,16 +129,19 @@ def describe(plan: dict[str, Any] | None) -> str:
     """A plan in a few words: its method, what is taken away from it, the models, steps and seed."""
     if not plan:
         return "unreadable plan"
+    from pkt_core.transfer.method import methods
+
     words = [str(plan.get("method", "?")), *taken_away(plan)]
     names = [str(plan.get(side, {}).get("name", "?")).rstrip("/").split("/")[-1] for side in ("teacher", "student")]
-    steps = "no training" if plan.get("method") == "stitch" else f"{plan.get('steps')} steps"
+    known = methods().get(str(plan.get("method")))
+    steps = "no training" if known and not known.trains else f"{plan.get('steps')} steps"
     return f"{', '.join(words)}: {names[0]} to {names[1]}, {steps}, seed {plan.get('seed')}"
 
 
 def taken_away(plan: dict[str, Any]) -> list[str]:
     """The controls that a plan is, and other maps and pairings than the usual ones."""
     words = []
-    if plan.get("map", "semantic") != "semantic" and not (plan.get("method") == "stitch" and plan["map"] == "ridge"):
+    if plan.get("map", "semantic") not in ("semantic", usual_map(plan)):
         words.append({"permuted": "permuted vocabulary", "random": "random bases"}.get(plan["map"], plan["map"]))
     if plan.get("rows", "paired") != "paired":
         words.append("shuffled teacher rows")
@@ -151,6 +154,15 @@ def taken_away(plan: dict[str, Any]) -> list[str]:
     if plan.get("layer_weight") == 0:
         words.append("output term only")
     return [str(word) for word in words]
+
+
+def usual_map(plan: dict[str, Any]) -> str | None:
+    """The map that a plan's method takes by itself, None where it has none or is not known here."""
+    from pkt_core.transfer.method import methods
+
+    known = methods().get(str(plan.get("method")))
+    field = known and known.plan.model_fields.get("map")
+    return field.default if field else None
 
 
 def label_of(run_id: str) -> str:
@@ -317,4 +329,4 @@ def pace_of(run_id: str, finished: float | None) -> Pace | None:
 
 def expected_seconds(plan: Any, known: Pace) -> float:
     """What a plan will take at that pace: its steps, and what is around them."""
-    return known.seconds_per_step * plan.total_steps * plan.batch_size / known.batch_size + known.around
+    return known.seconds_per_step * plan.total_steps * getattr(plan, "batch_size", 0) / known.batch_size + known.around

@@ -130,11 +130,16 @@ def test_a_pair_is_of_the_catalogue_or_of_two_folders_or_one_sentence(folders):
 
 
 def test_a_plan_has_the_defaults_of_the_command_line():
-    from pkt_core.cli.transfers import planned
+    from pkt_core.cli.transfers import planner
 
     pair = pkt.pair("demo")
-    assert pkt.plan(pair) == planned(pair, None, None, {})
-    assert pkt.plan(pair, method="ours", steps=7) == planned(pair, None, None, {"method": "ours", "steps": 7})
+    left_out = dict.fromkeys(("teacher", "student", "data", "task")) | {
+        "pair": "demo",
+        "device": "auto",
+        "dtype": "auto",
+    }
+    assert pkt.plan(pair) == planner(left_out)()
+    assert pkt.plan(pair, method="ours", steps=7) == planner({**left_out, "method": "ours", "steps": 7})()
     assert pkt.plan(pair, steps=7) != pkt.plan(pair)
     for given, sentence in (
         ({"steps": 0}, "steps: got 0"),

@@ -8,7 +8,7 @@ import pytest
 
 from pkt_core.report import citing
 from pkt_core.runs.folder import open_run
-from pkt_core.transfer.plan import METHODS
+from pkt_core.transfer.method import methods
 
 
 def recorded(name="demo-semalign-v1"):
@@ -27,15 +27,16 @@ def test_it_says_the_numbers_of_the_run():
     assert results.examples.digest[:12] in text
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", methods())
 def test_every_method_cites_what_its_bibtex_has_and_a_reconstruction_says_so(method):
     plan, results = recorded()
     plan = {**plan, "method": method}
     text, entries = citing.paragraph(plan, results), citing.bibtex(plan)
     assert set(re.findall(r"\\cite\{(\w+)\}", text)) <= set(re.findall(r"@\w+\{(\w+),", entries))
-    assert ("reconstruction" in text) == ("reconstructed" in METHODS[method])
-    for key in re.findall(r"@\w+\{(\w+),", entries):
-        assert all(field in citing.PAPERS[key] for field in ("title", "author", "year"))
+    assert ("reconstruction" in text) == methods()[method].reconstructed
+    for paper in citing.papers(method):
+        assert f"{{{paper.key}," in paper.bibtex
+        assert all(field in paper.bibtex for field in ("title", "author", "year"))
     assert entries.count("{") == entries.count("}")
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from pkt_core.cli import app
 from pkt_core.cli.transfers import GIVEN_OTHERWISE
-from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.plan import settings
 
 PLANS = {
     "seeking": ("--scope", "layer", "--lora-rank", "4", "--teacher-layer", "3", "--student-layer", "1"),
@@ -20,9 +20,9 @@ PLANS = {
 
 
 def test_every_setting_of_a_plan_is_an_option_with_its_help():
-    command = typer.main.get_command(app).commands["transfer"]
+    command = typer.main.get_command(app).commands["transfer"].loaded()
     options = {option: param for param in command.params for option in param.opts}
-    for name, field in TransferPlan.model_fields.items():
+    for name, field in settings().items():
         if name not in GIVEN_OTHERWISE:
             assert options[f"--{name.replace('_', '-')}"].help == field.description
 

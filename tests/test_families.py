@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import recorded_runs
-from made_runs import demo
+from made_runs import DEMO, demo
 from scipy.stats import wilcoxon
 
 from pkt_core.cli.transfers import named
@@ -23,7 +22,10 @@ from pkt_core.runs.folder import create_run
 from pkt_core.studies.families import compute as families_compute
 from pkt_core.transfer.controls import CONTROLS, Saved, control, steps_for_anchor, steps_for_teacher
 from pkt_core.transfer.layers import chosen_pairs
-from pkt_core.transfer.plan import INSTALLED, METHODS, OWN, USERS, Method, TransferPlan
+from pkt_core.transfer.method import methods
+from pkt_core.transfer.plan import TransferPlan, settings, users
+
+METHODS = methods()
 
 
 def test_every_control_changes_what_it_names_and_nothing_else():
@@ -62,12 +64,11 @@ def test_controls_that_mean_nothing_to_a_method_are_not_made():
 
 
 def test_every_method_makes_a_plan_that_holds_together_and_states_its_own_defaults():
-    assert set(METHODS) == set(get_args(Method))
     for method in METHODS:
         plan = demo(method=method)
         plan.check_settings()
-        for name, value in OWN.get(method, {}).items():
-            assert getattr(plan, name) == value == TransferPlan.default(name, method)
+        for name in type(plan).model_fields.keys() - DEMO.keys():
+            assert getattr(plan, name) == TransferPlan.default(name, method)
         assert TransferPlan.model_validate(plan.model_dump(mode="json")) == plan
 
 
@@ -76,18 +77,23 @@ def test_a_setting_that_a_method_does_not_use_is_refused_and_not_ignored():
              "output_weight": 0.5, "temperature": 2.0, "divergence": "jsd", "feature_loss": "cka", "strength": 0.5,
              "teacher_weights": "untrained", "steer": True, "scope": "all", "modules": "mlp", "adapter": "lora",
              "lora_rank": 4, "steps": 7, "batch_size": 7, "micro_batch": 2, "learning_rate": 0.5, "decay": "cosine",
-             "precision": "bfloat16", "recompute": True}  # fmt: skip
-    assert set(other) == set(USERS)
+             "precision": "bfloat16", "recompute": True, "anchor": "states", "anchor_weight": 2.0, "anchor_batch": 3, "n_anchor": 17}  # fmt: skip
+    assert set(other) == {name for name in settings() if len(users(name)) < len(METHODS)}
+    beside = {"lora_rank": {"adapter": "lora"}, "basis": {"map": "semantic"}} | {
+        name: {"anchor": "output"} for name in ("anchor_weight", "anchor_batch", "n_anchor")
+    }
     for name, value in other.items():
         for method in METHODS:
-            beside = {"adapter": "lora"} if name == "lora_rank" and method not in INSTALLED else {}
-            plan = demo(method=method, **{name: value}, **beside)
-            if method in USERS[name]:
-                if name != "basis":
-                    plan.check_settings()
+            also = {key: one for key, one in beside.get(name, {}).items() if method in users(key)}
+            if method in users(name):
+                demo(method=method, **{name: value}, **also).check_settings()
             else:
-                with pytest.raises(PlanError, match=r"does not use it\. Drop it or use"):
-                    plan.check_settings()
+                with pytest.raises(
+                    PlanError, match=r"does not use it\. Drop it or use|takes no steps\. Use anchor none"
+                ):
+                    demo(method=method, **{name: value}, **also)
+                usual = settings()[name].default  # as earlier versions wrote it into every plan
+                assert name not in demo(method=method, **{name: usual}, **also).model_dump()
 
 
 @pytest.mark.parametrize(
@@ -107,10 +113,10 @@ def test_a_setting_that_a_method_does_not_use_is_refused_and_not_ignored():
     ],
 )  # fmt: skip
 def test_a_setting_that_another_one_overrules_is_refused_and_a_stored_plan_is_still_read(settings, sentence):
-    plan = demo(**settings)
     with pytest.raises(PlanError, match=sentence):
-        plan.check_settings()
-    assert TransferPlan.read(plan.model_dump(mode="json"), Path("plan.json")) == plan
+        demo(**settings).check_settings()
+    stored = demo(method=settings.get("method")).model_dump(mode="json") | settings
+    assert TransferPlan.read(stored, Path("plan.json")).method == stored["method"]
 
 
 def test_rivals_and_controls_drop_what_they_cannot_hold():

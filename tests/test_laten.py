@@ -5,14 +5,15 @@ import pytest
 import reference_neurons as naive
 import torch
 from torch.testing import assert_close
-from trained import EXAMPLES, extraction, plan_for, prepared
+from trained import EXAMPLES, extracted, extraction, plan_for, prepared
 
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
 from pkt_core.models.norms import final_norm
 from pkt_core.transfer.export import export_student, open_student
-from pkt_core.transfer.methods import laten, neurons
+from pkt_core.transfer.maths import neuron_translator, neurons
+from pkt_core.transfer.methods import laten
 from pkt_core.transfer.trainable import changed, fingerprints
 
 IDS = torch.tensor([[5, 6, 7, 8]])
@@ -97,7 +98,7 @@ def test_a_channel_of_the_output_reads_the_value_row_of_its_group(tmp_path):
 def test_the_best_neurons_of_both_are_matched_and_their_vectors_taken(tmp_path):
     teacher, student = (louder(m) for m in models(tmp_path))
     plan = plan_for(teacher, student, method="laten")
-    found = laten.take_neurons(extraction(teacher, student, plan, [LayerPair(2, 3)]))
+    found = extracted(extraction(teacher, student, plan, [LayerPair(2, 3)]))
     seeds = extraction(teacher, student, plan, []).seed_set(teacher)
     places = [neurons.useful(teacher.tokenizer, e) for e in seeds]
     with torch.no_grad():
@@ -116,11 +117,11 @@ def test_the_best_neurons_of_both_are_matched_and_their_vectors_taken(tmp_path):
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_changes_land_on_exactly_the_chosen_neurons(tmp_path, family, monkeypatch):
-    monkeypatch.setattr(laten, "SPREAD", 0.3)
+    monkeypatch.setattr(neuron_translator, "SPREAD", 0.3)
     monkeypatch.setattr(laten, "TETHER", 0.01)
     teacher, student = models(tmp_path, family)
     plan = plan_for(teacher, student, method="laten", steps=15, learning_rate=1e-2)
-    found = laten.take_neurons(extraction(teacher, student, plan, [LayerPair(2, 3)]))
+    found = extracted(extraction(teacher, student, plan, [LayerPair(2, 3)]))
     own = {name: p.detach().clone() for name, p in student.model.named_parameters()}
     before, trainable, trainer = prepared(teacher, student, plan)
     first = [p.detach().clone() for p in trainable.everything]

@@ -15,7 +15,7 @@ from pkt_core.models.loading import folder_digest, load
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.sites import Site
 from pkt_core.studies.comparison.grids import reading
-from pkt_core.transfer.methods.neurons import Readout
+from pkt_core.transfer.maths.neurons import Readout
 
 
 @pytest.mark.parametrize("family", fakes.FAMILIES)

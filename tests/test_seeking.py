@@ -5,13 +5,13 @@ import pytest
 import reference_neurons as naive
 import torch
 from torch.testing import assert_close
-from trained import EXAMPLES, SET, extraction, plan_for, prepared
+from trained import EXAMPLES, SET, extracted, extraction, plan_for, prepared
 
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
 from pkt_core.transfer.export import export_student, open_student
-from pkt_core.transfer.methods import seeking
+from pkt_core.transfer.maths import sensitive_blocks
 from pkt_core.transfer.trainable import changed, fingerprints
 
 IDS = torch.tensor([[5, 6, 7, 8]])
@@ -27,15 +27,15 @@ def models(tmp_path, family="llama", width=48, layers=4):
 def test_the_block_is_the_one_that_trying_all_finds(n, m):
     for seed in range(5):
         scores = torch.rand(7, 9, generator=torch.Generator().manual_seed(seed))
-        assert seeking.densest_block(scores, n, m) == naive.densest_block(scores, n, m)
+        assert sensitive_blocks.densest_block(scores, n, m) == naive.densest_block(scores, n, m)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_sensitivity_is_its_formula(tmp_path, family):
     teacher, student = models(tmp_path, family)
-    names = seeking.shared_matrices(teacher, student)
+    names = sensitive_blocks.shared_matrices(teacher, student)
     seeds = encode(teacher.tokenizer, EXAMPLES[:3], 64)
-    totals, scores = seeking.sensitivity(teacher, seeds, names)
+    totals, scores = sensitive_blocks.sensitivity(teacher, seeds, names)
     for name in (names[0], names[-1]):
         module = teacher.layout.blocks[1].get_submodule(name)
         expected = naive.sensitivity(teacher.model, module.weight, seeds)
@@ -47,11 +47,11 @@ def test_sensitivity_is_its_formula(tmp_path, family):
 
 def test_the_adapter_starts_as_the_best_approximation_of_the_block():
     block = torch.randn(20, 12, generator=torch.Generator().manual_seed(0))
-    b, a = seeking.low_rank(block, 5)
+    b, a = sensitive_blocks.low_rank(block, 5)
     assert_close(a @ a.T, torch.eye(5), atol=1e-5, rtol=0)
     left_over = torch.linalg.svdvals(block)[5:].square().sum()
     assert_close((block - b @ a).square().sum(), left_over, atol=1e-3, rtol=1e-4)
-    b, a = seeking.low_rank(block, 16)
+    b, a = sensitive_blocks.low_rank(block, 16)
     assert b.shape == (20, 16)
     assert_close(b @ a, block, atol=1e-4, rtol=1e-4)
 
@@ -60,27 +60,22 @@ def test_a_large_block_is_factored_nearly_as_well_by_the_randomised_way(monkeypa
     generator = torch.Generator().manual_seed(0)
     block = torch.randn(60, 8, generator=generator) @ torch.randn(8, 50, generator=generator)
     block += 0.01 * torch.randn(60, 50, generator=generator)
-    exact = seeking.low_rank(block, 8)
-    monkeypatch.setattr(seeking, "EXACT_BELOW", 10)
+    exact = sensitive_blocks.low_rank(block, 8)
+    monkeypatch.setattr(sensitive_blocks, "EXACT_BELOW", 10)
     state = torch.get_rng_state()
-    fast = seeking.low_rank(block, 8)
+    fast = sensitive_blocks.low_rank(block, 8)
     assert torch.equal(torch.get_rng_state(), state)
     assert_close(fast[0] @ fast[1], exact[0] @ exact[1], atol=1e-3, rtol=1e-3)
 
 
-def test_student_layers_take_the_most_sensitive_teacher_layers_in_their_order(tmp_path):
-    teacher, student = models(tmp_path)
-    totals = torch.tensor([1.0, 5.0, 2.0, 4.0])
-    pairs = (LayerPair(2, 3),)
-    assert seeking.sources(plan_for(teacher, student, method="seeking"), pairs, totals, 3) == {0: 1, 1: 2, 2: 3}
-    one = plan_for(teacher, student, method="seeking", scope="layer")
-    assert seeking.sources(one, pairs, totals, 3) == {2: 3}
+def test_student_layers_take_the_most_sensitive_teacher_layers_in_their_order():
+    assert sensitive_blocks.most_sensitive(torch.tensor([1.0, 5.0, 2.0, 4.0]), 3) == {0: 1, 1: 2, 2: 3}
 
 
 def test_what_is_planted_comes_from_the_chosen_block(tmp_path):
     teacher, student = models(tmp_path)
     plan = plan_for(teacher, student, method="seeking", scope="layer", lora_rank=64)
-    found = seeking.seek(extraction(teacher, student, plan, [LayerPair(2, 3)]))
+    found = extracted(extraction(teacher, student, plan, [LayerPair(2, 3)]))
     seeds = encode(teacher.tokenizer, SET.sample(32, 0).items, 64)
     weight = teacher.layout.blocks[3].mlp.down_proj.weight
     top, left = naive.densest_block(naive.sensitivity(teacher.model, weight, seeds), 32, 64)
@@ -162,7 +157,7 @@ def test_pairs_that_do_not_fit_are_refused_in_one_sentence(tmp_path):
     ]:
         plan = plan_for(*pair, method="seeking", scope=scope, teacher_layer=1, student_layer=1)
         with pytest.raises(PlanError, match=words):
-            seeking.seek(extraction(*pair, plan, [LayerPair(1, 1)]))
+            extracted(extraction(*pair, plan, [LayerPair(1, 1)]))
 
 
 def test_models_with_different_tokens_are_no_obstacle(tmp_path):

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
-from trained import extraction, plan_for
+from trained import extracted, extraction, plan_for
 
 from pkt_core.alignment.maps import AlignmentMap
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.transfer.controls import control
-from pkt_core.transfer.methods import stitch
-from pkt_core.transfer.methods.steering import steering_vector
+from pkt_core.transfer.maths import closed_form
+from pkt_core.transfer.maths.steering import steering_vector
 from pkt_core.transfer.readings import supervised
 
 TEXTS = [*fakes.TEXT, "reads text and jumps over a city", "the lazy dog writes numbers such as 7"]
@@ -59,11 +59,11 @@ def test_it_is_the_difference_of_means_carried_without_bias_at_the_students_own_
 
 
 def test_the_students_states_move_along_it_and_not_along_another_maps(tmp_path, monkeypatch):
-    monkeypatch.setattr(stitch, "GUARD", 0.0)
+    monkeypatch.setattr(closed_form, "GUARD", 0.0)
     e = asked(tmp_path, some_map())
     along, other = steering_vector(e, PAIR), steering_vector(asked(tmp_path, some_map(seed=8)), PAIR)
     before = site_rows(e.student, e.encoded, e.plan, PAIR.student)
-    stitch.install(e.student, e.plan, e.pairs, stitch.change_matrices(e))
+    closed_form.stitch(e.student, e.pairs, extracted(e), e.plan.strength)
     moved = (site_rows(e.student, e.encoded, e.plan, PAIR.student) - before).mean(0)
     assert float(cosine_similarity(moved, along, dim=0)) > 0.95
     assert abs(float(cosine_similarity(moved, other, dim=0))) < 0.6

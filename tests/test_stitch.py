@@ -6,13 +6,13 @@ import reference_neurons as naive
 import torch
 from torch.nn.functional import cosine_similarity
 from torch.testing import assert_close
-from trained import extraction, plan_for
+from trained import extracted, extraction, plan_for
 
 from pkt_core.alignment.maps import AlignmentMap
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
-from pkt_core.transfer.methods import stitch
+from pkt_core.transfer.maths import closed_form
 from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.trainable import changed, fingerprints
 
@@ -42,7 +42,7 @@ def rows_of(loaded, encoded, plan, layer):
     keys, states = [], []
     for example in encoded:
         seen = []
-        module = stitch.last_matrix(loaded, layer)
+        module = closed_form.last_matrix(loaded, layer)
         handle = module.register_forward_pre_hook(lambda _m, args, seen=seen: seen.append(args[0]))
         out = loaded.model(input_ids=torch.tensor([example.ids]), output_hidden_states=True).hidden_states[layer + 1]
         handle.remove()
@@ -62,30 +62,30 @@ def general_rows(e, layer):
 def test_the_change_solves_its_least_squares_problem(tmp_path, family, positions):
     e = asked(tmp_path, family, positions=positions)
     before = fingerprints(e.student.model)
-    found = stitch.change_matrices(e)["change.1"]
+    found = extracted(e)["change.1"]
     assert fingerprints(e.student.model) == before
     keys, states = rows_of(e.student, e.encoded, e.plan, 1)
     _, theirs = rows_of(e.teacher, e.encoded, e.plan, 2)
     others, _ = general_rows(e, 1)
-    system = keys.T @ keys / len(keys) + stitch.GUARD * others.T @ others / len(others)
-    ridge = stitch.RIDGE * float(system.diagonal().mean())
+    system = keys.T @ keys / len(keys) + closed_form.GUARD * others.T @ others / len(others)
+    ridge = closed_form.RIDGE * float(system.diagonal().mean())
     residuals = some_map()(theirs.float()).double() - states
-    expected = naive.stitch(keys, residuals, others, stitch.GUARD, ridge)
+    expected = naive.stitch(keys, residuals, others, closed_form.GUARD, ridge)
     assert_close(found.double(), expected, atol=1e-3 * float(expected.abs().max()), rtol=1e-3)
 
 
 def installed(e, strength):
     plan = e.plan.model_copy(update={"strength": strength})
-    return stitch.install(e.student, plan, e.pairs, stitch.change_matrices(e))
+    return closed_form.stitch(e.student, e.pairs, extracted(e), plan.strength)
 
 
 def test_strength_0_changes_no_bit_and_the_change_grows_in_proportion(tmp_path):
     moved = {}
     for strength in (0.0, 0.5, 1.0, 2.0):
         e = asked(tmp_path)
-        before, own = fingerprints(e.student.model), stitch.last_matrix(e.student, 1).weight.detach().clone()
+        before, own = fingerprints(e.student.model), closed_form.last_matrix(e.student, 1).weight.detach().clone()
         trainable = installed(e, strength)
-        moved[strength] = stitch.last_matrix(e.student, 1).weight.detach() - own
+        moved[strength] = closed_form.last_matrix(e.student, 1).weight.detach() - own
         difference = changed(before, e.student, e.plan, e.pairs)
         assert difference == {"tensors": int(strength > 0), "of": len(before), "outside_plan": 0}
         assert trainable.n == 0
@@ -97,7 +97,7 @@ def test_strength_0_changes_no_bit_and_the_change_grows_in_proportion(tmp_path):
 def test_data_moves_to_the_teacher_and_general_text_less_and_shuffled_rows_do_not_lead_there(tmp_path, monkeypatch):
     near, gone = {}, {}
     for guard, rows in [(0.0, "paired"), (10.0, "paired"), (0.0, "shuffled")]:
-        monkeypatch.setattr(stitch, "GUARD", guard)
+        monkeypatch.setattr(closed_form, "GUARD", guard)
         e = asked(tmp_path, rows=rows)
         _, states = rows_of(e.student, e.encoded, e.plan, 1)
         _, general = general_rows(e, 1)
@@ -127,20 +127,20 @@ def test_a_student_that_is_its_own_teacher_stays_and_another_teacher_moves_it(tm
     for teacher in (student, other):
         plan = plan_for(teacher, student, method="stitch")
         e = extraction(teacher, student, plan, [LayerPair(1, 1)], TEXTS, {1: same})
-        sizes.append(float(stitch.change_matrices(e)["change.1"].abs().max()))
+        sizes.append(float(extracted(e)["change.1"].abs().max()))
     assert sizes[0] < 1e-6
     assert sizes[1] > 1e-3
 
 
 def test_a_deeper_pair_sees_what_the_shallower_one_changed(tmp_path):
     pairs = [LayerPair(0, 1), LayerPair(1, 2)]
-    both = stitch.change_matrices(asked(tmp_path, pairs=pairs))
-    first, second = (stitch.change_matrices(asked(tmp_path, pairs=[p])) for p in pairs)
+    both = extracted(asked(tmp_path, pairs=pairs))
+    first, second = (extracted(asked(tmp_path, pairs=[p])) for p in pairs)
     assert torch.equal(both["change.0"], first["change.0"])
     assert not torch.allclose(both["change.1"], second["change.1"], rtol=1e-2)
     e = asked(tmp_path, pairs=pairs[1:])
-    stitch.add(stitch.last_matrix(e.student, 0), first["change.0"], 1.0)
-    assert_close(stitch.change_matrices(e)["change.1"], both["change.1"])
+    closed_form.add(closed_form.last_matrix(e.student, 0), first["change.0"], 1.0)
+    assert_close(extracted(e)["change.1"], both["change.1"])
 
 
 def test_what_cannot_be_stitched_is_refused_in_one_sentence(tmp_path):
@@ -148,13 +148,15 @@ def test_what_cannot_be_stitched_is_refused_in_one_sentence(tmp_path):
         with pytest.raises(
             PlanError, match="as it is, so stitch cannot move one by changing the other. Choose a student"
         ):
-            stitch.change_matrices(asked(tmp_path / family, family))
+            extracted(asked(tmp_path / family, family))
     with pytest.raises(PlanError, match="Got part attn_out with stitch, which changes the matrix an MLP ends in"):
-        stitch.change_matrices(asked(tmp_path, part="attn_out"))
+        extracted(asked(tmp_path, part="attn_out"))
 
 
 def test_the_matrix_must_be_the_one_that_makes_the_output(tmp_path, monkeypatch):
     e = asked(tmp_path)
-    monkeypatch.setattr(stitch, "last_matrix", lambda student, layer: student.layout.blocks[layer].self_attn.o_proj)
+    monkeypatch.setattr(
+        closed_form, "last_matrix", lambda student, layer: student.layout.blocks[layer].self_attn.o_proj
+    )
     with pytest.raises(PlanError, match="stitch cannot move one"):
-        stitch.change_matrices(e)
+        extracted(e)

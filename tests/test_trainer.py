@@ -193,7 +193,7 @@ def test_targets_in_many_shards_are_those_in_one(tmp_path):
     plan = plan_for(teacher, student)
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     pairs, _ = chosen_pairs(plan, 4, 3, None)
-    given = (teacher, encoded, read_alike(encoded), plan, pairs, Wanted(True, True, False, {}, None))
+    given = (teacher, encoded, read_alike(encoded), plan, pairs, Wanted(True, True, False, 1.0, {}, None))
     common = {"extract": {"a": torch.ones(2)}, "facts": {"x": 1}}
     one = record_targets(tmp_path / "one", *given, **common)
     many = record_targets(tmp_path / "many", *given, shard_bytes=1000, **common)

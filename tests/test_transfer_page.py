@@ -17,9 +17,12 @@ from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
 from pkt_core.runs.results import RunResults, TaughtLayers
 from pkt_core.transfer.controls import CONTROLS
-from pkt_core.transfer.plan import METHODS, USERS, TransferPlan
+from pkt_core.transfer.method import methods
+from pkt_core.transfer.plan import TransferPlan, settings, users
+from pkt_core.transfer.settings import ANCHORED
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
+METHODS = methods()
 DRAWN = {one.name: one for group in plan_form.SETTINGS.values() for one in group}
 
 
@@ -35,22 +38,27 @@ def started(app):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_each_method_shows_the_settings_it_uses_and_no_other(method):
-    semantic = {"pmap": "semantic"} if method in USERS["map"] else {}  # only a map through the vocabulary has bases
+    semantic = {"pmap": "semantic"} if method in users("map") else {}  # only a map through the vocabulary has bases
     app = page("transfer", method=method, **semantic)
     assert not app.exception
-    assert METHODS[method] in plain(app)
-    assert ("reconstructed, not the authors' code" in plain(app)) == ("reconstructed" in METHODS[method])
-    for name, users in USERS.items():
+    assert METHODS[method].sentence in plain(app)
+    assert ("reconstructed, not the authors' code" in plain(app)) == METHODS[method].reconstructed
+    for name in shared() - {*ANCHORED}:  # these are offered beside an anchor that is chosen
         if name in DRAWN:
-            assert (DRAWN[name].param.value in keys(app)) == (method in users), name
+            assert (DRAWN[name].param.value in keys(app)) == (method in users(name)), name
     trains = plan_form.bare(method).trains
     assert ("steps" in keys(app)) == trains
     assert ("lr" in keys(app)) == trains
 
 
+def shared() -> set[str]:
+    """Settings that some methods have and others have not."""
+    return {name for name in settings() if len(users(name)) < len(METHODS)}
+
+
 def test_every_setting_of_a_method_can_be_reached():
-    """All of USERS but the two that are controls, the steps (they stand above) and the rank of LoRA (on the command line)."""
-    assert set(USERS) - set(DRAWN) == {"rows", "teacher_weights", "steps", "lora_rank"}
+    """All but the two that are controls, the steps (they stand above) and the rank of LoRA (on the command line)."""
+    assert shared() - set(DRAWN) == {"rows", "teacher_weights", "steps", "lora_rank"}
 
 
 @pytest.mark.usefixtures("worked")
@@ -316,7 +324,7 @@ def test_layers_are_said_as_the_plan_will_choose_them():
 
 def test_link_names_are_used_once():
     assert len({one.param for one in DRAWN.values()}) == len(DRAWN)
-    assert set(DRAWN) <= set(TransferPlan.model_fields)
+    assert set(DRAWN) <= set(settings())
     assert len({param.value for param in Param}) == len(list(Param))
 
 

@@ -7,8 +7,9 @@ import fakes
 import torch
 
 from pkt_core.data.examples import Example, ExampleSet, encode
-from pkt_core.transfer.methods.method import Extraction
-from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.batch import Extraction
+from pkt_core.transfer.method import method_of
+from pkt_core.transfer.plan import TransferPlan, held_by
 from pkt_core.transfer.readings import read_alike
 from pkt_core.transfer.setup import student_that_trains
 from pkt_core.transfer.teacher_pass import as_planned, record
@@ -22,13 +23,19 @@ SET = ExampleSet("mine", tuple(EXAMPLES))
 
 
 def plan_for(teacher, student, **more) -> TransferPlan:
-    given = {"teacher_layer": 3, "student_layer": 2, "steps": 5, "batch_size": 4, "data": "mine.jsonl", **more}
+    usual = {"teacher_layer": 3, "student_layer": 2, "steps": 5, "batch_size": 4, "data": "mine.jsonl"}
+    given = {**held_by(more.get("method", "semalign-v1"), usual), **more}
     return TransferPlan(teacher=teacher.ref, student=student.ref, **given)
 
 
 def extraction(teacher, student, plan, pairs, texts=(), maps=None) -> Extraction:
     encoded = encode(student.tokenizer, EXAMPLES, 64)
     return Extraction(plan, teacher, student, tuple(pairs), SET, encoded, read_alike(encoded), tuple(texts), maps or {})
+
+
+def extracted(extraction):
+    """What the plan's method takes from the teacher besides rows."""
+    return method_of(extraction.plan).extract(extraction, extraction.plan)
 
 
 def prepared(teacher, student, plan):

@@ -190,7 +190,7 @@ def of_ref(ref: ModelRef, who: Who) -> Subject:
 
 def of_student(trained: Trained, who: Who) -> Subject:
     ref, folder = trained.before, trained.folder
-    path = f"{ref.folder or ref.name},peft={folder}" if trained.plan.adapter == "lora" else str(folder)
+    path = f"{ref.folder or ref.name},peft={folder}" if trained.plan.as_adapter else str(folder)
     return Subject(who, trained.digest, held(ref), trained.load, path)
 
 

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from pkt_core.benchmarks.record import Board
 
 
-def add_to(app: typer.Typer) -> None:
-    """Make it a command of the program."""
-    app.command()(benchmark)
-
-
 def benchmark(
     run: Annotated[
         str | None, typer.Argument(help="A run id or folder: its student before and after, and its teacher.")

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from pkt_core.cli.options import DeviceName, DTypeName, Json, PairName, Student, Teacher, find_pair
+from pkt_core.cli.options import Json
 from pkt_core.cli.terminal import deliver, progress_bar, table
-from pkt_core.cli.transfers import Data, FamilyName, Later, Seeds, Tasks, planned, put_in_order, with_plan_settings
+from pkt_core.cli.transfers import FamilyName, Later, Seeds, put_in_order, with_plan
+from pkt_core.transfer.plan import TransferPlan
 
 MOST = 64
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command()(with_plan_settings(sweep))
-    app.command()(factors)
-
-
+@with_plan
 def sweep(
-    settings: dict[str, Any],
-    pair: PairName = "demo",
-    teacher: Teacher = None,
-    student: Student = None,
-    data: Data = None,
-    task: Tasks = None,
+    plan: Callable[[], TransferPlan],
     at_most: Annotated[
         int, typer.Option(min=4, help="Pairs of layers; where there are more, evenly spread ones.")
     ] = MOST,
     seeds: Seeds = 1,
     name: FamilyName = None,
     later: Later = False,
-    device: DeviceName = "auto",
-    dtype: DTypeName = "auto",
     as_json: Json = None,
 ) -> None:
     """One transfer at every pair of layers, as a family of runs; then `pkt factors` says what eased it.
@@ -44,9 +34,9 @@ def sweep(
     from pkt_core.models.shape import model_shape
     from pkt_core.studies.factors.compute import sweep
 
-    plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
-    depths = [model_shape(ref).n_layers for ref in (plan.teacher, plan.student)]
-    put_in_order(sweep(plan, *depths, at_most=at_most, seeds=seeds), name, later=later, as_json=as_json)
+    made = plan()
+    depths = [model_shape(ref).n_layers for ref in (made.teacher, made.student)]
+    put_in_order(sweep(made, *depths, at_most=at_most, seeds=seeds), name, later=later, as_json=as_json)
 
 
 def factors(

@@ -10,53 +10,37 @@ from rich.console import Console
 from pkt_core.base.records import to_json
 from pkt_core.cli.options import (
     PROMPTS_HELP,
-    DeviceName,
-    DTypeName,
     Json,
-    PairName,
     RunName,
-    Student,
-    Teacher,
-    find_pair,
     named_run,
+    on_pair,
 )
 from pkt_core.cli.terminal import WIDE, deliver, progress_bar, table
+from pkt_core.models.catalog import Pair
 
 Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
 Halved = Annotated[int, typer.Option("--n-prompts", min=32, help="At most this many; half fit, half score.")]
 Seed = Annotated[int, typer.Option(min=0)]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Make them commands of the program."""
-    for command in (maps, stitch, moved):
-        app.command()(command)
-
-
+@on_pair
 def maps(
+    pair: Pair,
     teacher_layer: Annotated[int, typer.Option(min=0, help="From 0.")],
     student_layer: Annotated[int, typer.Option(min=0, help="From 0.")],
-    pair: PairName = "demo",
-    teacher: Teacher = None,
-    student: Student = None,
     prompts: Prompts = None,
     n_prompts: Halved = 256,
     seed: Seed = 0,
-    device: DeviceName = "auto",
-    dtype: DTypeName = "auto",
     as_json: Json = None,
 ) -> None:
     """Every kind of alignment map at one pair of layers, beside its control, on prompts it was not fitted on."""
-    chosen = find_pair(
-        pair, teacher, student, device, dtype
-    )  # first: what cannot be had is refused before torch is there
     from pkt_core.studies.alignment_maps import text as alignment_maps_text
     from pkt_core.studies.alignment_maps.compute import alignment_maps
     from pkt_core.studies.alignment_maps.record import Kind
 
     with progress_bar() as progress:
         found = alignment_maps(
-            chosen, teacher_layer=teacher_layer, student_layer=student_layer, prompts=prompts, n_prompts=n_prompts, seed=seed,
+            pair, teacher_layer=teacher_layer, student_layer=student_layer, prompts=prompts, n_prompts=n_prompts, seed=seed,
             progress=progress,
         )  # fmt: skip
 
@@ -74,27 +58,21 @@ def maps(
     deliver(to_json(found), as_json, show)
 
 
+@on_pair
 def stitch(
-    pair: PairName = "demo",
-    teacher: Teacher = None,
-    student: Student = None,
+    pair: Pair,
     kind: Annotated[str, typer.Option(help="Of alignment map; a wrong name lists them all.")] = "affine",
     prompts: Prompts = None,
     n_prompts: Halved = 256,
     seed: Seed = 0,
-    device: DeviceName = "auto",
-    dtype: DTypeName = "auto",
     as_json: Json = None,
 ) -> None:
     """Next-token loss of the student stitched onto the teacher at every pair of layers, beside its control."""
-    chosen = find_pair(
-        pair, teacher, student, device, dtype
-    )  # first: what cannot be had is refused before torch is there
     from pkt_core.studies.alignment_maps import text as alignment_maps_text
     from pkt_core.studies.alignment_maps.compute import stitching
 
     with progress_bar() as progress:
-        found = stitching(chosen, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
+        found = stitching(pair, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
 
     def show() -> None:
         show_cells(f"Bits per byte through the {kind} map, {found.n} held-out prompts", found.values, found.control)

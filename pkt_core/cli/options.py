@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,9 +16,6 @@ from pkt_core.errors import PathError, PlanError
 DEVICES = ("/dev", "/proc")
 LINKS = 40  # that follow one another, as the kernel has it
 PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
-PairName = Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")]
-Teacher = Annotated[str | None, typer.Option(help="Hub id or local folder; with --student instead of --pair.")]
-Student = Annotated[str | None, typer.Option(help="Hub id or local folder; with --teacher instead of --pair.")]
 DeviceName = Annotated[
     Literal["auto", "cpu", "cuda", "mps", "spread"],
     typer.Option("--device", help="Where models are held; spread: over all cards, by Accelerate."),
@@ -66,10 +65,60 @@ PROMPTS_HELP = "Bundled set, .txt, .jsonl or .csv file, or a dataset as hf:OWNER
 RunName = Annotated[str, typer.Argument(help="A run id (see `pkt runs`) or a run folder.")]
 
 
-def find_pair(name: str, teacher: str | None, student: str | None, device: Any, dtype: Any) -> Any:
+class OfPair:
+    """The options that name two models; `on_pair` gives a command what they name."""
+
+    pair: Annotated[str, typer.Option("--pair", help="A pair of the catalogue; see `pkt pairs`.")] = "demo"
+    teacher: Annotated[str | None, typer.Option(help="Hub id or local folder; with --student instead of --pair.")] = (
+        None
+    )
+    student: Annotated[str | None, typer.Option(help="Hub id or local folder; with --teacher instead of --pair.")] = (
+        None
+    )
+    device: DeviceName = "auto"
+    dtype: DTypeName = "auto"
+
+
+def options_of(kind: type) -> list[inspect.Parameter]:
+    """The annotated attributes of a class as options."""
+    notes = inspect.get_annotations(kind, eval_str=True)
+    return [option(name, note, getattr(kind, name)) for name, note in notes.items()]
+
+
+def option(name: str, note: Any, default: Any = None) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=note)
+
+
+def with_options(
+    command: Callable[..., None], name: str, options: Sequence[inspect.Parameter], made: Callable[[dict[str, Any]], Any]
+) -> Callable[..., None]:
+    """The command with options in place of its parameter `name`, which arrives as what `made` makes of their values."""
+    own = inspect.signature(command, eval_str=True).parameters.values()
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != name]
+    names = [one.name for one in options]
+
+    def run(**given: Any) -> None:
+        values = {one: given.pop(one) for one in names}
+        command(**{name: made(values)}, **given)
+
+    run.__signature__ = inspect.Signature([*options, *keyword])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in (*options, *keyword)}
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    return run
+
+
+def on_pair(command: Callable[..., None]) -> Callable[..., None]:
+    """The command on a pair of models, its parameter `pair`: what is not available is refused before torch is there."""
+    return with_options(command, "pair", options_of(OfPair), find_pair)
+
+
+def find_pair(named: dict[str, Any]) -> Any:
+    """The pair that the options of `OfPair` name. Raises PlanError for one side without the other."""
+    teacher, student = named["teacher"], named["student"]
     if (teacher is None) != (student is None):
         raise PlanError("Got only one of --teacher and --student; expected both, or --pair.")
-    return api.pair(name if teacher is None else teacher, student, device=device, dtype=dtype)
+    name = named["pair"] if teacher is None else teacher
+    return api.pair(name, student, device=named["device"], dtype=named["dtype"])
 
 
 def named_run(run: str) -> Any:

@@ -9,24 +9,21 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 from rich.console import Console
 
 from pkt_core import api
-from pkt_core.cli.options import DeviceName, DTypeName, Json, PairName, Student, Teacher, find_pair, named_run
+from pkt_core.cli.options import Json, OfPair, find_pair, named_run, option, options_of, with_options
 from pkt_core.cli.terminal import deliver, people, progress_bar, show_family, show_results, table
 from pkt_core.errors import PlanError, StoreError
 from pkt_core.runner import carry_out, carry_out_new, first_process
 from pkt_core.transfer.controls import CONTROLS
-from pkt_core.transfer.plan import METHODS, TransferPlan
+from pkt_core.transfer.method import methods
+from pkt_core.transfer.plan import TransferPlan, settings
 
 GIVEN_OTHERWISE = ("teacher", "student", "data", "tasks")
-Data = Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")]
-Tasks = Annotated[
-    list[str] | None, typer.Option("--task", help="Example set to measure behaviour on; may be repeated.")
-]
 Tracker = Annotated[
     str | None,
     typer.Option(help="Also tell an experiment tracker of Accelerate's: tensorboard, wandb, mlflow, trackio."),
@@ -37,52 +34,49 @@ FamilyName = Annotated[str | None, typer.Option("--name", help="Of the family; l
 Later = Annotated[bool, typer.Option("--later", help="Only put them in the queue; `pkt work` carries them out.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Put these commands on the command line."""
-    app.command()(with_plan_settings(transfer))
-    app.command()(with_plan_settings(family))
-    app.command()(families)
-    app.command()(queue)
-    app.command()(work)
+class OfData:
+    """The options of a plan that no method changes the meaning of."""
+
+    data: Annotated[str | None, typer.Option(help="Example set to train on: bundled name or .jsonl/.csv file.")] = None
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Example set to measure behaviour on; may be repeated.")
+    ] = None
 
 
-def with_plan_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for every setting of a plan; those that were given arrive as `settings`."""
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "settings"]
+def with_plan(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of two models, data and every setting that some method has; its parameter `plan` makes the
+    plan of those that were given."""
+    return with_options(command, "plan", [*options_of(OfPair), *options_of(OfData), *settings_as_options()], planner)
+
+
+def settings_as_options() -> list[inspect.Parameter]:
+    """An option for every setting that some method has, with the help that the setting has itself."""
     options = []
-    for name, field in TransferPlan.model_fields.items():
+    for name, field in settings().items():
         if name in GIVEN_OTHERWISE:
             continue
         flag = f"--{name.replace('_', '-')}"
         if field.annotation is bool:
             flag = f"{flag}/--no-{name.replace('_', '-')}"
-        kind: Any = Annotated[Optional[field.annotation], typer.Option(flag, help=field.description)]  # noqa: UP045
-        options.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
-    names = [option.name for option in options]
-
-    def run(**given: Any) -> None:
-        settings = {name: value for name in names if (value := given.pop(name)) is not None}
-        command(settings=settings, **given)
-
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    run.__signature__ = inspect.Signature([*keyword, *options])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in (*keyword, *options)}
-    run.__doc__, run.__name__ = command.__doc__, command.__name__
-    return run
+        kind: Any = Literal[tuple(methods())] if name == "method" else field.annotation
+        options.append(option(name, Annotated[Optional[kind], typer.Option(flag, help=field.description)]))  # noqa: UP045
+    return options
 
 
-def planned(chosen: Any, data: str | None, task: list[str] | None, settings: dict[str, Any]) -> TransferPlan:
-    """A plan for a pair that holds together. Raises PlanError in one sentence where the settings do not fit."""
-    return api.plan(chosen, **settings, data=data, tasks=tuple(task or ()))
+def planner(given: dict[str, Any]) -> Callable[[], TransferPlan]:
+    """Makes the plan that options give. Raises PlanError then, in one sentence, where they do not fit."""
+
+    def plan() -> TransferPlan:
+        chosen = {name: value for name, value in given.items() if value is not None and name in settings()}
+        chosen = {name: value for name, value in chosen.items() if name not in GIVEN_OTHERWISE}
+        return api.plan(find_pair(given), **chosen, data=given["data"], tasks=tuple(given["task"] or ()))
+
+    return plan
 
 
+@with_plan
 def transfer(
-    settings: dict[str, Any],
-    pair: PairName = "demo",
-    teacher: Teacher = None,
-    student: Student = None,
-    data: Data = None,
-    task: Tasks = None,
+    plan: Callable[[], TransferPlan],
     run: Annotated[
         str | None, typer.Option(help="Carry out this run of the queue instead, when no other of the queue is at work.")
     ] = None,
@@ -91,8 +85,6 @@ def transfer(
     ] = None,
     tracker: Tracker = None,
     checkpoint_seconds: Seconds = 20.0,
-    device: DeviceName = "auto",
-    dtype: DTypeName = "auto",
     as_json: Json = None,
 ) -> None:
     """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
@@ -109,22 +101,18 @@ def transfer(
         with turn() if run is not None and first_process() else nullcontext():
             results = carry_out(opened, "transfer", **how)
     else:
-        plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
+        made = plan()
         if first_process():
-            require_plan(plan, now=True)
-            people.print(needs(plan).sentence(), style="dim", highlight=False, soft_wrap=True)
-        opened, results = carry_out_new(plan, **how)
+            require_plan(made, now=True)
+            people.print(needs(made).sentence(), style="dim", highlight=False, soft_wrap=True)
+        opened, results = carry_out_new(made, **how)
     if first_process():
         deliver({"run": opened.id, **results_json(results)}, as_json, lambda: show_results(opened, results))
 
 
+@with_plan
 def family(
-    settings: dict[str, Any],
-    pair: PairName = "demo",
-    teacher: Teacher = None,
-    student: Student = None,
-    data: Data = None,
-    task: Tasks = None,
+    plan: Callable[[], TransferPlan],
     rival: Annotated[
         list[str] | None, typer.Option(help="A method to compare with; may be repeated, `all` takes all.")
     ] = None,
@@ -134,8 +122,6 @@ def family(
     seeds: Seeds = 3,
     name: FamilyName = None,
     later: Later = False,
-    device: DeviceName = "auto",
-    dtype: DTypeName = "auto",
     as_json: Json = None,
 ) -> None:
     """One transfer with its rivals and controls on the same data, several seeds each, ending in one table.
@@ -144,11 +130,11 @@ def family(
     """
     from pkt_core.studies.families.compute import left_out, members
 
-    plan = planned(find_pair(pair, teacher, student, device, dtype), data, task, settings)
-    rivals = named("method", [m for m in METHODS if m != plan.method] if rival == ["all"] else rival or [], METHODS)
+    made, known = plan(), methods()
+    rivals = named("method", [m for m in known if m != made.method] if rival == ["all"] else rival or [], known)
     controls = named("control", CONTROLS if control is None else () if control == ["none"] else control, CONTROLS)
-    chosen = members(plan, rivals=rivals, controls=controls, seeds=seeds)
-    for sentence in left_out(plan, controls=controls, seeds=seeds):
+    chosen = members(made, rivals=rivals, controls=controls, seeds=seeds)
+    for sentence in left_out(made, controls=controls, seeds=seeds):
         people.print(sentence, style="dim", highlight=False, soft_wrap=True)
     put_in_order(chosen, name, later=later, as_json=as_json)
 

@@ -5,7 +5,7 @@ step, only ever appended to), `results.json`, `student/`, `log.txt`, and `stop` 
 out holds the kernel's lock on `run.lock` for as long: there is never a second, and the lock ends with its process. The recorded
 demo run under `assets/recorded/` looks the same and is read-only.
 
-Not covered: starting processes (`dashboard/jobs.py`, `cli/__init__.py`), what the plan, events and results mean (`pipeline.py`),
+Not covered: starting processes (`dashboard/jobs.py`, `cli/transfers.py`), what the plan, events and results mean (`pipeline.py`),
 a queue over several graphics cards.
 """
 

@@ -39,7 +39,7 @@ class Trained:
     @property
     def digest(self) -> str:
         """The digest of the model; with an adapter, of the student before and of the adapter."""
-        if self.plan.adapter == "lora":
+        if self.plan.as_adapter:
             return f"{model_digest(self.before)}+{file_digest(self.folder / 'adapter_model.safetensors')}"
         return model_digest(ModelRef(name=str(self.folder)))
 

@@ -21,6 +21,7 @@ from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
 from pkt_core.transfer.objectives import distillation_kl
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import Trained
 
 TOKENS = 32  # of a text it writes, at most
 FEWEST_TOKENS = 4
@@ -80,7 +81,7 @@ def written(student: LoadedModel, n: int, seed: int) -> list[list[int]]:
 @torch.no_grad()
 def anchor_for(student: LoadedModel, plan: TransferPlan) -> Anchor | None:
     """What the plan holds the student to, None where to nothing. Call it before anything is trained."""
-    if plan.anchor == "none":
+    if not isinstance(plan, Trained) or plan.anchor == "none":
         return None
     texts = written(student, plan.n_anchor, plan.seed)
     sites = [Site("block_out", layer) for layer in range(student.n_layers)] if plan.anchor == "states" else []

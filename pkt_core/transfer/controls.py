@@ -12,7 +12,8 @@ from typing import Any, Literal, get_args
 
 from pkt_core.alignment.pairing import pair_for, require_layer
 from pkt_core.transfer.layers import chosen_pairs
-from pkt_core.transfer.plan import ANCHORED, USERS, TransferPlan, held_by
+from pkt_core.transfer.plan import TransferPlan, held_by, settings
+from pkt_core.transfer.settings import ANCHORED, Mapped, Paired, RowWise, Trained, Weighted, WithTeacher
 
 Control = Literal[
     "permuted vocabulary",
@@ -74,25 +75,23 @@ def control(
 
 def changes_of(plan: TransferPlan, name: Control, saved: Saved, student_layer: int | None) -> dict[str, Any] | None:
     """What a control sets otherwise."""
-    uses = {key for key, users in USERS.items() if plan.method in users}
-    semantic = "map" in uses and plan.map == "semantic"
-    layered = "layer_weight" in uses
-    free = {"anchor": "none"} | {field: TransferPlan.model_fields[field].default for field in ANCHORED}
-    whole = plan.layer_weight > 0 and plan.output_weight > 0
+    semantic = isinstance(plan, Mapped) and plan.map == "semantic"
+    weighted = isinstance(plan, Weighted) and plan.layer_weight > 0 and plan.output_weight > 0
+    free = {"anchor": "none"} | {name: settings()[name].default for name in ANCHORED}
+    steps = plan.total_steps
+    anchored = isinstance(plan, Trained) and plan.anchor != "none"
     options: dict[Control, dict[str, Any] | None] = {
         "permuted vocabulary": {"map": "permuted"} if semantic else None,
         "random bases": {"map": "random", "basis": "raw"} if semantic else None,
-        "shuffled teacher rows": {"rows": "shuffled"} if "rows" in uses and not plan.steer else None,
-        "untrained teacher": {"teacher_weights": "untrained"} if "teacher_weights" in uses else None,
-        "random pair of layers": repaired(plan, "random", student_layer)
-        if layered or plan.method == "stitch"
-        else None,
-        "reversed pairing": repaired(plan, "reversed", student_layer) if layered or plan.method == "stitch" else None,
-        "layer term only": {"output_weight": 0.0} if layered and whole else None,
-        "output term only": {"layer_weight": 0.0} if layered and whole else None,
-        "no anchor": free if plan.anchor != "none" else None,
-        "no anchor, equal compute": free | {"steps": plan.steps + saved.anchor} if plan.anchor != "none" else None,
-        "equal-compute fine-tuning": free | {"method": "sft", "steps": plan.steps + saved.teacher + saved.anchor}
+        "shuffled teacher rows": {"rows": "shuffled"} if isinstance(plan, RowWise) and plan.rows_matter else None,
+        "untrained teacher": {"teacher_weights": "untrained"} if isinstance(plan, WithTeacher) else None,
+        "random pair of layers": repaired(plan, "random", student_layer) if isinstance(plan, Paired) else None,
+        "reversed pairing": repaired(plan, "reversed", student_layer) if isinstance(plan, Paired) else None,
+        "layer term only": {"output_weight": 0.0} if weighted else None,
+        "output term only": {"layer_weight": 0.0} if weighted else None,
+        "no anchor": free if anchored else None,
+        "no anchor, equal compute": free | {"steps": steps + saved.anchor} if anchored else None,
+        "equal-compute fine-tuning": free | {"method": "sft", "steps": steps + saved.teacher + saved.anchor}
         if plan.trains and plan.uses_teacher
         else None,
     }
@@ -134,7 +133,7 @@ def same_layers(plan: TransferPlan, other: TransferPlan, n_teacher: int, n_stude
 
 
 def steps_for_teacher(
-    plan: TransferPlan, *, teacher_parameters: int, student_parameters: int, trained_parameters: int, n_examples: int
+    plan: Trained, *, teacher_parameters: int, student_parameters: int, trained_parameters: int, n_examples: int
 ) -> int:
     """Steps of plain fine-tuning that cost as much as the teacher's one pass over the data.
 
@@ -146,7 +145,7 @@ def steps_for_teacher(
     return round(teacher / (step * min(plan.batch_size, n_examples)))
 
 
-def steps_for_anchor(plan: TransferPlan, *, anchor_tokens: int, example_tokens: float) -> int:
+def steps_for_anchor(plan: Trained, *, anchor_tokens: int, example_tokens: float) -> int:
     """Steps without an anchor that cost as much as the anchor does, all its texts counted at their full length.
 
     Writing costs two forward passes a token (one to write it, one to note what was said), of three that a step takes.

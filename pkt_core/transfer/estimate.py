@@ -17,7 +17,8 @@ from pkt_core.errors import PlanError
 from pkt_core.models.loading import choose_device, choose_dtype
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import ModelShape
-from pkt_core.transfer.plan import FRONTIER, MAPPED, TransferPlan
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import FITTED, LayerByLayer, Mapped, Trained
 from pkt_core.transfer.targets import TOP_K
 
 FLOAT = 4
@@ -87,12 +88,11 @@ class Estimate:
 
 def trained_parameters(plan: TransferPlan, shape: ModelShape) -> int:
     """How many parameters of the student train at once, LoRA's from the width alone."""
-    every = plan.scope == "all" and plan.method not in FRONTIER
-    n_blocks = shape.n_layers if every else 1 if plan.method in FRONTIER else n_pairs(plan, shape)
+    n_blocks = shape.n_layers if plan.every_block else 1 if isinstance(plan, LayerByLayer) else n_pairs(plan, shape)
     per_block = max(shape.block_parameters)
-    if plan.adapter == "lora" or plan.method == "seeking":
+    if plan.rank is not None:
         # Four projections a block; in and out widths of the MLP ones are about one and four times the model's.
-        per_block = min(per_block, plan.lora_rank * shape.d_model * 14)
+        per_block = min(per_block, plan.rank * shape.d_model * 14)
     return n_blocks * per_block
 
 
@@ -111,21 +111,22 @@ def estimate(
     }
     if plan.student.dtype == "auto":
         held["student"] = FLOAT  # a student that trains is kept in float32
-    micro = plan.micro_batch or plan.batch_size
-    trained = trained_parameters(plan, student)
-    blocks = student.n_layers if not plan.recompute else 1
-    tokens = micro * n_tokens
-    activations = tokens * student.d_model * (KEPT_PER_TOKEN * blocks + student.n_layers) * FLOAT
-    activations += (tokens + (LOGIT_COPIES - 1) * micro * n_rows) * student.vocabulary * FLOAT
+    trained, activations = trained_parameters(plan, student), 0
+    if isinstance(plan, Trained):
+        micro = plan.micro_batch or plan.batch_size
+        blocks = student.n_layers if not plan.recompute else 1
+        tokens = micro * n_tokens
+        activations = tokens * student.d_model * (KEPT_PER_TOKEN * blocks + student.n_layers) * FLOAT
+        activations += (tokens + (LOGIT_COPIES - 1) * micro * n_rows) * student.vocabulary * FLOAT
     reading = RECORDED_AT_ONCE * n_tokens * teacher.vocabulary * FLOAT * RECORDED_COPIES * plan.uses_teacher
-    if plan.method in MAPPED and plan.map not in ("ridge", "procrustes"):
+    if isinstance(plan, Mapped) and plan.map not in FITTED:
         reading += sum(shape.vocabulary * shape.d_model for shape in (teacher, student)) * BASIS_BYTES
     per_row = (TOP_K * (FLOAT + 8)) + n_pairs(plan, student) * student.d_model * FLOAT
     return Estimate(
         teacher=teacher.n_parameters * held["teacher"] * plan.uses_teacher,
         student=student.n_parameters * held["student"],
         optimiser=3 * FLOAT * trained * plan.trains,
-        activations=activations * plan.trains,
+        activations=activations,
         reading=reading,
         targets=n_examples * n_rows * per_row * plan.uses_teacher,
         export=student.n_parameters * held["student"] + 3 * FLOAT * trained,

@@ -22,7 +22,9 @@ from pkt_core.models.loading import LoadedModel, load, load_with_adapter
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.tokenizer import save_tokenizer
 from pkt_core.runs.results import Examples, RunResults, TaughtLayers, TaughtPair, read_results
-from pkt_core.transfer.plan import FRONTIER, MAPPED, METHODS, TransferPlan
+from pkt_core.transfer.method import method_of
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import Mapped, Paired
 from pkt_core.transfer.trainable import Trainable
 
 CARD_FILE = "README.md"
@@ -30,7 +32,7 @@ SPARE_BYTES = 2**25  # for what lies beside the weights: tokenizer (33 MB in Gem
 
 CARD = Template(
     """---
-library_name: {{ "peft" if plan.adapter == "lora" else "transformers" }}
+library_name: {{ "peft" if plan.as_adapter else "transformers" }}
 base_model: {{ base }}
 tags: [knowledge-transfer, {{ plan.method }}]
 ---
@@ -74,14 +76,14 @@ Made by `{{ command }}`, pkt {{ versions.pkt }}, torch {{ versions.torch }}, tra
 {% if changed %}
 Of {{ changed.of }} tensors {{ changed.tensors }} changed, {{ changed.outside_plan }} of them outside what the plan names.
 {% endif %}
-Load with `{{ "PeftModel.from_pretrained(base, folder)" if plan.adapter == "lora" else "AutoModelForCausalLM.from_pretrained(folder)" }}`.
+Load with `{{ "PeftModel.from_pretrained(base, folder)" if plan.as_adapter else "AutoModelForCausalLM.from_pretrained(folder)" }}`.
 """
 )
 
 
 def require_room(folder: Path, student: LoadedModel, trainable: Trainable, plan: TransferPlan) -> None:
     """Raises StoreError where the disk has no room for what `export_student` will write, before it is trained."""
-    saved = trainable.parameters if plan.adapter == "lora" else list(student.model.parameters())
+    saved = trainable.parameters if plan.as_adapter else list(student.model.parameters())
     needed, free = sum(p.numel() * p.element_size() for p in saved), shutil.disk_usage(folder).free
     if free < needed + SPARE_BYTES:
         raise StoreError(
@@ -148,15 +150,16 @@ def write_card(folder: Path, plan: TransferPlan, results: RunResults) -> None:
     assert results.layers is not None, "only of what was trained"
     assert results.examples is not None, "only of what was trained"
     names = {side: getattr(plan, side).name.rstrip("/").split("/")[-1] for side in ("teacher", "student")}
+    method = method_of(plan)
     card = CARD.render(
         **vars(results),
         **names,
         base=names["student"] if plan.student.folder else plan.student.name,  # a hub id links the card to its base
         plan=plan,
-        trained=trained(plan, results.trained_parameters or 0),
+        trained=method.what_changed(plan, results.trained_parameters or 0),
         matched=matched(plan),
-        made=made(plan),
-        method=METHODS[plan.method],
+        made=plan.effort(),
+        method=method.sentence,
         pairs=results.layers.every,
         n_examples=results.examples.n,
         digest=results.examples.digest,
@@ -165,37 +168,17 @@ def write_card(folder: Path, plan: TransferPlan, results: RunResults) -> None:
     write_text(folder / CARD_FILE, card)
 
 
-def trained(plan: TransferPlan, n: int) -> str:
-    """What of the student changed, and through how many parameters."""
-    blocks = "the paired blocks" if plan.scope == "layer" or plan.method in FRONTIER else "all blocks"
-    where = f"the MLPs of {blocks}" if plan.modules == "mlp" else blocks
-    ways = {
-        "stitch": f"the last MLP matrix of {blocks}, in closed form",
-        "laten": f"the most attributed neurons of {blocks}, through a network of {n:,} parameters",
-        "seeking": f"{where}, through LoRA of rank {plan.lora_rank} that was merged, {n:,} parameters",
-    }
-    adapter = f"LoRA of rank {plan.lora_rank}" if plan.adapter == "lora" else plan.adapter
-    return ways.get(plan.method, f"{where}, {adapter}, {n:,} parameters")
-
-
 def matched(plan: TransferPlan) -> dict[str, str]:
     """Site and map where the method has them, and the positions it looks at."""
-    found: dict[str, str] = {"site": plan.part} if plan.method in MAPPED or plan.method == "feature-kd" else {}
-    found |= {"map": plan.map} if plan.method in MAPPED else {}
+    found: dict[str, str] = {"site": plan.part} if isinstance(plan, Paired) else {}
+    found |= {"map": plan.map} if isinstance(plan, Mapped) else {}
     return found | {"positions": plan.positions}
-
-
-def made(plan: TransferPlan) -> dict[str, Any]:
-    """How long and how fast; for a method without steps how far."""
-    if not plan.trains:
-        return {"strength": plan.strength, "seed": plan.seed}
-    return {"steps": plan.steps, "batch": plan.batch_size, "learning rate": plan.learning_rate, "seed": plan.seed}
 
 
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:
     """The trained student of a run, whichever way it was saved. Raises ModelError where it is missing, StoreError where damaged."""
     if (results := folder.with_name("results.json")).is_file() and folder.is_dir():
         require_exported(folder, read_results(read_sealed(results), str(results)))
-    if plan.adapter == "lora":
+    if plan.as_adapter:
         return load_with_adapter(plan.student, folder)
     return load(ModelRef(name=str(folder), dtype=plan.student.dtype, device=plan.student.device))

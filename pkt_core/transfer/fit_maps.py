@@ -16,6 +16,7 @@ from pkt_core.models.norms import final_norm
 from pkt_core.models.sites import Site
 from pkt_core.models.vocabulary import VocabularyMatch
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import FITTED, Mapped
 from pkt_core.transfer.targets import Carry
 
 FITTING_TEXTS = 400  # that maps are fitted on, at most
@@ -36,7 +37,7 @@ def fitting_texts(plan: TransferPlan) -> tuple[str, ...]:
 
 
 def carries(
-    plan: TransferPlan,
+    plan: Mapped,
     teacher: LoadedModel,
     student: LoadedModel,
     found: VocabularyMatch,
@@ -44,7 +45,7 @@ def carries(
     texts: tuple[str, ...],
 ) -> dict[int, Carry]:
     """From teacher to student states by student layer: the plan's map, with the teacher's norm before it where asked for."""
-    if plan.map in ("ridge", "procrustes"):
+    if plan.map in FITTED:
         return fitted(plan, teacher, student, pairs, texts)
     if plan.map == "logit-preserving":
         one = logit_preserving_map(head_of(teacher), head_of(student), found.teacher_ids, found.student_ids)
@@ -58,7 +59,7 @@ def carries(
 
 
 def fitted(
-    plan: TransferPlan,
+    plan: Mapped,
     teacher: LoadedModel,
     student: LoadedModel,
     pairs: tuple[LayerPair, ...],

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pkt_core.alignment.pairing import LayerPair, interpolation, pair_for, pair_layers, read_pairs, windowed
-from pkt_core.transfer.plan import FRONTIER, TransferPlan
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import LayerByLayer
 
 
 def chosen_pairs(
@@ -30,7 +31,7 @@ def chosen_pairs(
     elif plan.student_layer is not None:
         chosen = [LayerPair(plan.student_layer, rule[plan.student_layer])]
     elif plan.n_pairs == 0 and plan.teacher_layer is None:
-        if plan.method in FRONTIER and scores is not None and plan.pairing == "floor":
+        if isinstance(plan, LayerByLayer) and scores is not None and plan.pairing == "floor":
             rule = windowed(scores, n_student)
         chosen = [LayerPair(k, teacher) for k, teacher in enumerate(rule)]
         many = True
@@ -41,7 +42,7 @@ def chosen_pairs(
         chosen = [LayerPair(k, rule[k]) for k in students[: max(1, plan.n_pairs)]]
         if plan.teacher_layer is not None:
             chosen = [LayerPair(chosen[0].student, plan.teacher_layer)]
-    if plan.interpolate:
+    if plan.interpolates:
         mixed = [interpolation(pair.student, n_teacher, n_student) for pair in chosen]
         chosen = [LayerPair(p.student, a, b, weight) for p, (a, b, weight) in zip(chosen, mixed, strict=True)]
     pairs = tuple(sorted(chosen))

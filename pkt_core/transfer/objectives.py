@@ -29,7 +29,8 @@ def output_cosine(logits: Float[Tensor, "n V"], labels: Int[Tensor, n]) -> Float
     Unlike cross-entropy it does not change when logits are scaled, and does when they are shifted.
     """
     chosen = logits.gather(-1, labels[:, None]).squeeze(-1)
-    return 1 - (chosen / logits.norm(dim=-1).clamp_min(1e-12)).mean()
+    cosine: Tensor = (chosen / logits.norm(dim=-1).clamp_min(1e-12)).mean()
+    return 1 - cosine
 
 
 def label_cross_entropy(logits: Float[Tensor, "n V"], labels: Int[Tensor, n]) -> Float[Tensor, ""]:
@@ -132,7 +133,8 @@ def procrustes_loss(state: Float[Tensor, "n d"], target: Float[Tensor, "n e"]) -
     The narrower side counts as padded with zeros.
     """
     x, y = (normalize((m - m.mean(0)).flatten(), dim=0, eps=TINY).view_as(m) for m in (state, target.to(state.dtype)))
-    return 1 - torch.linalg.svdvals(y.T @ x).sum()
+    nuclear: Tensor = torch.linalg.svdvals(y.T @ x).sum()
+    return 1 - nuclear
 
 
 def standardised_mse(state: Float[Tensor, "n d"], target: Float[Tensor, "n d"]) -> Float[Tensor, ""]:

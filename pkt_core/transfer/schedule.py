@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from pkt_core.alignment.pairing import LayerPair
-from pkt_core.transfer.plan import FRONTIER, TransferPlan
+from pkt_core.transfer.settings import LayerByLayer, Trained
 
 RISE = 20  # steps
 LOWEST = 0.05
@@ -27,15 +27,15 @@ class Phase:
     """Those at work."""
 
 
-def phases(plan: TransferPlan, pairs: Sequence[LayerPair]) -> list[Phase]:
-    """One phase, or for frontier methods one per pair from shallow to deep, steps shared out evenly."""
-    if plan.method not in FRONTIER:
+def phases(plan: Trained, pairs: Sequence[LayerPair]) -> list[Phase]:
+    """One phase, or for methods that train layer by layer one per pair from shallow to deep, steps shared out evenly."""
+    if not isinstance(plan, LayerByLayer):
         return [Phase(0, plan.total_steps, tuple(pairs))]
     ends = [plan.total_steps * (i + 1) // len(pairs) for i in range(len(pairs))]
     return [Phase(start, end, (pair,)) for start, end, pair in zip([0, *ends], ends, sorted(pairs), strict=False)]
 
 
-def rate(plan: TransferPlan, step: int, phase: Phase) -> float:
+def rate(plan: Trained, step: int, phase: Phase) -> float:
     """The learning rate of a step, counted from 1; a decay runs over its phase."""
     if plan.decay == "none":
         return plan.learning_rate

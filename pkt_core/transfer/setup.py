@@ -16,9 +16,10 @@ from pkt_core.evaluation.behaviour import answered_right
 from pkt_core.models.loading import LoadedModel, model_digest
 from pkt_core.models.ref import ModelRef
 from pkt_core.runs.results import Attribution, Examples, Memory, RunResults, TaughtLayers, TaughtPair
-from pkt_core.transfer.methods import METHOD
+from pkt_core.transfer.method import method_of
 from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.requirements import needs, peak_memory
+from pkt_core.transfer.settings import Trained
 from pkt_core.transfer.targets import Targets
 from pkt_core.transfer.train import StepReport
 from pkt_core.transfer.trainable import Trainable, make_trainable
@@ -69,7 +70,7 @@ def missing(teacher: ModelRef) -> str | None:
 class Probe:
     """Recall on a few items of each task, now and then during training, so that the screen shows more than the loss."""
 
-    def __init__(self, plan: TransferPlan, student: LoadedModel):
+    def __init__(self, plan: Trained, student: LoadedModel):
         self.student, self.last = student, plan.steps
         self.tasks = {name: load_examples(name).sample(PROBED_ITEMS, plan.seed) for name in plan.tasks}
         items = sum(len(task) for task in self.tasks.values())
@@ -85,7 +86,7 @@ class Probe:
 
 def student_that_trains(student: LoadedModel, plan: TransferPlan, targets: Targets) -> Trainable:
     """The student with what the plan names unfrozen, and with whatever the method puts into it."""
-    method, pairs = METHOD[plan.method], targets.pairs
+    method, pairs = method_of(plan), targets.pairs
     if method.install is not None:
         return method.install(student, plan, pairs, targets.extract)
     foreign = method.foreign and method.foreign(plan, pairs, targets.facts["d_teacher"], student.d_model)

@@ -104,6 +104,8 @@ class Wanted:
     logits: bool
     by_rank: bool
     """Whether distributions are compared by rank, whatever the tokens are."""
+    temperature: float
+    """Of the distributions."""
     maps: dict[int, Carry]
     """From teacher to student states by student layer; empty where raw states are wanted."""
     shared: tuple[Int[Tensor, m], Int[Tensor, m]] | None
@@ -243,11 +245,11 @@ def teacher_rows(
                     state = torch.lerp(state, seen[sites[pair.deeper]][i, at].float().cpu(), pair.weight)
                 rows[f"states.{pair.student}"] = wanted.maps[pair.student](state) if wanted.maps else state
             if wanted.logits and (wanted.by_rank or wanted.shared is None):
-                rows |= likeliest(said[i, at].float().cpu() / plan.temperature)
+                rows |= likeliest(said[i, at].float().cpu() / wanted.temperature)
             elif wanted.logits and wanted.shared is not None:
                 rows |= teacher_chains(
                     said[i, : len(reading.ids)].cpu(), reading, example.ids, supervised(example, plan.positions),
-                    wanted.shared, temperature=plan.temperature, top_k=TOP_K,
+                    wanted.shared, temperature=wanted.temperature, top_k=TOP_K,
                 )  # fmt: skip
             if wanted.shared is not None:
                 rows["used"] = torch.tensor(usable(reading, example, plan.positions, wanted.needs))

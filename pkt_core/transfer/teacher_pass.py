@@ -27,15 +27,16 @@ from pkt_core.models.loading import LoadedModel, from_numbers, load, load_tokeni
 from pkt_core.models.ref import ModelRef
 from pkt_core.models.shape import model_shape
 from pkt_core.models.vocabulary import match_vocabularies
+from pkt_core.transfer.batch import Extraction
 from pkt_core.transfer.check import check, require_layers, require_measurable
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.fit_maps import carries, fitting_texts
 from pkt_core.transfer.layers import chosen_pairs
-from pkt_core.transfer.methods import METHOD
-from pkt_core.transfer.methods.method import Extraction
-from pkt_core.transfer.plan import MAPPED, OUTPUT_KL, TransferPlan
+from pkt_core.transfer.method import method_of
+from pkt_core.transfer.plan import TransferPlan, settings
 from pkt_core.transfer.readings import read_alike, read_apart, require_rows, usable
 from pkt_core.transfer.requirements import require_device
+from pkt_core.transfer.settings import FITTED, Distributed, Mapped, RowWise, WithTeacher
 from pkt_core.transfer.setup import trainable_ref
 from pkt_core.transfer.targets import MANIFEST, TARGETS_VERSION, Targets, Wanted, read_targets, record_targets, shuffled
 
@@ -47,14 +48,16 @@ TEACHER_FIELDS = (
     "output_weight", "n_pairs", "layer_pairs", "pairing", "interpolate", "part", "positions", "temperature", "divergence", "strength", "steer", "lora_rank", "scope", "seed",
     "general", "n_general",
 )  # fmt: skip
-"""What of a plan could change its targets."""
+"""What of a plan could change its targets, of every plan and of those earlier versions wrote: what a plan has not counts by its default."""
 
 
 def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) -> Path:
     """Where the targets of a plan are kept, known without having the teacher."""
-    asked = {name: getattr(plan, name) for name in TEACHER_FIELDS}
-    if METHOD[plan.method].extract is not None:  # elsewhere rows are shuffled after they are read
-        asked["rows"] = plan.rows
+    method = method_of(plan)
+    asked = {name: getattr(plan, name, settings()[name].default) for name in TEACHER_FIELDS}
+    asked |= {name: getattr(plan, name) for name in method.own_settings if name not in method.loss_only}
+    if method.extract is not None:  # elsewhere rows are shuffled after they are read
+        asked["rows"] = getattr(plan, "rows", settings()["rows"].default)
     teacher = [plan.teacher.name, plan.teacher.revision, plan.teacher.dtype, plan.teacher.device]
     key = fingerprint(
         asked=asked,
@@ -131,29 +134,33 @@ def record(
     found = attribution(teacher, examples, plan.seed) if plan.leaves_layers_open else None
     scores = found.scores.tolist() if found is not None else None
     pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, scores)
-    if plan.teacher_weights == "untrained":
+    if isinstance(plan, WithTeacher) and plan.teacher_weights == "untrained":
         redraw(teacher, plan.seed)
 
     def said(done: float) -> None:
         progress("Recording what the teacher says", 0.1 + 0.1 * done)
 
     said(0.0)
-    method = METHOD[plan.method]
-    logits = method.logits and not (plan.method in OUTPUT_KL and plan.output_weight == 0)
+    method = method_of(plan)
+    logits = method.logits and plan.wants_distribution
     readings, shared = read_alike(encoded), None
     if not found_match.same_tokenizer and plan.uses_teacher:
         readings = read_apart(teacher, student, examples.items, encoded)
         shared = found_match.teacher_ids, found_match.student_ids
-    wanted = Wanted(method.states, logits, plan.by_rank, {}, shared)
+    wanted = Wanted(
+        method.states, logits, plan.by_rank, plan.temperature if isinstance(plan, Distributed) else 1.0, {}, shared
+    )
     if shared is not None:
         rows = [usable(r, e, plan.positions, wanted.needs) for r, e in zip(readings, encoded, strict=True)]
         require_rows(rows, found_match)
-    reads = plan.method in MAPPED and (plan.map in ("ridge", "procrustes") or method.extract is not None)
+    mapped = plan if isinstance(plan, Mapped) else None
+    reads = mapped is not None and (mapped.map in FITTED or method.extract is not None)
     texts = fitting_texts(plan) if reads else ()
-    maps = carries(plan, teacher, student, found_match, pairs, texts) if plan.method in MAPPED else {}
+    maps = {} if mapped is None else carries(mapped, teacher, student, found_match, pairs, texts)
     extract: dict[str, Tensor] = {}
     if method.extract is not None:
-        extract = method.extract(Extraction(plan, teacher, student, pairs, examples, encoded, readings, texts, maps))
+        extraction = Extraction(plan, teacher, student, pairs, examples, encoded, readings, texts, maps)
+        extract = method.extract(extraction, plan)
     facts: dict[str, Any] = {
         "pairs": [asdict(pair) for pair in pairs],
         "main": asdict(main),
@@ -194,7 +201,7 @@ def targets(
 
 def as_planned(targets: Targets, plan: TransferPlan) -> Targets:
     """The targets as training uses them: with rows shuffled where that control is asked for."""
-    return shuffled(targets, plan.seed) if plan.rows == "shuffled" else targets
+    return shuffled(targets, plan.seed) if isinstance(plan, RowWise) and plan.rows == "shuffled" else targets
 
 
 @torch.no_grad()

@@ -26,14 +26,14 @@ from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel, release
 from pkt_core.models.sites import Site
 from pkt_core.transfer.anchor import Anchor, anchor_term
+from pkt_core.transfer.batch import Batch
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.frozen_prefix import below
-from pkt_core.transfer.methods import METHOD
-from pkt_core.transfer.methods.method import Batch
+from pkt_core.transfer.method import method_of
 from pkt_core.transfer.objectives import label_cross_entropy
-from pkt_core.transfer.plan import MAPPED, TransferPlan
 from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.schedule import Phase, batches, phases, rate
+from pkt_core.transfer.settings import Trained
 from pkt_core.transfer.targets import Targets
 from pkt_core.transfer.trainable import Trainable
 
@@ -73,14 +73,14 @@ class Trainer:
         self,
         student: LoadedModel,
         trainable: Trainable,
-        plan: TransferPlan,
+        plan: Trained,
         encoded: Sequence[Encoded],
         targets: Targets,
         processes: Processes | None = None,
         anchor: Anchor | None = None,
     ):
         self.student, self.trainable, self.plan, self.targets = student, trainable, plan, targets
-        self.encoded, self.method = encoded, METHOD[plan.method]
+        self.encoded, self.method = encoded, method_of(plan)
         self.phases = phases(plan, targets.pairs)
         self.processes = processes or Processes(student.device)
         self.micro_batch = plan.micro_batch or plan.batch_size
@@ -88,8 +88,7 @@ class Trainer:
         self.anchor = anchor
         self.below = below(student, first_trained(student, trainable), encoded)
         self.step, self.spent = 0, 0.0
-        self.optimizer: torch.optim.Optimizer | None = None
-        self.phase: Phase | None = None
+        self.begin(self.phases[0])
 
     def steps(self) -> Iterator[StepReport]:
         """The steps still to do. Raises PlanError when the loss is no longer a number."""
@@ -116,14 +115,17 @@ class Trainer:
                 seconds=self.spent,
                 terms=terms,
                 alignment=near,
-                layers=tuple(p.student for p in self.phase.pairs) if self.phase and len(self.phases) > 1 else (),
+                layers=tuple(p.student for p in self.phase.pairs) if len(self.phases) > 1 else (),
                 micro_batch=self.micro_batch,
             )
 
     def enter(self, phase: Phase) -> None:
         """Make the parameters of a phase, and only those, the ones that train."""
-        if phase == self.phase:
-            return
+        if phase != self.phase:
+            self.begin(phase)
+
+    def begin(self, phase: Phase) -> None:
+        """The same with a fresh optimiser."""
         self.phase = phase
         chosen = self.trainable.at(phase.pairs)
         for parameter in self.trainable.everything:
@@ -134,8 +136,6 @@ class Trainer:
 
     def learn(self, chosen: list[int], texts: list[int], number: int) -> tuple[dict[str, float], float | None]:
         """One step of the optimiser; with half the micro-batch, from the start, when memory runs out."""
-        assert self.optimizer is not None
-        assert self.phase is not None
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             try:
@@ -171,12 +171,14 @@ class Trainer:
             if not part:
                 continue
             batch = self.forward(part)
-            terms = self.method.terms(batch)
+            terms = self.method.terms(batch, self.plan)
             share = len(batch.labels) / total
             loss = torch.stack(list(terms.values())).sum() * share
             if torch.isfinite(loss):
                 self.scaler.scale(loss).backward()
-            said = {name: float(term.detach()) for name, term in terms.items()} | noted(batch)
+            said = {name: float(term.detach()) for name, term in terms.items()} | noted(
+                batch, mapped=self.method.mapped
+            )
             for name, value in said.items():
                 told[name] = told.get(name, 0.0) + share * value
         if self.processes.n == 1:
@@ -209,7 +211,6 @@ class Trainer:
 
     def forward(self, chosen: Sequence[int]) -> Batch:
         """What the method sees of some examples."""
-        assert self.phase is not None
         batch = [self.encoded[i] for i in chosen]
         ids = pad([e.ids for e in batch], self.student.tokenizer.pad_token_id)
         mask = pad([[1] * len(e.ids) for e in batch], 0)
@@ -224,7 +225,6 @@ class Trainer:
         used = wanted.pop("used", torch.ones(len(rows), dtype=torch.bool))
         prompt, position = prompt[used].to(logits.device), position[used].to(logits.device)
         return Batch(
-            plan=self.plan,
             student=self.student,
             pairs=self.phase.pairs,
             logits=logits[prompt, position].float(),
@@ -238,7 +238,6 @@ class Trainer:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that is needed to go on from here: tensors, and plain facts."""
         tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.trainable.everything)}
-        assert self.optimizer is not None, "nothing was done yet"
         for i, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
         facts = {
@@ -261,7 +260,6 @@ class Trainer:
                 parameter.copy_(tensors[f"parameter.{i}"])
         self.step, self.spent, self.micro_batch = facts["step"], facts["spent"], facts["micro_batch"]
         self.enter(next(phase for phase in self.phases if phase.start < self.step <= phase.end))
-        assert self.optimizer is not None
         slots: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -272,10 +270,10 @@ class Trainer:
 
 
 @torch.no_grad()
-def noted(batch: Batch) -> dict[str, float]:
+def noted(batch: Batch, *, mapped: bool) -> dict[str, float]:
     """Figures that are told of every method: the label's cross-entropy, and the cosine to the mapped teacher where there is one."""
     told = {"cross_entropy": float(label_cross_entropy(batch.logits, batch.labels))}
-    if batch.plan.method in MAPPED and batch.states:
+    if mapped and batch.states:
         near = [cosine_similarity(batch.states[p.student], batch.target(p), dim=-1).mean() for p in batch.pairs]
         told["alignment"] = float(torch.stack(near).mean())
     return told

@@ -18,7 +18,8 @@ from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.runs.results import ChangedTensors
-from pkt_core.transfer.plan import FRONTIER, TransferPlan
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import Adapted, LayerByLayer
 
 LORA_MODULES = {
     *("up_proj", "down_proj", "v_proj", "o_proj"),  # Llama, Qwen, Mistral, Gemma: the paper's own list
@@ -73,42 +74,41 @@ def make_trainable(
     torch.manual_seed(plan.seed)  # LoRA draws its first weights
     if foreign is not None:
         foreign.to(student.device)
-    if plan.adapter == "full":
+    if plan.rank is None:
         model: Any = student.model
         parameters = [p for number in blocks for p in part(student, plan, number).parameters()]
         for parameter in parameters:
             parameter.requires_grad_(True)
     else:
-        model = with_adapters(student, plan, [part(student, plan, number) for number in blocks])
+        model = with_adapters(student, plan.rank, [part(student, plan, number) for number in blocks])
         parameters = [p for p in model.parameters() if p.requires_grad]
     layers: dict[int, list[nn.Parameter]] = {}
-    if plan.method in FRONTIER:
+    if isinstance(plan, LayerByLayer):
         layers = {k: [p for p in block.parameters() if p.requires_grad] for k, block in blocks.items()}
     return Trainable(model, parameters, layers, foreign)
 
 
 def numbers(student: LoadedModel, plan: TransferPlan, pairs: Sequence[LayerPair]) -> list[int]:
     """The student layers that a plan trains."""
-    every = plan.scope == "all" and plan.method not in FRONTIER
-    return list(range(student.n_layers)) if every else [pair.student for pair in pairs]
+    return list(range(student.n_layers)) if plan.every_block else [pair.student for pair in pairs]
 
 
 def part(student: LoadedModel, plan: TransferPlan, layer: int) -> nn.Module:
     """What of a block trains. Raises PlanError where the block has no MLP of its own."""
-    if plan.modules == "all":
+    if not isinstance(plan, Adapted) or plan.modules == "all":
         return student.layout.blocks[layer]
     if not student.layout.sublayers:
         raise PlanError(f"{student.name} has no MLP apart from its attention; use modules all.")
     return student.layout.mlps[layer]
 
 
-def with_adapters(student: LoadedModel, plan: TransferPlan, blocks: Sequence[nn.Module]) -> Any:
+def with_adapters(student: LoadedModel, rank: int, blocks: Sequence[nn.Module]) -> Any:
     """The student with LoRA on the projections of these blocks."""
     from peft import LoraConfig, get_peft_model
 
     names = lora_names(student, blocks)
     conv = any(type(student.model.get_submodule(name)).__name__ == "Conv1D" for name in names)
-    config = LoraConfig(r=plan.lora_rank, lora_alpha=plan.lora_rank, target_modules=names, fan_in_fan_out=conv)
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=names, fan_in_fan_out=conv)
     return get_peft_model(student.model, config)
 
 

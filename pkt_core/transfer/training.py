@@ -16,6 +16,7 @@ from pkt_core.transfer.checkpoint import Checkpoints
 from pkt_core.transfer.devices import Processes
 from pkt_core.transfer.export import export_student, require_exported, require_room
 from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import Trained
 from pkt_core.transfer.setup import Probe, event, student_that_trains, taught, trainable_ref, versions
 from pkt_core.transfer.targets import Targets
 from pkt_core.transfer.teacher_pass import targets as recorded
@@ -68,6 +69,9 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
     before, anchor = fingerprints(student.model), anchor_for(student, plan)
     trainable = student_that_trains(student, plan, targets)
     require_room(run.folder, student, trainable, plan)
+    made = Taught(student, trainable, targets, examples, before, 0, processes.first, Seconds(waited, 0.0))
+    if not isinstance(plan, Trained):
+        return made
     trainer = Trainer(student, trainable, plan, encoded, targets, processes, anchor)
     if kept := checkpoints.load():
         trainer.restore(*kept)
@@ -88,9 +92,7 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
             break
     tracked.end()
     run.keep_events()
-    return Taught(
-        student, trainable, targets, examples, before, trainer.step, processes.first, Seconds(waited, trainer.spent)
-    )
+    return replace(made, steps=trainer.step, seconds=Seconds(waited, trainer.spent))
 
 
 def export(plan: TransferPlan, run: Run, made: Taught) -> RunResults:
@@ -99,7 +101,7 @@ def export(plan: TransferPlan, run: Run, made: Taught) -> RunResults:
     exported = export_student(
         run.folder / "student", made.student, made.trainable, plan, made.targets.pairs, made.examples
     )
-    full = plan.adapter == "full"
+    full = not plan.as_adapter
     results = replace(
         taught(plan, made.student, made.targets, made.examples, made.steps),
         trained_parameters=made.trainable.n,

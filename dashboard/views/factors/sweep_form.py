@@ -14,17 +14,18 @@ from dashboard.engine.client import Task
 from dashboard.params import Param
 from pkt_core.studies.families.record import PlannedFamily, PlannedRun
 
-METHODS = ("semalign-v1", "feature-kd", "stitch", "semalign-v2r", "semalign-aclr")
 STEPS, MOST = 150, 64
 PLACE = "sweep"
 
 
 def draw() -> None:
     """The form, what it will take, and the button."""
+    from pkt_core.transfer.plan import held_by
+
     st.subheader("Try every pair of layers", anchor=False)
     left, middle, right, last = st.columns(4)
     with left:
-        method = widgets.choice("Method", METHODS, Param.SWEEP_METHOD)
+        method = widgets.choice("Method", methods_of_layers(), Param.SWEEP_METHOD)
     with middle:
         steps = widgets.amount("Steps of each", Param.SWEEP_STEPS, low=1, high=100_000, default=STEPS, step=50)
     with right:
@@ -33,7 +34,8 @@ def draw() -> None:
         )  # fmt: skip
     with last:
         seeds = widgets.amount("Seeds of each", Param.SWEEP_SEEDS, low=1, high=100, default=1)
-    settings = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
+    wanted = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
+    settings = held_by(method, wanted)  # a method without steps takes none
     plan = loaders.plan_of({**selection.pair_request(), **settings})
     request = {"plan": plan.model_dump(mode="json"), "at_most": at_most, "seeds": seeds}
     task = loaders.soon(loaders.ask("sweep_members", request), 0.6)
@@ -52,6 +54,14 @@ def draw() -> None:
         widgets.waiting(task, "Working out the pairs of layers")
     if sentence := state.told(PLACE):
         st.error(widgets.plain(sentence), icon=":material/error:")
+
+
+def methods_of_layers() -> list[str]:
+    """Methods that a pair of layers makes a difference to, those that work on one pair by themselves first."""
+    from pkt_core.transfer.method import methods
+
+    paired = [name for name, method in methods().items() if method.paired]
+    return sorted(paired, key=lambda name: methods()[name].plan.model_fields["n_pairs"].default != 1)
 
 
 def in_words(task: Task) -> str:

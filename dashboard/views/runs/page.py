@@ -18,6 +18,8 @@ from pkt_core.report import citing
 from pkt_core.runs.results import RunResults, results_json
 from pkt_core.studies.behaviour import text as behaviour_text
 
+NOT_USED = "not used"
+
 
 def command_of(run: Any) -> str:
     """The command that made a run, from its results, else from its plan."""
@@ -136,11 +138,22 @@ def compare(listed: list[Any], first: str) -> None:
 
 
 def plans_apart(first: str, second: str) -> pd.DataFrame:
-    """Only the settings in which the plans of two runs differ."""
-    one, two = (loaders.run(run_id).plan() for run_id in (first, second))
-    keys = [key for key in {**one, **two} if one.get(key) != two.get(key)]
-    rows = [{"setting": key, first: str(one.get(key)), second: str(two.get(key))} for key in keys]
+    """Only the settings in which the plans of two runs differ; those a run's method has not count as not used."""
+    one, two = (settings_of(run_id) for run_id in (first, second))
+    keys = [key for key in {**one, **two} if one.get(key, NOT_USED) != two.get(key, NOT_USED)]
+    rows = [{"setting": key, first: str(one.get(key, NOT_USED)), second: str(two.get(key, NOT_USED))} for key in keys]
     return pd.DataFrame(rows or [{"setting": "no difference", first: "", second: ""}])
+
+
+def settings_of(run_id: str) -> dict[str, Any]:
+    """The settings that a run's method has, whichever version wrote them; as they are stored where they cannot be read."""
+    from pkt_core.transfer.plan import TransferPlan
+
+    run = loaders.run(run_id)
+    try:
+        return TransferPlan.read(run.plan(), run.folder).model_dump(mode="json")
+    except StoreError:
+        return run.plan()
 
 
 def show() -> None:

@@ -26,12 +26,12 @@ def work_of(plan: Any) -> str:
         return "one layer's output is moved in closed form"
     trains = (
         "all student layers"
-        if plan.scope == "all"
+        if plan.every_block
         else "the paired student layers"
         if plan.n_pairs != 1 or "," in plan.layer_pairs
         else "one student layer"
     )
-    through = " through LoRA" if plan.adapter == "lora" else ""
+    through = " through LoRA" if plan.as_adapter else ""
     return f"{plan.steps} steps of {plan.batch_size} examples train {trains}{through}"
 
 
@@ -104,6 +104,8 @@ def plan() -> None:
 
 def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
     """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
+    from pkt_core.transfer.method import method_of
+
     found = plan_choices.found_layers()
     attribution = found.attribution if found else None
     worked_out = needs.record.n_layers if needs.status == "done" else None
@@ -123,7 +125,7 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
     with places.stacks:
         stacks.draw(*depths, pairs, attribution)
     with places.layers:
-        if pairs and chosen.method in plan_form.OUTPUT_ONLY:
+        if pairs and not method_of(chosen).layers:
             st.caption("The line shows the teacher layer that alignment is measured against.")
         stacks.beside()
 

@@ -8,7 +8,6 @@ import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
 from dashboard.params import Param
-from dashboard.views.transfer.plan_form import OUTPUT_ONLY
 from pkt_core.alignment.pairing import read_pairs, require_layer
 from pkt_core.alignment.record import LayerAttribution
 from pkt_core.studies.comparison.record import Comparison
@@ -58,9 +57,12 @@ def controlled(plan: Any, name: Any) -> Any:
 
 def layers_in_words(found: Comparison | None, plan: Any) -> str:
     """Which layer will teach which; `found` is a comparison of the pair, None where there is none yet."""
-    if plan.method in OUTPUT_ONLY and plan.scope == "all":
+    from pkt_core.transfer.method import method_of
+
+    output_only = not method_of(plan).layers
+    if output_only and plan.every_block:
         return "All student layers train; no layer of the teacher is matched."
-    if plan.layer_pairs and plan.method in OUTPUT_ONLY:
+    if plan.layer_pairs and output_only:
         students = ", ".join(str(pair.student) for pair in read_pairs(plan.layer_pairs))
         return f"By hand: student layers {students} train; no layer of the teacher is matched."
     if plan.layer_pairs:
@@ -78,7 +80,7 @@ def layers_in_words(found: Comparison | None, plan: Any) -> str:
         teacher, student = partner(found, plan)
     if student is None and teacher is None:
         return "Attribution will pick the teacher layer when the run starts, and the pairing its student layer."
-    if plan.method in OUTPUT_ONLY:
+    if output_only:
         which = (
             f"Student layer {student}"
             if student is not None

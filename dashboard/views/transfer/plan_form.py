@@ -1,7 +1,7 @@
 """The settings of a plan as controls bound to the link: what the plan itself says of its methods and settings, drawn.
 
-Methods, their groups, which settings a method uses, options, bounds, help and defaults are all read from
-`pkt_core.transfer.plan`, so that a method added there appears here. A setting left at `auto` is the method's own default.
+Methods, their groups, which settings a method uses, options, bounds, help and defaults are all read from the methods' records
+(`pkt_core.transfer.method`), so that a method added there appears here. A setting left at `auto` is the method's own default.
 
 Not covered: controls and layers in words (`dashboard/views/transfer/plan_choices.py`), what a plan costs and starting it (`views/transfer/page.py`).
 """
@@ -10,19 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import limits, selection, state, widgets
-from dashboard.params import Param
+from dashboard.params import OwnParam, Param
 from dashboard.views.transfer import stacks as transfer_stacks
 from pkt_core.errors import PktError
 
+MOST = 1_000_000
+"""Of a number that its setting does not bound."""
 RATES = ("3e-05", "0.0001", "0.0003", "0.001", "0.003")
-OUTPUT_ONLY = ("sft", "logit-kd", "ours")
-"""Methods that look at no layer of the teacher."""
 BY_CONTROL: dict[str, tuple[str, ...]] = {"map": ("permuted", "random"), "pairing": ("reversed", "random")}
 """Options that are controls: they are chosen under Control, where what they take away is said."""
 typed = st.components.v2.component(
@@ -91,21 +91,12 @@ OF_METHOD = (Param.CONTROL, Param.RIVALS, Param.CONTROLS)
 ADVANCED = (*(one.param for group in SETTINGS.values() for one in group), *DATA)
 
 
-def group_of(method: Any) -> str:
-    """The family of ideas a method belongs to, as the page orders them."""
-    if method.startswith("semalign"):
-        return "SemAlign"
-    if method.startswith("ours"):
-        return "Ours"
-    return "Rival" if bare(method).trains else "No training"
-
-
 def ordered() -> list[str]:
-    """All methods: SemAlign, ours, rivals, those without training."""
-    from pkt_core.transfer.plan import METHODS
+    """All methods by their groups: SemAlign, ours, rivals, those without training."""
+    from pkt_core.transfer.method import GROUPS, methods
 
-    groups = ("SemAlign", "Ours", "Rival", "No training")
-    return sorted(METHODS, key=lambda method: groups.index(group_of(method)))
+    known = methods()
+    return sorted(known, key=lambda name: GROUPS.index(known[name].group))
 
 
 def bare(method: Any, **settings: Any) -> Any:
@@ -119,18 +110,15 @@ def bare(method: Any, **settings: Any) -> Any:
 
 def uses(method: Any, name: str) -> bool:
     """Whether a setting means anything to a method."""
-    from pkt_core.transfer.plan import USERS
+    from pkt_core.transfer.method import methods
 
-    if name in USERS:
-        return method in USERS[name]
-    if name in ("part", "pairing"):
-        return method not in OUTPUT_ONLY
-    return name not in {one.name for one in SETTINGS["Anchor"]} or bare(method).trains
+    known = methods()[method]
+    return name in known.plan.model_fields and (known.layers or name not in ("part", "pairing"))
 
 
 def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
     """The values of a setting that a method takes beside those already set, controls left out."""
-    from pkt_core.transfer.plan import TransferPlan
+    from pkt_core.transfer.plan import kinds
 
     if name == "learning_rate":
         return list(RATES)
@@ -142,15 +130,16 @@ def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
             return False
         return True
 
-    field = TransferPlan.model_fields[name]
+    field = kinds()[method].model_fields[name]
     return [value for value in get_args(field.annotation) if value not in BY_CONTROL.get(name, ()) and taken(value)]
 
 
 def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
     """One control; None where it is left to the method."""
-    from pkt_core.transfer.plan import TransferPlan
+    from pkt_core.transfer.plan import kinds
 
-    field, default = TransferPlan.model_fields[one.name], TransferPlan.default(one.name, method)
+    field = kinds()[method].model_fields[one.name]
+    default = field.default
     help = " ".join(str(field.description or "").replace("\n", " ").split())
     if isinstance(default, bool):
         return widgets.toggle(one.label, one.param, default=default, help=help) or None
@@ -167,6 +156,30 @@ def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
     return None if picked == state.AUTO else float(picked) if isinstance(default, float) else picked
 
 
+def own_settings(method: Any) -> tuple[Setting, ...]:
+    """Controls for what only this method has, where the table above has none: label, bounds and name in the link from the field."""
+    from pkt_core.transfer.method import methods
+
+    known = methods()[method]
+    made = []
+    for name in known.own_settings:
+        if any(name == one.name for group in SETTINGS.values() for one in group):
+            continue
+        field = known.plan.model_fields[name]
+        low, high = (
+            next((getattr(bound, key) for bound in field.metadata for key in keys if hasattr(bound, key)), none)
+            for keys, none in ((("ge", "gt"), 0), (("le", "lt"), MOST))
+        )
+        label, param = name.replace("_", " ").capitalize(), cast(Param, OwnParam(name))
+        if isinstance(field.default, bool | str):
+            made.append(Setting(name, param, label))
+        elif isinstance(field.default, float):
+            made.append(Setting(name, param, label, low=float(low), high=float(high), step=0.1))
+        else:
+            made.append(Setting(name, param, label, low=int(low), high=int(high)))
+    return tuple(made)
+
+
 def settled(layers: dict[str, Any]) -> set[str]:
     """Settings that choose layers and that layers drawn or named leave nothing to choose."""
     if "layer_pairs" in layers or "teacher_layer" in layers:
@@ -176,12 +189,13 @@ def settled(layers: dict[str, Any]) -> set[str]:
 
 def advanced(method: Any, layers: dict[str, Any]) -> dict[str, Any]:
     """The settings that the method uses beside the chosen layers and that somebody set; the rest is the method's own."""
-    from pkt_core.transfer.plan import ANCHORED
+    from pkt_core.transfer.settings import ANCHORED
 
     found: dict[str, Any] = {}
-    with widgets.advanced(*ADVANCED):
+    own = own_settings(method)
+    with widgets.advanced(*ADVANCED, *(one.param for one in own)):
         st.caption("Only what this method uses. `auto` is the method's own default.")
-        for title, group in SETTINGS.items():
+        for title, group in {**SETTINGS, "Of this method": own}.items():
             used = [one for one in group if uses(method, one.name) and one.name not in settled(layers)]
             if not used:
                 continue
@@ -226,25 +240,26 @@ class Places:
 
 def draw() -> tuple[dict[str, Any], Places]:
     """All settings of a plan as it takes them, and the places for what follows from them."""
-    from pkt_core.transfer.plan import METHODS
+    from pkt_core.transfer.method import methods
 
     known: list[Any] = ordered()
     method: Any = widgets.switch(
         "Method", known, Param.METHOD, default="semalign-v1", on_change=lambda: state.forget_all(OF_METHOD)
     )
-    reconstructed = "reconstructed" in METHODS[method]
+    record = methods()[method]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge(group_of(method), color="blue")
-        if reconstructed:
+        st.badge(record.group, color="blue")
+        if record.reconstructed:
             st.badge("reconstructed, not the authors' code", color="orange")
-        st.markdown(widgets.plain(f"{METHODS[method]}."), width="content")
+        st.markdown(widgets.plain(f"{record.sentence}."), width="content")
     with st.expander("All methods in a sentence each"):
-        table = pd.DataFrame([{"Method": m, "Kind": group_of(m), "What it does": METHODS[m]} for m in known])
+        listed = [methods()[name] for name in known]
+        table = pd.DataFrame([{"Method": m.name, "Kind": m.group, "What it does": m.sentence} for m in listed])
         st.dataframe(table, hide_index=True, alt="All methods, what kind each is and what it does")
     settings: dict[str, Any] = {"method": method}
     left, right = st.columns(2)
     with left:
-        if bare(method).trains:
+        if record.trains:
             settings["steps"] = widgets.amount(
                 "Steps", Param.STEPS, low=1, high=limits.MOST_STEPS if limits.demo() else 100_000, default=300, step=50
             )

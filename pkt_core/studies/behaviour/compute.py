@@ -37,7 +37,7 @@ def alignment_change(
     states = {
         name: collect(models[name], texts, [Site(plan.part, layers.student)], "last")[0] for name in ("before", "after")
     }
-    kinds = {"map": plan.map, "permuted": "permuted"}
+    kinds = {"map": plan.measured_map, "permuted": "permuted"}
     shared = found.enough
     maps = (
         {role: alignment_map(kind, teacher, before, found, plan.seed) for role, kind in kinds.items()} if shared else {}

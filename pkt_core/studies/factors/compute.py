@@ -30,7 +30,8 @@ from pkt_core.similarity.measures import MEASURES
 from pkt_core.studies.comparison.compute import similarity
 from pkt_core.studies.factors.record import GENERAL, Factor, Factors, Group, Point
 from pkt_core.transfer.controls import Member
-from pkt_core.transfer.plan import MAPPED, TransferPlan
+from pkt_core.transfer.plan import TransferPlan
+from pkt_core.transfer.settings import Paired
 
 USUAL = ("debiased_linear_cka", "mutual_knn", "rsa", "procrustes", "linear_regression_r2", "semantic_cosine", "next_token_agreement")  # fmt: skip
 """Measures that are looked at unless others are named: one of each kind, all fast enough for large models."""
@@ -76,7 +77,7 @@ def sweep(plan: TransferPlan, n_teacher: int, n_student: int, *, at_most: int, s
 
 def takes_a_layer(plan: TransferPlan) -> bool:
     """Whether a method takes something from a layer of the teacher, so that pairs of layers can be compared."""
-    return plan.method in MAPPED or plan.method == "feature-kd"
+    return isinstance(plan, Paired)
 
 
 def spread(n_teacher: int, n_student: int, at_most: int) -> tuple[list[int], list[int]]:

@@ -37,14 +37,15 @@ from pkt_core.transfer.controls import (
     steps_for_teacher,
 )
 from pkt_core.transfer.estimate import trained_parameters
-from pkt_core.transfer.plan import ANCHORED, USERS, Method, TransferPlan, held_by
+from pkt_core.transfer.plan import TransferPlan, held_by
+from pkt_core.transfer.settings import ANCHORED, Trained
 
 DRAWS = 20_000  # so many that a p-value corrected for some hundred comparisons can still be small
 BATCH = 2_000
 
 
 def members(
-    plan: TransferPlan, *, rivals: Sequence[Method] = (), controls: Iterable[Control] = CONTROLS, seeds: int = 3
+    plan: TransferPlan, *, rivals: Sequence[str] = (), controls: Iterable[Control] = CONTROLS, seeds: int = 3
 ) -> list[Member]:
     """The plan itself, its rivals and its controls, each with `seeds` seeds from the plan's own on.
 
@@ -104,21 +105,23 @@ def with_seed(member: Member, seed: int) -> Member:
     return Member(member.label, member.plan.model_copy(update={"seed": seed}))
 
 
-def rival(plan: TransferPlan, method: Method) -> TransferPlan:
+def rival(plan: TransferPlan, method: str) -> TransferPlan:
     """The same transfer by another method, with the settings that both use."""
-    own = {"method", "part", "positions", "n_pairs", "scope", "modules", "decay", "anchor", "map"}
-    foreign = {name for name, users in USERS.items() if method not in users or plan.method not in users}
-    given = {name: value for name, value in plan.model_dump().items() if name not in own | foreign}
-    for name in own - {"method"} - foreign:  # what the plan was told, not what its method takes by itself
-        if getattr(plan, name) != TransferPlan.default(name, plan.method):
-            given[name] = getattr(plan, name)
+    of_method = {"part", "positions", "n_pairs", "scope", "modules", "decay", "anchor", "map"}
+    given = {
+        name: value
+        for name, value in held_by(method, plan.model_dump(exclude={"method"})).items()
+        if name not in of_method or value != plan.default(name, plan.method)  # not what its method takes by itself
+    }
     if given.get("anchor", TransferPlan.default("anchor", method)) == "none":
         given = {name: value for name, value in given.items() if name not in ANCHORED}
-    return TransferPlan.model_validate({**held_by(method, given), "method": method})
+    return TransferPlan.model_validate({**given, "method": method})
 
 
 def what_controls_save(plan: TransferPlan) -> Saved:
     """Steps that the teacher's pass over the data, and the anchor, would have paid for."""
+    if not isinstance(plan, Trained):
+        return Saved()
     teacher, student = model_shape(plan.teacher), model_shape(plan.student)
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed).items
     texts = [item.prompt + item.answer for item in examples]

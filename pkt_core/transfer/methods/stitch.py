@@ -1,200 +1,96 @@
-"""Stitching in closed form: one matrix of the student is changed so that its block says what the mapped teacher says there.
+"""Stitching: no training, one layer's output moved to the mapped teacher's in closed form, no labels.
 
-No step of training and no label. For each pair, with k the inputs of the MLP's last matrix, r = carry(h_T) - h_S at the matched
-site, means over the supervised positions of the data and C = E[k k^T] over general text:
-
-    dW = strength * E[r k^T] (E[k k^T] + GUARD * C + ridge)^-1
-
-which is the least-squares answer to `dW k = r` among changes that leave the matrix's outputs on general text nearly as they are.
-The form is that of MEMIT (Meng et al. 2023, arXiv 2210.07229, equation 14), who take r from an optimisation per edited fact,
-k from the subject's last token and sums instead of means. Ours: r from the mapped teacher, all positions of the data, means on
-both sides so that GUARD does not depend on how much text there is, and pairs one after the other from shallow to deep, each
-seeing what those before it changed. With `steer`, r is the same for every row: the teacher's steering vector (steering.py).
-
-Not covered: families whose MLP output is normalised before it is added (Gemma).
+The form is that of MEMIT (Meng et al. 2023, arXiv 2210.07229); what is theirs and what is ours, and the maths, are in
+`transfer/maths/closed_form.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from pydantic import Field
 
-from pkt_core.activations.capture import Capture, forward_states, pad
-from pkt_core.activations.collect import require_fit
-from pkt_core.alignment.pairing import LayerPair
-from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
-from pkt_core.models.loading import LoadedModel
-from pkt_core.models.sites import Site
-from pkt_core.transfer.methods.matrices import matrices, oriented
-from pkt_core.transfer.methods.method import Batch, Extraction, Method
-from pkt_core.transfer.methods.steering import steering_vector
-from pkt_core.transfer.plan import TransferPlan
-from pkt_core.transfer.readings import supervised, usable
-from pkt_core.transfer.targets import Wanted, teacher_rows
-from pkt_core.transfer.trainable import Trainable
-
-GUARD = 10.0
-"""Weight of general text beside the data. Measured on the demo pair (teacher layer 5 to student layer 2, ridge map, strength 1,
-200 facts each; recall of unknown facts in seen forms / of known facts in seen forms, per cent, and bits per byte on 60 general
-texts, some of which the map may have been fitted on; the student as it was: 8 / 100 / 1.877): guard 0 2.5 / 10 / 2.32, 0.1 4 / 13 / 2.07, 1 4 / 34 / 1.93, 10 7.5 / 89 / 1.88,
-100 8.5 / 100 / 1.88. No value carries facts over, nor does layer 3 to 1, the Procrustes or the logit-preserving map, or the
-answer's positions alone; 10 is the least that leaves general text as it was, while the matrix still moves (by 0.76 of its norm).
-
-What limits it is what it aims at: the mapped teacher state, read by the student's head, gives the first token of the answer for 4 %
-of the facts (ridge) or 25 % (logit-preserving), the student itself for 10 %. With 32 facts and guard 0 the student comes to say
-exactly as many as the target does (28 %), so the edit arrives; with 1,044 facts one matrix is too small and they blur (8 %).
-"""
-RIDGE = 1e-6  # relative to the mean of the diagonal: only so that the system has one answer
-BATCH = 32
-REFUSED = (
-    "{} does not add the output of its MLP's last matrix to the residual stream as it is, so stitch cannot move one by "
-    "changing the other. Choose a student such as Llama, Qwen, GPT-2, OPT or Phi, or another method."
-)
+from pkt_core.transfer.method import Batch, Extract, Extraction, LoadedModel, Method, Pairs, Paper, Terms, Trainable
+from pkt_core.transfer.plan import Part, Positions
+from pkt_core.transfer.settings import MapName, Mapped
 
 
-@torch.no_grad()
-def change_matrices(extraction: Extraction) -> dict[str, Tensor]:
-    """`change.K [d_S, w]` for each student layer K: dW at strength 1. The student is left as it was."""
-    plan, student = extraction.plan, extraction.student
+class StitchPlan(Mapped):
+    """Settings of stitching."""
+
+    method: Literal["stitch"] = "stitch"
+    part: Part = "block_out"
+    map: MapName = "ridge"
+    positions: Positions = "all"
+    strength: float = Field(1.0, ge=0, le=10)
+    """Of stitch: the share of the way to the mapped teacher; 1 is all of it."""
+    steer: bool = False
+    """Of stitch: move every row by one steering vector (the teacher's mean on the data less its mean on general text), not each to its own mapped state."""
+
+    @property
+    def rows_matter(self) -> bool:
+        return not self.steer
+
+    def effort(self) -> dict[str, Any]:
+        return {"strength": self.strength, **super().effort()}
+
+    def check_settings(self) -> None:
+        if self.steer and self.rows == "shuffled":
+            raise PlanError(
+                "Got rows shuffled with a steering vector, which is a mean over rows and the same in any order. Use paired."
+            )
+        super().check_settings()
+
+
+def extract(extraction: Extraction, plan: StitchPlan) -> Extract:
+    """`change.K [d_S, w]` for each student layer K: the change of its matrix at strength 1."""
+    from pkt_core.transfer.maths.closed_form import change_matrices
+
     if plan.part == "attn_out":
         raise PlanError(
             "Got part attn_out with stitch, which changes the matrix an MLP ends in. Use block_out, block_delta or mlp_out."
         )
-    modules = {pair.student: last_matrix(student, pair.student) for pair in extraction.pairs}
-    originals = {k: oriented(module).clone() for k, module in modules.items()}
-    found: dict[str, Tensor] = {}
-    try:
-        for pair in sorted(extraction.pairs):
-            residual, inner, guard = moments(extraction, pair)
-            change = solve(residual, inner, guard, GUARD)
-            found[f"change.{pair.student}"] = change.float().cpu()
-            add(modules[pair.student], found[f"change.{pair.student}"], plan.strength)
-    finally:
-        for k, module in modules.items():
-            oriented(module).copy_(originals[k])
-    return found
+    return change_matrices(extraction, strength=plan.strength, steer=plan.steer, shuffled=plan.rows == "shuffled")
 
 
-def solve(
-    residual: Float[Tensor, "d w"], inner: Float[Tensor, "w w"], guard: Float[Tensor, "w w"], weight: float
-) -> Float[Tensor, "d w"]:
-    """`E[r k^T] (E[k k^T] + weight C + ridge)^-1`, float64."""
-    system = inner + weight * guard
-    system = system + RIDGE * system.diagonal().mean() * torch.eye(len(system), dtype=system.dtype)
-    return torch.linalg.solve(system, residual.T).T
-
-
-def moments(extraction: Extraction, pair: LayerPair) -> tuple[Tensor, Tensor, Tensor]:
-    """`E[r k^T]` and `E[k k^T]` over the data, `E[k k^T]` over general text; float64 on the CPU."""
-    plan, student = extraction.plan, extraction.student
-    towards = shifts(extraction, pair)
-    width = oriented(last_matrix(student, pair.student)).numel() // student.d_model
-    residual, inner, guard = (torch.zeros(n, width, dtype=torch.float64) for n in (student.d_model, width, width))
-    used, done = has_target(extraction), 0
-    for keys, states in own_rows(student, extraction.encoded, plan, pair.student):
-        part = slice(done, done + len(states))
-        rest = towards(part, states)[used[part]]
-        residual += rest.T @ keys[used[part]]
-        inner += keys[used[part]].T @ keys[used[part]]
-        done += len(states)
-    done = int(used.sum())
-    n = 0
-    for keys, _ in own_rows(student, general(extraction), plan.model_copy(update={"positions": "all"}), pair.student):
-        guard += keys.T @ keys
-        n += len(keys)
-    return residual / done, inner / done, guard / n
-
-
-def shifts(extraction: Extraction, pair: LayerPair) -> Callable[[slice, Tensor], Tensor]:
-    """How far the states of a stretch of rows are to move: each to its mapped state, or all by one steering vector."""
-    plan = extraction.plan
-    if plan.steer:
-        vector = steering_vector(extraction, pair)
-        return lambda _part, states: vector.expand_as(states)
-    wanted = carried(extraction, pair)
-    if plan.rows == "shuffled":
-        wanted = wanted[torch.randperm(len(wanted), generator=torch.Generator().manual_seed(plan.seed))]
-    return lambda part, states: wanted[part].double() - states
-
-
-def carried(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_S"]:
-    """The mapped teacher states at every supervised position of the data."""
-    rows = []
-    for start in range(0, len(extraction.encoded), BATCH):
-        batch = extraction.encoded[start : start + BATCH]
-        readings = extraction.readings[start : start + BATCH]
-        wanted = Wanted(states=True, logits=False, by_rank=False, maps=extraction.maps, shared=None)
-        said = teacher_rows(extraction.teacher, batch, readings, extraction.plan, [pair], wanted)
-        rows += [row[f"states.{pair.student}"] for row in said]
-    return torch.cat(rows)
-
-
-def has_target(extraction: Extraction) -> Bool[Tensor, n]:
-    """Which supervised positions the teacher has a state for: all of them with one tokenizer."""
-    both, at = zip(extraction.readings, extraction.encoded, strict=True), extraction.plan.positions
-    return torch.tensor([used for reading, e in both for used in usable(reading, e, at, "state")])
-
-
-def general(extraction: Extraction) -> list[Encoded]:
-    """General text as the student's tokens; what is predicted there plays no part."""
-    require_fit(extraction.student, list(extraction.texts))
-    return [Encoded(ids, ids) for ids in extraction.student.tokenizer(list(extraction.texts))["input_ids"]]
-
-
-def own_rows(
-    student: LoadedModel, encoded: Sequence[Encoded], plan: TransferPlan, layer: int
-) -> Iterator[tuple[Float[Tensor, "n w"], Float[Tensor, "n d_S"]]]:
-    """The student's inputs of the matrix and its states at the matched site, a row per supervised position; float64."""
-    module, site, whole = last_matrix(student, layer), Site(plan.part, layer), Site("mlp_out", layer)
-    passed: list[tuple[Tensor, Tensor]] = []
-    handle = module.register_forward_hook(lambda _module, args, output: passed.append((args[0], output)))
-    try:
-        with Capture(student, [whole, site]) as seen:
-            for start in range(0, len(encoded), BATCH):
-                batch = encoded[start : start + BATCH]
-                ids = pad([e.ids for e in batch], student.tokenizer.pad_token_id)
-                forward_states(student, ids, pad([[1] * len(e.ids) for e in batch], 0))
-                keys, output = passed.pop()
-                if passed or not torch.equal(output.reshape(-1), seen[whole].reshape(-1)):
-                    raise PlanError(REFUSED.format(student.name))
-                rows = [(i, t) for i, e in enumerate(batch) for t in supervised(e, plan.positions)]
-                prompt, position = torch.tensor(rows, device=student.device).T
-                keys, states = (x.reshape(*ids.shape, -1)[prompt, position].double().cpu() for x in (keys, seen[site]))
-                yield keys, states
-    finally:
-        handle.remove()
-
-
-def last_matrix(student: LoadedModel, layer: int) -> nn.Module:
-    """The matrix whose output is the MLP's. Raises PlanError where something comes between it and the residual stream."""
-    found = [*matrices(student.layout.mlps[layer]).values()] if student.layout.sublayers else []
-    if not found or oriented(found[-1]).shape[0] != student.d_model:
-        raise PlanError(REFUSED.format(student.name))
-    return found[-1]
-
-
-def add(module: nn.Module, change: Float[Tensor, "out in"], strength: float) -> None:
-    """`W + strength dW`, in place."""
-    weight = oriented(module)
-    weight.add_(strength * change.to(weight))
-
-
-def install(
-    student: LoadedModel, plan: TransferPlan, pairs: tuple[LayerPair, ...], extract: dict[str, Tensor]
-) -> Trainable:
+def install(student: LoadedModel, plan: StitchPlan, pairs: Pairs, extract: Extract) -> Trainable:
     """Change the matrices once; nothing trains."""
-    for pair in pairs:
-        add(last_matrix(student, pair.student), extract[f"change.{pair.student}"], plan.strength)
-    return Trainable(student.model, [])
+    from pkt_core.transfer.maths.closed_form import stitch
+
+    return stitch(student, pairs, extract, plan.strength)
 
 
-def no_terms(_batch: Batch) -> dict[str, Tensor]:
+def terms(_batch: Batch, _plan: StitchPlan) -> Terms:
     """There is no step whose loss it could be."""
     return {}
 
 
-STITCH = Method(no_terms, extract=change_matrices, install=install)
+def changed(_plan: StitchPlan, blocks: str, _n: int) -> str:
+    return f"the last MLP matrix of {blocks}, in closed form"
+
+
+METHOD = Method(
+    plan=StitchPlan,
+    order=90,
+    title="Stitching",
+    sentence="Stitching: no training, one layer's output moved to the mapped teacher's in closed form, no labels",
+    group="No training",
+    pull="nothing trains: one matrix solved so that its block says what the mapped teacher says, or is moved by one steering vector (`--steer`)",
+    source="ours, after MEMIT (arXiv 2210.07229)",
+    how="in closed form, by changing one matrix (after MEMIT \\cite{memit2023})",
+    papers=(
+        Paper(
+            "memit2023",
+            """@inproceedings{memit2023,
+  title = {Mass-Editing Memory in a Transformer},
+  author = {Meng, Kevin and Sharma, Arnab Sen and Andonian, Alex and Belinkov, Yonatan and Bau, David},
+  booktitle = {International Conference on Learning Representations}, year = {2023}, note = {arXiv:2210.07229}
+}""",
+        ),
+    ),
+    terms=terms,
+    extract=extract,
+    install=install,
+    changed=changed,
+)

@@ -24,7 +24,7 @@ from pkt_core.alignment.pairing import LayerPair
 from pkt_core.errors import PlanError
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.sites import Site
-from pkt_core.transfer.methods.method import Extraction
+from pkt_core.transfer.batch import Extraction
 from pkt_core.transfer.readings import usable
 from pkt_core.transfer.targets import Wanted, teacher_rows
 
@@ -47,13 +47,14 @@ def steering_vector(extraction: Extraction, pair: LayerPair) -> Float[Tensor, d_
             "move across. Choose another layer or other data."
         )
     share = (here - there).norm() / general.norm(dim=-1).mean()
-    return carried / carried.norm() * share * own.norm(dim=-1).mean()
+    vector: Tensor = carried / carried.norm() * share * own.norm(dim=-1).mean()
+    return vector
 
 
 def on_examples(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_T"]:
     """The teacher's own states at the supervised positions of the data, float64."""
     plan, rows = extraction.plan, []
-    wanted = Wanted(states=True, logits=False, by_rank=False, maps={}, shared=None)
+    wanted = Wanted(states=True, logits=False, by_rank=False, temperature=1.0, maps={}, shared=None)
     for start in range(0, len(extraction.encoded), BATCH):
         part = slice(start, start + BATCH)
         encoded, readings = extraction.encoded[part], extraction.readings[part]

@@ -1,8 +1,8 @@
-"""What a method is: what it needs of the teacher, what it puts into the student, and the terms of its loss on one batch."""
+"""What a method is given: one batch with the teacher's rows for its loss, both models and the data for its set-up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from jaxtyping import Float, Int
@@ -16,7 +16,6 @@ from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.readings import Reading
 from pkt_core.transfer.span_likelihood import chained
 from pkt_core.transfer.targets import Carry
-from pkt_core.transfer.trainable import Trainable
 
 SEEDS = 32  # as in Seeking (arXiv 2310.11451); LaTen's code judges by one example at a time
 
@@ -25,7 +24,6 @@ SEEDS = 32  # as in Seeking (arXiv 2310.11451); LaTen's code judges by one examp
 class Batch:
     """One batch as a method sees it: a row per supervised position."""
 
-    plan: TransferPlan
     student: LoadedModel
     pairs: tuple[LayerPair, ...]
     """Those that train in this step."""
@@ -46,12 +44,16 @@ class Batch:
         """What the pair's student layer is pulled towards."""
         return self.targets[f"states.{pair.student}"]
 
-    def divergence(self, kind: str) -> Tensor:
+    def output_kl(self, weight: float, temperature: float) -> Tensor:
+        """KL to the teacher's next-token distribution, times a weight; 0 without one, when no distribution was recorded."""
+        return weight * self.divergence("kl", temperature) if weight else self.logits.new_zeros(())
+
+    def divergence(self, kind: str, temperature: float) -> Tensor:
         """How far the student's predictions are from the teacher's, times the temperature squared; a mean over rows.
 
         With two tokenizers a span of text counts once, wherever a model needs several tokens for it (chains.py).
         """
-        said, temperature = self.targets, self.plan.temperature
+        said = self.targets
         if kind == "uld":
             rows = sorted_distance(self.logits, said["log_probs"], temperature)
         elif "length" in said:
@@ -82,21 +84,3 @@ class Extraction:
     def seed_set(self, loaded: LoadedModel) -> list[Encoded]:
         """The few examples that neurons and parameters are judged by, as this model's own tokens."""
         return encode(loaded.tokenizer, self.examples.sample(SEEDS, self.plan.seed).items, loaded.context)
-
-
-@dataclass(frozen=True)
-class Method:
-    """How a student is taught. `extract` and `install` are for methods that change more than weights that are there."""
-
-    terms: Callable[[Batch], dict[str, Tensor]]
-    """Named terms of the loss, each a mean over rows, added up as they are."""
-    states: bool = False
-    """Whether the teacher's states are targets: mapped ones where the plan's method has a map, else raw."""
-    logits: bool = False
-    """Whether the teacher's next-token distribution is a target."""
-    extract: Callable[[Extraction], dict[str, Tensor]] | None = None
-    """What else is taken from the teacher, once, kept beside the targets: raise TARGETS_VERSION where it comes to give another."""
-    install: Callable[[LoadedModel, TransferPlan, tuple[LayerPair, ...], dict[str, Tensor]], Trainable] | None = None
-    """Put what was extracted into the student; None unfreezes the plan's parameters as they are."""
-    foreign: Callable[[TransferPlan, tuple[LayerPair, ...], int, int], nn.Module | None] | None = None
-    """Weights beside the student (plan, pairs, d_teacher, d_student)."""
