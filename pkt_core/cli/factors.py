@@ -69,11 +69,20 @@ def factors(
             ]  # fmt: skip
             table(
                 f"Gain in {task_name(task)}",
-                ["factor (before)", "rank correlation", "95 %", "p", "p (Holm)", "visible from", "pairs of layers"],
+                [
+                    "factor (before)",
+                    "correlation beyond depth",
+                    "95 %",
+                    "p",
+                    "p (Holm)",
+                    "detectable from",
+                    "pairs of layers",
+                ],
                 rows,
             )
         Console().print(
-            "Above 0: the more alike, the more was gained. p: layers shuffled. Nearer to 0 than `visible from` is chance here."
+            "Above 0: more similar than depth suggests, more gain. p: factor rotated at random among teacher layers. "
+            "A correlation nearer to 0 than `detectable from` is no evidence of none."
         )
 
     deliver(to_json(found), as_json, show)
