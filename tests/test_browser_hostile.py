@@ -24,7 +24,7 @@ ODD = "%{x} %s 100% \u202egnp.live\u202c <i>evil</i>\n" + "evil" * 60
 BAD = """() => {
   const all = what => [...document.querySelectorAll(what)];
   return {
-    made: all("img[src='x'], [onerror], a[href^='javascript'], a[href*='evil'], .hoverlayer a, .js-plotly-plot svg a")
+    made: all("img[src='x'], [onerror], a[href^='javascript'], a[href*='evil']:not([href^='#']), .hoverlayer a, .js-plotly-plot svg a")
       .map(el => el.outerHTML.slice(0, 200)),
     scripts: all('script').map(el => el.textContent).filter(code => code.length < 1000 && code.includes('alert(')),
     styled: all('b, i, strong, em, tspan[style*=bold], tspan[style*=italic], mjx-container, .katex, span[style*=color]')
