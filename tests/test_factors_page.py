@@ -131,7 +131,7 @@ def test_own_runs_are_answered_from_and_a_hostile_name_shows_as_it_is():
     assert "A sweep of the demo pair" not in said  # the recorded one
     assert len(app.get("plotly_chart")) == 3
     other = page("factors", gained="general text")
-    assert "the gain in general text" in plain(other)
+    assert "goes with more gain in general text" in plain(other)
     assert page("factors", factor="Procrustes angle").selectbox(key="factor").value == "Procrustes angle"
 
 
