@@ -111,7 +111,7 @@ def common() -> dict[str, Any]:
 
 def may_start(function: str) -> bool:
     """Whether to compute without being asked: for pairs that ship, and for those whose models were loaded before."""
-    ships = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
+    ships = loaders.ships(selection.pair_name())
     return ships or loaders.asked_before(function, selection.pair_request())
 
 

@@ -7,13 +7,17 @@ the truth is in the project's store and run folders.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from dashboard import access, limits
 from dashboard.engine.client import Engine, Task
+
+if TYPE_CHECKING:
+    from pkt_core.models.catalog import Pair
 
 
 @st.cache_resource(on_release=Engine.end, show_spinner=False)
@@ -23,11 +27,17 @@ def engine() -> Engine:
 
 
 @st.cache_data(show_spinner=False)
-def pair_names() -> dict[str, dict[str, Any]]:
-    """The catalogue as plain records, by name, in order."""
+def pair_names() -> dict[str, Pair]:
+    """The catalogue by name, in order."""
     from pkt_core.models.catalog import pairs
 
-    return {pair.name: pair.model_dump(mode="json") for pair in pairs() if pair.bundled or not limits.demo()}
+    return {pair.name: pair for pair in pairs() if pair.bundled or not limits.demo()}
+
+
+def ships(name: str) -> bool:
+    """Whether a pair of that name is in the catalogue and needs no download."""
+    known = pair_names().get(name)
+    return known is not None and known.bundled
 
 
 @st.cache_data(ttl=60, show_spinner=False)
@@ -85,8 +95,18 @@ def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
         return None, str(error)
 
 
+@dataclass(frozen=True)
+class PromptFacts:
+    """What a form says of a prompt set."""
+
+    n: int
+    """Prompts."""
+    labels: list[str]
+    """Names of their labels."""
+
+
 @st.cache_data(ttl=600, max_entries=32, show_spinner=False)
-def prompt_facts(name: str) -> dict[str, Any] | None:
+def prompt_facts(name: str) -> PromptFacts | None:
     """How many prompts a set has and the names of their labels; None where it cannot be read."""
     from pkt_core.data.prompts import load_prompts
     from pkt_core.errors import PktError
@@ -96,7 +116,7 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
         found = load_prompts(name)
     except PktError:
         return None
-    return {"n": len(found), "labels": list(found.labels)}
+    return PromptFacts(n=len(found), labels=list(found.labels))
 
 
 @st.cache_data(ttl=600, max_entries=32, show_spinner=False)

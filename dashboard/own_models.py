@@ -37,11 +37,11 @@ def fitting() -> pd.DataFrame:
         rows.append(
             {
                 "Pair": name,
-                "Models": facts["title"],
-                "Needs (GiB)": facts["needs_gib"],
-                "Fits now": "yes" if facts["needs_gib"] <= there else "no",
+                "Models": facts.title,
+                "Needs (GiB)": facts.needs_gib,
+                "Fits now": "yes" if facts.needs_gib <= there else "no",
                 "Can be had": "yes" if missing is None else "no",
-                "Why one would": facts["note"],
+                "Why one would": facts.note,
             }
         )
     return pd.DataFrame(rows)
@@ -78,7 +78,7 @@ def room(request: dict[str, Any]) -> None:
     facts = loaders.pair_names().get(request["pair"])
     if facts is not None:
         name, there = free()
-        st.caption(widgets.plain(f"Wants about {facts['needs_gib']:g} GiB; {name} has {style.memory(there)} free."))
+        st.caption(widgets.plain(f"Wants about {facts.needs_gib:g} GiB; {name} has {style.memory(there)} free."))
         return
     asked: dict[str, Any] = {
         key: request[key] for key in ("pair", "teacher", "student", "device", "dtype") if key in request

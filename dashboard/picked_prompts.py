@@ -58,7 +58,7 @@ def tokens_if_picked() -> None:
     ids = state.picked()
     if not ids:
         return
-    ships = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
+    ships = loaders.ships(selection.pair_name())
     if ships or loaders.known("picked_tokens", asked(ids)) is not None:
         tokens()
         return

@@ -6,8 +6,6 @@ that name; a file given by its path is read again when it changed.
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
 from dashboard import loaders, selection, state, widgets
@@ -64,7 +62,7 @@ def keep() -> None:
     state.keep_upload(UPLOAD, Param.PROMPT_FILE, loaders.keep_prompts)
 
 
-def facts() -> dict[str, Any] | None:
+def facts() -> loaders.PromptFacts | None:
     """Size and labels of the chosen set; None where only the hub knows, or nobody."""
     name = selection.prompts_request().get("prompts", "")
     return None if name.startswith("hf:") else loaders.prompt_facts(name)
@@ -78,7 +76,8 @@ def found() -> None:
         return
     counted, problem = loaders.prompt_count(request["pooling"], **named)
     if counted:
-        labels = ", ".join((facts() or {"labels": []})["labels"])
+        known = facts()
+        labels = ", ".join(known.labels) if known else ""
         st.caption(widgets.plain(f"{counted}; {f'labels: {labels}' if labels else 'no labels'}."))
     if problem:
         st.warning(widgets.plain(problem), icon=":material/warning:")

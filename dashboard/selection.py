@@ -48,7 +48,8 @@ def pair_request() -> dict[str, Any]:
 
 def own_prompts() -> str:
     """The prompt set that goes with the pair."""
-    return str(loaders.pair_names().get(pair_name(), {}).get("prompts", "general"))
+    known = loaders.pair_names().get(pair_name())
+    return known.prompts if known else "general"
 
 
 def prompt_choices() -> list[str]:
@@ -108,7 +109,7 @@ def comparison(why: str = "") -> tuple[Comparison | None, bool]:
     if problem := loaders.unavailable(name, *custom):
         st.warning(widgets.plain(problem), icon=":material/cloud_off:")
         return None, False
-    ships = bool(loaders.pair_names().get(name, {}).get("bundled"))
+    ships = loaders.ships(name)
     task = loaders.ask("compare", request) if ships else loaders.known("compare", request)
     if task is None:
         loaders.engine().warm()
@@ -159,8 +160,8 @@ def compared() -> Comparison | None:
 
 def own_layers() -> tuple[int, int] | None:
     """Where the recorded runs of a pair worked, which is where one starts; None where a pair has none."""
-    kept = loaders.pair_names().get(pair_name(), {}).get("layers")
-    return (int(kept[0]), int(kept[1])) if kept else None
+    known = loaders.pair_names().get(pair_name())
+    return known.layers if known else None
 
 
 def layers(comparison: Comparison) -> tuple[int, int]:

@@ -84,9 +84,9 @@ def picked() -> None:
         max_chars=None,
     )
     known = prompt_choice.facts()
-    if vain := state.picked_in_vain(known["n"] if known else None):
+    if vain := state.picked_in_vain(known.n if known else None):
         named = ", ".join(word[:20] for word in vain[:5]) + (" and others" if len(vain) > 5 else "")
-        numbers = f"0 to {known['n'] - 1:,}" if known else "whole numbers from 0"
+        numbers = f"0 to {known.n - 1:,}" if known else "whole numbers from 0"
         st.info(widgets.plain(f"Picked prompts are {numbers}; passed over: {named}."))
     if chosen := state.picked():
         st.button(f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick")

@@ -8,7 +8,7 @@ from typing import Any
 
 import recorded_results
 import recorded_runs
-import report_samples as samples
+import recorded_studies
 from streamlit.testing.v1 import AppTest
 
 from dashboard.engine.client import Engine, Task
@@ -57,25 +57,25 @@ class Answers:
         if function == "similarity":
             return recorded_results.grid_by(arguments["measure"])
         if function == "latent_map":
-            return samples.latent(method=arguments["method"])
+            return recorded_studies.latent(arguments["method"])
         if function == "chain_map":
             kind = arguments["kind"].replace("student", "teacher")
-            return samples.chain(method=arguments["method"], kind=kind, shuffled=arguments["shuffled"])
+            return recorded_studies.chain(method=arguments["method"], kind=kind, shuffled=arguments["shuffled"])
         if function in ("turnover", "picked_tokens", "picked_cell", "picked_continuations"):
-            return getattr(samples, function)()
+            return getattr(recorded_studies, function)()
         layers = arguments.get("teacher_layer"), arguments.get("student_layer")
         return {
-            "closer_look": lambda: samples.closer_look(*layers),
+            "closer_look": lambda: recorded_studies.closer_look(*layers),
             "compare": recorded_results.comparison,
-            "alignment_maps": lambda: samples.maps(*layers),
-            "stitching": lambda: samples.stitching(arguments["kind"]),
+            "alignment_maps": lambda: recorded_studies.maps(*layers),
+            "stitching": lambda: recorded_studies.stitching(arguments["kind"]),
             "similarity_change": recorded_results.change,
-            "token_change": samples.token_change,
-            "writing": samples.writing,
-            "user_task": samples.user_task,
-            "inspect_token": samples.inspection,
-            "basis_options": samples.basis_options,
-            "factors": samples.factors,
+            "token_change": recorded_studies.token_change,
+            "writing": recorded_studies.writing,
+            "user_task": recorded_studies.user_task,
+            "inspect_token": recorded_studies.inspection,
+            "basis_options": recorded_studies.basis_options,
+            "factors": recorded_studies.factors,
             "warm_projection": dict,
         }[function]()
 

@@ -317,7 +317,7 @@ def test_pages_say_it_in_one_sentence_and_read_nothing(locked):
     path = str(locked.outside / "mine.jsonl")
     assert loaders.file_as_it_is(path) == path  # not kept: its content never reaches the cache
     assert loaders.prompt_facts(path) is None
-    assert loaders.prompt_facts(str(locked.inside / "mine.jsonl"))["n"] == 80
+    assert loaders.prompt_facts(str(locked.inside / "mine.jsonl")).n == 80
     assert loaders.file_as_it_is(str(locked.inside / "mine.jsonl")).startswith("kept:mine-")
     app = page("pair", pair="custom", teacher=str(locked.outside), student="demo:student")
     assert not app.exception

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import recorded_results
+import recorded_studies
 import reference_agreement as twin
-import report_samples as samples
 from pages import page, words
 
 from dashboard import loaders, recorded
@@ -20,6 +20,7 @@ from pkt_core.studies.comparison.figures import similarity_heatmap
 from pkt_core.studies.layer_pair import text as sentences
 from pkt_core.studies.layer_pair import text as tables
 from pkt_core.studies.layer_pair.figures import closer_figure
+from pkt_core.words import style
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
@@ -132,7 +133,9 @@ def test_what_picked_prompts_are_followed_by_is_asked_of_a_small_pair_at_once():
 
 
 def test_the_figure_escapes_text_names_its_axes_and_carries_both_prompts():
-    figure = closer_figure([samples.closer_look(), samples.closer_look(1, 0)], names=("Chosen", "Pinned"), picked=[103])
+    chosen, pinned = recorded_studies.closer_look(), recorded_studies.closer_look(1, 0)
+    picked = chosen.ids[chosen.pairs.first[0]]
+    figure = closer_figure([chosen, pinned], names=("Chosen", "Pinned"), picked=[picked])
     told = figure.to_json()
     assert "<script" not in json.dumps(json.loads(told)).replace("\\u003c", "<")
     layout = json.loads(told)["layout"]
@@ -144,10 +147,10 @@ def test_the_figure_escapes_text_names_its_axes_and_carries_both_prompts():
     )
     marked = [trace for trace in figure.data if trace.name == "one of them picked"]
     assert len(marked) == 2
-    assert all(103 in row[:2] for row in marked[0].customdata)
+    assert all(picked in row[:2] for row in marked[0].customdata)
     others = next(trace for trace in figure.data if trace.name == "two prompts")
-    assert not any(103 in row[:2] for row in others.customdata)
-    assert len(marked[0].x) + len(others.x) == 40 * 39 // 2
+    assert not any(picked in row[:2] for row in others.customdata)
+    assert len(marked[0].x) + len(others.x) == len(chosen.pairs.first)
 
 
 def test_a_pinned_cell_has_another_frame_than_the_chosen():
@@ -162,7 +165,7 @@ def test_a_pinned_cell_has_another_frame_than_the_chosen():
 
 
 def test_tables_rank_the_worst_first_and_the_largest_difference_first():
-    one, other = samples.closer_look(), samples.closer_look(1, 0)
+    one, other = recorded_studies.closer_look(), recorded_studies.closer_look(1, 0)
     table = tables.overlap_table(one)
     assert table["shared"].is_monotonic_increasing
     assert table["shared"][0] == min(one.overlap.values)
@@ -172,16 +175,16 @@ def test_tables_rank_the_worst_first_and_the_largest_difference_first():
     place = one.ids.index(row["prompt"])
     assert row["difference"] == pytest.approx(one.overlap.values[place] - other.overlap.values[place])
     pairs = tables.pairs_table([one, other])
-    assert len(pairs) == 2 * one.n_pairs
+    assert len(pairs) == len(one.pairs.first) + len(other.pairs.first)
     assert set(pairs["teacher_layer"]) == {5, 1}
 
 
 def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
-    one, other = samples.closer_look(), samples.closer_look(1, 0)
+    one, other = recorded_studies.closer_look(), recorded_studies.closer_look(1, 0)
     found = one.correlation.minus(other.correlation)
     without = np.array(one.correlation.left_out) - np.array(other.correlation.left_out)
     assert (found.low, found.high) == pytest.approx(twin.interval(found.value, without))
-    assert found.value == pytest.approx(0.04)
+    assert found.value == pytest.approx(one.correlation.value - other.correlation.value)
     assert found.n == 10
     same = one.overlap.minus(one.overlap)
     assert (same.value, same.low, same.high, same.differs) == (0, 0, 0, False)
@@ -199,13 +202,15 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
 
 
 def test_sentences_say_chance_where_it_is_chance_and_what_is_drawn():
-    one = samples.closer_look()
+    one = recorded_studies.closer_look()
     assert sentences.correlation(one).startswith("Prompts that are alike for the student tend to be alike")
     chance = replace(one, correlation=replace(one.correlation, value=0.01, p_value=0.4))
     assert "no more than chance" in sentences.correlation(chance)
-    few = sum(share < 0.5 for share in one.overlap.values)
-    assert f"{few} of 40 prompts share less than 50\u00a0%" in sentences.overlap(one)
-    assert sentences.sample(one) == ""
-    assert sentences.sample(replace(one, n_pairs=5000, n_all=900)) == (
-        "780 of 5,000 pairs of prompts are drawn, at random; the comparison keeps the states of its first 40 prompts of 900."
+    few = sum(share < one.overlap.beyond for share in one.overlap.values)
+    assert 0 < few < len(one.ids)
+    assert f"{few} of 64 prompts share less than {style.percent(one.overlap.beyond)}" in sentences.overlap(one)
+    assert sentences.sample(replace(one, n_pairs=len(one.pairs.first))) == ""
+    assert sentences.sample(one) == "504 of 2,016 pairs of prompts are drawn, at random."
+    assert sentences.sample(replace(one, n_all=900)) == (
+        "504 of 2,016 pairs of prompts are drawn, at random; the comparison keeps the states of its first 64 prompts of 900."
     )

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import recorded_results
 import recorded_runs
-import report_samples as samples
+import recorded_studies
 from pages import PAGES, finished_run, page, words
 
 from dashboard import recorded, widgets
@@ -149,10 +149,10 @@ def test_a_umap_under_way_leaves_the_pca_on_the_page(answers):
 
 def test_hostile_text_is_never_markdown():
     made = finished_run(
-        run_id="hostile", teacher={"name": samples.HOSTILE}, student={"name": "![x](http://evil/x.png)"}
+        run_id="hostile", teacher={"name": recorded_studies.HOSTILE}, student={"name": "![x](http://evil/x.png)"}
     )
     for name in PAGES:
-        app = page(name, run=made.id, pair="custom", teacher=samples.HOSTILE, student="s")
+        app = page(name, run=made.id, pair="custom", teacher=recorded_studies.HOSTILE, student="s")
         assert not app.exception
         for one in [*app.markdown, *app.caption, *app.error, *app.info]:
             assert "](http" not in str(one.value)

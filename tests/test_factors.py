@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-import report_samples as samples
+import recorded_studies
 from made_runs import DEMO, a_run
 
 from pkt_core.base.records import from_json, to_json
@@ -133,8 +133,8 @@ def test_fields_keep_their_names(record, names):
 
 
 def test_records_survive_json_and_the_shipped_recording_is_one():
-    for found in (samples.factors(), samples.factors(sure=False)):
-        assert from_json(Factors, json.loads(json.dumps(to_json(found))), "It") == found
+    found = recorded_studies.factors()
+    assert from_json(Factors, json.loads(json.dumps(to_json(found))), "It") == found
     shipped = json.loads((assets_folder() / "recorded" / "factors.json").read_text())
     record = from_json(RecordedFactors, shipped, "It")
     assert to_json(record) == shipped
@@ -147,9 +147,10 @@ def test_records_survive_json_and_the_shipped_recording_is_one():
 
 
 def test_a_factor_of_which_nothing_can_be_said_has_no_correlation_and_sure_is_after_correction():
-    *known, unknown = samples.factors().factors["facts"]
-    assert unknown.correlation is None
-    assert [factor for factor, _ in correlated([*known, unknown])] == known
+    listed = recorded_studies.factors().factors["demo/unknown-seen"]
+    known = [factor for factor in listed if factor.rho is not None]
+    assert listed[-1].correlation is None
+    assert [factor for factor, _ in correlated(listed)] == known
     correlation = Correlation(rho=0.9, low=0.8, high=0.95, p_value=0.001, p_corrected=SURE, visible=0.5)
     assert not correlation.sure
     assert replace(correlation, p_corrected=0.049).sure

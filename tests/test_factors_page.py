@@ -5,31 +5,37 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
-import report_samples as samples
+import recorded_studies
 from made_runs import a_run
 from pages import page, plain
 
 from pkt_core.runs.queue import waiting
 from pkt_core.studies.factors import text as factors_text
 from pkt_core.studies.factors.figures import beside_figure, factors_figure, points_figure
+from pkt_core.words import style
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 
 
-def listed(task="facts", **more):
-    return samples.factors(**more).factors[task]
+SURE, UNSURE = "general text", "demo/unknown-seen"
+"""A gain of the recording with which a factor goes beyond chance, and one with which none does."""
+
+
+def listed(task=SURE):
+    return recorded_studies.factors().factors[task]
 
 
 def group():
-    return samples.factors().groups[0]
+    return recorded_studies.factors().groups[0]
 
 
 FIGURES = {
     "factors": lambda: factors_figure(listed()),
-    "points": lambda: points_figure([group()], listed()[0], "facts", {"g": samples.HOSTILE}),
-    "points of bits": lambda: points_figure([group()], listed()[0], "general text", {}),
-    "beside": lambda: beside_figure(group(), listed()[0], "facts"),
+    "points": lambda: points_figure([group()], listed()[0], UNSURE, {group().key: recorded_studies.HOSTILE}),
+    "points of bits": lambda: points_figure([group()], listed()[0], SURE, {}),
+    "beside": lambda: beside_figure(group(), listed()[0], UNSURE),
 }
 
 
@@ -42,48 +48,55 @@ def test_figures_name_their_axes_and_let_no_tag_through(make):
 
 
 def test_the_strongest_factor_stands_on_top_with_its_band_of_chance_and_what_cannot_be_said_is_left_out():
-    figure = factors_figure(listed())
-    assert figure.layout.yaxis.ticktext[-1] == "CKA (debiased, linear)"
-    assert len(figure.layout.yaxis.ticktext) == len(figure.layout.shapes) == 3
-    assert {(s.x0, s.x1) for s in figure.layout.shapes} == {(-0.55, 0.55)}
+    figure, known = factors_figure(listed()), [factor for factor in listed() if factor.rho is not None]
+    assert 0 < len(known) < len(listed())
+    assert abs(known[0].rho) == max(abs(factor.rho) for factor in known)
+    assert figure.layout.yaxis.ticktext[-1] == known[0].label
+    assert len(figure.layout.yaxis.ticktext) == len(figure.layout.shapes) == len(known)
+    assert [(s.x0, s.x1) for s in figure.layout.shapes] == [(-one.visible, one.visible) for one in reversed(known)]
     alone = next(trace for trace in figure.data if trace.name == "relative depth")
-    assert list(alone.x) == []  # of it nothing can be said here
+    assert list(alone.x) == [factor.rho for factor in known if factor.kind == "depth"]
+    assert len(alone.x) == 1
 
 
 def test_each_point_knows_its_layers_and_its_run_and_each_gain_its_cell():
-    points = points_figure([group()], listed()[0], "facts", {}).data[0]
-    assert list(points.customdata[4]) == [1, 1, "run-1-1", 1]
-    assert points.y[4] == pytest.approx(100 * group().points[4].gains["facts"][0])
-    gained = beside_figure(group(), listed()[0], "general text").data[0]
-    assert gained.z[3][0] == pytest.approx(-0.3)
+    (seeds, points), one = points_figure([group()], listed()[0], UNSURE, {}).data, group().points[4]
+    assert list(points.customdata[4]) == [one.teacher, one.student, one.runs[0], len(one.runs)]
+    assert points.y[4] == pytest.approx(100 * np.mean(one.gains[UNSURE]))
+    assert list(seeds.y[12:15]) == pytest.approx([100 * gain for gain in one.gains[UNSURE]])
+    gained = beside_figure(group(), listed()[0], SURE).data[0]
+    assert gained.z[one.teacher][one.student] == pytest.approx(np.mean(one.gains[SURE]))
     assert gained.zmin < 0 < gained.zmax
 
 
 def test_sentences_say_what_predicts_beyond_depth_what_does_not_and_what_is_not_detectable():
-    sure = factors_text.eases(listed(), "facts", 0.9)
-    assert sure.startswith(
-        "More CKA (debiased, linear) than depth suggests goes with more gain in facts (corrected p = 0.004)."
-    )
-    assert sure.endswith("Depth explains 90\u00a0% of it.")
-    unsure = factors_text.eases(listed(sure=False), "facts", None)
-    assert unsure == "No measure predicts the gain in facts beyond depth (smallest corrected p = 0.80)."
+    first, depth = listed()[0], recorded_studies.factors().depth
+    sure = factors_text.eases(listed(), SURE, depth[SURE])
+    assert first.rho < 0  # as recorded: where neighbours rank alike, less was gained
+    p = style.p_value(first.p_corrected)
+    goes = f"{first.label} than depth suggests goes with more gain in {SURE} (corrected p {p})."
+    assert sure.startswith(f"Less {goes}")
+    assert sure.endswith(f"Depth explains {style.percent(depth[SURE])} of it.")
+    unsure = factors_text.eases(listed(UNSURE), UNSURE, None)
+    nearest = style.p_value(min(factor.p_corrected for factor in listed(UNSURE) if factor.rho is not None))
+    assert unsure == f"No measure predicts the gain in new facts beyond depth (smallest corrected p {nearest})."
     assert len(unsure.split()) <= 20
-    against = [replace(listed()[0], rho=-0.9)]
-    assert factors_text.eases(against, "facts", None).startswith("Less CKA")
-    assert "too few teacher layers" in factors_text.eases([listed()[3]], "facts", None)
-    assert "detectable from ±0.55; a smaller one is not evidence" in factors_text.cannot(listed())
-    apart = [
-        replace(factor, visible=None if factor.rho is None else 0.26 + 0.31 * (factor.name == listed()[0].name))
-        for factor in listed()
-    ]
-    assert "from ±0.26 to ±0.57, depending on the factor; a smaller" in factors_text.cannot(apart)
+    assert factors_text.eases([replace(first, rho=0.9)], SURE, None).startswith(f"More {goes}")
+    assert "too few teacher layers" in factors_text.eases([listed()[-1]], SURE, None)
+    known = [factor for factor in listed() if factor.rho is not None]
+    alike = [replace(factor, visible=0.55) for factor in known]
+    assert "detectable from ±0.55; a smaller one is not evidence" in factors_text.cannot(alike)
+    low, high = (style.number(end(factor.visible for factor in known)) for end in (min, max))
+    assert f"from ±{low} to ±{high}, depending on the factor; a smaller" in factors_text.cannot(listed())
 
 
 def test_tables_hold_every_factor_and_every_run():
-    assert len(factors_text.factors_table(listed())) == 4
-    assert factors_text.factors_shown(listed())["Correlation beyond depth"].tolist() == ["0.90", "0.40", "−0.10", "–"]
-    table = factors_text.points_table([group()], listed()[0], "facts", {"g": "one"})
-    assert table["run"].tolist() == [f"run-{t}-{s}" for t in range(4) for s in range(3)]
+    assert len(factors_text.factors_table(listed())) == len(listed())
+    shown = factors_text.factors_shown(listed())["Correlation beyond depth"].tolist()
+    assert shown == [style.number(factor.rho) for factor in listed()]
+    assert shown[-1] == "–"
+    table = factors_text.points_table([group()], listed()[0], SURE, {group().key: "one"})
+    assert table["run"].tolist() == [run for point in group().points for run in point.runs]
 
 
 def test_a_first_visit_sees_the_recording_and_can_try_every_pair():
@@ -118,8 +131,8 @@ def test_own_runs_are_answered_from_and_a_hostile_name_shows_as_it_is():
     assert "A sweep of the demo pair" not in said  # the recorded one
     assert len(app.get("plotly_chart")) == 3
     other = page("factors", gained="general text")
-    assert "the gain in general text" in plain(other)
-    assert page("factors", factor="Procrustes").selectbox(key="factor").value == "Procrustes"
+    assert "goes with more gain in general text" in plain(other)
+    assert page("factors", factor="Procrustes angle").selectbox(key="factor").value == "Procrustes angle"
 
 
 def test_a_sweep_goes_into_the_queue(monkeypatch):

@@ -1,4 +1,4 @@
-"""Figures, tables and sentences from recorded and hand-made results: axes, colours that mean something, clicks, escaping."""
+"""Figures, tables and sentences from recorded results: axes, colours that mean something, clicks, escaping."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 import pytest
 import recorded_results
 import recorded_runs
-import report_samples as samples
+import recorded_studies
 
 from dashboard import exports
 from pkt_core.alignment.record import Curve
@@ -37,7 +37,7 @@ from pkt_core.studies.families.figures import family_figure
 from pkt_core.studies.families.record import FamilyTable, Row, Score, TaskLevel
 from pkt_core.studies.generations import text as generations_text
 from pkt_core.studies.latent_map import text as latent_map_text
-from pkt_core.studies.latent_map.figures import chain_figure, latent_figure
+from pkt_core.studies.latent_map.figures import COLOURED_UP_TO, chain_figure, latent_figure
 from pkt_core.words import style
 
 ROOT = Path(__file__).parents[1]
@@ -50,19 +50,21 @@ FIGURES = {
     "recomposition of two strangers": lambda: recomposition_figure(COMPARISON.recomposition),
     "attribution": lambda: attribution_figure(COMPARISON.attribution, COMPARISON.pairing, 6, (5, 2)),
     "no attribution": lambda: attribution_figure(None, COMPARISON.pairing, 6),
-    "map by overlap": lambda: latent_figure(samples.latent()),
-    "map by label": lambda: latent_figure(samples.latent(), colour="relation", linked=True),
-    "map by model": lambda: latent_figure(samples.latent(method="umap"), colour="model"),
-    "chain": lambda: chain_figure(samples.chain(), picked=[101, 102]),
-    "chain of layers by label": lambda: chain_figure(samples.chain(kind="teacher"), colour="relation"),
-    "chain in one": lambda: chain_figure(samples.chain(method="umap"), colour="model", overlay=True),
-    "chain, null": lambda: chain_figure(samples.chain(shuffled=True), overlay=True, picked=[100]),
+    "map by overlap": lambda: latent_figure(recorded_studies.latent()),
+    "map by label": lambda: latent_figure(recorded_studies.latent(), colour="relation", linked=True),
+    "map by model": lambda: latent_figure(recorded_studies.latent("umap"), colour="model"),
+    "chain": lambda: chain_figure(recorded_studies.chain(), picked=recorded_studies.chain().ids[1:3]),
+    "chain of layers by label": lambda: chain_figure(recorded_studies.chain(kind="teacher"), colour="relation"),
+    "chain in one": lambda: chain_figure(recorded_studies.chain(method="umap"), colour="model", overlay=True),
+    "chain, null": lambda: chain_figure(
+        recorded_studies.chain(shuffled=True), overlay=True, picked=recorded_studies.chain().ids[:1]
+    ),
     "training": lambda: training_figure(STEPS),
     "behaviour": lambda: behaviour_figure(RESULTS.behaviour, RESULTS.changes),
-    "maps": lambda: maps_figure(samples.maps()),
-    "stitching": lambda: stitching_figure(samples.stitching(), (5, 2)),
+    "maps": lambda: maps_figure(recorded_studies.maps()),
+    "stitching": lambda: stitching_figure(recorded_studies.stitching(), (5, 2)),
     "moved": lambda: change_figure(recorded_results.change(), 2),
-    "two runs": lambda: comparison_figure({"a": RESULTS.changes, samples.HOSTILE: RESULTS.changes}),
+    "two runs": lambda: comparison_figure({"a": RESULTS.changes, recorded_studies.HOSTILE: RESULTS.changes}),
 }
 
 
@@ -142,9 +144,10 @@ def test_a_pair_off_the_rule_is_drawn_dashed_and_one_on_it_is_not():
 
 
 def test_rare_labels_share_one_grey_and_no_point_is_lost():
-    latent = samples.latent()
-    figure = latent_figure(latent, colour="relation")
-    assert any(trace.name == "3 others" for trace in figure.data)
+    latent = recorded_studies.latent()
+    figure = latent_figure(latent, colour="answer")
+    answers = len(set(latent.labels["answer"]))
+    assert any(trace.name == f"{answers - COLOURED_UP_TO} others" for trace in figure.data)
     assert sum(len(trace.x) for trace in figure.data) == 2 * len(latent.texts)
 
 
@@ -209,7 +212,7 @@ def test_tables_hold_the_numbers_behind_the_figures():
     assert table["student_layers"].tolist() == ["0", "", "1", "", "", "2"]
     assert table["scores"].tolist() == COMPARISON.attribution.scores.tolist()
     assert len(comparison_text.attribution_table(None, COMPARISON.pairing)) == 6
-    assert len(latent_map_text.latent_table(samples.latent())) == 40
+    assert len(latent_map_text.latent_table(recorded_studies.latent())) == 40
     assert behaviour_text.steps_table(STEPS)["layer"].tolist() == [step.terms["layer"] for step in STEPS]
     assert len(behaviour_text.behaviour_table(RESULTS.behaviour)) == 12
     priors = [change.prior for change in RESULTS.changes.values()]
@@ -234,8 +237,10 @@ def test_sentences_on_behaviour_name_gain_and_loss_or_neither():
     assert "lost on reworded known facts (100\u00a0% to 57\u00a0%" in behaviour_text.behaviour(RESULTS)
     flat = {task: replace(change, p_value=0.6) for task, change in RESULTS.changes.items()}
     assert "No task changed beyond chance" in behaviour_text.behaviour(replace(RESULTS, changes=flat))
-    assert "Alike in part" in latent_map_text.latent(samples.latent())
-    assert "Not alike" in latent_map_text.latent(replace(samples.latent(), map_control=0.4))
+    assert "Alike in part" in latent_map_text.latent(recorded_studies.latent())
+    assert "Not alike" in latent_map_text.latent(
+        replace(recorded_studies.latent(), map_control=recorded_studies.latent().map_cosine)
+    )
 
 
 def test_where_smaller_is_closer_everything_turns_round():
@@ -276,17 +281,19 @@ def test_a_warning_only_where_something_owns_the_picture():
 
 
 def test_stitching_is_coloured_by_what_it_costs_over_the_student_alone_and_its_cells_can_be_clicked():
-    figure = stitching_figure(samples.stitching())
+    grid = recorded_studies.stitching()
+    figure = stitching_figure(grid)
     axis = figure.layout.coloraxis
     at_zero = next(c for at, c in axis.colorscale if abs(at - (0 - axis.cmin) / (axis.cmax - axis.cmin)) < 1e-9)
     assert at_zero in ("#f4f4f4", "rgb(244, 244, 244)")
     assert axis.cmin < 0
-    values = np.asarray(samples.stitching().values)
-    assert np.allclose(np.asarray(figure.data[0].z), values - 0.9)
+    values = np.asarray(grid.values)
+    assert np.allclose(np.asarray(figure.data[0].z), values - grid.own.value)
     cells = next(trace for trace in figure.data if trace.name == "cells")
     assert {(row[0], row[1]) for row in cells.customdata} == set(np.ndindex(values.shape))
-    words = alignment_maps_text.stitching(samples.stitching())
-    assert "Teacher layer 0 into student layer 0 costs least: 0.85" in words
+    teacher, student = np.unravel_index(values.argmin(), values.shape)
+    words = alignment_maps_text.stitching(grid)
+    assert f"Teacher layer {teacher} into student layer {student} costs least: {values.min():.2f}" in words
 
 
 def test_what_moved_is_framed_and_said_with_its_direction():
@@ -306,29 +313,33 @@ def test_what_moved_is_framed_and_said_with_its_direction():
 
 
 def test_maps_are_shown_with_controls_bounds_and_the_best_one_named():
-    figure = maps_figure(samples.maps())
+    found = recorded_studies.maps()
+    figure = maps_figure(found)
     assert {trace.name for trace in figure.data} == {"map", "control: meaning removed"}
     assert len([shape for shape in figure.layout.shapes if shape.type == "line"]) == 6
-    assert "best carried by the affine map" in alignment_maps_text.maps(samples.maps()).lower()
-    assert len(alignment_maps_text.maps_table(samples.maps())) == 10
+    best = min(found.maps, key=lambda kind: found.maps[kind].bits_per_byte.value)
+    assert f"best carried by the {best} map" in alignment_maps_text.maps(found).lower()
+    assert len(alignment_maps_text.maps_table(found)) == 10
 
 
 def test_every_panel_of_a_chain_shows_the_same_rectangle_and_says_what_it_keeps():
-    figure = chain_figure(samples.chain(kind="teacher"))
+    chain = recorded_studies.chain(kind="teacher")
+    figure = chain_figure(chain)
     layout = json.loads(figure.to_json())["layout"]
     for axis in ("xaxis", "yaxis"):
         ranges = [value["range"] for name, value in layout.items() if name.startswith(axis)]
         assert len(ranges) >= 5
         assert all(one == ranges[0] for one in ranges)
     said = " ".join(a.text for a in figure.layout.annotations)
-    assert said.count("keeps 40\u00a0% of neighbours, 70\u00a0% of variance") == 5
-    assert "0.03" not in said
-    assert "by chance 3\u00a0%" in said
+    for one in chain.slices:
+        assert f"keeps {style.percent(one.fidelity)} of neighbours, {style.percent(one.explained)} of variance" in said
+    assert f"{chain.overlap_chance:.2f}" not in said
+    assert f"by chance {style.percent(chain.overlap_chance)}" in said
 
 
 def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_their_ids():
-    chain = samples.chain()
-    figure = chain_figure(chain, picked=[103, 999])
+    chain = recorded_studies.chain()
+    figure = chain_figure(chain, picked=[chain.ids[3], 99999])
     dots = [t for t in figure.data if t.customdata is not None]
     assert [list(t.marker.color) for t in dots] == chain.overlap
     assert (figure.layout.coloraxis.cmin, figure.layout.coloraxis.cmax) == (0, 1)
@@ -339,8 +350,8 @@ def test_a_chain_is_coloured_by_overlap_in_the_full_spaces_and_points_carry_thei
 
 def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
     for shuffled in (False, True):
-        chain = samples.chain(shuffled=shuffled)
-        figure = chain_figure(chain, overlay=True, picked=[104])
+        chain = recorded_studies.chain(shuffled=shuffled)
+        figure = chain_figure(chain, overlay=True, picked=[chain.ids[4]])
         arrows = [t for t in figure.data if t.mode == "lines+markers"]
         there = chain.partners[0][4] if shuffled else 4
         assert (arrows[0].x[0], arrows[0].x[1]) == (chain.xy[0][4][0], chain.xy[1][there][0])
@@ -348,32 +359,39 @@ def test_lines_join_the_same_prompt_and_in_the_null_picture_its_false_partner():
 
 
 def test_the_joint_picture_prints_the_held_out_error_beside_its_control():
-    ridge = replace(samples.latent(), map="ridge", map_r2=0.7, map_r2_control=-0.6)
+    ridge = recorded_studies.latent("ridge")
     said = " ".join(a.text for a in latent_figure(ridge).layout.annotations)
-    assert "ridge map: cosine 0.40 (control 0.01), R² 0.70 (control −0.60)" in said
-    assert "R²" not in " ".join(a.text for a in latent_figure(samples.latent()).layout.annotations)
+    cosines = f"cosine {style.number(ridge.map_cosine)} (control {style.number(ridge.map_control)})"
+    shares = f"R² {style.number(ridge.map_r2)} (control {style.number(ridge.map_r2_control)})"
+    assert f"ridge map: {cosines}, {shares}" in said
+    assert ridge.map_r2_control < 0
+    assert "R²" not in " ".join(a.text for a in latent_figure(recorded_studies.latent()).layout.annotations)
 
 
 def test_sentences_and_tables_of_chains():
+    chain, layers = recorded_studies.chain(), recorded_studies.chain(kind="teacher")
+    before, after = style.percent(chain.steps[0]), style.percent(chain.ends)
     assert (
-        "44\u00a0% of each prompt's nearest neighbours with the teacher before the transfer and 42\u00a0% after it"
-        in latent_map_text.chain(samples.chain())
+        f"{before} of each prompt's nearest neighbours with the teacher before the transfer and {after} after it"
+        in latent_map_text.chain(chain)
     )
-    assert "largest break is between teacher, layer 0 and teacher, layer 1" in latent_map_text.chain(
-        samples.chain(kind="teacher")
+    least = layers.steps.index(min(layers.steps))
+    assert f"largest break is between teacher, layer {least} and teacher, layer {least + 1}" in latent_map_text.chain(
+        layers
     )
-    assert latent_map_text.chain(samples.chain(shuffled=True)).startswith("Null picture")
-    assert "40 of 40 prompts changed" in latent_map_text.turnover(samples.turnover())
-    table = samples.turnover()
-    nobody = replace(table, rows=[replace(row, q=0.5) for row in table.rows])
-    assert "No prompt changed" in latent_map_text.turnover(nobody)
-    special = samples.picked_cell(40, enough=True)
-    assert generations_text.picked_cell(special, "CKA").startswith("CKA: 0.411 by the 40 picked")
-    assert len(latent_map_text.chain_table(samples.chain())) == 120
-    table = latent_map_text.turnover_table(samples.turnover())
-    assert table["neighbours_before"][0] == "text 100 | text 101 | text 102"
-    assert table["prompt"].tolist() == list(range(100, 140))
-    assert generations_text.next_token_table(samples.picked_tokens())["teacher_next"][0].startswith("a|b 90 %  \\n 5 %")
+    assert latent_map_text.chain(recorded_studies.chain(shuffled=True)).startswith("Null picture")
+    assert "3 of 40 prompts changed" in latent_map_text.turnover(recorded_studies.turnover(3))
+    assert "No prompt changed" in latent_map_text.turnover(recorded_studies.turnover(0))
+    special = recorded_studies.picked_cell(40, enough=True)
+    assert generations_text.picked_cell(special, "CKA").startswith(f"CKA: {special.facts.picked:.3f} by the 40 picked")
+    assert len(latent_map_text.chain_table(chain)) == 3 * 40
+    found = recorded_studies.turnover()
+    table = latent_map_text.turnover_table(found)
+    assert table["neighbours_before"][0].split(" | ") == [found.texts[str(i)] for i in found.rows[0].before]
+    assert table["prompt"].tolist() == [row.id for row in found.rows]
+    assert generations_text.next_token_table(recorded_studies.picked_tokens())["teacher_next"][0].startswith(
+        "a|b 90 %  \\n 5 %"
+    )
 
 
 def test_without_attribution_the_pairing_has_the_whole_width():
@@ -421,7 +439,7 @@ def test_the_panels_of_a_family_share_one_scale_with_room_between_their_numbers(
 
 
 def test_two_lines_near_each_other_have_their_words_at_two_heights():
-    notes = {a.text: a.yshift for a in maps_figure(samples.maps()).layout.annotations}
+    notes = {a.text: a.yshift for a in maps_figure(recorded_studies.maps()).layout.annotations}
     assert notes["student alone"] - notes["nothing passes"] >= 12
 
 
@@ -464,7 +482,7 @@ def test_own_bases_are_said_to_lie_above_or_below_random_ones():
 
 
 def test_the_panels_of_a_chain_fill_their_places_and_the_scale_leaves_room_for_buttons():
-    figure = chain_figure(samples.chain())
+    figure = chain_figure(recorded_studies.chain())
     assert {axis.constrain for axis in (*figure.select_xaxes(), *figure.select_yaxes())} == {"range"}
     bar = figure.layout.coloraxis.colorbar
     assert bar.xanchor == "left"
@@ -489,7 +507,7 @@ def test_chance_is_the_nulls_where_samples_are_pieces_of_prompts():
 
 def test_a_figure_that_is_taken_away_carries_title_and_caption_and_keeps_its_plot():
 
-    plain = style.on_paper(chain_figure(samples.chain()))
+    plain = style.on_paper(chain_figure(recorded_studies.chain()))
     long = "How to read `it`, and what would refute it. " * 12
     shown = style.captioned(plain, "<img src=x onerror=alert(1)> by layer", long, width=700)
     note = next(one for one in shown.layout.annotations if one.name == "caption")

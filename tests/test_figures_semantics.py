@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-import report_samples as samples
+import recorded_studies
 
 from pkt_core.alignment.choice import BasisChoice
 from pkt_core.studies.inspection import text as inspection_text
@@ -13,9 +13,9 @@ from pkt_core.studies.inspection.record import Meeting
 from pkt_core.words import style
 
 KINDS = {
-    "plain": samples.inspection(),
-    "after": samples.inspection(after=True),
-    "strangers": samples.inspection(shared=False),
+    "plain": recorded_studies.inspection(),
+    "after": recorded_studies.inspection(after=True),
+    "strangers": recorded_studies.inspection(shared=False),
 }
 DRAWN = {
     f"{name} {kind}": (make, found)
@@ -35,7 +35,7 @@ def test_every_figure_survives_json_names_its_axes_and_escapes_tokens(make, foun
 
 
 def test_readings_show_the_control_and_frame_the_chosen_layers():
-    figure = reading_figure(samples.inspection(after=True))
+    figure = reading_figure(recorded_studies.inspection(after=True))
     titles = [a.text for a in figure.layout.annotations]
     assert sum("meaningless" in title for title in titles) == 1
     assert sum("after" in title for title in titles) == 1
@@ -48,7 +48,7 @@ def test_readings_show_the_control_and_frame_the_chosen_layers():
 
 
 def test_deep_models_drop_the_numbers_not_the_tokens():
-    deep = samples.inspection()
+    deep = recorded_studies.inspection()
     own = deep.teacher.own
     layers = [layer % 6 for layer in range(40)]
     own = replace(
@@ -63,11 +63,11 @@ def test_deep_models_drop_the_numbers_not_the_tokens():
     trace = reading_figure(deep).data[0]
     assert len(trace.z) == 40
     assert trace.text[39][0] == style.token(own.top[39][0][0])
-    assert "<br>" in reading_figure(samples.inspection()).data[0].text[0][0]
+    assert "<br>" in reading_figure(recorded_studies.inspection()).data[0].text[0][0]
 
 
 def test_trajectories_leave_out_what_a_vocabulary_lacks_and_draw_chance():
-    figure = trajectory_figure(samples.inspection())
+    figure = trajectory_figure(recorded_studies.inspection())
     names = [trace.name for trace in figure.data if trace.showlegend]
     assert names.count("by chance") == 1
     assert any("asked for" in name for name in names)
@@ -79,7 +79,7 @@ def test_trajectories_leave_out_what_a_vocabulary_lacks_and_draw_chance():
 
 
 def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
-    crossing = samples.inspection(after=True).crossing
+    crossing = recorded_studies.inspection(after=True).crossing
     figure = difference_figure(crossing)
     bars = next(trace for trace in figure.data if trace.type == "bar")
     assert list(bars.x) == pytest.approx([one.carried - one.own for one in crossing.differences])
@@ -92,11 +92,13 @@ def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
     assert [trace.name for trace in figure.data if trace.xaxis == "x"] == [
         "teacher carried over", "student", "student after", "control: vocabulary permuted"
     ]  # fmt: skip
-    assert "student after" not in [trace.name for trace in difference_figure(samples.inspection().crossing).data]
+    assert "student after" not in [
+        trace.name for trace in difference_figure(recorded_studies.inspection().crossing).data
+    ]
 
 
 def test_tables_hold_the_numbers():
-    found = samples.inspection(after=True)
+    found = recorded_studies.inspection(after=True)
     assert len(inspection_text.reading_table(found)) == 5 * (6 + 3 + 6 + 6 + 3)
     assert len(inspection_text.trajectory_table(found)) == 2 * (6 + 3 + 6 + 6 + 3)
     assert inspection_text.difference_table(found.crossing)["difference"].tolist() == pytest.approx(
@@ -107,7 +109,7 @@ def test_tables_hold_the_numbers():
     assert len(lens) == 6
     name, p = found.teacher.lens[5][2]
     assert lens.iloc[0, 1].endswith(f", {style.visible(name)} {style.number(p)}")
-    measured = samples.basis_options()
+    measured = recorded_studies.basis_options()
     numbers = inspection_text.options_table(measured, (5, 2))
     assert len(numbers) == 12
     assert numbers["teacher_top1"].tolist() == [option.teacher.top1 for option in measured.options]
@@ -116,7 +118,7 @@ def test_tables_hold_the_numbers():
 
 def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
     shown = inspection_text.options_shown(
-        samples.basis_options(refused=True), BasisChoice(gain=True, norm=False, ridge=1e-3), (5, 2)
+        recorded_studies.basis_options(refused=True), BasisChoice(gain=True, norm=False, ridge=1e-3), (5, 2)
     )
     bold = shown["Gain"].str.startswith("**")
     assert bold.sum() == 1
@@ -131,13 +133,13 @@ def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
 
 
 def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
-    found = samples.inspection()
+    found = recorded_studies.inspection()
     said = inspection_text.inspected(found)
     assert "cosine −0.17: no more than chance (control 0.09, random directions ±0.20)" in said
     strong = replace(found, crossing=replace(found.crossing, meeting=[[0.7] * 3] * 6))
     assert "cosine 0.70: more than chance" in inspection_text.inspected(strong)
-    assert "share 20 tokens" in inspection_text.inspected(samples.inspection(shared=False))
-    facts = samples.basis_options()
+    assert "share 20 tokens" in inspection_text.inspected(recorded_studies.inspection(shared=False))
+    facts = recorded_studies.basis_options()
     assert "is tied" in inspection_text.head_in_words(facts.teacher, "teacher")
     other = replace(facts.student, tied=False, softcap=30.0)
     assert "its own matrix" in inspection_text.head_in_words(other, "student")
@@ -148,12 +150,12 @@ def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
 
 def test_a_meeting_is_beyond_chance_above_both_random_directions_and_the_control():
     """The threshold belongs to the statistic: two standard deviations of random directions, 2 / sqrt(d)."""
-    meeting = samples.inspection().meeting
-    crossing = samples.inspection().crossing
+    meeting = recorded_studies.inspection().meeting
+    crossing = recorded_studies.inspection().crossing
     assert (meeting.cosine, meeting.control) == (crossing.meeting[5][2], crossing.meeting_permuted[5][2])
     assert not meeting.beyond_chance
     assert meeting.random == pytest.approx(2 / 96**0.5)
-    assert samples.inspection(shared=False).meeting is None
+    assert recorded_studies.inspection(shared=False).meeting is None
     assert Meeting(cosine=0.3, control=0.2, random=0.1).beyond_chance
     assert not Meeting(cosine=0.3, control=0.4, random=0.1).beyond_chance
     assert not Meeting(cosine=0.3, control=0.2, random=0.3).beyond_chance

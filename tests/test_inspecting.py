@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 
 import fakes
 import pytest
+import recorded_studies
 import reference_semantics as naive
-import report_samples as samples
 import torch
 
 from pkt_core.alignment import model_maps
@@ -178,7 +178,9 @@ def test_stored_fields_keep_their_names(record, names):
 
 def test_records_survive_json_and_a_strange_or_missing_field_is_one_sentence():
     kinds = ({"after": True}, {"shared": False}, {"cut_alike": False})
-    records = [samples.inspection(**kind) for kind in kinds] + [samples.basis_options(refused=r) for r in (False, True)]
+    records = [recorded_studies.inspection(**kind) for kind in kinds] + [
+        recorded_studies.basis_options(refused=r) for r in (False, True)
+    ]
     for record in records:
         data = json.loads(json.dumps(to_json(record)))
         assert from_json(type(record), data, "It") == record

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import recorded_results
-import report_samples as samples
+import recorded_studies
 from pages import finished_run, page, words
 
 from dashboard import loaders, recorded
@@ -71,10 +71,10 @@ def test_a_click_on_a_token_is_a_character_and_another_text_forgets_it(found):
 
 
 def test_a_token_that_comes_twice_can_be_clicked_both_times(found, monkeypatch):
-    once, tokens = samples.inspection(), [("the", 0, 3), (" the", 3, 7), (" the", 7, 11)]
+    once, tokens = recorded_studies.inspection(), [("the", 0, 3), (" the", 3, 7), (" the", 7, 11)]
     teacher, student = replace(once.teacher, tokens=tokens), replace(once.student, tokens=tokens)
     twice = replace(once, text="the the the", teacher=teacher, student=student)
-    monkeypatch.setattr(found, "find", lambda f, _: twice if f == "inspect_token" else samples.basis_options())
+    monkeypatch.setattr(found, "find", lambda f, _: twice if f == "inspect_token" else recorded_studies.basis_options())
     app = page("inspector", text=twice.text)
     row = next(group for group in app.get("button_group") if group.label == "Token")
     assert len({option.content for option in row.proto.options}) == 3
@@ -87,7 +87,9 @@ def test_two_tokenizers_get_a_row_each(found, monkeypatch):
     monkeypatch.setattr(
         found,
         "find",
-        lambda f, _: samples.inspection(cut_alike=False) if f == "inspect_token" else samples.basis_options(),
+        lambda f, _: (
+            recorded_studies.inspection(cut_alike=False) if f == "inspect_token" else recorded_studies.basis_options()
+        ),
     )
     app = page("inspector")
     assert not app.exception
@@ -107,7 +109,9 @@ def test_pictures_table_and_heads_are_there_and_strangers_are_told(found, monkey
     monkeypatch.setattr(
         found,
         "find",
-        lambda f, _: samples.inspection(shared=False) if f == "inspect_token" else samples.basis_options(),
+        lambda f, _: (
+            recorded_studies.inspection(shared=False) if f == "inspect_token" else recorded_studies.basis_options()
+        ),
     )
     app = page("inspector")
     assert len(app.get("plotly_chart")) == 2

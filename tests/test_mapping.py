@@ -5,7 +5,7 @@ from dataclasses import asdict, fields, replace
 
 import fakes
 import pytest
-import report_samples as samples
+import recorded_studies
 import torch
 from torch.testing import assert_close
 
@@ -93,7 +93,7 @@ def test_a_latent_map_is_stored_and_comes_back_as_it_was(pair, monkeypatch, shuf
 
 
 def test_two_spaces_are_alike_where_the_cosine_is_beyond_its_control_by_the_margin():
-    found = samples.latent()
+    found = recorded_studies.latent()
     for cosine, alike in (
         (found.map_control + MARGIN, False),
         (found.map_control + MARGIN + 0.001, True),
@@ -103,7 +103,7 @@ def test_two_spaces_are_alike_where_the_cosine_is_beyond_its_control_by_the_marg
 
 
 def test_prompts_stand_out_below_the_share_of_false_alarms_and_above_the_noise():
-    table = samples.turnover(3)
+    table = recorded_studies.turnover(3)
     edge = [
         replace(table.rows[0], q=q, relative=r)
         for q, r in ((FALSE_ALARMS, table.noise), (0.049, table.noise + 0.01), (0.0, -1.0))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import recorded_results
-import report_samples as samples
+import recorded_studies
 from pages import Answers, finished_run, page, words
 
 from dashboard import recorded
@@ -40,7 +40,10 @@ def test_without_a_run_the_chain_goes_from_teacher_to_student(answers):
     assert not app.exception
     asked = last(answers, "chain_map")
     assert (asked["kind"], asked["run"], asked["teacher_layer"], asked["student_layer"]) == ("pair", None, 4, 1)
-    assert "nearest neighbours (chance 3 %)" in words(app).replace("\\", "")
+    chain = recorded_studies.chain(kind="pair")
+    shared, chance = (f"{100 * share:.0f} %" for share in (chain.steps[0], chain.overlap_chance))
+    said = words(app).replace("\\", "")
+    assert f"share {shared} of each prompt's nearest neighbours (chance {chance})" in said
     assert len(app.get("plotly_chart")) == 1
 
 
@@ -49,13 +52,16 @@ def test_a_run_in_the_link_makes_the_chain_before_and_after(answers):
     app = page("latent_map", run="one")
     assert not app.exception
     assert (last(answers, "chain_map")["kind"], last(answers, "chain_map")["run"]) == ("run", "one")
-    assert "44 % of each prompt's nearest neighbours with the teacher before the transfer and 42 % after" in words(
-        app
-    ).replace("\\", "")
+    chain = recorded_studies.chain()
+    before, after = (f"{100 * share:.0f} %" for share in (chain.steps[0], chain.ends))
+    said = words(app).replace("\\", "")
+    assert (
+        f"{before} of each prompt's nearest neighbours with the teacher before the transfer and {after} after" in said
+    )
     # Who moved is asked between before and after, and of the very chain that is shown.
     asked = last(answers, "turnover")
     assert (asked["first"], asked["second"], asked["run"]) == (1, 2, "one")
-    assert app.dataframe[0].value["prompt"].tolist()[:3] == [100, 101, 102]
+    assert app.dataframe[0].value["prompt"].tolist() == [row.id for row in recorded_studies.turnover().rows]
 
 
 def test_runs_of_other_models_or_without_weights_are_not_offered(answers):
@@ -116,7 +122,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):
     assert last(answers, "picked_cell")["ids"] == [100, 101]
     assert last(answers, "picked_cell")["measure"] == "debiased_linear_cka"
     assert "A similarity of their own needs 32 prompts" in words(app).replace("\\", "")
-    monkeypatch.setattr(samples, "picked_cell", lambda: SPECIAL)
+    monkeypatch.setattr(recorded_studies, "picked_cell", lambda: SPECIAL)
     app.run()
     assert "Outside what random choices of 40 prompts give" in words(app).replace("\\", "")
     monkeypatch.setattr(Engine, "known", lambda *_: None)  # nobody asked for more yet
@@ -133,7 +139,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):
     assert "picked_cell" not in {name for name, _ in answers.asked}
 
 
-SPECIAL = samples.picked_cell(40, enough=True)
+SPECIAL = recorded_studies.picked_cell(40, enough=True)
 
 
 def test_nothing_picked_says_how_to_pick(answers):

@@ -4,25 +4,26 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
-import report_samples as samples
+import recorded_studies
 from pages import finished_run, page, words
 
 from dashboard import widgets
-from pkt_core.base.records import from_json
 from pkt_core.evaluation.statistics import Estimate
 from pkt_core.studies.token_change import figures as token_change_figures
 from pkt_core.studies.token_change import text as token_change_text
 from pkt_core.studies.token_change.figures import COLOURINGS, next_figure, reliability_figure, sentence_figure
 from pkt_core.studies.token_change.record import TokenChange
+from pkt_core.words import style
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 MODELS = {"teacher": {"name": "demo:teacher"}, "student": {"name": "demo:student"}}
 
 
-def reading(**how):
-    """The sample as its record."""
-    return from_json(TokenChange, samples.token_change(**how), "The sample")
+def apart():
+    """Of a teacher that cuts text otherwise than its student."""
+    return recorded_studies.recorded("token_change_apart", TokenChange)
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +36,8 @@ def found(answers, monkeypatch):
 
     def find(function, arguments):
         if function == "token_change":
-            return samples.token_change()
-        return samples.inspection(after=True) if function == "inspect_token" else known(function, arguments)
+            return recorded_studies.token_change()
+        return recorded_studies.inspection(after=True) if function == "inspect_token" else known(function, arguments)
 
     monkeypatch.setattr(answers, "find", find)
     return answers
@@ -50,20 +51,24 @@ def test_the_page_says_where_and_whether_for_the_better(found):
     app = page("tokens", run="one")
     assert not app.exception
     assert asked(found, "token_change") == {"run": "one", "texts": "tasks", "seed": 0, "n": 120}
-    said = words(app).replace("\\", "")
-    assert "say something else than before at 50 % of 11 tokens" in said
-    assert "that changed most" in said
-    assert "It predicts better" in said
-    assert "came nearer the teacher" in said
+    said, read = words(app).replace("\\", ""), recorded_studies.token_change()
+    flipped = f"{100 * (1 - read.same_top.value):.0f} % of {read.n_tokens} tokens"
+    assert f"say something else than before at {flipped}" in said
+    assert f"{100 * read.half / read.n_tokens:.0f} % that changed most" in said
+    assert "It predicts neither better nor worse beyond chance" in said  # of four texts
+    assert "neither came nearer the teacher nor moved away beyond chance" in said
     table = app.dataframe[0].value
-    assert table["sentence"].tolist() == [0, 1]
-    assert table["verdict"].tolist() == ["newly right", "wrong before and after"]
+    changed = {one.id: np.mean(one.change.kl) for one in read.sentences}
+    assert table["sentence"].tolist() == sorted(changed, key=changed.get, reverse=True)
+    verdicts = dict(zip(table["sentence"], table["verdict"], strict=True))
+    assert [verdicts[i] for i in range(4)] == ["newly right"] * 2 + ["right before and after"] * 2
     assert len(app.get("plotly_chart")) == 3
 
 
 def test_only_what_changed_leaves_the_unchanged_out():
     app = page("tokens", run="one", differ="true")
-    assert app.dataframe[0].value["sentence"].tolist() == [0]
+    flips = {one.id: 0 in one.change.same_top for one in recorded_studies.token_change().sentences}
+    assert sorted(app.dataframe[0].value["sentence"]) == [i for i, flipped in flips.items() if flipped] == [0, 1, 3]
 
 
 def test_the_link_names_sentence_token_texts_and_colour(found):
@@ -80,10 +85,10 @@ def test_the_link_names_sentence_token_texts_and_colour(found):
     assert not app.exception
     request = asked(found, "token_change")
     assert (request["texts"], request["ids"], request["n"], request["prompts"]) == ("prompts", [7, 3], 40, "facts")
-    assert "instead of “ is”" in words_of_headers(app)
-    assert "at" in asked(found, "inspect_token")
-    assert asked(found, "inspect_token")["text"] == "Paris is here"
-    assert asked(found, "inspect_token")["at"] == len("Paris") - 1  # the token before decides
+    one = recorded_studies.token_change().sentences[1]
+    assert f"instead of “{one.tokens[2][0]}”" in words_of_headers(app)
+    assert asked(found, "inspect_token")["text"] == one.text
+    assert asked(found, "inspect_token")["at"] == one.tokens[2][1] - 1  # the token before decides
 
 
 def words_of_headers(app):
@@ -101,7 +106,8 @@ def test_the_layers_that_changed_come_first_and_the_inspector_opens_there(found)
     assert app.title[0].value == "What does a state mean?"
     request = asked(found, "inspect_token")
     assert request["text"].startswith("<script>")
-    assert (request["run"], request["pair"], request["at"]) == ("one", "demo", 74)
+    read = recorded_studies.token_change().sentences[0].tokens[7][1] - 1
+    assert (request["run"], request["pair"], request["at"]) == ("one", "demo", read)
 
 
 def test_a_first_token_has_no_layers_to_read():
@@ -134,8 +140,8 @@ def test_hostile_text_is_shown_literally():
     assert re.search(r"(?<!\\)<script", "a <script> that is not escaped would be found")
     assert widgets.plain(":red[y] $latex$") == "\\:red\\[y\\] \\$latex\\$"
     for figure in (
-        *(sentence_figure(reading().sentences[0], key, 2) for key in COLOURINGS),
-        next_figure(reading().sentences[0], 2),
+        *(sentence_figure(recorded_studies.token_change().sentences[0], key, 2) for key in COLOURINGS),
+        next_figure(recorded_studies.token_change().sentences[0], 2),
     ):
         drawn = figure.to_json().replace("\\u003c", "<").replace("\\u0026", "&")
         assert "<script" not in drawn
@@ -144,7 +150,7 @@ def test_hostile_text_is_shown_literally():
 
 @pytest.mark.parametrize("alike", [True, False])
 def test_every_colouring_has_a_number_per_predicted_token_or_says_it_has_none(alike):
-    one = reading(alike=alike).sentences[0]
+    one = (recorded_studies.token_change() if alike else apart()).sentences[0]
     n = len(one.tokens) - 1
     for key, by in COLOURINGS.items():
         values = by.of(one)
@@ -153,7 +159,8 @@ def test_every_colouring_has_a_number_per_predicted_token_or_says_it_has_none(al
         figure = sentence_figure(one, key, 1)
         boxes = [box for trace in figure.data if trace.type == "bar" for box in trace.customdata]
         assert sorted(box[0] for box in boxes) == list(range(n + 1))
-    assert COLOURINGS["bits"].of(one) == [-2.0] * n  # 3 bits before, 1 after: better is below zero
+    saved = np.subtract(one.after.bits, one.before.bits)  # fewer bits are better, below zero
+    assert COLOURINGS["bits"].of(one) == pytest.approx(saved.tolist())
 
 
 def test_unchanged_tokens_stay_grey_and_changed_ones_do_not():
@@ -173,15 +180,29 @@ def test_long_texts_break_between_tokens():
 
 
 def test_sentences_tables_and_other_tokenizers():
-    alike, other, plain = reading(), reading(alike=False), reading(plain=True)
+    alike, other = recorded_studies.token_change(), apart()
+    plain = recorded_studies.recorded("token_change_plain", TokenChange)
     assert "nearer the teacher" in token_change_text.tokens(alike)
+    surely = {"kl_teacher_change": Estimate(-0.3, -0.5, -0.1, 4), "bits_change": Estimate(0.2, 0.1, 0.3, 4)}
+    said = token_change_text.tokens(replace(alike, whole={**alike.whole, **surely}))
+    assert "It predicts worse" in said
+    assert "and came nearer the teacher" in said
+    assert "answers" in token_change_text.tokens(alike)
     assert "bits per token" not in token_change_text.tokens(other)
     assert "answers" not in token_change_text.tokens(plain)
     assert "Nothing changed" in token_change_text.tokens(replace(alike, half=0))
     assert token_change_text.direction(Estimate(0.0, -1.0, 1.0, 9), ("a", "b", "c")) == "c"
-    assert list(token_change_text.spans_table(other.sentences[0])["change"]) == [-1.0]
+    spans = other.sentences[0].spans
+    assert list(token_change_text.spans_table(other.sentences[0])["change"]) == pytest.approx(
+        [after - before for _, _, _, before, after in spans]
+    )
     assert token_change_text.ranked(other)["teacher_bits"].notna().all()
-    assert len(token_change_text.tokens_table(alike.sentences[0])) == 8
-    assert "overconfident" in token_change_text.calibration(alike.calibration)
-    assert len(token_change_text.calibration_table(alike.calibration)) == 30
+    assert len(token_change_text.tokens_table(alike.sentences[0])) == len(alike.sentences[0].tokens) - 1
+    before, after = (alike.calibration[who] for who in ("before", "after"))
+    assert before.overconfident
+    assert after.modest
+    said = token_change_text.calibration(alike.calibration)
+    assert f"overconfident (says {style.percent(before.confidence)}, right {style.percent(before.rate)}" in said
+    assert f"after, too modest (says {style.percent(after.confidence)}" in said
+    assert len(token_change_text.calibration_table(alike.calibration)) == 3 * len(before.curve)
     assert json.loads(reliability_figure(alike.calibration).to_json())["data"]

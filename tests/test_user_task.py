@@ -4,7 +4,7 @@ import json
 
 import fakes
 import pytest
-import report_samples as samples
+import recorded_studies
 import torch
 from made_runs import made_run
 from torch.testing import assert_close
@@ -116,7 +116,7 @@ def test_its_stored_form_keeps_its_field_names_and_comes_back_as_it_was(tmp_path
     assert set(one["models"]["after"]) == {"n", "correct", "rate", "low", "high"}
     assert set(one["change"]) == {"before", "after", "difference", "low", "high", "p_value", "n"}
     assert set(one["test"]) == {"p_holm", "detectable", "gap", "gap_low", "gap_high", "closed"}
-    stored = samples.user_task()
+    stored = recorded_studies.stored("user_task")
     assert to_json(from_json(UserTask, stored, "It")) == stored
     with pytest.raises(StoreError, match="field 'later', which UserTask of this version has not"):
         from_json(UserTask, stored | {"later": 1}, "It")

@@ -4,7 +4,7 @@ from collections import Counter
 
 import fakes
 import pytest
-import report_samples as samples
+import recorded_studies
 import torch
 from made_runs import made_run
 from torch.testing import assert_close
@@ -110,11 +110,11 @@ def test_the_same_student_writes_the_same_by_shared_chance(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "stored"),
     [
-        (Writing, samples.stored("writing")),
-        (PickedContinuations, samples.stored("picked_continuations")),
-        (PickedTokens, samples.stored("picked_tokens")),
-        (PickedCell, samples.stored("picked_cell")),
-        (PickedCell, samples.stored("picked_cell_restricted")),
+        (Writing, recorded_studies.stored("writing")),
+        (PickedContinuations, recorded_studies.stored("picked_continuations")),
+        (PickedTokens, recorded_studies.stored("picked_tokens")),
+        (PickedCell, recorded_studies.stored("picked_cell")),
+        (PickedCell, recorded_studies.stored("picked_cell_restricted")),
     ],
 )
 def test_what_was_stored_comes_back_as_it_was(kind, stored):
@@ -126,9 +126,9 @@ def test_what_was_stored_comes_back_as_it_was(kind, stored):
 def test_sampled_and_greedy_facts_are_told_apart_and_so_are_few_and_many_picked_prompts():
     sampled = {"new_tokens": 4, "decoding": "sampled", "temperature": 0.8, "top_p": 0.9, "seed": 5}
     for facts, kind in ((sampled, Sampled), ({"new_tokens": 4, "decoding": "greedy"}, Greedy)):
-        assert type(from_json(Writing, samples.stored("writing") | {"facts": facts}, "It").facts) is kind
+        assert type(from_json(Writing, recorded_studies.stored("writing") | {"facts": facts}, "It").facts) is kind
     for name, kind in (("picked_cell", Cell), ("picked_cell_restricted", RestrictedCell)):
-        assert type(samples.recorded(name, PickedCell).facts) is kind
+        assert type(recorded_studies.recorded(name, PickedCell).facts) is kind
 
 
 def test_what_cannot_be_written_is_one_sentence(tmp_path):

@@ -31,7 +31,7 @@ def names_of_pair() -> tuple[str, str]:
     known = loaders.pair_names().get(asked["pair"])
     if known is None:
         return str(asked.get("teacher")), str(asked.get("student"))
-    return known["teacher"]["name"], known["student"]["name"]
+    return known.teacher.name, known.student.name
 
 
 def runs_of_pair() -> list[str]:

@@ -69,7 +69,7 @@ def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, S
 
 def computed(request: dict[str, Any]) -> StitchedGrid | None:
     """Stitching asked of the engine; pairs that do not ship are stitched when asked, because they may be large."""
-    bundled = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
+    bundled = loaders.ships(selection.pair_name())
     task = loaders.ask("stitching", request) if bundled else loaders.known("stitching", request)
     if task is None:
         widgets.empty(

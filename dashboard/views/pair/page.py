@@ -20,7 +20,7 @@ from pkt_core.words import style
 def about() -> None:
     """What is chosen, in words."""
     facts = loaders.pair_names().get(selection.pair_name())
-    words = f"{facts['title']}. {facts['note']}" if facts else "Two models of your own."
+    words = f"{facts.title}. {facts.note}" if facts else "Two models of your own."
     st.caption(f"{widgets.plain(words)} Choose another pair, or other prompts, in the bar at the left.")
 
 
@@ -44,7 +44,8 @@ def facts_table(models: Sides[ModelFacts]) -> pd.DataFrame:
 
 def memory() -> None:
     free, total = device.memory_gib()
-    needs = loaders.pair_names().get(selection.pair_name(), {}).get("needs_gib")
+    known = loaders.pair_names().get(selection.pair_name())
+    needs = known.needs_gib if known else 0.0
     wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
     st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")
 

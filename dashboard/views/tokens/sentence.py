@@ -113,9 +113,9 @@ def closely(sentence: Sentence, token: int) -> None:
 def pair_of(plan: dict[str, Any]) -> dict[str, str]:
     """The run's models as the link names a pair."""
     names = {side: str(plan[side]["name"]) for side in ("teacher", "student")}
-    for pair, facts in loaders.pair_names().items():
-        if all(facts[side]["name"] == names[side] for side in names):
-            return {Param.PAIR.value: pair}
+    for name, pair in loaders.pair_names().items():
+        if (pair.teacher.name, pair.student.name) == (names["teacher"], names["student"]):
+            return {Param.PAIR.value: name}
     return {Param.PAIR.value: "custom", Param.TEACHER.value: names["teacher"], Param.STUDENT.value: names["student"]}
 
 
@@ -129,7 +129,7 @@ def layers(run: Any, sentence: Sentence, token: int) -> None:
         )
         return
     pair, at = pair_of(run.plan()), end - 1
-    ships = bool(loaders.pair_names().get(pair[Param.PAIR.value], {}).get("bundled"))
+    ships = loaders.ships(pair[Param.PAIR.value])
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
         wanted = widgets.toggle(

@@ -238,7 +238,7 @@ def chain_printed(chain: ChainMap) -> str:
 
 def overlap_axis(chance: float, height: float) -> dict[str, Any]:
     """The scale of shared neighbours, 0 to 1, with chance marked; `height` is where its top is, 0..1 of the figure."""
-    ticks = [t for t in (0, 0.2, 0.4, 0.6, 0.8, 1.0) if abs(t - chance) > 0.11]
+    ticks = [t for t in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0) if abs(t - chance) > 0.11]
     return {
         "cmin": 0,
         "cmax": 1,
