@@ -153,7 +153,7 @@ def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkp
             at = (
                 "while its behaviour was measured; the trained student is kept"
                 if trained
-                else "before it went on training"
+                else "before training continued"
             )
             run.write_status("stopped", message=f"Stopped {at}.")
             return (run.results() if trained else None) or RunResults()
@@ -178,7 +178,7 @@ def kept(run: Any, checkpoints: Any) -> str:
     step = checkpoints.steps()
     if not step:
         return ""
-    return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` goes on from there."
+    return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` continues from there."
 
 
 def mendable(error: BaseException) -> str | None:
@@ -198,7 +198,7 @@ def one_sentence(error: BaseException) -> str:
     if (sentence := mendable(error)) is not None:
         return sentence
     text = " ".join(str(error).split())[:200]
-    return f"Unexpected {type(error).__name__}: {text}. This is a fault of the program; please report it with the log."
+    return f"Unexpected {type(error).__name__}: {text}. This is a bug; please report it with the log."
 
 
 def command_for(plan: Any) -> str:

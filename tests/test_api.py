@@ -305,9 +305,9 @@ def test_files_that_are_no_layers_are_one_sentence(tmp_path):
         ("pipe", "is a pipe, device or socket"),
         ("torn", "is no .safetensors file of plain numbers"),
         ("many", "holds 2 tensors; expected one"),
-        ("nowhere", "is no folder that can be read"),
-        ("both/0.npy", "is no folder that can be read"),
-        ("no\0name", "is no folder that can be read"),
+        ("nowhere", "is not a readable folder"),
+        ("both/0.npy", "is not a readable folder"),
+        ("no\0name", "is not a readable folder"),
     ):
         with pytest.raises(PathError, match=sentence):
             pkt.similarity(tmp_path / name, x)

@@ -142,5 +142,5 @@ def test_a_few_ties_do_no_harm(name):
     x[:20] = x[0]  # 20 of 60 have more than 10 copies of themselves
     assert np.isfinite(measure(name, x, x @ turn(6)))
     x[:40] = x[0]
-    with pytest.raises(MeasureError, match="for most of them more than 10 others are equally near"):
+    with pytest.raises(MeasureError, match="most samples have more than 10 equally near neighbours"):
         measure(name, x, x @ turn(6))

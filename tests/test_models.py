@@ -82,7 +82,7 @@ def test_a_model_that_cannot_be_run_is_one_sentence(tmp_path, monkeypatch):
         raise ValueError("no cache\nof that kind")
 
     monkeypatch.setattr(model, "forward", broken)
-    with pytest.raises(ModelError, match=r"could not read a few tokens \(no cache of that kind\)"):
+    with pytest.raises(ModelError, match=r"failed on a few test tokens \(no cache of that kind\)"):
         validate(model, find_layout(model))
 
 

@@ -87,7 +87,7 @@ def test_a_kept_file_is_named_by_its_content(cache):
 
 @pytest.mark.parametrize("name", ["kept:nothing", "kept:../../etc/passwd", "kept:/etc/passwd", "kept:"])
 def test_a_kept_name_reaches_no_other_file(name):
-    with pytest.raises(PromptError, match="There are no kept prompts"):
+    with pytest.raises(PromptError, match="There are no uploaded prompts"):
         load_prompts(name)
 
 

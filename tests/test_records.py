@@ -46,10 +46,10 @@ def test_a_record_comes_back_from_json_as_it_was():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda told: told | {"later": 1}, "field 'later', which Outer of this version has not"),
+        (lambda told: told | {"later": 1}, "field 'later', which Outer of this version does not have"),
         (
             lambda told: told | {"parts": {"x": told["parts"]["x"] | {"deep": 1}}},
-            r"field 'parts\.x\.deep', which Outer of this version has not",
+            r"field 'parts\.x\.deep', which Outer of this version does not have",
         ),
         (
             lambda told: {k: v for k, v in told.items() if k != "name"},
@@ -148,7 +148,7 @@ def same(one: object, other: object) -> None:
         ({"null_max": "many"}, r"null_max: "),
         ({"p_cells": {"0": 1}}, r"p_cells: .*no table of numbers"),
         ({"recipe": {"estimator": "e"}}, r"recipe\.interval: Field required"),
-        ({"best_of": 3}, "field 'best_of', which SimilarityGrid of this version has not"),
+        ({"best_of": 3}, "field 'best_of', which SimilarityGrid of this version does not have"),
     ],
 )
 def test_a_grid_that_is_none_is_one_sentence(change, sentence):

@@ -138,7 +138,7 @@ def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():
         assert run.status().state == "running"
         assert run.status().pid == process.pid
         assert run.events() == [{"kind": "step", "step": 3}]
-        with pytest.raises(StoreError, match=f"already run by process {process.pid}"):
+        with pytest.raises(StoreError, match=f"already running in process {process.pid}"):
             run.write_status("running")
         with pytest.raises(StoreError, match=r"is running.*Stop it first"):
             run.delete()
@@ -260,9 +260,9 @@ OUTSIDE = ["../secret", "..", ".", "", "a/../../secret", "/etc", "a\\b", ".hidde
 def test_a_name_never_leaves_the_folder_of_runs(cache, name):
     (cache / "secret").mkdir(parents=True)
     (cache / "secret" / "plan.json").write_text("{}")
-    with pytest.raises(StoreError, match="is no name of a run"):
+    with pytest.raises(StoreError, match="is not a valid run name"):
         run_folder.open_run(name)
-    with pytest.raises(StoreError, match="is no name of a run"):
+    with pytest.raises(StoreError, match="is not a valid run name"):
         run_folder.create_run(PLAN, run_id=name)
 
 
@@ -315,7 +315,7 @@ DAMAGE = {
     tear_plan: "plan.json is damaged",
     list_plan: "plan.json is damaged",
     lose_status: "status.json is missing",
-    odd_status: "status.json is damaged: it is no status of a run",
+    odd_status: "status.json is damaged: it is not a run status",
 }
 
 

@@ -46,7 +46,7 @@ def require_spans(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> None
     """PromptError for the first prompt without a piece to look at."""
     if short := [i for i, found in enumerate(spans) if not found]:
         raise PromptError(
-            f"Prompt {short[0]} is shorter than the {PER_PROMPT} pieces that tokens pooling looks at: "
+            f"Prompt {short[0]} has fewer than the {PER_PROMPT} shared spans that tokens pooling needs: "
             f"{texts[short[0]][:40]!r}. Leave it out, or use mean or last pooling."
         )
 
@@ -97,7 +97,7 @@ def stream(
             ):  # a longer text may pass what a half-width number holds where a short one does not
                 raise ModelError(
                     f"{loaded.name} gives states that are not numbers in {str(loaded.dtype).removeprefix('torch.')} on some of "
-                    f"these prompts: {batch[0][:40]!r} and the {len(batch) - 1} after it. Hold it in bfloat16 or float32."
+                    f"these prompts: {batch[0][:40]!r} and the {len(batch) - 1} after it. Load it in bfloat16 or float32."
                 )
             yield found
 

@@ -52,7 +52,7 @@ def told_clearly(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
-                f"No permission for {path}; expected a folder you may read and write. Set PKT_CACHE to one of your own."
+                f"No permission for {path}; expected a folder you may read and write. Set PKT_CACHE to such a folder."
             ) from error
         raise StoreError(
             f"{path} could not be read or written ({error.strerror or error}). Check the disk, or set PKT_CACHE to another."
@@ -87,7 +87,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     with opened_regular(path, most_bytes) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:  # it grew meanwhile
-        raise PathError(f"{path} has over {most_bytes / 2**20:.0f} MiB, the most that is read. Give a smaller file.")
+        raise PathError(f"{path} is larger than {most_bytes / 2**20:.0f} MiB, the limit. Give a smaller file.")
     return data
 
 

@@ -39,7 +39,7 @@ def read_sealed(path: Path, *, required: bool = False, most_bytes: int = MOST_JS
     begun = data[:_LONGEST_HEAD]
     if head is not None:
         if head[0] != _head(data[head.end() :]):
-            raise StoreError(f"{path} is damaged: its digest does not fit. Restore it from a copy, or make it again.")
+            raise StoreError(f"{path} is damaged: its digest does not match. Restore it from a copy, or make it again.")
     elif required or b"sha256:" in begun or b'"digest"' in begun:
         raise StoreError(f"{path} is damaged: its digest cannot be read. Restore it from a copy, or make it again.")
     value = parsed(path, data)

@@ -185,7 +185,7 @@ def _manifest_is_another(folder: Path, written: bytes) -> bool:
 def _bytes(path: Path) -> bytes:
     """Raises ValueError for what is no regular file: it would wait at a pipe for ever."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"{path.name} is no regular file")
+        raise ValueError(f"{path.name} is not a regular file")
     return path.read_bytes()
 
 

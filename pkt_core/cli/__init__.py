@@ -79,7 +79,7 @@ def source_of(module: str) -> str:
 
 app = typer.Typer(
     cls=Program,
-    help="See whether knowledge can flow from one language model into another of a different size, and make it flow.",
+    help="Compare two language models of different size, transfer knowledge between them, and measure what changed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

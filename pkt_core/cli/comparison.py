@@ -27,11 +27,13 @@ def compare(
     pair: Pair,
     prompts: Annotated[str | None, typer.Option(help=PROMPTS_HELP)] = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many prompts.")] = 512,
-    pooling: Annotated[Literal["last", "mean", "tokens"], typer.Option(help="What one vector stands for.")] = "mean",
+    pooling: Annotated[Literal["last", "mean", "tokens"], typer.Option(help="What one vector represents.")] = "mean",
     part: Annotated[PartName, typer.Option(help="Which activation.")] = "block_out",
-    measure: Annotated[str, typer.Option(help="Of similarity; a wrong name lists them all.")] = "debiased_linear_cka",
+    measure: Annotated[
+        str, typer.Option(help="Similarity measure; a wrong name lists them all.")
+    ] = "debiased_linear_cka",
     outliers: Annotated[
-        Literal["none", "clamp", "drop_top", "standardise"], typer.Option(help="Rule for dimensions that stand out.")
+        Literal["none", "clamp", "drop_top", "standardise"], typer.Option(help="Rule for outlier dimensions.")
     ] = "none",
     skip_first: Annotated[bool, typer.Option(help="Leave out position 0 of every prompt.")] = False,
     permutations: Annotated[int, typer.Option(min=20, help="Draws of the permutation null.")] = 200,

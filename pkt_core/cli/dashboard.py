@@ -16,11 +16,12 @@ def app(
     allow: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A folder whose models and files pages may name; may be repeated. Left out: your home and this folder."
+            help="Folder whose models and files the pages may open; may be repeated. Default: your home and this folder."
         ),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="For strangers: bundled models and prompts only, short runs, few at a time.")
+        bool,
+        typer.Option("--demo", help="For public access: bundled models and prompts only, short runs, few at a time."),
     ] = False,
 ) -> None:
     """Open the dashboard on this machine."""

@@ -42,7 +42,7 @@ def sweep(
 def factors(
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="A measure of likeness; may be repeated, `all` takes all. Left out: one of each kind."),
+        typer.Option(help="Similarity measure; may be repeated, `all` takes all. Default: one of each kind."),
     ] = None,
     as_json: Json = None,
 ) -> None:
@@ -69,11 +69,11 @@ def factors(
             ]  # fmt: skip
             table(
                 f"Gain in {task_name(task)}",
-                ["factor (before)", "rank correlation", "95 %", "p", "p (Holm)", "visible from", "pairs of layers"],
+                ["factor (before)", "rank correlation", "95 %", "p", "p (Holm)", "noise level", "pairs of layers"],
                 rows,
             )
         Console().print(
-            "Above 0: the more alike, the more was gained. p: layers shuffled. Nearer to 0 than `visible from` is chance here."
+            "Above 0: more similar layers gained more. p: layers shuffled. Values nearer to 0 than `noise level` are within the null."
         )
 
     deliver(to_json(found), as_json, show)

@@ -61,7 +61,7 @@ def maps(
 @on_pair
 def stitch(
     pair: Pair,
-    kind: Annotated[str, typer.Option(help="Of alignment map; a wrong name lists them all.")] = "affine",
+    kind: Annotated[str, typer.Option(help="Alignment map; a wrong name lists them all.")] = "affine",
     prompts: Prompts = None,
     n_prompts: Halved = 256,
     seed: Seed = 0,
@@ -83,7 +83,9 @@ def stitch(
 
 def moved(
     run: RunName,
-    measure: Annotated[str, typer.Option(help="Of similarity; a wrong name lists them all.")] = "debiased_linear_cka",
+    measure: Annotated[
+        str, typer.Option(help="Similarity measure; a wrong name lists them all.")
+    ] = "debiased_linear_cka",
     prompts: Prompts = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many, 512 samples in all.")] = 512,
     seed: Seed = 0,

@@ -18,10 +18,10 @@ LINKS = 40  # that follow one another, as the kernel has it
 PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
 DeviceName = Annotated[
     Literal["auto", "cpu", "cuda", "mps", "spread"],
-    typer.Option("--device", help="Where models are held; spread: over all cards, by Accelerate."),
+    typer.Option("--device", help="Device of the models; spread: over all cards, by Accelerate."),
 ]
 DTypeName = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision they are held in.")
+    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision of the weights.")
 ]
 
 

@@ -21,7 +21,7 @@ def evaluate(
     task: Annotated[
         list[str] | None,
         typer.Option(
-            help="Ask this task alone instead: .jsonl or .csv of prompt, answer[, choices], or a bundled one."
+            help="Evaluate this task alone instead: .jsonl or .csv of prompt, answer[, choices], or a bundled one."
         ),
     ] = None,
     as_json: Json = None,
@@ -69,7 +69,7 @@ def report(
     run: RunName,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write; left out: report.html in the run folder, RUN.html here for a recorded run."),
+        typer.Option(help="Where to write; default: report.html in the run folder, RUN.html here for a recorded run."),
     ] = None,
     as_json: Json = None,
 ) -> None:

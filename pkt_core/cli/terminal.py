@@ -83,8 +83,8 @@ def show_comparison(found: Comparison) -> None:
     )
     t, s, best = grid.best
     Console().print(
-        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
-        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe.permutations} permutations.\n"
+        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. In 95 % of {grid.recipe.permutations} permutations the closest cell of the grid stays "
+        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f}.\n"
         f"{'Attribution and pairing choose' if found.attribution else 'Without attribution, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
         f"{vocabularies.sentence(found.vocabulary)}"
     )
@@ -176,7 +176,7 @@ def show_tasks(asked: Any) -> None:
     from pkt_core.studies.behaviour.text import repeated
     from pkt_core.words.style import task_name
 
-    columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "n can show"]
+    columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "detectable"]
     tasks: list[UserTask] = asked
     for one in tasks:
         rows = []

@@ -186,7 +186,7 @@ def example(name: str, line: int, row: Row) -> Example:
             )
         if row["answer"] not in choices:
             raise PromptError(
-                f"{name}, line {line}, has the answer {row['answer'][:40]!r}, which is none of its choices; write it as there, "
+                f"{name}, line {line}, has the answer {row['answer'][:40]!r}, which is not one of its choices; write it as there, "
                 "spaces included."
             )
     group = "" if row.get("group") is None else str(row["group"])
@@ -203,7 +203,7 @@ def keep_examples(file_name: str, data: bytes) -> str:
         raise PromptError(f"{file_name} ends in {suffix or 'nothing'}; expected .jsonl or .csv.")
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; expected at most {MOST_BYTES // 2**20}. Give a smaller file."
         )
     parse_examples(file_name, suffix, data)
     name = f"{stem_of(file_name, 'task')}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
@@ -218,7 +218,7 @@ def kept_path(name: str) -> Path:
     path = cache_root() / "tasks" / name.removeprefix(KEPT)
     if not re.fullmatch(r"[\w-]+\.(jsonl|csv)", name.removeprefix(KEPT), flags=re.ASCII) or not path.is_file():
         raise PromptError(
-            f"There is no kept task {name!r} here; it was uploaded elsewhere or deleted. Upload the file again."
+            f"There is no uploaded task {name!r} here; it was uploaded on another machine or deleted. Upload the file again."
         )
     return path
 

@@ -201,7 +201,7 @@ def text_column(source: Source, columns: list[str], rows: list[Mapping[str, Any]
     known = [key for key in TEXT_COLUMNS if key in words] or (words if len(words) == 1 else [])
     if not known:
         raise PromptError(
-            f"{source} has the text columns {', '.join(words) or 'none'}; name the one of the prompts with text=."
+            f"{source} has the text columns {', '.join(words) or 'none'}; name the column of prompts with text=."
         )
     return known[0]
 
@@ -240,7 +240,7 @@ def explain(source: Source, error: Exception) -> str:
         "DatasetNotFoundError",
         "GatedRepoError",
     ):
-        return f"There is no dataset {source} on the hub, or it asks for a licence or a login. Check its name and revision."
+        return f"There is no dataset {source} on the hub, or it requires a licence or a login. Check its name and revision."
     if "script" in text.lower():
-        return f"{source} needs code of its own, which is never run here. Choose a dataset of data files."
+        return f"{source} needs custom code, which is never run here. Choose a dataset of data files."
     return f"{source} could not be read ({text[:160]}). Check its name, split and the connection."

@@ -64,7 +64,7 @@ def keep(file_name: str, data: bytes) -> str:
     """
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; expected at most {MOST_BYTES // 2**20}. Give a smaller file."
         )
     rows = with_text(file_name, parse(file_name, Path(file_name).suffix.lower(), data))
     text = lines(rows)
@@ -85,6 +85,6 @@ def kept_path(name: str) -> Path:
     path = cache_root() / "prompts" / f"{stem}.jsonl"
     if not re.fullmatch(r"[\w-]+", stem, flags=re.ASCII) or not path.is_file():  # a link must not name other files
         raise PromptError(
-            f"There are no kept prompts {name!r} here; they were uploaded elsewhere or deleted. Upload the file again."
+            f"There are no uploaded prompts {name!r} here; they were uploaded on another machine or deleted. Upload the file again."
         )
     return path

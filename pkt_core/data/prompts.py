@@ -87,13 +87,11 @@ class PromptSet:
     def require_samples(self, pooling: str, usable: int | None = None) -> None:
         """PromptError where the prompts, or those that the pooling can use, are too few for a similarity grid."""
         usable = len(self) if usable is None else usable
-        found = usable * (PER_PROMPT if pooling == "tokens" else 1)
-        if found < FEWEST_SAMPLES:
-            left = (
-                "" if usable == len(self) else f", {usable} of them with enough pieces that both tokenizers cut alike"
-            )
+        n_samples = usable * (PER_PROMPT if pooling == "tokens" else 1)
+        if n_samples < FEWEST_SAMPLES:
+            left = "" if usable == len(self) else f", {usable} of them with enough shared spans"
             raise PromptError(
-                f"{self.name} gives {self.counted}{left}, which {pooling} pooling makes {found} samples of; a similarity grid needs at "
+                f"{self.name} gives {self.counted}{left}: {n_samples} samples with {pooling} pooling; a similarity grid needs at "
                 f"least {FEWEST_SAMPLES}. Add different prompts or choose another set."
             )
 
@@ -167,7 +165,7 @@ def chosen(texts: PromptSet, ids: Sequence[int]) -> PromptSet:
     rows = [place[number] for number in dict.fromkeys(ids) if number in place]
     if not rows:
         raise PromptError(
-            f"{texts.name} has prompts {min(texts.ids)} to {max(texts.ids)}; none of the picked ones is among them. Pick others."
+            f"{texts.name} has prompts {min(texts.ids)} to {max(texts.ids)}; none of the selected ids is among them. Select others."
         )
     return PromptSet(
         texts.name,

@@ -68,7 +68,7 @@ def read_kept(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     data = read_file(path, most_bytes)
     if hashlib.sha256(data).hexdigest()[:16] != path.stem.rpartition("-")[2]:
         raise PromptError(
-            f"The kept copy {path.name} is damaged: it is not what was uploaded. Delete it and upload the file again."
+            f"The kept copy {path.name} is damaged: it differs from what was uploaded. Delete it and upload the file again."
         )
     return data
 
@@ -149,7 +149,7 @@ def json_rows(name: str, text: str) -> Iterator[tuple[int, Row]]:
                 f"{where} holds a number of thousands of digits; expected shorter ones. Write it as text."
             ) from error
         if not isinstance(row, dict):
-            raise PromptError(f"{where} is JSON but no object; expected one object on each line. Fix that line.")
+            raise PromptError(f"{where} is JSON but not an object; expected one object on each line. Fix that line.")
         if "\\u" in line or len(line) > MOST_CHARACTERS or line.count("[") + line.count("{") > MOST_LEVELS:
             require_texts(where, row)  # in no other line can anything be wrong
         yield number, row

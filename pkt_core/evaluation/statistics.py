@@ -79,7 +79,7 @@ def ratio(
 
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
     if len(top) == 0 or (len(top) == 1 and bounds is None):
-        raise MeasureError(f"Got {len(top)} items to take an interval over; expected at least 2. Give more of them.")
+        raise MeasureError(f"Got {len(top)} items for an interval; expected at least 2. Add items.")
     if len(top) == 1:
         assert bounds is not None
         return Estimate(float(top[0] / bottom[0]), *bounds, 1)

@@ -146,7 +146,7 @@ def availability(chosen: Pair) -> str | None:
             return str(error)
         except (ValueError, OSError, RuntimeError):  # the hub's rules for names, the file system's, an unknown ~user
             return (
-                f"{ref.name[:100]!r} cannot be the name of a model; expected a hub id such as Qwen/Qwen2.5-0.5B, or a local "
+                f"{ref.name[:100]!r} is not a valid model name; expected a hub id such as Qwen/Qwen2.5-0.5B, or a local "
                 "folder. Check its spelling."
             )
     return None

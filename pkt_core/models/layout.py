@@ -141,7 +141,7 @@ def validate(model: Any, layout: Layout) -> Layout:
         logits = model(input_ids=ids).logits.float()
     except Exception as error:
         raise ModelError(
-            f"{name} could not read a few tokens ({' '.join(str(error).split())[:120]}). Choose another model or report its architecture."
+            f"{name} failed on a few test tokens ({' '.join(str(error).split())[:120]}). Choose another model or report its architecture."
         ) from error
     finally:
         for hook in hooks:
@@ -159,14 +159,14 @@ def validate(model: Any, layout: Layout) -> Layout:
         raise ModelError(
             f"{name} gives states or logits that are not numbers (NaN or infinite) "
             + (
-                "because float16 is too narrow for them. Hold it in bfloat16 or float32."
+                "because float16 is too narrow for them. Load it in bfloat16 or float32."
                 if half
-                else "though its weights are: they are far too large. Use another checkpoint."
+                else "although its weights are finite: they are far too large. Use another checkpoint."
             )
         )
     if not close(logits[0, :-1], logits[1, :-1]):
         raise ModelError(
-            f"{name} looks ahead: changing the last token changed earlier logits. Expected a causal decoder; "
+            f"{name} is not causal: changing the last token changed earlier logits. Expected a causal decoder; "
             "an encoder such as BERT cannot be teacher or student."
         )
     read = layout.logits(seen["out"][-1]).float()

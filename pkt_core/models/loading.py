@@ -236,7 +236,7 @@ def require_files(ref: ModelRef, config: Any) -> None:
     if described > 1.5 * n:  # else what is missing would be drawn at random first, in memory that may not be there
         raise ModelError(
             f"{ref.name} lacks weights for most of what config.json describes: {described:,} parameters, of which the files hold {n:,}. "
-            "Download the folder again, or mend the sizes in config.json."
+            "Download the folder again, or correct the sizes in config.json."
         )
 
 
@@ -247,8 +247,8 @@ def require_sizes(ref: ModelRef, report: dict[str, Any]) -> None:
         told, sizes = (" x ".join(map(str, shape)) for shape in (held, described))
         more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
         raise ModelError(
-            f"{ref.name} holds {name} of {told} where config.json says {sizes}{more}; its weights were resized, or are another model's. "
-            "Mend config.json (vocab_size, hidden_size and the like), or download the folder again."
+            f"{ref.name} holds {name} of {told} where config.json gives {sizes}{more}: the weights were resized or belong to another model. "
+            "Correct config.json (vocab_size, hidden_size and the like), or download the folder again."
         )
 
 
@@ -262,8 +262,8 @@ def require_all_used(ref: ModelRef, report: dict[str, Any]) -> None:
         (report["missing_keys"], "lacks weights for", "the folder is incomplete. Download it again."),
         (
             {key for key in report["unexpected_keys"] if not key.endswith(MASKS)},
-            "holds weights that config.json has no place for:",
-            "they would be left out of the model. Mend config.json (num_hidden_layers and the like), or download the folder again.",
+            "has weights that config.json does not describe:",
+            "they would be left out of the model. Correct config.json (num_hidden_layers and the like), or download the folder again.",
         ),
     ):
         if keys:
@@ -282,7 +282,7 @@ def require_finite(ref: ModelRef, model: Any) -> None:
             continue
         if weight.dtype == torch.float16 and not weight.isnan().any():
             raise ModelError(
-                f"{ref.name} has weights that float16 is too narrow for: {name} passes 65,504. Hold it in bfloat16 or float32."
+                f"{ref.name} has weights that overflow float16: {name} exceeds 65,504. Load it in bfloat16 or float32."
             )
         raise ModelError(
             f"{ref.name} has weights that are not numbers (NaN or infinite), first in {name}: the training diverged or the file is "
@@ -315,7 +315,7 @@ def explain(ref: ModelRef, error: BaseException) -> str:
     text = " ".join(str(error).split())
     if "trust_remote_code" in text or "custom code" in text:
         return (
-            f"{ref.name} needs code of its own, which is not run here. Choose a model whose architecture transformers knows "
+            f"{ref.name} needs custom code, which is not run here. Choose a model whose architecture transformers knows "
             "(Llama, Qwen, Mistral, Gemma, GPT-2 or alike)."
         )
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in text.lower():
@@ -323,9 +323,9 @@ def explain(ref: ModelRef, error: BaseException) -> str:
             f"{ref.name} does not fit in this device's memory. Choose a smaller model, dtype bfloat16, or device cpu."
         )
     if "Unrecognized configuration class" in text or "does not recognize this architecture" in text:
-        return f"{ref.name} is no causal language model that transformers knows; expected a decoder such as Llama or GPT-2."
+        return f"{ref.name} is not a causal language model that transformers supports; expected a decoder such as Llama or GPT-2."
     if "backend tokenizer" in text:
-        return f"{ref.name} has no tokenizer that can be read. Put the tokenizer.json that belongs to the weights beside them."
+        return f"{ref.name} has no readable tokenizer. Add the tokenizer.json that belongs to the weights."
     if isinstance(error, json.JSONDecodeError):
         return f"{ref.name} has a JSON file that is damaged or cut off ({text[:80]}). Download it again."
     if ref.folder is not None:
@@ -386,7 +386,7 @@ def file_digest(path: Path) -> str:
     Raises ModelError where it is no regular file.
     """
     if not path.is_file():
-        raise ModelError(f"{path} is missing or no regular file. Download the model again.")
+        raise ModelError(f"{path} is missing or not a regular file. Download the model again.")
     stat = path.stat()
     return digest_as_of(path, stat.st_size, stat.st_mtime_ns)
 

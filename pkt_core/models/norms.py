@@ -70,7 +70,7 @@ def final_norm(loaded: LoadedModel) -> FinalNorm:
             return FinalNorm(kind, gain, bias, module)
     raise ModelError(
         f"{loaded.name} ends in a {type(module).__name__} that is neither a root-mean-square nor a layer norm, so its gain "
-        "cannot be told from the rest. Read its states without the final norm."
+        "cannot be isolated. Read its states without the final norm."
     )
 
 

@@ -90,11 +90,11 @@ def too_slow(rules: str) -> str | None:
         [sys.executable, "-I", "-c", CHILD], input=asked, capture_output=True, text=True, env={}, check=False
     )
     if done.returncode == -signal.SIGXCPU:
-        return f"takes over {SECONDS} seconds for a few short texts, by its regular expressions"
+        return f"takes over {SECONDS} seconds on a few short texts because of its regular expressions"
     if done.returncode == 0:
         return None
     last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it was killed")
-    return f"fails on a few short texts, by its regular expressions ({last.strip()[:120]})"
+    return f"fails on a few short texts because of its regular expressions ({last.strip()[:120]})"
 
 
 def told_clearly(encode: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -129,7 +129,7 @@ def let_go_on(tokenizer: Any, name: str) -> None:
     backend.post_processor = like("post_processor", without_ending(told(backend.post_processor)))
     if ends_texts(tokenizer):
         raise ModelError(
-            f"{name} has a tokenizer that ends every text by a token of its own, which could not be taken off. Set "
+            f"{name} has a tokenizer that appends an end token to every text, which could not be removed. Set "
             "add_eos_token to false in its tokenizer_config.json, or use another copy of its tokenizer.json."
         )
 

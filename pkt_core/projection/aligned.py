@@ -132,7 +132,7 @@ def aligned_umap(
         ).fit_transform(full, relations=relations)
     places = [np.asarray(one) for one in found]
     if not all(np.isfinite(one).all() for one in places):
-        raise MeasureError("Some prompts have no neighbour at all, so they have no place in a UMAP. Use the PCA.")
+        raise MeasureError("Some prompts have no neighbours, so UMAP cannot place them. Use PCA.")
     return Chain(torch.from_numpy(np.stack(places)).float(), fidelity(full, places), None)
 
 

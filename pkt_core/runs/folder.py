@@ -128,14 +128,14 @@ class Run:
 
     def plan(self) -> dict[str, Any]:
         """What was asked for. Raises StoreError where damaged."""
-        return _shaped(self.folder / "plan.json", PlanShape, "no plan of a run")
+        return _shaped(self.folder / "plan.json", PlanShape, "not the plan of a run")
 
     def family(self) -> Family | None:
         """Its place in a family; None where it stands alone. StoreError where damaged."""
         path = self.folder / "family.json"
         if not os.path.lexists(path):
             return None
-        return Family.model_validate(_shaped(path, Family, "no place in a family"))
+        return Family.model_validate(_shaped(path, Family, "not a place in a family"))
 
     def status(self) -> RunStatus:
         """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
@@ -149,11 +149,11 @@ class Run:
             if alive or self.recorded or not _lost_in_a_power_cut(path):
                 raise
             made = self.folder.stat().st_mtime
-            message = f"Its status was lost in a power cut. Go on with `pkt transfer --resume {self.id}`."
+            message = f"Its status was lost in a power cut. Continue with `pkt transfer --resume {self.id}`."
             return RunStatus(kind="transfer", state="lost", message=message, created=made, updated=made)
         except ValidationError as error:
             raise StoreError(
-                f"{path} is damaged: it is no status of a run. Delete the run and start it again."
+                f"{path} is damaged: it is not a run status. Delete the run and start it again."
             ) from error
         if self.recorded or status.state not in ("queued", "running") or process is None or alive:
             return status
@@ -161,10 +161,10 @@ class Run:
             return status
         state: State = "stopped" if self.stop_requested() else "lost"
         message = (
-            f"Ended by force {status.where()}. Go on with `pkt transfer --resume {self.id}`."
+            f"Killed {status.where()}. Continue with `pkt transfer --resume {self.id}`."
             if state == "stopped"
             else f"Its process is gone {status.where()} (killed, out of memory, or the machine restarted). "
-            f"Read log.txt in its folder, then go on with `pkt transfer --resume {self.id}`."
+            f"Read log.txt in its folder, then continue with `pkt transfer --resume {self.id}`."
         )
         return status.model_copy(update={"state": state, "message": message, "eta_seconds": None})
 
@@ -189,7 +189,7 @@ class Run:
             self.claim()
         status, other = self.status(), self.process()
         if status.state == "running" and other is not None and other.pid != os.getpid() and other.alive():
-            raise StoreError(f"Run {self.id} is already run by process {other.pid}. Wait for it, or stop it first.")
+            raise StoreError(f"Run {self.id} is already running in process {other.pid}. Wait for it, or stop it first.")
         begins = state == "running" and (status.state != "running" or status.pid != os.getpid())
         if begins and status.state != "queued":
             self.withdraw_stop()
@@ -211,7 +211,7 @@ class Run:
         if (taken := lock(self.folder / "run.lock", wait=False)) is None:
             other = self.process()
             who = f"process {other.pid}" if other is not None and other.alive() else "another process"
-            raise StoreError(f"Run {self.id} is already run by {who}. Wait for it, or stop it first.")
+            raise StoreError(f"Run {self.id} is already running in {who}. Wait for it, or stop it first.")
         _claims[self.folder] = taken
 
     def release(self) -> None:
@@ -352,7 +352,7 @@ class Run:
     def require_writable(self) -> None:
         """Raises StoreError for a recorded run."""
         if self.recorded:
-            raise StoreError(f"Run {self.id} is a recorded one and read-only. Start a run of your own from its plan.")
+            raise StoreError(f"Run {self.id} is recorded and read-only. Start your own run from its plan.")
 
 
 def runs_root() -> Path:
@@ -423,7 +423,7 @@ def open_run(run: str | Path) -> Run:
         folder = run.resolve()
         if not (folder / "plan.json").is_file():
             raise StoreError(
-                f"{run} is no run: expected a folder with a plan.json. Choose a folder that `pkt transfer` wrote."
+                f"{run} is not a run: expected a folder with a plan.json. Choose a folder that `pkt transfer` wrote."
             )
         return Run(folder.name, folder, recorded=folder.is_relative_to(recorded_root().resolve()))
     for root, recorded in ((runs_root(), False), (recorded_root(), True)):
@@ -540,7 +540,7 @@ def _read_summary(run: Run) -> RunSummary:
 def _checked(run_id: str) -> str:
     if not _ID.fullmatch(run_id) or ".." in run_id:
         raise StoreError(
-            f"{run_id!r} is no name of a run; expected letters, digits, dots and dashes. Pick one from the list."
+            f"{run_id!r} is not a valid run name; expected letters, digits, dots and dashes. Pick one from the list."
         )
     return run_id
 

@@ -76,7 +76,7 @@ def move(run_id: str, place: int) -> None:
 def _without(run_id: str, order: list[str]) -> list[str]:
     """The others. Raises StoreError where the run does not wait."""
     if run_id not in order or not _waits(run_id):
-        raise StoreError(f"Run {run_id} does not wait in the queue; it may have started. Look at the list again.")
+        raise StoreError(f"Run {run_id} is not in the queue; it may have started. Check the queue again.")
     return [other for other in order if other != run_id]
 
 

@@ -59,7 +59,7 @@ def gram(side: str, states: object) -> Float[Tensor, "n n"]:
     found = checked(side, states)
     if not varies(found):
         raise MeasureError(
-            f"The {side} layer does not vary over these prompts, so nothing agrees or not. Choose another."
+            f"{side.capitalize()} layer activations are constant over these prompts, so agreement is undefined. Choose another layer."
         )
     found = near_one(found)
     centred = found - found.mean(0)
@@ -123,7 +123,7 @@ def agreement(
     for side, found in zip(("teacher's", "student's"), ranks, strict=True):
         if bool(found.triangle.isnan().any()):
             raise MeasureError(
-                f"All prompts are equally far apart in the {side} layer, so nothing agrees or not. Choose another."
+                f"All prompts are equally far apart in the {side} layer, so agreement is undefined. Choose another layer."
             )
     left_out, overlap_left_out = [], []
     for index in jackknife_groups(n, 1):

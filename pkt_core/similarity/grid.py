@@ -140,7 +140,7 @@ class SimilarityGrid:
         )
         if (level := self.noise_level) is not None:
             side = "below" if self.larger_is_closer else "above"
-            caption += f"By chance the closest of all cells stays {side} {level:.3f} in 95 % of permutations."
+            caption += f"In 95 % of permutations the closest cell of the grid stays {side} {level:.3f}."
         return html_grid(caption, self.values, larger_is_closer=self.larger_is_closer)
 
 

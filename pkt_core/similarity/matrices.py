@@ -88,7 +88,7 @@ def from_folder(folder: Path) -> list[Tensor]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PathError(
-            f"{str(folder)[:200]} is no folder that can be read ({reason}); expected one with a file a layer."
+            f"{str(folder)[:200]} is not a readable folder ({reason}); expected one with a file a layer."
         ) from error
     for kind in KINDS:
         files = sorted((name for name in names if name.endswith(kind) and not name.startswith(".")), key=natural)
@@ -116,7 +116,7 @@ def read_layer(path: Path) -> Tensor:
         tensors = safetensors.torch.load(data)
     except (ValueError, EOFError, OSError, SyntaxError, TypeError, SafetensorError) as error:
         raise PathError(
-            f"{path} is no {path.suffix} file of plain numbers ({str(error)[:120]}). Write it again."
+            f"{path} is not a {path.suffix} file of plain numbers ({str(error)[:120]}). Write it again."
         ) from error
     if len(tensors) != 1:
         raise PathError(f"{path} holds {len(tensors)} tensors; expected one, samples x width. Write one file a layer.")

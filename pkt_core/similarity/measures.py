@@ -38,7 +38,7 @@ def as_float64(side: str, given: object) -> Tensor:
         except (TypeError, ValueError, RuntimeError):  # ragged lists, records, lists of what is no number
             pass
     raise MeasureError(
-        f"The {side} activations are no table of real numbers (got {kind}); expected a dense tensor, an array or rows of equal length."
+        f"The {side} activations are not a table of real numbers (got {kind}); expected a dense tensor, an array or rows of equal length."
     )
 
 

@@ -106,7 +106,7 @@ class Measure:
     """Fewest samples it can be taken from."""
     why_minimum: str = ""
     """Why it needs more than four samples; empty where it does not."""
-    why_not: str = "too many are the same, or a side varies no more than by chance"
+    why_not: str = "too many samples are identical, or a side varies no more than chance"
     """When it is not a number although both sides vary."""
     source: str
     """Paper and equation, and where we differ."""

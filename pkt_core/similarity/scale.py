@@ -40,7 +40,7 @@ def layer_exponents(side: Float[Tensor, "L n d"]) -> Int[Tensor, " L"]:
     spread = ends[:, 1] - ends[:, 0]
     if not bool(torch.isfinite(spread).all()):
         raise MeasureError(
-            "The activations hold values that are not numbers, or too far apart for one outlier rule. Check the models' precision."
+            "The activations hold values that are not numbers, or magnitudes too different for one outlier rule. Check the models' precision."
         )
     exponents = torch.frexp(spread).exponent.long().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)
     exponents = torch.where(exponents.abs() <= ORDINARY_EXPONENT, 0, exponents)

@@ -74,7 +74,7 @@ def written(student: LoadedModel, n: int, seed: int) -> list[list[int]]:
                 if end >= FEWEST_TOKENS:
                     found[tuple(row[:end])] = None
     if not found:
-        raise PlanError(f"{student.name} writes no text of its own to hold it to. Use anchor none.")
+        raise PlanError(f"{student.name} generates no text to anchor it to. Use anchor none.")
     return [list(text) for text in found]
 
 

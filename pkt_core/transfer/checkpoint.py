@@ -82,7 +82,9 @@ class Checkpoints:
                 return _read(folder)
             except (StoreError, SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
                 former = number < len(found)
-                goes_on = "the one before is taken" if former else "none is left, so training starts from the beginning"
+                goes_on = (
+                    "the previous one is used" if former else "none is left, so training starts from the beginning"
+                )
                 logger.warning("The checkpoint %s is damaged (%s); %s.", folder, error, goes_on)
                 shutil.rmtree(folder.with_name(f"damaged-{folder.name}"), ignore_errors=True)
                 os.rename(folder, folder.with_name(f"damaged-{folder.name}"))

@@ -32,15 +32,15 @@ CONTROLS: tuple[Control, ...] = get_args(Control)
 PURPOSE: dict[Control, str] = {
     "permuted vocabulary": "the map's meaning: teacher tokens recomposed as some other student tokens",
     "random bases": "the vocabulary itself: bases with no model in them",
-    "shuffled teacher rows": "the pairing of positions: each learns from another one's target",
-    "untrained teacher": "what the teacher learnt: the same shape with weights drawn anew",
+    "shuffled teacher rows": "the pairing of positions: each learns from another position's target",
+    "untrained teacher": "what the teacher learnt: the same architecture with random weights",
     "random pair of layers": "the choice of layers: a teacher layer drawn by chance",
     "reversed pairing": "the order of depth: deep teaches shallow",
     "layer term only": "the output term",
     "output term only": "the layer term",
-    "no anchor": "the text it wrote itself: nothing holds the student to what it was",
-    "no anchor, equal compute": "the same, with the steps that the anchor would have paid for",
-    "equal-compute fine-tuning": "the teacher altogether: labels alone, with the steps that its forward passes would have paid for",
+    "no anchor": "the anchor: nothing keeps the student near its own predictions",
+    "no anchor, equal compute": "the anchor, with its compute spent on more steps",
+    "equal-compute fine-tuning": "the teacher altogether: labels alone, with the compute of its forward passes spent on more steps",
 }
 """What each takes away."""
 FORWARD, BACKWARD = 1, 2

@@ -53,7 +53,7 @@ tags: [knowledge-transfer, {{ plan.method }}]
 {% if behaviour %}
 ## What changed
 
-| task | n | always the most frequent answer | before | after | change [95 %] | p |
+| task | n | majority-answer baseline | before | after | change [95 %] | p |
 |---|---|---|---|---|---|---|
 {% for name, c in changes.items() -%}
 | {{ name }} | {{ c.n }} | {{ "%.1f"|format(100 * c.prior) }} % | {{ "%.1f"|format(100 * c.before) }} % | {{ "%.1f"|format(100 * c.after) }} % | {{ "%+.1f"|format(100 * c.difference) }} [{{ "%+.1f"|format(100 * c.low) }}, {{ "%+.1f"|format(100 * c.high) }}] | {{ "%.2g"|format(c.p_value) }} |
@@ -65,7 +65,7 @@ Share answered right by greedy decoding, whole answer; paired bootstrap over ite
 {% for who in ("teacher", "before", "after") -%}
 | {{ who }} | {{ "%.3f"|format(behaviour[who].bits_per_byte.value) }} [{{ "%.3f"|format(behaviour[who].bits_per_byte.low) }}, {{ "%.3f"|format(behaviour[who].bits_per_byte.high) }}] |
 {% endfor %}
-Alignment at teacher layer {{ layers.teacher }} and student layer {{ layers.student }} on {{ alignment.n }} prompts that were not trained on: debiased CKA {{ "%.3f"|format(alignment.before.cka) }} before, {{ "%.3f"|format(alignment.after.cka) }} after
+Alignment at teacher layer {{ layers.teacher }} and student layer {{ layers.student }} on {{ alignment.n }} prompts not used in training: debiased CKA {{ "%.3f"|format(alignment.before.cka) }} before, {{ "%.3f"|format(alignment.after.cka) }} after
 {%- if alignment.control %}; cosine to the mapped teacher {{ "%.3f"|format(alignment.before.cosine) }} before, {{ "%.3f"|format(alignment.after.cosine) }} after, and with the vocabulary permuted (control) {{ "%.3f"|format(alignment.control.before) }} and {{ "%.3f"|format(alignment.control.after) }}{% endif %}.
 {% else %}
 Nothing was measured yet.
@@ -136,12 +136,12 @@ def require_exported(folder: Path, results: RunResults) -> None:
     Results of earlier versions hold no digests: their student is taken as it is.
     """
     if not any(folder.glob("*.safetensors")):
-        raise StoreError(f"{folder} keeps no trained student.")
+        raise StoreError(f"{folder} contains no trained student.")
     try:
         require_files(folder, {name: asdict(one) for name, one in results.exported.items()})
     except StoreError as error:
         raise StoreError(
-            f"The trained student is damaged: {error} Restore it from a copy, or carry the plan out again."
+            f"The trained student is damaged: {error} Restore it from a copy, or run the plan again."
         ) from error
 
 

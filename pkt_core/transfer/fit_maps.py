@@ -30,7 +30,7 @@ def fitting_texts(plan: TransferPlan) -> tuple[str, ...]:
     left = [text for text in every.texts if text not in measured][:FITTING_TEXTS]
     if len(left) < FEWEST_FITTING_TEXTS:
         raise PlanError(
-            f"{every.name} leaves {len(left)} texts beside the {len(measured)} that are measured on; fitting needs "
+            f"{every.name} leaves {len(left)} texts besides the {len(measured)} that are measured on; fitting a map needs "
             f"{FEWEST_FITTING_TEXTS}. Lower the number of general texts, or name a larger set."
         )
     return tuple(left)

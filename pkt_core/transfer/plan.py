@@ -186,10 +186,10 @@ class TransferPlan(BaseModel):
         """Why a plan of this method does not take a setting that other methods have."""
         method = cls.model_fields["method"].default
         if name == "anchor" and "steps" not in cls.model_fields:
-            return f"Got anchor {value} with {method}, which takes no steps. Use anchor none."
+            return f"Got anchor {value} with {method}, which does not train. Use anchor none."
         return (
             f"Got {name.replace('_', ' ')} {value} with {method}, which does not use it. "
-            f"Drop it or use {' or '.join(users(name)[:2])}."
+            f"Remove it, or use {' or '.join(users(name)[:2])}."
         )
 
     @classmethod
@@ -232,7 +232,7 @@ class TransferPlan(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise StoreError(
-                f"{path} is no plan that can be carried out ({'.'.join(map(str, first['loc']))}: {first['msg']}). "
+                f"{path} is not a valid plan ({'.'.join(map(str, first['loc']))}: {first['msg']}). "
                 "Restore it from a copy, or start the transfer again."
             ) from error
 
@@ -316,21 +316,21 @@ class TransferPlan(BaseModel):
             layers = (self.teacher_layer, self.student_layer, self.n_pairs) != (None, None, n_pairs)
             if layers or self.interpolates or self.pairing == "last-to-last":
                 raise PlanError(
-                    f"Got layer pairs {self.layer_pairs} and another choice of layers (a layer, a number of pairs, interpolation or "
-                    "last-to-last). Drop one of the two."
+                    f"layer_pairs={self.layer_pairs!r} conflicts with another choice of layers (a layer, n_pairs, interpolation or "
+                    "last-to-last). Set one or the other."
                 )
         named = [layer for layer in (self.teacher_layer, self.student_layer) if layer is not None]
         if named and self.n_pairs != n_pairs:
             raise PlanError(
-                f"Got {self.n_pairs} pairs of layers and a layer by name (layer {named[0]}), which is one pair. Drop one of the two."
+                f"n_pairs={self.n_pairs} conflicts with the explicit layer {named[0]}, which selects one pair. Set one or the other."
             )
         if self.teacher_layer is not None and (self.interpolates or self.pairing != "floor"):
             other = "interpolation" if self.interpolates else f"pairing {self.pairing}"
             raise PlanError(
-                f"Got teacher layer {self.teacher_layer} and {other}, which would take other teacher layers. Drop one of the two; the "
-                "student layer may stay."
+                f"teacher_layer={self.teacher_layer} conflicts with {other}, which selects other teacher layers. Set one or the other; "
+                "the student layer may stay."
             )
         if self.interpolates and self.pairing != "floor":
             raise PlanError(
-                f"Got interpolation with pairing {self.pairing}; it is defined for floor. Drop one of them."
+                f"Got interpolation with pairing {self.pairing}; it is defined for floor only. Set one or the other."
             )

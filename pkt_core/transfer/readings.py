@@ -108,6 +108,6 @@ def require_rows(rows: Sequence[Sequence[bool]], match: VocabularyMatch) -> None
     n, of = sum(map(sum, rows)), sum(map(len, rows))
     if n < FEWEST_ROWS * of:
         raise PlanError(
-            f"The two tokenizers (sharing {match.n} tokens) meet at {n} of {of} supervised positions; training needs "
+            f"The two tokenizers (sharing {match.n} tokens) align at {n} of {of} supervised positions; training needs "
             f"{FEWEST_ROWS:.0%}. Use positions all, or a method without the teacher's distribution."
         )

@@ -72,7 +72,9 @@ class Mapped(Paired):
 
     def check_settings(self) -> None:
         if self.basis != "raw" and self.map not in ("semantic", "permuted"):
-            raise PlanError(f"Got basis {self.basis} with map {self.map}, which has no bases. Drop it or use semantic.")
+            raise PlanError(
+                f"Got basis {self.basis} with map {self.map}, which has no bases. Remove it, or use semantic."
+            )
         super().check_settings()
 
 
@@ -91,7 +93,7 @@ class Weighted(TransferPlan):
     def check_settings(self) -> None:
         if self.layer_weight == 0 and self.output_weight == 0:
             raise PlanError(
-                "Got layer weight 0 and output weight 0, which leaves nothing to train towards. Raise one of them."
+                "Got layer weight 0 and output weight 0, which leaves no training objective. Raise one of them."
             )
         super().check_settings()
 
@@ -142,9 +144,10 @@ class Trained(TransferPlan):
         return {"steps": self.steps, "batch": self.batch_size, "learning rate": self.learning_rate, "seed": self.seed}
 
     def check_settings(self) -> None:
-        if self.anchor == "none" and any(getattr(self, name) != self.default(name, self.method) for name in ANCHORED):
+        unused = [name for name in ANCHORED if getattr(self, name) != self.default(name, self.method)]
+        if self.anchor == "none" and unused:
             raise PlanError(
-                "Got settings of an anchor without an anchor. Choose anchor output or states, or drop them."
+                f"{unused[0]} has no effect while anchor='none'. Set anchor to 'output' or 'states', or remove it."
             )
         super().check_settings()
 
@@ -197,6 +200,6 @@ class Adapted(Ranked, Trained):
     def check_settings(self) -> None:
         if self.lora_rank != self.default("lora_rank", self.method) and not self.as_adapter:
             raise PlanError(
-                f"Got lora rank {self.lora_rank} with adapter full, where nothing is LoRA. Drop it or use adapter lora."
+                f"lora_rank={self.lora_rank} has no effect with adapter='full'. Remove it, or set adapter to 'lora'."
             )
         super().check_settings()

@@ -61,8 +61,8 @@ def missing(teacher: ModelRef) -> str | None:
         model_digest(teacher)
     except ModelError:
         return (
-            f"The student is trained from stored targets; {teacher.name} is not here, so nothing was measured. "
-            "Copy the run to where it is and use `pkt evaluate`."
+            f"The student was trained from stored targets; {teacher.name} is not available here, so nothing was measured. "
+            "Copy the run to a machine that has it and use `pkt evaluate`."
         )
     return None
 

@@ -138,7 +138,7 @@ def record(
         redraw(teacher, plan.seed)
 
     def said(done: float) -> None:
-        progress("Recording what the teacher says", 0.1 + 0.1 * done)
+        progress("Recording teacher targets", 0.1 + 0.1 * done)
 
     said(0.0)
     method = method_of(plan)
@@ -195,7 +195,7 @@ def targets(
     processes.wait()
     found = found or read_targets(folder)
     if found is None:
-        raise StoreError(f"The targets in {folder} are gone. Start the transfer again; they will be recorded anew.")
+        raise StoreError(f"The targets in {folder} are missing. Start the transfer again to record them.")
     return as_planned(found, plan), encode(student.tokenizer, examples.items, found.facts["context"])
 
 

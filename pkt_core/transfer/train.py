@@ -150,7 +150,7 @@ class Trainer:
         self.processes.add_gradients(parameters)
         if not all(torch.isfinite(torch.tensor(value)) for value in told.values()):
             raise PlanError(
-                f"The loss is no longer a number at step {number}. Lower the learning rate ({self.plan.learning_rate:g})."
+                f"The loss is not finite at step {number}. Lower the learning rate ({self.plan.learning_rate:g})."
             )
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.plan, number, self.phase)
@@ -254,7 +254,7 @@ class Trainer:
         if any(
             f"parameter.{i}" not in tensors or tensors[f"parameter.{i}"].shape != p.shape for i, p in enumerate(own)
         ):
-            raise PlanError("The checkpoint is of another plan than the run's. Delete it, or start the transfer again.")
+            raise PlanError("The checkpoint belongs to another plan. Delete it, or start the transfer again.")
         with torch.no_grad():
             for i, parameter in enumerate(own):
                 parameter.copy_(tensors[f"parameter.{i}"])

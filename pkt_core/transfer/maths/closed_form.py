@@ -51,8 +51,8 @@ exactly as many as the target does (28 %), so the edit arrives; with 1,044 facts
 RIDGE = 1e-6  # relative to the mean of the diagonal: only so that the system has one answer
 BATCH = 32
 REFUSED = (
-    "{} does not add the output of its MLP's last matrix to the residual stream as it is, so stitch cannot move one by "
-    "changing the other. Choose a student such as Llama, Qwen, GPT-2, OPT or Phi, or another method."
+    "{} does not add the output of its MLP's last matrix to the residual stream unchanged, so stitch cannot move the stream "
+    "by editing that matrix. Choose a student such as Llama, Qwen, GPT-2, OPT or Phi, or another method."
 )
 
 

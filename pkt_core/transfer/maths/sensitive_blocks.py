@@ -41,7 +41,7 @@ def seek(extraction: Extraction, *, every_layer: bool, rank: int) -> dict[str, T
     if every_layer and teacher.n_layers < student.n_layers:
         raise PlanError(
             f"{teacher.name} has {teacher.n_layers} layers, fewer than the {student.n_layers} of {student.name}; seeking gives "
-            "each student layer one of the teacher's own. Choose a deeper teacher, or scope layer."
+            "each student layer a different teacher layer. Choose a deeper teacher, or scope layer."
         )
     totals, scores = sensitivity(teacher, extraction.seed_set(teacher), names)
     found: dict[str, Tensor] = {}

@@ -43,8 +43,8 @@ def steering_vector(extraction: Extraction, pair: LayerPair) -> Float[Tensor, d_
     carried = (carry(here[None].float()) - carry(there[None].float()))[0].double()
     if not float(carried.norm()):
         raise PlanError(
-            f"Teacher layer {pair.teacher} has the same mean on the data and on general text, so there is no direction to "
-            "move across. Choose another layer or other data."
+            f"Teacher layer {pair.teacher} has the same mean on the data and on general text, so there is no steering direction to "
+            "transfer. Choose another layer or other data."
         )
     share = (here - there).norm() / general.norm(dim=-1).mean()
     vector: Tensor = carried / carried.norm() * share * own.norm(dim=-1).mean()
