@@ -1,4 +1,4 @@
-"""JSON objects that know whether they are whole: the first line holds a digest of every byte below it.
+"""JSON objects with an integrity check: the first line holds a digest of every byte below it.
 
 Files of earlier versions have no such line and are read as they are.
 

@@ -2,7 +2,7 @@
 
 Every command prints a table for people; `--json PATH` (or `-` for standard output) writes the same as documented fields
 for machines. A failure is one sentence on standard error and a non-zero exit status. A command's module is imported when
-the command is chosen; `pkt --help` reads its sentence from the docstring, so that nothing is said twice.
+the command is chosen; `pkt --help` reads its sentence from the docstring, so that none is repeated.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ class Program(TyperGroup):
 
 def source_of(module: str) -> str:
     """The text of a module that is not imported for it."""
-    found = find_spec(module)
-    assert found is not None
-    assert isinstance(found.loader, InspectLoader)
-    return found.loader.get_source(module) or ""
+    spec = find_spec(module)
+    assert spec is not None
+    assert isinstance(spec.loader, InspectLoader)
+    return spec.loader.get_source(module) or ""
 
 
 app = typer.Typer(
@@ -86,12 +86,12 @@ app = typer.Typer(
 )
 
 
-def show_version(asked: bool) -> bool:
+def show_version(wanted: bool) -> bool:
     """Print the version and stop, where asked."""
-    if asked:
+    if wanted:
         typer.echo(f"pkt {__version__}")
         raise typer.Exit
-    return asked
+    return wanted
 
 
 @app.callback()

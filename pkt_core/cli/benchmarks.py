@@ -48,7 +48,7 @@ def benchmark(
     ] = None,
     as_json: Json = None,
 ) -> None:
-    """Does it score differently on the benchmarks of lm-evaluation-harness? Intervals, paired changes, what n can show."""
+    """Scores on the benchmarks of lm-evaluation-harness, with intervals, paired changes and minimum detectable effects."""
     if job is not None:
         from pkt_core.benchmarks.jobs import carry_out
 

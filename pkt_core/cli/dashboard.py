@@ -32,8 +32,10 @@ def app(
     page = Path(dashboard.__file__).parent / "app.py"
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", str(headless).lower()]
     options += ["--server.maxUploadSize", "1"] if demo else []
-    told = {"PKT_FOLDERS": os.pathsep.join(str(one.resolve()) for one in allow)} if allow else {}
-    told |= {"PKT_DEMO": "1"} if demo else {}
+    environment = {"PKT_FOLDERS": os.pathsep.join(str(one.resolve()) for one in allow)} if allow else {}
+    environment |= {"PKT_DEMO": "1"} if demo else {}
     raise typer.Exit(
-        subprocess.call([sys.executable, "-m", "streamlit", "run", str(page), *options], env={**os.environ, **told})
+        subprocess.call(
+            [sys.executable, "-m", "streamlit", "run", str(page), *options], env={**os.environ, **environment}
+        )
     )

@@ -1,4 +1,4 @@
-"""The commands that teach: `pkt transfer`, `pkt family`, `pkt families`, `pkt queue`, `pkt work`.
+"""The commands that train: `pkt transfer`, `pkt family`, `pkt families`, `pkt queue`, `pkt work`.
 
 Every setting of a plan is an option of its own, with the help that the plan gives it.
 """
@@ -126,7 +126,7 @@ def family(
 ) -> None:
     """One transfer with its rivals and controls on the same data, several seeds each, ending in one table.
 
-    Interrupted, the same command with the same --name goes on: what is finished is not done again.
+    If interrupted, the same command with the same --name continues: finished runs are not repeated.
     """
     from pkt_core.studies.families.compute import left_out, members
 

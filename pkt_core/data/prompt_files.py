@@ -27,8 +27,8 @@ Row = Mapping[str, Any]
 
 def parse(name: str, suffix: str, data: bytes) -> list[dict[str, Any]]:
     """The rows of a file. Raises PromptError in one sentence that names the line; `name` is what to call the file."""
-    found = read_rows(name, suffix, data)
-    for number, row in found:
+    numbered = read_rows(name, suffix, data)
+    for number, row in numbered:
         if "text" not in row and suffix == ".csv":
             raise PromptError(
                 f"{name} has the columns {', '.join(map(repr, row))}; expected one called text. Rename it."
@@ -37,7 +37,7 @@ def parse(name: str, suffix: str, data: bytes) -> list[dict[str, Any]]:
             raise PromptError(
                 f'{name}, line {number}, has no text field; expected an object such as {{"text": "..."}}.'
             )
-    return [row for _, row in found]
+    return [row for _, row in numbered]
 
 
 def load_rows(name: str) -> list[dict[str, Any]]:
@@ -48,13 +48,13 @@ def load_rows(name: str) -> list[dict[str, Any]]:
 
 
 def with_text(name: str, rows: Sequence[Row]) -> list[Row]:
-    """The rows that say something. Raises PromptError where none does."""
-    found = [row for row in rows if row["text"].strip()]
-    if not found:
+    """The rows whose text is not blank. Raises PromptError where all are."""
+    filled = [row for row in rows if row["text"].strip()]
+    if not filled:
         raise PromptError(
             f"{name} holds no prompt; expected at least one line of text. Add prompts or choose another set."
         )
-    return found
+    return filled
 
 
 def keep(file_name: str, data: bytes) -> str:

@@ -33,12 +33,12 @@ def assets_folder() -> Path:
 class PromptSet:
     """Different prompts in a fixed order.
 
-    A text that is repeated is no further sample: it would pair with its copy in any two models and make likeness out of nothing.
+    A text that is repeated is no further sample: it would pair with its copy in any two models and inflate similarity.
     It is taken once, with the labels of its first row, and `repeats` counts the others.
     """
 
     name: str
-    """What the user called it: a bundled name or a file."""
+    """Its name: a bundled set or a file."""
     texts: tuple[str, ...]
     """The prompts."""
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -73,16 +73,16 @@ class PromptSet:
     @property
     def full_digest(self) -> str:
         """Equal ones are equal texts, labels and ids: names results that carry those along."""
-        told = json.dumps([self.texts, sorted(self.labels.items()), self.ids])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        content = json.dumps([self.texts, sorted(self.labels.items()), self.ids])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def counted(self) -> str:
         """How many prompts there are, and how many lines only repeat one."""
-        said = f"{len(self):,} prompt{'' if len(self) == 1 else 's'}"
+        sentence = f"{len(self):,} prompt{'' if len(self) == 1 else 's'}"
         if not self.repeats:
-            return said
-        return f"{said} ({self.repeats:,} more {'line repeats' if self.repeats == 1 else 'lines repeat'} one word for word; equal texts count once)"
+            return sentence
+        return f"{sentence} ({self.repeats:,} more {'line repeats' if self.repeats == 1 else 'lines repeat'} one word for word; equal texts count once)"
 
     def require_samples(self, pooling: str, usable: int | None = None) -> None:
         """PromptError where the prompts, or those that the pooling can use, are too few for a similarity grid."""
@@ -113,8 +113,8 @@ class PromptSet:
 
 def shipped() -> dict[str, Path]:
     """Files of the prompt sets that ship with the project, by name."""
-    found = (assets_folder() / "prompts").glob("*.*")
-    return {path.stem: path for path in sorted(found) if path.suffix in (".txt", ".jsonl")}
+    paths = (assets_folder() / "prompts").glob("*.*")
+    return {path.stem: path for path in sorted(paths) if path.suffix in (".txt", ".jsonl")}
 
 
 def bundled() -> list[str]:

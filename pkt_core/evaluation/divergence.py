@@ -1,4 +1,4 @@
-"""What two models say next after the same text, and how far apart they are over the tokens that both have.
+"""Two models' next-token distributions after the same text, and their divergence over the shared tokens.
 
 Not covered: whole texts token by token (behaviour.py).
 """
@@ -33,10 +33,10 @@ def next_logits(loaded: LoadedModel, texts: Sequence[str]) -> Float[Tensor, "tex
 
 def most_likely(loaded: LoadedModel, logits: Float[Tensor, "text V"], k: int) -> list[list[tuple[str, float]]]:
     """Per text, the k most likely next tokens as text with their probabilities, 0..1, over the model's own vocabulary."""
-    found = logits.softmax(-1).topk(k)
+    top = logits.softmax(-1).topk(k)
     return [
         [(loaded.tokenizer.decode([i]), p) for i, p in zip(ids, values, strict=True)]
-        for ids, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        for ids, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
 
 

@@ -1,11 +1,11 @@
-"""Whether transfers gain more where two layers were more alike before: a rank correlation that knows what its points share.
+"""Whether transfers gain more where two layers were more similar before: a rank correlation that accounts for shared layers.
 
 Points are pairs of layers between which something was transferred, in blocks: within a block only the layers (and seeds)
 differ, so models, method and data cannot make the correlation. A factor is known at every pair of layers, as a grid.
 
 The points of a block are not independent: those that share a layer share its peculiarities. The null therefore shuffles
 whole teacher layers and whole student layers of the grid and leaves the gains where they are (Mantel's test, for a grid
-with two sides). It asks whether the factor knows which layers they were, not whether its numbers could be noise.
+with two sides). It tests whether the factor depends on which layers were paired, not whether its numbers could be noise.
 
 Not covered: which factors there are, and where the gains come from (`studies/factors/compute.py`).
 """
@@ -46,7 +46,7 @@ class Ease:
     p_value: float
     """Share of layer shuffles with a correlation as far from 0, two-sided; never below 1 over their number."""
     visible: float
-    """The 95 % quantile of |rho| over the shuffles: what is nearer to 0 cannot be told from chance with these layers."""
+    """The 95 % quantile of |rho| over the shuffles: values nearer to 0 are within the null for these layers."""
     n: int
     """Points, pairs of layers that differ."""
 
@@ -54,20 +54,20 @@ class Ease:
 def ease(blocks: Sequence[Block], grids: Sequence[np.ndarray], *, seed: int = 0) -> Ease | None:
     """The correlation of the blocks' gains with a factor; `grids` has the factor of each block's models, `[L_T, L_S]`.
 
-    None where nothing can be said: too few points, or all gains or all values of the factor are equal.
+    None where it is undefined: too few points, or all gains or all values of the factor are equal.
     """
     kept = [(b, np.asarray(g, float)) for b, g in zip(blocks, grids, strict=True) if len(b.gains) >= FEWEST]
     if not kept:
         return None
     generator = np.random.default_rng(seed)
-    own = [(grid[tuple(block.layers.T)][None], block.gains[None]) for block, grid in kept]
-    rho = pooled(own)[0]
+    points = [(grid[tuple(block.layers.T)][None], block.gains[None]) for block, grid in kept]
+    rho = pooled(points)[0]
     if not np.isfinite(rho):
         return None
     shuffles = pooled([(moved(block, grid, generator), block.gains[None]) for block, grid in kept])
     draws = [(generator.integers(0, len(b.gains), (DRAWS, len(b.gains)))) for b, _ in kept]
-    resampled = pooled([(x[0][at], y[0][at]) for (x, y), at in zip(own, draws, strict=True)])
-    shuffles, resampled = (np.nan_to_num(found) for found in (shuffles, resampled))
+    resampled = pooled([(x[0][at], y[0][at]) for (x, y), at in zip(points, draws, strict=True)])
+    shuffles, resampled = (np.nan_to_num(values) for values in (shuffles, resampled))
     low, high = np.quantile(resampled, [0.025, 0.975])
     as_far = int((np.abs(shuffles) >= abs(rho) - 1e-12).sum())
     return Ease(

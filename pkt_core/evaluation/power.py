@@ -1,4 +1,4 @@
-"""The smallest change that a paired test on so many items can find.
+"""The minimum detectable effect of a paired test on n items.
 
 Not covered: the other tests of this project (paired bootstrap of bits per byte), corrections over tasks (pass a smaller `alpha`).
 """

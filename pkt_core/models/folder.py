@@ -1,7 +1,7 @@
 """A model folder, judged before any library opens it: its config.json by the numbers, its weight files by their headers.
 
-transformers makes lists as long as a configuration says there are layers, and asks no questions: a file with 10^9 of them
-would take the machine's memory. Of the weights only headers are read, so a model of gigabytes costs milliseconds. Imports
+transformers allocates as many layers as a configuration names, without a check: a file with 10^9 of them would exhaust the
+machine's memory. Of the weights only headers are read, so a model of gigabytes costs milliseconds. Imports
 neither torch nor transformers, so that a refusal costs no time.
 
 Not covered: whether the numbers fit each other, and the weights the configuration (`loading.py`).
@@ -100,7 +100,7 @@ def pointer_sentence(path: Path) -> str:
 
 
 def adapter_sentence(name: str, path: Path) -> str:
-    """That something is an adapter and no model, with its base where it can be told."""
+    """That something is an adapter and no model, with its base where it is named."""
     try:
         base = read_config(path).get("base_model_name_or_path")
     except ModelError:
@@ -178,8 +178,12 @@ def require_weights(folder: Path, config: dict[str, Any]) -> int:
 def shards(index: Path) -> list[str]:
     """The weight files that an index names, each once. Raises ModelError where one is anything but a safetensors file inside the folder."""
     try:
-        told = json.loads(read_regular(index, MOST_INDEX))
-        if not isinstance(told, dict) or not isinstance(told.get("weight_map"), dict) or not told["weight_map"]:
+        content = json.loads(read_regular(index, MOST_INDEX))
+        if (
+            not isinstance(content, dict)
+            or not isinstance(content.get("weight_map"), dict)
+            or not content["weight_map"]
+        ):
             raise ValueError("no weight_map")
     except PathError as error:
         raise ModelError(str(error)) from error
@@ -188,7 +192,7 @@ def shards(index: Path) -> list[str]:
             f"{index} is not an index of weights ({str(error)[:80]}); expected JSON with a weight_map. Download it again."
         ) from error
     names: dict[str, None] = {}
-    for name in told["weight_map"].values():
+    for name in content["weight_map"].values():
         require_plain(index, name, (".safetensors",))
         names[name] = None
     for name in names:
@@ -245,9 +249,9 @@ def header_size(path: Path) -> int:
                 f"{path} holds no readable safetensors weights: its {size:,} bytes are no safetensors file, or the first part of one. "
                 "Download it again."
             )
-        told = file.read(length)
+        header = file.read(length)
     try:
-        weights = {name: one for name, one in json.loads(told).items() if name != "__metadata__"}
+        weights = {name: one for name, one in json.loads(header).items() if name != "__metadata__"}
         whole = 8 + length + max((int(one["data_offsets"][1]) for one in weights.values()), default=0)
         numbers = sum(prod(map(int, one["shape"])) for one in weights.values())
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:

@@ -96,13 +96,13 @@ def find_layout(model: Any) -> Layout:
     )
     attentions = [first_named(b, attention_names) for b in blocks]
     mlps = [first_named(b, mlp_names) for b in blocks]
-    found = all(m is not None for m in attentions + mlps)
+    complete = all(m is not None for m in attentions + mlps)
     return Layout(
         embed=embed,
         blocks=blocks,
-        attentions=tuple(m for m in attentions if m is not None) if found else (),
-        mlps=tuple(m for m in mlps if m is not None) if found else (),
-        sublayers=found,
+        attentions=tuple(m for m in attentions if m is not None) if complete else (),
+        mlps=tuple(m for m in mlps if m is not None) if complete else (),
+        sublayers=complete,
         final_norm=first_named(parent, FINAL_NORMS),
         head=head,
         tied=isinstance(embed, nn.Embedding) and embed.weight.data_ptr() == head.weight.data_ptr(),
@@ -117,7 +117,7 @@ def first_tensor(output: Any) -> Tensor:
 
 @torch.no_grad()
 def validate(model: Any, layout: Layout) -> Layout:
-    """Run the model on a few tokens and check the layout's promises; returns it with `sublayers` and `scale` settled.
+    """Run the model on a few tokens and check the layout; returns it with `sublayers` and `scale` settled.
 
     Raises ModelError when the model cannot be run, gives no numbers, is not causal or its logits are not those of the captured final state.
     """

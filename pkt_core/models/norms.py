@@ -1,7 +1,7 @@
 """The final norm taken apart: what it does to a state, and the gain and bias it leaves behind.
 
 A norm is `gain * normalise(h) + bias`, where normalise divides by the root mean square (Llama, Qwen, Gemma) or centres first
-(GPT-2, OPT, NeoX). Gain and bias are found by asking the module and not by the names of its weights: Gemma keeps `gain - 1`.
+(GPT-2, OPT, NeoX). Gain and bias are found by probing the module, not by the names of its weights: Gemma keeps `gain - 1`.
 
 Not covered: norms of another form, which are refused; norms inside the blocks.
 """

@@ -168,7 +168,7 @@ class RunResults:
     """What came out of a run."""
 
     layers: TaughtLayers | None = None
-    """None of a process that only helped another one train."""
+    """None of an auxiliary process of a distributed run."""
     attribution: Attribution | None = None
     """None where the plan names its layers."""
     steps: Count | None = None
@@ -251,12 +251,12 @@ class TrainingStep:
     layers: list[int] = field(default_factory=list)
     """Student layers at work, for methods that train one after the other; empty for others."""
     micro_batch: int = 0
-    """Examples that went through the student at once; 0 of the first version, which did not tell."""
+    """Examples that went through the student at once; 0 of the first version, which did not record it."""
     recall: dict[str, float] = field(default_factory=dict)
     """By task, share of some items right, 0..1; empty at steps that were not probed."""
 
 
 def read_steps(events: list[dict[str, Any]], what: str) -> list[TrainingStep]:
     """The training steps among the events of a run. Raises StoreError for one that is none of this version or an earlier one."""
-    told = [{k: v for k, v in event.items() if k != "kind"} for event in events if event.get("kind") == "step"]
-    return [from_json(TrainingStep, one, what) for one in told]
+    steps = [{k: v for k, v in event.items() if k != "kind"} for event in events if event.get("kind") == "step"]
+    return [from_json(TrainingStep, one, what) for one in steps]

@@ -1,9 +1,9 @@
-"""Activation matrices of one's own, without any model: arrays, nested lists, or a folder with one file a layer.
+"""Custom activation matrices, without any model: arrays, nested lists, or a folder with one file a layer.
 
 A folder holds `.npy` files (no pickle) or `.safetensors` files of one tensor each, every one `samples x width`, taken in natural
 order: layer 2 comes before layer 10.
 
-Not covered: what a measure asks of them (measures.py).
+Not covered: what a measure requires of them (measures.py).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def split(given: object, side: str) -> list[Any]:
 
 
 def matrix(given: object, side: str) -> Tensor:
-    """One layer in float64, or float32 where that holds all it says. MeasureError for what holds no real numbers."""
+    """One layer in float64, or float32 where that holds it exactly. MeasureError for what holds no real numbers."""
     table = as_float64(side, given)
     floats = (torch.float32, torch.float16, torch.bfloat16, np.dtype("float32"), np.dtype("float16"))
     return table.float() if getattr(given, "dtype", None) in floats else table

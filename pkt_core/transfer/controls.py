@@ -1,4 +1,4 @@
-"""The controls of a plan: the same transfer with its meaning, one of its terms, or its teacher taken away.
+"""The controls of a plan: ablations of its map, one of its terms, or its teacher.
 
 A control is a plan like any other. Which ones a plan has follows from what its method uses.
 
@@ -107,10 +107,12 @@ def repaired(plan: TransferPlan, rule: str, student_layer: int | None) -> dict[s
 
 
 def follows_from_models(plan: TransferPlan, name: Control) -> bool:
-    """Whether a control's plan needs both models' shapes: for the steps that it saves, the student layer that stays, or to tell
-    whether another pairing is another."""
-    found = control(plan, name)
-    return found is not None and (found.pairing != plan.pairing or found != control(plan, name, saved=Saved(1, 1)))
+    """Whether a control's plan needs both models' shapes: for the steps that it saves, the student layer that stays, or to
+    decide whether another pairing differs."""
+    changed = control(plan, name)
+    return changed is not None and (
+        changed.pairing != plan.pairing or changed != control(plan, name, saved=Saved(1, 1))
+    )
 
 
 def layer_that_stays(plan: TransferPlan, n_teacher: int, n_student: int) -> int | None:
@@ -148,7 +150,7 @@ def steps_for_teacher(
 def steps_for_anchor(plan: Trained, *, anchor_tokens: int, example_tokens: float) -> int:
     """Steps without an anchor that cost as much as the anchor does, all its texts counted at their full length.
 
-    Writing costs two forward passes a token (one to write it, one to note what was said), of three that a step takes.
+    Writing costs two forward passes a token (one to write it, one to record its predictions), of three that a step takes.
     """
     if plan.anchor == "none":
         return 0

@@ -121,17 +121,17 @@ def export_student(
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
         write_bytes(folder.with_name("foreign.safetensors"), save(weights))
     paired = [TaughtPair(pair.teacher, pair.student) for pair in pairs]
-    told = RunResults(
+    results = RunResults(
         layers=TaughtLayers(paired[0].teacher, paired[0].student, "plan", paired),
         trained_parameters=trainable.n,
         examples=Examples(examples.name, len(examples), examples.digest),
     )
-    write_card(folder, plan, told)
+    write_card(folder, plan, results)
     return exported
 
 
 def require_exported(folder: Path, results: RunResults) -> None:
-    """Raises StoreError where a run's student is missing, or not the one that its results tell of.
+    """Raises StoreError where a run's student is missing, or not the one named in its results.
 
     Results of earlier versions hold no digests: their student is taken as it is.
     """
@@ -170,9 +170,9 @@ def write_card(folder: Path, plan: TransferPlan, results: RunResults) -> None:
 
 def matched(plan: TransferPlan) -> dict[str, str]:
     """Site and map where the method has them, and the positions it looks at."""
-    found: dict[str, str] = {"site": plan.part} if isinstance(plan, Paired) else {}
-    found |= {"map": plan.map} if isinstance(plan, Mapped) else {}
-    return found | {"positions": plan.positions}
+    settings: dict[str, str] = {"site": plan.part} if isinstance(plan, Paired) else {}
+    settings |= {"map": plan.map} if isinstance(plan, Mapped) else {}
+    return settings | {"positions": plan.positions}
 
 
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:

@@ -1,4 +1,4 @@
-"""LaTen: a small network turns the teacher's most attributed neurons into changes of the student's own, with labels.
+"""LaTen: a small network translates the teacher's most attributed neurons into changes to the student's own, with labels.
 
 Tan, He, Liu, Zhao, ACL 2025 (arXiv 2505.14436), in the form of their code; what is theirs and what is ours, and the maths,
 are in `transfer/maths/neuron_translator.py`.

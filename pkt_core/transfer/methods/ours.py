@@ -1,4 +1,4 @@
-"""Ours, self-anchored distillation: logit distillation into the MLPs, while the student is held to itself.
+"""Ours, self-anchored distillation: logit distillation into the MLPs, with the student anchored to its own predictions.
 
 What sets it apart from `logit_kd.py` is where it trains and what holds it (`transfer/anchor.py`): its defaults.
 """
