@@ -69,7 +69,7 @@ def carry_out(
 ) -> RunResults:
     """Run a stage of the pipeline in its run folder, its status kept true whatever happens; `reporter` shows progress meanwhile.
 
-    Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to go on.
+    Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to be continued.
     """
     from pkt_core.runs.queue import forget
 

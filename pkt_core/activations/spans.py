@@ -1,7 +1,7 @@
 """The finest character spans of a text that two tokenizers share.
 
-A span ends where no token of either tokenizer continues. No token then belongs to two pieces, and at the end of a
-piece both models have read the same characters; words would let a token that runs over a word's end, such as `."`, tell
+A span ends where no token of either tokenizer continues. No token then belongs to two spans, and at the end of a
+span both models have read the same characters; words would let a token that runs over a word's end, such as `."`, tell
 one model more than the other, and languages without spaces have none. With one tokenizer the pieces are its tokens.
 Nothing is ever matched by position or by token id.
 

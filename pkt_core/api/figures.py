@@ -70,7 +70,7 @@ def latent_map(
 
 
 def closer_look(look: CloserLook) -> go.Figure:
-    """How alike two prompts are in the student's layer and in the teacher's, of a `CloserLook`.
+    """Similarity of each pair of prompts in the student's and in the teacher's layer, of a `CloserLook`.
 
     pkt.figures.closer_look(pkt.closer_look(pair, teacher_layer=5, student_layer=2))
     """

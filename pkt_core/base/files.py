@@ -40,7 +40,7 @@ def cache_root() -> Path:
 
 @contextmanager
 def told_clearly(path: Path) -> Iterator[None]:
-    """Turns an OSError inside into a StoreError that says what happened to `path` and what to do."""
+    """Turns an OSError inside into a StoreError: what happened to `path`, and what to do."""
     try:
         yield
     except FileNotFoundError as error:

@@ -58,7 +58,7 @@ def file_digest(path: Path) -> dict[str, Any]:
 
 
 def require_files(folder: Path, digests: dict[str, dict[str, Any]]) -> None:
-    """Raises StoreError for the first file, named relative to the folder, that is missing or not as its digest says."""
+    """Raises StoreError for the first file, named relative to the folder, that is missing or does not match its digest."""
     for name, digest in digests.items():
         try:
             there = file_digest(folder / name)

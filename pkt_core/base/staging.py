@@ -1,6 +1,6 @@
 """What is written is built beside its place and moved there when whole; what killed processes left beside is swept away.
 
-The name of such a file or folder says whose it is: `.<name>.<machine>-<process>-<start>-<chance>`. So any process can check
+The name of such a file or folder identifies its owner: `.<name>.<machine>-<process>-<start>-<chance>`. So any process can check
 whether its owner still writes.
 
 Not covered: what is written (`base/files.py`, `base/store.py`, `transfer/`).
@@ -121,7 +121,7 @@ def _machine() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _own_start(pid: int) -> int:
-    """Of this process, which does not change; asked by number, as a fork is another."""
+    """Of this process, which does not change; keyed by process number, as a fork is another."""
     return _start(pid) or 0
 
 

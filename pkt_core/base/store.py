@@ -175,7 +175,7 @@ def _read_whole(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _manifest_is_another(folder: Path, written: bytes) -> bool:
-    """Whether someone replaced or removed the artefact while it was being read, which is no damage."""
+    """Whether the artefact was replaced or removed while it was read, which is no damage."""
     try:
         return _bytes(folder / MANIFEST) != written
     except (FileNotFoundError, ValueError):
@@ -190,7 +190,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous CPU tensors that share no memory, as safetensors asks for."""
+    """Contiguous CPU tensors that share no memory, as safetensors requires."""
     seen: set[int] = set()
     apart: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

@@ -87,7 +87,7 @@ app = typer.Typer(
 
 
 def show_version(wanted: bool) -> bool:
-    """Print the version and stop, where asked."""
+    """Print the version and stop, where set."""
     if wanted:
         typer.echo(f"pkt {__version__}")
         raise typer.Exit

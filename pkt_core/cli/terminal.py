@@ -156,7 +156,7 @@ def show_results(run: Any, results: RunResults) -> None:
     ]
     layers = results.layers
     title = f"Run {run.id}: recall, teacher layer {layers.teacher} to student layer {layers.student}"
-    table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
+    table(title, ["task", "n", "majority answer", "before", "after", "change [95 %]", "p"], rows)
     for name, repeats in results.repeats.items():
         Console().print(repeated(name, repeats, results.changes[name].n), style="yellow", highlight=False)
 

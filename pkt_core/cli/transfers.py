@@ -87,7 +87,7 @@ def transfer(
     checkpoint_seconds: Seconds = 20.0,
     as_json: Json = None,
 ) -> None:
-    """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
+    """Train the student through the teacher's activations (or a rival method), then measure what changed."""
     from pkt_core.runs.queue import turn
     from pkt_core.runs.results import results_json
     from pkt_core.transfer.requirements import needs

@@ -43,7 +43,7 @@ TITLES = {
     "capitals/unseen": "reworded capitals",
 }
 """Bundled set -> its title: facts the student lacks or has, in training's wording or in another."""
-WORKED = {"Italy": "Rome", "Japan": "Tokyo"}  # a pretrained model is shown two answers before it is asked
+WORKED = {"Italy": "Rome", "Japan": "Tokyo"}  # two worked answers precede each prompt
 
 
 @dataclass(frozen=True)

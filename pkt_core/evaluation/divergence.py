@@ -46,7 +46,7 @@ def js_bits(
     teacher_ids: Int[Tensor, m],
     student_ids: Int[Tensor, m],
 ) -> Float[Tensor, text]:
-    """Jensen-Shannon divergence of two next-token predictions over the shared tokens, in bits: 0 alike, 1 nothing in common.
+    """Jensen-Shannon divergence of two next-token predictions over the shared tokens, in bits: 0 identical, 1 nothing in common.
 
     The shared tokens are taken as all there are: probabilities sum to 1 over them (Lin 1991, eq. 4.1).
     """

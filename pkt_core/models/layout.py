@@ -2,7 +2,7 @@
 
 What `validate` guarantees: the model is causal; the captured output of the last block, read through the final norm
 and the head, gives the model's own logits, scaled where the model scales them; and, where `sublayers` is true, a block's
-input plus its attention and MLP outputs is its output. It cannot guarantee that a sublayer means what its name says.
+input plus its attention and MLP outputs is its output. It cannot guarantee that a sublayer's role matches its name.
 
 Not covered: encoder-decoders, mixtures whose blocks are not one ModuleList, state-space models.
 """

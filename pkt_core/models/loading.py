@@ -225,7 +225,7 @@ def on_device(ref: ModelRef, model: Any, device: torch.device) -> Any:
 
 
 def require_files(ref: ModelRef, config: Any) -> None:
-    """Raises ModelError for weight files that are not all there and safetensors, or hold far less than the configuration says."""
+    """Raises ModelError for weight files that are not all there and safetensors, or hold far fewer parameters than the configuration implies."""
     if ref.folder is None:
         if (index := fetched(ref, INDEX)) is not None:
             shards(index)
@@ -241,7 +241,7 @@ def require_files(ref: ModelRef, config: Any) -> None:
 
 
 def require_sizes(ref: ModelRef, report: dict[str, Any]) -> None:
-    """Raises ModelError where a weight has another size than the configuration says."""
+    """Raises ModelError where a weight has another size than in the configuration."""
     if wrong := sorted(report["mismatched_keys"], key=lambda one: one[0]):
         name, held, described = wrong[0]
         actual, sizes = (" x ".join(map(str, shape)) for shape in (held, described))
@@ -393,7 +393,7 @@ def file_digest(path: Path) -> str:
 
 @functools.lru_cache(maxsize=256)
 def digest_as_of(path: Path, size: int, changed: int) -> str:
-    """The digest of a file as it was at that size and time; a process that asks often reads it once."""
+    """The digest of a file as it was at that size and time; repeated calls in one process read it once."""
     with path.open("rb") as file:
         if size < HASH_WHOLE_BELOW:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -56,7 +56,7 @@ def final_norm(loaded: LoadedModel) -> FinalNorm:
         return FinalNorm("none", torch.ones(d), torch.zeros(d), None)
     module = copy.deepcopy(module).float().cpu()
     bias = module(torch.zeros(d))
-    probe = zero_mean(d) * LOUD  # both kinds treat it alike: it has no mean to take away
+    probe = zero_mean(d) * LOUD  # both kinds treat it identically: it has no mean to remove
     gain = (module(probe) - bias) / (probe / rms(probe))
     seen = torch.randn(8, d, generator=torch.Generator().manual_seed(0)) * LOUD + LOUD
     centred = seen - seen.mean(-1, keepdim=True)

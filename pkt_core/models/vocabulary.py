@@ -97,7 +97,7 @@ def token_bytes(tokenizer: Any, n_rows: int) -> dict[int, bytes]:
             spellings[index] = bytes(alphabet[c] for c in token)
         elif not byte_level and re.fullmatch("<0x[0-9A-F]{2}>", token):  # SentencePiece's way to spell any byte
             spelled[index] = bytes([int(token[3:5], 16)])
-        else:  # SentencePiece marks a space with a low line of its own
+        else:  # SentencePiece marks a space with the character U+2581
             spellings[index] = token.replace("▁", " ").encode()
     plain = set(spellings.values())
     for index, byte in spelled.items():  # where the byte has a token of its own, the spelling stands for itself

@@ -1,6 +1,6 @@
 """A chain of latent spaces of the same prompts as one picture each, in frames that belong together.
 
-The spaces may differ in width: AlignedUMAP sees only who is near whom in each (McInnes et al., umap-learn's
+The spaces may differ in width: AlignedUMAP uses only the neighbour graph of each (McInnes et al., umap-learn's
 `AlignedUMAP`), and pulls partners in neighbouring slices together as far as their neighbourhoods agree. The pull is
 fixed at 0.01: at 0.1 spaces that share half of their structure already look the same. PCA with an orthogonal
 Procrustes turn of each slice onto the one before is the quick picture, with a meaning of its own.

@@ -95,7 +95,7 @@ class RunSummary:
     plan: dict[str, Any] | None
     """None where damaged."""
     family: Family | None = None
-    """As `Run.family` says; None also where that cannot be read."""
+    """As `Run.family` says; None also where it is unreadable."""
 
 
 @dataclass(frozen=True)
@@ -442,7 +442,7 @@ def keeps_student(folder: Path) -> bool:
 
 
 def list_runs(*, include_recorded: bool = False) -> list[RunSummary]:
-    """All runs, newest first, damaged ones among them; recorded ones, where asked for, at the end."""
+    """All runs, newest first, damaged ones among them; recorded ones, if included, at the end."""
     listed: list[RunSummary] = []
     for root, recorded in ((runs_root(), False), (recorded_root(), True))[: 1 + include_recorded]:
         summaries = _summaries(root, recorded)

@@ -1,6 +1,6 @@
 """The queue: waiting runs in an order that every process may change, and the one worker that carries them out one at a time.
 
-`<cache>/runs/queue.json` lists run ids: new runs, and runs that ended early and are to go on. Each change reads, changes and
+`<cache>/runs/queue.json` lists run ids: new runs, and runs that ended early and are to be continued. Each change reads, changes and
 replaces the file under a lock, so that two tabs do not lose each other's. The worker is a process of its own that starts each run
 as another (a run that dies or is killed takes nothing with it) and ends when nothing waits.
 
@@ -32,7 +32,7 @@ from pkt_core.runs.folder import MOST_STATUS, Run, open_run, runs_root
 from pkt_core.runs.status import Process
 
 EARLY = ("failed", "stopped", "lost")
-"""States from which a run can go on."""
+"""States from which a run can be continued."""
 LOOK_SECONDS = 0.2
 """Between two looks whether it is the worker's turn."""
 MOST_QUEUE = 2**24

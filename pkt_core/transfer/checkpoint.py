@@ -99,7 +99,7 @@ class Checkpoints:
         )
 
     def steps(self) -> int:
-        """Steps done at the last one, as its name says; 0 where there is none."""
+        """Steps done at the last one, from its name; 0 where there is none."""
         folders = self.whole()
         return int(folders[-1].name.split("-")[1].partition(".")[0]) if folders else 0
 

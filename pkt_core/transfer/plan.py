@@ -97,7 +97,7 @@ class TransferPlan(BaseModel):
     n_examples: int | None = Field(None, ge=1)
     """Use that many of them, drawn with the seed; None uses all."""
     method: str = "semalign-v1"
-    """How the student is taught."""
+    """How the student is trained."""
     teacher_layer: int | None = Field(None, ge=0)
     """From 0; None takes the layer of highest attribution and the paper's pairing."""
     student_layer: int | None = Field(None, ge=0)

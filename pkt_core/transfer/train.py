@@ -236,7 +236,7 @@ class Trainer:
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on from here: tensors, and plain facts."""
+        """All that is needed to continue from here: tensors, and plain facts."""
         tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.trainable.everything)}
         for i, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
@@ -249,7 +249,7 @@ class Trainer:
         return tensors, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from a state of the same plan. Raises PlanError where it belongs to another."""
+        """Continue from a state of the same plan. Raises PlanError where it belongs to another."""
         parameters = self.trainable.everything
         if any(
             f"parameter.{i}" not in tensors or tensors[f"parameter.{i}"].shape != p.shape

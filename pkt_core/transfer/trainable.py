@@ -1,6 +1,6 @@
 """Which parameters of the student train, and proof afterwards that no other changed.
 
-LoRA goes on the modules the paper names (value, attention output and MLP projections; arXiv 2510.24208v1, A.2) and on
+LoRA is applied to the modules that the paper names (value, attention output and MLP projections; arXiv 2510.24208v1, A.2) and on
 their counterparts in families that name them otherwise.
 """
 
