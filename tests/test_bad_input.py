@@ -100,7 +100,7 @@ def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path
     fakes.tokenizer().save_pretrained(tmp_path / "bert")
     words = ["compare", "--teacher", tmp_path / "bert", "--student", models / "student"]
     status, _, err = run(capsys, *words, "--prompts", models / "prompts.txt")
-    assert (status, "looks ahead" in err) == (1, True)
+    assert (status, "is not causal" in err) == (1, True)
 
 
 def test_many_tasks_and_a_short_context_are_still_written_side_by_side(capsys, models, tmp_path):

@@ -140,7 +140,7 @@ def test_the_prior_is_taken_within_groups():
         (
             "a.jsonl",
             '{"prompt": "x", "answer": "y", "choices": ["a", " y"]}',
-            "line 1, has the answer 'y', which is none",
+            "line 1, has the answer 'y', which is not one of its choices",
         ),
         ("a.csv", "prompt,answer,choices\nx,y,y|z\nx,y,\n", "line 3, differs from the first item in having choices"),
         ("a.txt", "x", "expected a .jsonl or .csv"),
@@ -192,7 +192,7 @@ def test_an_uploaded_task_is_kept_under_a_name_of_its_content():
             load_examples(bad)
     with pytest.raises(PromptError, match="ends in .txt"):
         keep_examples("a.txt", data)
-    with pytest.raises(PromptError, match="at most 20 are kept"):
+    with pytest.raises(PromptError, match="expected at most 20"):
         keep_examples("a.jsonl", data * 500_000)
     with pytest.raises(PromptError, match="line 1, is JSON but not an object"):
         keep_examples("a.jsonl", b"[]")

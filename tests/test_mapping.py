@@ -88,7 +88,7 @@ def test_a_latent_map_is_stored_and_comes_back_as_it_was(pair, monkeypatch, shuf
     told = json.loads(json.dumps(to_json(found)))
     assert told == asdict(found)
     assert from_json(LatentMap, told, "It") == found
-    with pytest.raises(StoreError, match=r"no LatentMap of this version \(trust\.student: Field required"):
+    with pytest.raises(StoreError, match=r"not a valid LatentMap of this version \(trust\.student: Field required"):
         from_json(LatentMap, told | {"trust": {"teacher": 1.0}}, "It")
 
 

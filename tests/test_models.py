@@ -99,7 +99,7 @@ def test_a_site_names_itself_and_only_the_embedding_has_no_layer():
 
 
 def test_an_encoder_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="looks ahead.*encoder such as BERT"):
+    with pytest.raises(ModelError, match="is not causal.*encoder such as BERT"):
         load(ModelRef(name=str(fakes.folder(tmp_path, "bert")), device="cpu"))
 
 

@@ -81,7 +81,7 @@ def test_a_kept_file_is_named_by_its_content(cache):
     assert len(list((cache / "prompts").iterdir())) == 2
     with pytest.raises(PromptError, match="expected .txt, .jsonl or .csv"):
         keep("a.pdf", b"x")
-    with pytest.raises(PromptError, match="has 51 MiB; at most 50 are kept"):
+    with pytest.raises(PromptError, match="has 51 MiB; expected at most 50"):
         keep("a.txt", b"x" * (51 * 2**20))
 
 

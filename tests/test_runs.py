@@ -286,7 +286,7 @@ def test_a_missing_run_names_near_ones():
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path):
-    with pytest.raises(StoreError, match=r"is no run: expected a folder with a plan.json"):
+    with pytest.raises(StoreError, match=r"is not a run: expected a folder with a plan.json"):
         run_folder.open_run(tmp_path)
 
 
@@ -509,7 +509,7 @@ def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
             lambda run: run.record_process(os.getpid()),
             lambda run: run.delete(),
         ):
-            with pytest.raises(StoreError, match="recorded one and read-only"):
+            with pytest.raises(StoreError, match="is recorded and read-only"):
                 write(opened)
     with pytest.raises(StoreError, match="a run 'demo' already"):
         run_folder.create_run(PLAN, run_id="demo")

@@ -43,7 +43,7 @@ def from_json(kind: type[T], data: Any, what: str) -> T:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("depth",), "msg": "too deep"}
         where = ".".join(map(str, first["loc"]))[:80]
         raise StoreError(
-            f"{what} is not a {kind.__name__} of this version ({where}: {first['msg'][:120]}). Compute it again, or use the version that wrote it."
+            f"{what} is not a valid {kind.__name__} of this version ({where}: {first['msg'][:120]}). Compute it again, or use the version that wrote it."
         ) from error
     if (unknown := _unknown(record, data)) is not None:
         raise StoreError(

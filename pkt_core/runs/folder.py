@@ -161,7 +161,7 @@ class Run:
             return status
         state: State = "stopped" if self.stop_requested() else "lost"
         message = (
-            f"Killed {status.where()}. Continue with `pkt transfer --resume {self.id}`."
+            f"Ended by force {status.where()}. Continue with `pkt transfer --resume {self.id}`."
             if state == "stopped"
             else f"Its process is gone {status.where()} (killed, out of memory, or the machine restarted). "
             f"Read log.txt in its folder, then continue with `pkt transfer --resume {self.id}`."
