@@ -199,7 +199,7 @@ def refuse_foreign_tokens(embed: Any, tokenizer: Any, name: str) -> None:
             token = int(given[0].max())
             raise ModelError(
                 f"A text has the token {tokenizer.convert_ids_to_tokens(token)!r} ({token}), and {name} has rows 0 to {rows - 1}: its "
-                "tokenizer knows more tokens than its weights. Leave such texts out, or use the tokenizer that belongs to the weights."
+                "tokenizer has more tokens than its weights. Leave such texts out, or use the tokenizer that belongs to the weights."
             )
 
     embed.register_forward_pre_hook(look)
