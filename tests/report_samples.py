@@ -294,7 +294,7 @@ def factors(*, sure: bool = True) -> Factors:
 
     listed = [
         factor("debiased_linear_cka", "CKA (debiased, linear)", 0.9, 0.001 if sure else 0.2),
-        factor("student depth", "Depth in the student", 0.4, 0.3),
+        factor("rsa", "RSA", 0.4, 0.3),
         factor("procrustes", "Procrustes", -0.1, 0.8),
         factor("same relative depth", "Same relative depth", None, 1.0),
     ]
@@ -305,6 +305,7 @@ def factors(*, sure: bool = True) -> Factors:
         ],
         "used": ["g"],
         "factors": {"facts": listed, "general text": listed[1:]},
+        "depth": {"facts": 0.9, "general text": None},
     }
     return from_json(Factors, found, "The sample")
 

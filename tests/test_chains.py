@@ -109,7 +109,7 @@ def test_the_divergence_is_its_formula_over_shared_tokens_text_and_rest(models, 
     readings = read_apart(teacher, student, EXAMPLES, trainer.encoded)[:3]
     match = model_maps.match(teacher, student)
     expected = naive(kind, batch, encoded, readings, teacher, plan, (match.teacher_ids, match.student_ids))
-    assert float(batch.divergence(kind).detach()) == pytest.approx(expected, rel=1e-3, abs=1e-5)
+    assert float(batch.divergence(kind, temperature).detach()) == pytest.approx(expected, rel=1e-3, abs=1e-5)
     student_side, teacher_side = chained(batch.logits, batch.labels, batch.targets, temperature)
     for side in (student_side, teacher_side):
         assert_close(side.detach().exp().sum(-1), torch.ones(len(side)), atol=1e-5, rtol=0)

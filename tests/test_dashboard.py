@@ -18,6 +18,7 @@ from dashboard import recorded, widgets
 from dashboard.engine.client import Engine
 from dashboard.params import Param
 from pkt_core.runs import folder as run_folder
+from pkt_core.runs.results import RunResults, TaughtLayers
 
 pytestmark = [pytest.mark.usefixtures("answers"), pytest.mark.filterwarnings("default")]
 

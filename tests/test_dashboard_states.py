@@ -5,9 +5,8 @@ Each cell of the table says what the page has to show or to tell; what it shows 
 
 from __future__ import annotations
 
-import json
-
 import pytest
+import recorded_results
 from pages import PAGES, finished_run, page, words
 
 from dashboard import loaders
@@ -76,9 +75,7 @@ def test_the_demo_fills_every_page_at_once(answers, monkeypatch, name):
     board = {"benchmark_board": to_json(nothing), "benchmark_sandbox": to_json(ready)}
     monkeypatch.setattr(answers, "find", lambda asked, given: board.get(asked) or find(asked, given))
     monkeypatch.setattr(run_folder, "recorded_root", lambda: recorded)
-    monkeypatch.setattr(
-        dashboard_recorded, "comparison", lambda: json.loads((recorded / "comparison.json").read_text())
-    )
+    monkeypatch.setattr(dashboard_recorded, "comparison", recorded_results.comparison)
     app = page(name)
     assert not app.exception
     assert not app.error

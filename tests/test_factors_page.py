@@ -46,8 +46,8 @@ def test_the_strongest_factor_stands_on_top_with_its_band_of_chance_and_what_can
     assert figure.layout.yaxis.ticktext[-1] == "CKA (debiased, linear)"
     assert len(figure.layout.yaxis.ticktext) == len(figure.layout.shapes) == 3
     assert {(s.x0, s.x1) for s in figure.layout.shapes} == {(-0.55, 0.55)}
-    alone = next(trace for trace in figure.data if trace.name == "depth alone")
-    assert list(alone.x) == [0.4]
+    alone = next(trace for trace in figure.data if trace.name == "relative depth")
+    assert list(alone.x) == []  # of it nothing can be said here
 
 
 def test_each_point_knows_its_layers_and_its_run_and_each_gain_its_cell():
@@ -59,29 +59,29 @@ def test_each_point_knows_its_layers_and_its_run_and_each_gain_its_cell():
     assert gained.zmin < 0 < gained.zmax
 
 
-def test_sentences_say_what_eases_what_does_not_and_what_cannot_be_known():
-    sure = factors_text.eases(listed(), "facts")
-    assert "the more alike by CKA (debiased, linear), the more was gained" in sure
-    unsure = factors_text.eases(listed(sure=False), "facts")
-    assert "no factor is told from chance after correction for 3 factors" in unsure
-    assert "nothing can be said" in factors_text.eases([listed()[3]], "facts")
-    assert "chance alone goes beyond rank correlations of ±0.55 5 times in 100" in factors_text.cannot(listed())
+def test_sentences_say_what_predicts_beyond_depth_what_does_not_and_what_is_not_detectable():
+    sure = factors_text.eases(listed(), "facts", 0.9)
+    assert sure.startswith(
+        "More CKA (debiased, linear) than depth suggests goes with more gain in facts (corrected p = 0.004)."
+    )
+    assert sure.endswith("Depth explains 90\u00a0% of it.")
+    unsure = factors_text.eases(listed(sure=False), "facts", None)
+    assert unsure == "No measure predicts the gain in facts beyond depth (smallest corrected p = 0.80)."
+    assert len(unsure.split()) <= 20
+    against = [replace(listed()[0], rho=-0.9)]
+    assert factors_text.eases(against, "facts", None).startswith("Less CKA")
+    assert "too few teacher layers" in factors_text.eases([listed()[3]], "facts", None)
+    assert "detectable from ±0.55; a smaller one is not evidence" in factors_text.cannot(listed())
     apart = [
         replace(factor, visible=None if factor.rho is None else 0.26 + 0.31 * (factor.name == listed()[0].name))
         for factor in listed()
     ]
-    assert "of ±0.26 to ±0.57, depending on the factor, 5 times" in factors_text.cannot(apart)
-    assert (
-        "Depth in the student alone, without a look at any state, reaches 0.40; CKA (debiased, linear) goes further, with 0.90"
-        in factors_text.cannot(listed())
-    )
-    weak = [listed()[1], listed()[2]]
-    assert "nothing here shows that likeness matters beyond it" in factors_text.cannot(weak)
+    assert "from ±0.26 to ±0.57, depending on the factor; a smaller" in factors_text.cannot(apart)
 
 
 def test_tables_hold_every_factor_and_every_run():
     assert len(factors_text.factors_table(listed())) == 4
-    assert factors_text.factors_shown(listed())["Rank correlation"].tolist() == ["0.90", "0.40", "−0.10", "–"]
+    assert factors_text.factors_shown(listed())["Correlation beyond depth"].tolist() == ["0.90", "0.40", "−0.10", "–"]
     table = factors_text.points_table([group()], listed()[0], "facts", {"g": "one"})
     assert table["run"].tolist() == [f"run-{t}-{s}" for t in range(4) for s in range(3)]
 
@@ -91,7 +91,7 @@ def test_a_first_visit_sees_the_recording_and_can_try_every_pair():
     assert not app.exception
     said = plain(app)
     assert "recorded" in said
-    assert "Gain in" in said
+    assert "beyond depth" in said
     assert len(app.get("plotly_chart")) == 3
     assert any(b.key == "start-sweep" for b in app.button)
 
@@ -109,16 +109,16 @@ def done(run):
 
 
 def test_own_runs_are_answered_from_and_a_hostile_name_shows_as_it_is():
-    for t in range(4):
-        done(a_run(0.1 * t, t, 1))
+    for t in range(6):
+        done(a_run(0.1 * t**3, t, 1))
     app = page("factors")
     assert not app.exception
     said = plain(app)
-    assert "the more alike by CKA" in said
+    assert "of it" in said
     assert "A sweep of the demo pair" not in said  # the recorded one
     assert len(app.get("plotly_chart")) == 3
     other = page("factors", gained="general text")
-    assert "no factor is told from chance" in plain(other)
+    assert "the gain in general text" in plain(other)
     assert page("factors", factor="Procrustes").selectbox(key="factor").value == "Procrustes"
 
 
@@ -128,7 +128,7 @@ def test_a_sweep_goes_into_the_queue(monkeypatch):
     monkeypatch.setattr(jobs, "work", lambda: None)
     app = page("factors", smost="8")
     button = next(b for b in app.button if b.key == "start-sweep")
-    assert button.label == "Try every pair of layers (8 runs)"
+    assert button.label == "Try every pair of layers (6 runs)"
     button.click().run()
     assert not app.exception
-    assert len(waiting()) == 8
+    assert len(waiting()) == 6

@@ -11,6 +11,7 @@ from pkt_core.alignment.pairing import LayerPair
 from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
 from pkt_core.models.norms import final_norm
+from pkt_core.runs.results import ChangedTensors
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.maths import neuron_translator, neurons
 from pkt_core.transfer.methods import laten
@@ -133,7 +134,7 @@ def test_changes_land_on_exactly_the_chosen_neurons(tmp_path, family, monkeypatc
         trainable.bake()
         assert_close(student.model(input_ids=IDS).logits, trained, atol=1e-4, rtol=1e-4)
     difference = changed(before, student, plan, [])
-    assert difference == {"tensors": 4 * student.n_layers, "of": len(before), "outside_plan": 0}
+    assert difference == ChangedTensors(tensors=4 * student.n_layers, of=len(before), outside_plan=0)
     for k in range(student.n_layers):
         for sublayer, (reads, writes) in neurons.PROJECTIONS.items():
             chosen = found[f"neurons.{sublayer}.{k}"]
@@ -190,8 +191,8 @@ def test_with_scope_layer_only_that_layer_changes(tmp_path):
     after = fingerprints(student.model)
     different = {name for name in after if after[name] != before[name]}
     assert all(".layers.2." in name for name in different)
-    assert changed(before, student, plan, [LayerPair(2, 3)])["outside_plan"] == 0
-    assert changed(before, student, plan, [LayerPair(1, 3)])["outside_plan"] == len(different)
+    assert changed(before, student, plan, [LayerPair(2, 3)]).outside_plan == 0
+    assert changed(before, student, plan, [LayerPair(1, 3)]).outside_plan == len(different)
 
 
 def test_families_that_keep_their_neurons_otherwise_are_refused_in_one_sentence(tmp_path):

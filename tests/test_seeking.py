@@ -10,6 +10,7 @@ from trained import EXAMPLES, SET, extracted, extraction, plan_for, prepared
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.data.examples import encode
 from pkt_core.errors import PlanError
+from pkt_core.runs.results import ChangedTensors
 from pkt_core.transfer.export import export_student, open_student
 from pkt_core.transfer.maths import sensitive_blocks
 from pkt_core.transfer.trainable import changed, fingerprints
@@ -105,7 +106,7 @@ def test_the_function_is_unchanged_at_step_0_and_the_export_is_an_ordinary_model
         assert_close(student.model(input_ids=IDS).logits, trained, atol=1e-5, rtol=1e-5)
         assert not torch.allclose(trained, untouched, atol=1e-3)
     difference = changed(before, student, plan, [])
-    assert difference == {"tensors": len(trainable.parameters) // 2, "of": len(before), "outside_plan": 0}
+    assert difference == ChangedTensors(tensors=len(trainable.parameters) // 2, of=len(before), outside_plan=0)
     export_student(tmp_path / "out", student, trainable, plan, [LayerPair(2, 3)], SET)
     opened = open_student(tmp_path / "out", plan)
     assert fingerprints(opened.model).keys() == before.keys()

@@ -12,6 +12,7 @@ from pkt_core.alignment.maps import AlignmentMap
 from pkt_core.alignment.pairing import LayerPair
 from pkt_core.data.examples import Encoded
 from pkt_core.errors import PlanError
+from pkt_core.runs.results import ChangedTensors
 from pkt_core.transfer.maths import closed_form
 from pkt_core.transfer.readings import supervised
 from pkt_core.transfer.trainable import changed, fingerprints
@@ -87,7 +88,7 @@ def test_strength_0_changes_no_bit_and_the_change_grows_in_proportion(tmp_path):
         trainable = installed(e, strength)
         moved[strength] = closed_form.last_matrix(e.student, 1).weight.detach() - own
         difference = changed(before, e.student, e.plan, e.pairs)
-        assert difference == {"tensors": int(strength > 0), "of": len(before), "outside_plan": 0}
+        assert difference == ChangedTensors(tensors=int(strength > 0), of=len(before), outside_plan=0)
         assert trainable.n == 0
     assert_close(moved[0.5] * 2, moved[1.0], atol=1e-6, rtol=1e-4)
     assert_close(moved[1.0] * 2, moved[2.0], atol=1e-6, rtol=1e-4)

@@ -17,6 +17,7 @@ from pkt_core.data.examples import Example, ExampleSet, encode
 from pkt_core.errors import LayerNotFound, PlanError, VocabularyMismatch
 from pkt_core.models.loading import LoadedModel
 from pkt_core.models.ref import ModelRef
+from pkt_core.runs.results import Examples, RunResults, TaughtLayers, TaughtPair
 from pkt_core.transfer import setup as transfer_setup
 from pkt_core.transfer.check import check
 from pkt_core.transfer.export import export_student, open_student, write_card
@@ -109,8 +110,8 @@ def test_training_lowers_the_loss_and_changes_only_the_chosen_layer(pair, method
     loss = [sum(v for k, v in r.terms.items() if k != "cross_entropy" or method == "sft") for r in reports]
     assert loss[-1] < loss[0]
     difference = changed(before, pair[1], plan, [LayerPair(1, 3)])
-    assert difference["outside_plan"] == 0
-    assert difference["tensors"] == len(trainable.parameters) > 0
+    assert difference.outside_plan == 0
+    assert difference.tensors == len(trainable.parameters) > 0
     after = fingerprints(pair[1].model)
     assert {name for name in after if after[name] != before[name]} <= {n for n in after if ".layers.1." in n}
 
@@ -123,12 +124,12 @@ def card_of(folder, method, **more):
         method=method,
         **more,
     )
-    told = {
-        "layers": {"pairs": [{"teacher": 3, "student": 2}]},
-        "trained_parameters": 1200,
-        "examples": {"n": 8, "digest": "abc"},
-    }
-    write_card(folder, plan, told)
+    results = RunResults(
+        layers=TaughtLayers(3, 2, "plan", [TaughtPair(3, 2)]),
+        trained_parameters=1200,
+        examples=Examples("mine", 8, "abc"),
+    )
+    write_card(folder, plan, results)
     return (folder / "README.md").read_text()
 
 
@@ -155,9 +156,9 @@ def test_a_change_outside_the_plan_would_be_seen(pair):
     before, _, _ = run(pair, plan)
     with torch.no_grad():
         pair[1].layout.final_norm.weight.add_(1)
-    assert changed(before, pair[1], plan, [LayerPair(2, 3)])["outside_plan"] == 1
+    assert changed(before, pair[1], plan, [LayerPair(2, 3)]).outside_plan == 1
     own = plan.model_copy(update={"modules": "mlp"})  # by the plan's words, whatever the method itself says it changes
-    assert changed(before, pair[1], own, [LayerPair(2, 3)])["outside_plan"] > 1
+    assert changed(before, pair[1], own, [LayerPair(2, 3)]).outside_plan > 1
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(tmp_path):

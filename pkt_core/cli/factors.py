@@ -69,11 +69,20 @@ def factors(
             ]  # fmt: skip
             table(
                 f"Gain in {task_name(task)}",
-                ["factor (before)", "rank correlation", "95 %", "p", "p (Holm)", "noise level", "pairs of layers"],
+                [
+                    "factor (before)",
+                    "correlation beyond depth",
+                    "95 %",
+                    "p",
+                    "p (Holm)",
+                    "detectable from",
+                    "pairs of layers",
+                ],
                 rows,
             )
         Console().print(
-            "Above 0: more similar layers gained more. p: layers shuffled. Values nearer to 0 than `noise level` are within the null."
+            "Above 0: more gain where layers are more similar than their depth predicts. p: factor rotated at random among teacher "
+            "layers. A correlation nearer to 0 than `detectable from` is not evidence of no effect."
         )
 
     deliver(to_json(analysis), as_json, show)

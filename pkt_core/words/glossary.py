@@ -155,6 +155,11 @@ GLOSSARY: dict[str, Entry] = {
         "Spearman 1904, American Journal of Psychology 15",
         ("rank correlations",),
     ),
+    "correlation beyond depth": Entry(
+        "A partial correlation over layer pairs, −1 to 1: what is left of gain and factor after the trends over depth are removed.",
+        "Langsrud 2005, Statistics and Computing 15 (rotation tests)",
+        ("correlations beyond depth",),
+    ),
 }
 
 

@@ -53,13 +53,13 @@ def shown(found: Factors) -> None:
     factors = found.factors[task]
     groups = found.groups_used
     names = {group.key: name_of(group.plan) for group in groups}
-    widgets.answer(factors_text.eases(factors, task))
+    widgets.answer(factors_text.eases(factors, task, found.depth.get(task)))
     st.caption(widgets.plain(factors_text.cannot(factors)))
     if not correlated(factors):
         return
     widgets.figure(
         figures.factors_figure(factors), factors_text.FACTORS, factors_text.factors_table(factors), "factors",
-        alt="Rank correlation of each alignment factor with the gain, with 95 % intervals and the band of chance",
+        alt="Correlation of each alignment factor with the gain beyond depth, with 95 % intervals and the band of chance",
     )  # fmt: skip
     factor = factor_choice(factors)
     widgets.figure(
@@ -112,7 +112,7 @@ def show() -> None:
     widgets.head(
         "What eases it?",
         "Whether transfers gained more between layers that were more alike before, over every pair of layers tried.",
-        words=("rank correlation", "reworded", "95 % interval", "CKA", "logit lens"),
+        words=("correlation beyond depth", "Holm", "reworded", "95 % interval", "CKA", "logit lens"),
     )
     with widgets.errors():
         found = of_the_store()
@@ -128,8 +128,8 @@ def show() -> None:
                 st.badge("recorded", icon=":material/inventory_2:", color="gray")
                 st.caption(
                     widgets.plain(
-                        f"A sweep of the demo pair, made by {kept.command}. It gives way to your own runs once four of them differ "
-                        "in their layers alone: try every pair of layers below."
+                        f"A sweep of the demo pair, made by {kept.command}. It gives way to your own runs once they cover five teacher layers "
+                        "and differ in their layers alone: try every pair of layers below."
                     )
                 )
                 shown(kept)

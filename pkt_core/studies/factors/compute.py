@@ -5,8 +5,8 @@ gather    finished runs that differ in layers alone    -> groups of points
 factors   each factor of alignment against the gain    -> Factor records, one per factor
 answer    all of it for finished runs                  -> Factors
 
-Factors are taken from the student as it was before, on prompts that nothing was trained on. Depth alone is one of them:
-what a measure of likeness says beyond it is what makes the measure worth having.
+Factors are taken from the student as it was before. How much of the gain depth alone explains stands beside them: what a measure
+of likeness adds beyond it is what makes the measure worth having.
 
 Not covered: carrying runs out (`runs/queue.py`), the mathematics (`evaluation/ease.py`).
 """
@@ -22,7 +22,7 @@ from statsmodels.stats.multitest import multipletests
 from pkt_core.base.fingerprint import fingerprint
 from pkt_core.base.progress import Progress, silent
 from pkt_core.errors import PktError, PlanError
-from pkt_core.evaluation.ease import FEWEST, Block, ease
+from pkt_core.evaluation.ease import FEWEST, Block, ease, explained_by_depth, product
 from pkt_core.models.catalog import Pair
 from pkt_core.runs.folder import Run
 from pkt_core.runs.results import RunResults
@@ -35,12 +35,8 @@ from pkt_core.transfer.settings import Paired
 
 USUAL = ("debiased_linear_cka", "mutual_knn", "rsa", "procrustes", "linear_regression_r2", "semantic_cosine", "next_token_agreement")  # fmt: skip
 """Measures that are looked at unless others are named: one of each kind, all fast enough for large models."""
-DEPTHS = {
-    "same relative depth": "Same relative depth",
-    "teacher depth": "Depth in the teacher",
-    "student depth": "Depth in the student",
-}
-"""What is known of two layers without looking at a single state."""
+SAME_DEPTH = "same relative depth"
+"""What is known of two layers without looking at a single state, and is no trend over either side's depth."""
 VARY = ("teacher_layer", "student_layer", "n_pairs", "layer_pairs", "pairing", "seed")
 """What may differ between the runs of a group."""
 
@@ -48,7 +44,7 @@ VARY = ("teacher_layer", "student_layer", "n_pairs", "layer_pairs", "pairing", "
 def sweep(plan: TransferPlan, n_teacher: int, n_student: int, *, at_most: int, seeds: int = 1) -> list[Member]:
     """The plan at every pair of layers, or at evenly spread ones where that would be more than `at_most`.
 
-    Raises PlanError for a method whose layers play no part, or a number too small to compare anything.
+    Raises PlanError for a method whose layers play no part, for a teacher of too few layers, or a number too small to compare anything.
     """
     if not takes_a_layer(plan):
         raise PlanError(
@@ -56,6 +52,10 @@ def sweep(plan: TransferPlan, n_teacher: int, n_student: int, *, at_most: int, s
         )
     if at_most < FEWEST:
         raise PlanError(f"Got {at_most} pairs of layers; at least {FEWEST} are needed to compare any.")
+    if n_teacher < FEWEST:
+        raise PlanError(
+            f"Got a teacher of {n_teacher} layers; the effect of depth can be taken out from {FEWEST} teacher layers up. Choose a deeper teacher."
+        )
     teachers, students = spread(n_teacher, n_student, at_most)
     one_pair = {
         "pairing": "floor",
@@ -81,15 +81,17 @@ def takes_a_layer(plan: TransferPlan) -> bool:
 
 
 def spread(n_teacher: int, n_student: int, at_most: int) -> tuple[list[int], list[int]]:
-    """Layers whose pairs are no more than `at_most`, first and last included, as many on each side as its depth asks for."""
+    """Layers whose pairs are no more than `at_most`, first and last included, as many on each side as its depth asks for.
+
+    At least `FEWEST` teacher layers are kept: with fewer, the effect of depth cannot be taken out.
+    """
     rows, columns = n_teacher, n_student
     while rows * columns > at_most:
-        if (rows / n_teacher >= columns / n_student and rows > 2) or columns <= 2:
+        if rows > FEWEST and (rows / n_teacher >= columns / n_student or columns == 1):
             rows -= 1
         else:
             columns -= 1
-        if rows <= 1 or columns <= 1:
-            break
+    rows = min(n_teacher, at_most // columns)  # one student layer less may have made room
     return tuple(
         sorted({round(x) for x in np.linspace(0, n - 1, k)}) for n, k in ((n_teacher, rows), (n_student, columns))
     )  # type: ignore[return-value]
@@ -158,14 +160,13 @@ def grids_of(group: Group, measures: Sequence[str], progress: Progress = silent)
             progress=lambda what, done, i=i: progress(what, (i + done) / len(measures)),  # type: ignore[misc]
         )
         found[name] = np.asarray(grid.values, float) * (1 if grid.larger_is_closer else -1)
-    return {**found, **depths(*next(iter(found.values())).shape)}
+    return {**found, SAME_DEPTH: same_depth(*next(iter(found.values())).shape)}
 
 
-def depths(n_teacher: int, n_student: int) -> dict[str, np.ndarray]:
-    """The factors that are known without looking, as grids."""
+def same_depth(n_teacher: int, n_student: int) -> np.ndarray:
+    """How near two layers are in relative depth, -1..0, at every pair of layers."""
     teacher, student = (np.arange(n) / max(1, n - 1) for n in (n_teacher, n_student))
-    across, down = np.meshgrid(student, teacher)
-    return {"same relative depth": -np.abs(down - across), "teacher depth": down, "student depth": across}
+    return -np.abs(teacher[:, None] - student)
 
 
 def factors(groups: Sequence[Group], grids: Sequence[Mapping[str, np.ndarray]], task: str) -> list[Factor]:
@@ -183,8 +184,8 @@ def factors(groups: Sequence[Group], grids: Sequence[Mapping[str, np.ndarray]], 
         made.append(
             Factor(
                 name=name,
-                label=DEPTHS.get(name) or MEASURES[name].label,
-                kind="depth" if name in DEPTHS else "likeness",
+                label="Same relative depth" if name == SAME_DEPTH else MEASURES[name].label,
+                kind="depth" if name == SAME_DEPTH else "likeness",
                 **{
                     key: None if one is None else getattr(one, key)
                     for key in ("rho", "low", "high", "p_value", "visible")
@@ -206,6 +207,12 @@ def block_of(group: Group, task: str) -> Block:
     )
 
 
+def comparable(group: Group) -> bool:
+    """Whether the effect of depth can be taken out of the group's gains."""
+    layers = np.array([[point.teacher, point.student] for point in group.points], dtype=np.int64)
+    return product(Block(np.zeros(len(layers)), layers.reshape(-1, 2))) is not None
+
+
 def answer(
     runs: Iterable[Run],
     *,
@@ -215,13 +222,13 @@ def answer(
 ) -> Factors:
     """Groups and, for each task, all factors. `keys` names the groups to answer from; None: all but controls.
 
-    Groups with fewer points than can be ordered are told of and left out. Raises PlanError where no group is left.
+    Groups that are not `comparable` are listed and left out. Raises PlanError where no group is left.
     """
     groups = gather(runs)
-    chosen = [g for g in groups if len(g.points) >= FEWEST and (not g.control if keys is None else g.key in keys)]
+    chosen = [g for g in groups if comparable(g) and (not g.control if keys is None else g.key in keys)]
     if not chosen:
         raise PlanError(
-            f"No {FEWEST} finished transfers differ in their layers alone, so no factor can be compared. Try every pair of layers first."
+            f"No finished transfers differ in their layers alone and cover {FEWEST} teacher layers for one student layer, so no factor can be compared. Run a sweep over layers first."
         )
     grids = [
         grids_of(group, measures, lambda what, done, i=i: progress(what, (i + done) / len(chosen)))  # type: ignore[misc]
@@ -232,4 +239,5 @@ def answer(
         groups=groups,
         used=[group.key for group in chosen],
         factors={task: factors(chosen, grids, task) for task in tasks},
+        depth={task: explained_by_depth([block_of(group, task) for group in chosen]) for task in tasks},
     )

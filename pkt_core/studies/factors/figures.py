@@ -15,9 +15,9 @@ WRITTEN_UP_TO = 150  # cells
 
 
 def factors_figure(factors: Sequence[Factor]) -> go.Figure:
-    """Rank correlation of each factor with the gain, 95 % intervals, the strongest on top; grey: what chance reaches.
+    """Correlation of each factor with the gain beyond depth, 95 % intervals, the strongest on top; grey: what chance reaches.
 
-    Factors that are known without looking at states (depth) are drawn as controls.
+    The factor that is known without looking at states (relative depth) is drawn as a control.
     """
     shown = correlated(factors)[::-1]
     figure = go.Figure()
@@ -28,7 +28,7 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
         )  # fmt: skip
     for kind, name, colour, symbol in (
         ("likeness", "measure of likeness", style.AFTER, "circle"),
-        ("depth", "depth alone", style.CONTROL, "square-open"),
+        ("depth", "relative depth", style.CONTROL, "square-open"),
     ):
         mine = [(i, factor, found) for i, (factor, found) in enumerate(shown) if factor.kind == kind]
         figure.add_trace(
@@ -50,18 +50,20 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
                     [style.text(factor.label), f"{style.number(found.low)} to {style.number(found.high)}", style.p_value(found.p_value), style.p_value(found.p_corrected), factor.n]
                     for _, factor, found in mine
                 ],
-                hovertemplate="%{customdata[0]}<br>rank correlation %{x:.2f}, 95 % %{customdata[1]}<br>p %{customdata[2]}, "
+                hovertemplate="%{customdata[0]}<br>correlation beyond depth %{x:.2f}, 95 % %{customdata[1]}<br>p %{customdata[2]}, "
                 "corrected %{customdata[3]}, %{customdata[4]} pairs of layers<extra></extra>",
             )
         )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=[None], y=[None], mode="markers", name="95 % of layer shuffles",
+            x=[None], y=[None], mode="markers", name="95 % of random rotations",
             marker={"color": "rgba(139,143,152,0.4)", "symbol": "square", "size": 13},
         )
     )  # fmt: skip
     style.finish(
-        figure, height=34 * len(shown) + 130, x="Rank correlation with the gain (above 0: more alike, more gain)"
+        figure,
+        height=34 * len(shown) + 130,
+        x="Correlation with the gain beyond depth (above 0: more similar, more gain)",
     )
     figure.update_xaxes(range=[-1.05, 1.05], zeroline=True, zerolinecolor=style.CONTROL, zerolinewidth=1)
     return figure.update_yaxes(

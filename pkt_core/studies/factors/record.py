@@ -48,13 +48,13 @@ class Correlation:
     """How gains go with one factor, over pairs of layers."""
 
     rho: float
-    """Rank correlation, -1..1; above 0: more alike, more gain."""
+    """Partial correlation beyond the depth of both layers, -1..1; above 0: more alike, more gain."""
     low: float
     """Lower end of its 95 % interval."""
     high: float
     """Upper end."""
     p_value: float
-    """By shuffling layers, 0..1; for this factor alone."""
+    """By turning the factor at random among teacher layers, 0..1; for this factor alone."""
     p_corrected: float
     """Holm's, over all factors of the answer."""
     visible: float
@@ -112,6 +112,8 @@ class Factors:
     """Keys of those that were answered from."""
     factors: dict[str, list[Factor]]
     """By task, the strongest first."""
+    depth: dict[str, float | None]
+    """By task, the share of the gains' variance, 0..1, that the depth of both layers explains alone; None where it cannot be taken."""
 
     @property
     def groups_used(self) -> list[Group]:

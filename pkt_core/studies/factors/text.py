@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from pkt_core.studies.factors.record import Correlation, Factor, Group, correlated
+from pkt_core.studies.factors.record import Factor, Group, correlated
 from pkt_core.words import style
-from pkt_core.words.style import number, p_value, task_name
+from pkt_core.words.style import number, p_value, percent, task_name
 
 FACTORS = (
-    "One row per factor, taken from the student as it was before, on prompts that nothing was trained on. Right of 0: the more alike two "
-    "layers were, the more was gained between them. Whiskers are 95 % intervals (bootstrap over pairs of layers), the grey bar is what "
-    "95 of 100 shuffles of whole layers reach: a mark inside it is chance. A measure that lies no further out than depth alone (grey "
-    "squares) would refute that likeness adds anything to knowing how deep the layers are."
+    "One row per factor, measured on the student before the transfer. Correlations are within each student layer, after removing a linear "
+    "and a quadratic trend over teacher layers from gain and factor: right of 0, a pair that is more similar than its depth suggests "
+    "gained more. Whiskers are 95 % intervals; the grey bar covers 95 of 100 random rotations of the factor among teacher layers, so a mark "
+    "inside it is no evidence. A mark outside it at a corrected p below 0.05 would refute that depth is all that matters."
 )
 FACTOR_POINTS = (
     "A mark is a pair of layers, the mean over its seeds; small marks are single seeds. A cloud without slope, or a slope that one mark "
@@ -26,73 +26,35 @@ FACTOR_BESIDE = (
 )
 
 
-def eases(factors: Sequence[Factor], task: str) -> str:
-    """The factor that goes with the gain beyond chance, or that none does, and how strong it would have had to be."""
+def eases(factors: Sequence[Factor], task: str, depth: float | None) -> str:
+    """Whether a factor goes with the gain beyond the depth of the layers, in one sentence of two numbers."""
     shown = correlated(factors)
-    name = f"Gain in {task_name(task)}: "
+    gain = f"the gain in {task_name(task)}"
     if not shown:
-        return f"{name}nothing can be said; all pairs of layers gained the same, or too few were tried."
-    best, strongest = shown[0]
-    figures = (
-        f"rank correlation {number(strongest.rho)}, 95 % {number(strongest.low)} to {number(strongest.high)}, "
-        f"over {best.n} pairs of layers"
-    )
+        return f"Nothing beyond depth can be tested for {gain}: too few teacher layers, or no variation."
+    alone = "" if depth is None else f" Depth explains {percent(depth)} of it."
     sure = [(factor, found) for factor, found in shown if found.sure]
     if not sure:
-        return (
-            f"{name}no factor is told from chance after correction for {len(shown)} factors. {best.label} comes nearest ({figures}, "
-            f"p {p_value(strongest.p_value)} alone, p {p_value(strongest.p_corrected)} corrected)."
-        )
-    first, found = sure[0]
-    way = "the more" if found.rho > 0 else "the less"
-    beyond = "" if first is best else further(best, strongest)
-    return (
-        f"{name}{way} {in_words(first)}, the more was gained ({figures if first is best else number(found.rho)}, "
-        f"p {p_value(found.p_corrected)} corrected){beyond}."
-    )
-
-
-def further(best: Factor, strongest: Correlation) -> str:
-    """What lies further out than the factor told from chance: where shuffles of layers reach far, that is no proof."""
-    return (
-        f"; {best.label} lies further out ({number(strongest.rho)}), but so do shuffles of whole layers there "
-        f"(p {p_value(strongest.p_corrected)} corrected)"
-    )
-
-
-def in_words(factor: Factor) -> str:
-    return f"of `{factor.label}`" if factor.kind == "depth" else f"alike by {factor.label}"
+        nearest = min(found.p_corrected for _, found in shown)
+        return f"No measure predicts {gain} beyond depth (smallest corrected p {p_value(nearest)}).{alone}"
+    factor, found = sure[0]
+    way = "More" if found.rho > 0 else "Less"
+    return f"{way} {factor.label} than depth suggests goes with more {gain.removeprefix('the ')} (corrected p {p_value(found.p_corrected)}).{alone}"
 
 
 def cannot(factors: Sequence[Factor]) -> str:
-    """What these points cannot support."""
+    """What these points cannot show."""
     shown = correlated(factors)
     if not shown:
         return ""
     n, visible = shown[0][0].n, sorted(found.visible for _, found in shown)
     low, high = (f"±{number(value)}" for value in (visible[0], visible[-1]))
-    reach = low if low == high else f"{low} to {high}, depending on the factor,"
-    words = [
-        f"With these {n} pairs of layers, chance alone goes beyond rank correlations of {reach} 5 times in 100; one nearer to 0 says nothing."
-    ]
-    depths = [(factor, found) for factor, found in shown if factor.kind == "depth"]
-    if depths:
-        alone, reached = max(depths, key=lambda one: abs(one[1].rho))
-        beyond = [
-            (factor, found) for factor, found in shown if factor.kind != "depth" and abs(found.rho) > abs(reached.rho)
-        ]
-        words.append(
-            f"{alone.label} alone, without a look at any state, reaches {number(reached.rho)}; "
-            + (
-                f"{beyond[0][0].label} goes further, with {number(beyond[0][1].rho)}."
-                if beyond
-                else "no measure of likeness goes further, so nothing here shows that likeness matters beyond it."
-            )
-        )
-    words.append(
-        "A correlation over layers of one pair of models says nothing yet of other pairs, and none says that likeness causes the gain."
+    reach = low if low == high else f"{low} to {high}, depending on the factor"
+    return (
+        f"With these {n} layer pairs a correlation beyond depth is detectable from {reach}; a smaller one is not evidence of no relation. "
+        f"All {len(shown)} factors are corrected for together (Holm). Results for one pair of models need not hold for others, and a "
+        "correlation does not show that similarity causes the gain."
     )
-    return " ".join(words)
 
 
 def factors_table(factors: Sequence[Factor]) -> pd.DataFrame:
@@ -107,11 +69,11 @@ def factors_shown(factors: Sequence[Factor]) -> pd.DataFrame:
         [
             {
                 "Factor (before)": factor.label,
-                "Rank correlation": style.number(factor.rho),
+                "Correlation beyond depth": style.number(factor.rho),
                 "95 %": "–" if factor.rho is None else f"{style.number(factor.low)} to {style.number(factor.high)}",
                 "p": style.p_value(factor.p_value).removeprefix("= "),
                 "p (Holm)": style.p_value(factor.p_corrected).removeprefix("= "),
-                "Visible from": style.number(factor.visible),
+                "Detectable from": style.number(factor.visible),
                 "Pairs of layers": factor.n,
             }
             for factor in factors
