@@ -97,7 +97,7 @@ def test_settings_of_an_anchor_without_one_are_refused(tmp_path):
     models = fresh(tmp_path, "x")
     with pytest.raises(PlanError, match="has no effect while anchor='none'"):
         plan_for(*models, anchor_weight=2.0).check_settings()
-    with pytest.raises(PlanError, match="takes no steps"):
+    with pytest.raises(PlanError, match="does not train"):
         plan_for(*models, method="stitch", anchor="output", steps=300, batch_size=32).check_settings()
 
 
