@@ -67,7 +67,7 @@ def open_trained(run: Run, pair: Pair | None = None) -> Trained:
     plan = plan_of(run) if pair is None else plan_of_pair(run, pair)
     if not keeps_student(run.folder):
         raise StoreError(
-            f"Run {run.id} has no stored trained student. Choose a run that finished on this machine, or run its plan again."
+            f"Run {run.id} keeps no trained student. Choose a run that finished here, or run its plan again."
         )
     folder = run.folder / "student"
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -136,7 +136,7 @@ def require_exported(folder: Path, results: RunResults) -> None:
     Results of earlier versions hold no digests: their student is taken as it is.
     """
     if not any(folder.glob("*.safetensors")):
-        raise StoreError(f"{folder} contains no trained student.")
+        raise StoreError(f"{folder} keeps no trained student.")
     try:
         require_files(folder, {name: asdict(one) for name, one in results.exported.items()})
     except StoreError as error:
