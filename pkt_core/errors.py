@@ -1,4 +1,4 @@
-"""What a person can get wrong, each in one sentence: what we got, what we expected, what to do."""
+"""Errors a user can correct, each in one sentence: what we got, what we expected, what to do."""
 
 
 class PktError(Exception):
@@ -6,7 +6,7 @@ class PktError(Exception):
 
 
 class ModelError(PktError):
-    """A model that cannot be loaded, is no decoder, or does not behave as its layout promises."""
+    """A model that cannot be loaded, is no decoder, or does not pass the checks of its layout."""
 
 
 class LayerNotFound(PktError):
@@ -14,7 +14,7 @@ class LayerNotFound(PktError):
 
 
 class VocabularyMismatch(PktError):
-    """Two vocabularies that share too few tokens for the method asked for."""
+    """Two vocabularies that share too few tokens for the chosen method."""
 
 
 class PromptError(PktError):
@@ -46,4 +46,4 @@ class BenchmarkError(PktError):
 
 
 class SandboxError(BenchmarkError):
-    """Code that a model wrote and that cannot be shut in here, or may not run."""
+    """Code written by a model that cannot be sandboxed here, or may not run."""

@@ -1,8 +1,8 @@
-"""The story: compare two models, carry knowledge from one to the other, see what changed. No maths here.
+"""The whole study: compare two models, transfer knowledge from one to the other, measure what changed. No maths here.
 
 compare     where do the latent spaces agree?      -> Comparison   (stored)
-transfer    teach the student through activations  -> a trained student in a run folder
-evaluate    what changed, where, at what price?    -> results.json of that run
+transfer    train the student through activations  -> a trained student in a run folder
+evaluate    what changed, where, at what cost?    -> results.json of that run
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def transfer(
 ) -> RunResults:
     """Carry out a plan inside its run folder: train, export, measure. What an earlier attempt finished is not done again.
 
-    Asked to stop while it trains, it exports what was learnt so far and presents it as no result; while it measures, it raises
+    If a stop is requested during training, it exports what was learnt so far but does not report it as a result; while it measures, it raises
     Stopped and keeps the student.
     """
     checkpoints = checkpoints or Checkpoints(run.folder / "checkpoints")
@@ -55,7 +55,7 @@ def transfer(
 def evaluate(run: Run, *, progress: Progress = silent) -> RunResults:
     """Measure teacher, student before and student after on the plan's tasks, and keep the figures in the run.
 
-    Raises Stopped between two batches where the run is asked to stop; nothing is kept of the measuring then, the student is.
+    Raises Stopped between two batches where a stop is requested; partial measurements are discarded, the student is kept.
     """
     results = run.results()
     if results is None or results.layers is None:

@@ -1,4 +1,4 @@
-"""Carrying out a run: its plan through the pipeline, its status kept true whatever happens, and the command that does it again."""
+"""Carries out a run: its plan through the pipeline, a status that stays correct whatever happens, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 Reporter = Callable[[], AbstractContextManager[Progress]]
 """Opens whatever shows a run's progress, a bar in a terminal for instance, and closes it when the run is over."""
 REFUSALS = (ModelError, LayerNotFound, VocabularyMismatch, PromptError, PlanError)
-"""Of a plan that can never be carried out as it is."""
+"""Errors of a plan that can never be carried out as it is."""
 TELL_SECONDS = 1.0
-"""Between two tellings how far a stage is."""
+"""Seconds between two progress updates of the same stage."""
 
 
 def quiet() -> AbstractContextManager[Progress]:
-    """A reporter that shows nothing; the run's status tells all the same."""
+    """A reporter that shows nothing; progress is still written to the run's status."""
     return nullcontext(silent)
 
 
@@ -69,7 +69,7 @@ def carry_out(
 ) -> RunResults:
     """Run a stage of the pipeline in its run folder, its status kept true whatever happens; `reporter` shows progress meanwhile.
 
-    Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to go on.
+    Raises StoreError, and changes nothing, where another process carries the run out, or it is finished and was to be continued.
     """
     from pkt_core.runs.queue import forget
 
@@ -93,7 +93,7 @@ def carry_out(
 def carry_out_new(plan: Any, **how: Any) -> tuple[Any, RunResults]:
     """A new run of a plan, and its results; settings are those of `carry_out`.
 
-    A plan that the models or the data refuse before the first step leaves no run: the sentence is all that came of it.
+    A plan that does not fit the models or the data leaves no run, only the error sentence.
     """
     run = shared_run(plan)
     try:
@@ -126,13 +126,13 @@ def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkp
     plan = TransferPlan.read(run.plan(), run.folder / "plan.json")
     checkpoints = Checkpoints(run.folder / "checkpoints", checkpoint_seconds)
     with reporter() as bar:
-        said, when = "", 0.0
+        shown_stage, when = "", 0.0
 
         def progress(stage: str, done: float) -> None:
-            nonlocal said, when
+            nonlocal shown_stage, when
             bar(stage, done)
-            if stage != said or time.monotonic() - when > TELL_SECONDS:
-                said, when = stage, time.monotonic()
+            if stage != shown_stage or time.monotonic() - when > TELL_SECONDS:
+                shown_stage, when = stage, time.monotonic()
                 run.write_status("running", message=stage, fraction=done)
 
         try:
@@ -153,7 +153,7 @@ def claimed(run: Any, what: str, reporter: Reporter, tracker: str | None, checkp
             at = (
                 "while its behaviour was measured; the trained student is kept"
                 if trained
-                else "before it went on training"
+                else "before training continued"
             )
             run.write_status("stopped", message=f"Stopped {at}.")
             return (run.results() if trained else None) or RunResults()
@@ -178,14 +178,14 @@ def kept(run: Any, checkpoints: Any) -> str:
     step = checkpoints.steps()
     if not step:
         return ""
-    return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` goes on from there."
+    return f" Its state after step {step} is kept: `pkt transfer --resume {run.id}` continues from there."
 
 
 def mendable(error: BaseException) -> str | None:
-    """What a person can do about an error, in one sentence; None where it is a fault of ours."""
+    """How the user can correct an error, in one sentence; None where it is a bug."""
     if isinstance(error, PktError):
         return str(error)
-    # safetensors tells a full disk in words only.
+    # safetensors reports a full disk only in its message.
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
         return "The disk is full: nothing more could be written. Free some space and run the command again."
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():

@@ -64,7 +64,7 @@ def test_methods_train_across_tokenizers(models, tmp_path, method):
 def test_too_few_meetings_are_refused_with_counts(models):
     match = model_maps.match(*models)
     require_rows([[True, False, False, False]], match)
-    with pytest.raises(PlanError, match=r"meet at 1 of 6 supervised positions"):
+    with pytest.raises(PlanError, match=r"align at 1 of 6 supervised positions"):
         require_rows([[True, False, False], [False] * 3], match)
 
 

@@ -258,9 +258,9 @@ def test_activations_that_do_not_fit_are_one_sentence():
         (ragged, x, {}, r"The first activations have \(60, 8\) in layer 0 and \(60, 9\) in layer 1"),
         ([], x, {}, "The first activations have layers of shape none"),
         (x[:, :, :0], x, {}, "Layer 0 of the first activations is empty"),
-        (x, [[["a"]]], {}, "The second activations are no table of real numbers"),
-        (x, [[[1.0, 2.0], [3.0]]], {}, "The second activations are no table of real numbers"),
-        (x.astype(complex), x, {}, "The first activations are no table of real numbers"),
+        (x, [[["a"]]], {}, "The second activations are not a table of real numbers"),
+        (x, [[[1.0, 2.0], [3.0]]], {}, "The second activations are not a table of real numbers"),
+        (x.astype(complex), x, {}, "The first activations are not a table of real numbers"),
         (7, x, {}, "The first activations are a int; expected an array or tensor, a list of matrices"),
         (x[:, :10], x[:, :10], {}, "Got 10 samples; expected at least 16"),
         (x[:, :12], x[:, :12], {"measure": "mutual_knn"}, "Got 12 samples; expected 16 to 4,096 for mutual_knn. Add"),
@@ -299,15 +299,15 @@ def test_files_that_are_no_layers_are_one_sentence(tmp_path):
     (tmp_path / "torn" / "0.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0{}")
     save_file({"a": torch.zeros(3, 2), "b": torch.zeros(3, 2)}, tmp_path / "many" / "0.safetensors")
     for name, sentence in (
-        ("objects", "0.npy is no .npy file of plain numbers"),
+        ("objects", "0.npy is not a .npy file of plain numbers"),
         ("empty", "holds no .npy or .safetensors file"),
         ("both", "0.npy and 0.safetensors; expected files of one kind"),
         ("pipe", "is a pipe, device or socket"),
-        ("torn", "is no .safetensors file of plain numbers"),
+        ("torn", "is not a .safetensors file of plain numbers"),
         ("many", "holds 2 tensors; expected one"),
-        ("nowhere", "is no folder that can be read"),
-        ("both/0.npy", "is no folder that can be read"),
-        ("no\0name", "is no folder that can be read"),
+        ("nowhere", "is not a readable folder"),
+        ("both/0.npy", "is not a readable folder"),
+        ("no\0name", "is not a readable folder"),
     ):
         with pytest.raises(PathError, match=sentence):
             pkt.similarity(tmp_path / name, x)

@@ -92,7 +92,7 @@ def test_numbers_that_are_none_are_refused_before_a_run_exists(capsys, models, o
 def test_rows_that_are_no_objects_are_told(capsys, models, tmp_path):
     (tmp_path / "rows.jsonl").write_text("[1, 2]\n")
     status, err = transfer(capsys, models, data=tmp_path / "rows.jsonl")
-    assert (status, "line 1, is JSON but no object" in err) == (1, True)
+    assert (status, "line 1, is JSON but not an object" in err) == (1, True)
 
 
 def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path):
@@ -100,7 +100,7 @@ def test_an_encoder_without_a_head_is_called_an_encoder(capsys, models, tmp_path
     fakes.tokenizer().save_pretrained(tmp_path / "bert")
     words = ["compare", "--teacher", tmp_path / "bert", "--student", models / "student"]
     status, _, err = run(capsys, *words, "--prompts", models / "prompts.txt")
-    assert (status, "looks ahead" in err) == (1, True)
+    assert (status, "is not causal" in err) == (1, True)
 
 
 def test_many_tasks_and_a_short_context_are_still_written_side_by_side(capsys, models, tmp_path):
@@ -158,7 +158,7 @@ def test_a_comparison_is_kept_where_its_states_do_not_fit(capsys, models, monkey
 
 @pytest.mark.parametrize(
     ("file", "sentence"),
-    [("plan.json", "is no plan that can be carried out"), ("results.json", "has no trained student")],
+    [("plan.json", "is not a valid plan"), ("results.json", "has no trained student")],
 )
 def test_a_run_whose_files_say_nothing_is_told(capsys, models, file, sentence):
     run(capsys, "transfer", *work(models))

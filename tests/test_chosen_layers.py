@@ -61,7 +61,7 @@ def test_drawn_pairs_are_written_in_one_way():
     [
         ({"layer_pairs": "5-2"}, "Got the layer pair '5-2'; write the teacher layer, a colon and the student layer"),
         ({"layer_pairs": "5:2,4:2"}, r"Got two teacher layers for student layer 2 \(5 and 4\)"),
-        ({"layer_pairs": "5:2", "teacher_layer": 4}, "Got layer pairs 5:2 and another choice of layers"),
+        ({"layer_pairs": "5:2", "teacher_layer": 4}, "layer_pairs='5:2' conflicts with another choice of layers"),
         ({"layer_pairs": "5:2", "n_pairs": 2}, "another choice of layers"),
         ({"layer_pairs": "5:2", "interpolate": True}, "another choice of layers"),
         ({"layer_pairs": "5:2", "pairing": "last-to-last"}, "another choice of layers"),

@@ -152,7 +152,7 @@ def test_an_encoder_is_refused_and_a_foreign_tokenizer_is_not(capsys, models, tm
         models / "prompts.txt",
     )
     assert status == 1
-    assert "looks ahead" in err
+    assert "is not causal" in err
     words = work(models)
     words[3] = str(tmp_path / "other")
     status, _, err = run(capsys, "transfer", *words)

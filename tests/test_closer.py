@@ -193,7 +193,7 @@ def test_a_stored_look_keeps_its_fields_and_one_that_lacks_some_is_one_sentence(
     assert again == found
     assert to_json(again) == stored
     del stored["correlation"]["noise"]
-    with pytest.raises(StoreError, match=r"It is no CloserLook of this version \(correlation.noise"):
+    with pytest.raises(StoreError, match=r"It is not a valid CloserLook of this version \(correlation.noise"):
         from_json(CloserLook, stored, "It")
 
 

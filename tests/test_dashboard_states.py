@@ -129,7 +129,11 @@ def test_a_run_that_is_not_there_is_told_until_one_is_chosen():
         ("inspector", {"at": "many"}, "at=many"),
         ("pair", {"picked": "all"}, "Picked prompts are 0 to 1,047; passed over: all."),
         ("pair", {"picked": "3, 1048, 2"}, "passed over: 1048."),
-        ("pair", {"pair": "custom", "teacher": "<img src=x onerror=alert(1)>", "student": "b"}, "cannot be the name"),
+        (
+            "pair",
+            {"pair": "custom", "teacher": "<img src=x onerror=alert(1)>", "student": "b"},
+            "is not a valid model name",
+        ),
         ("pair", {"pair": "custom", "teacher": "/a\0b", "student": "b"}, "cannot be a path"),
     ],
 )

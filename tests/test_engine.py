@@ -37,7 +37,7 @@ def test_equal_requests_are_asked_once_and_a_mistake_is_a_sentence(engine, tmp_p
     assert engine.known("compare", request) is task
     assert engine.known("compare", {**request, "seed": 1}) is None
     assert (task.status, task.fault) == ("failed", False)
-    assert "no Hugging Face model folder" in task.error
+    assert "not a Hugging Face model folder" in task.error
     assert engine.ask("compare", request, again=True) is not task
 
 

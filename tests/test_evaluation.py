@@ -96,7 +96,7 @@ def test_one_item_leaves_open_all_that_a_change_could_be_and_no_item_is_refused(
         assert (found.difference, found.low, found.high, found.n) == (after[0] - before[0], -1, 1, 1)
         assert found.p_value == 1
     for pair in (([], []), ([1.0], [2.0])):
-        with pytest.raises(MeasureError, match=r"Got \d items to take an interval over; expected at least 2"):
+        with pytest.raises(MeasureError, match=r"Got \d items for an interval; expected at least 2"):
             ratio(*pair)
     with pytest.raises(MeasureError, match="Got 0 items"):
         paired_change([], [])
@@ -140,7 +140,7 @@ def test_the_prior_is_taken_within_groups():
         (
             "a.jsonl",
             '{"prompt": "x", "answer": "y", "choices": ["a", " y"]}',
-            "line 1, has the answer 'y', which is none",
+            "line 1, has the answer 'y', which is not one of its choices",
         ),
         ("a.csv", "prompt,answer,choices\nx,y,y|z\nx,y,\n", "line 3, differs from the first item in having choices"),
         ("a.txt", "x", "expected a .jsonl or .csv"),
@@ -188,13 +188,13 @@ def test_an_uploaded_task_is_kept_under_a_name_of_its_content():
     assert name.startswith("kept:My-task-")
     assert load_examples(name).items == (Example("Paris is in", " France."),)
     for bad in ("kept:../../etc/passwd", "kept:nothing-00.jsonl"):
-        with pytest.raises(PromptError, match="no kept task"):
+        with pytest.raises(PromptError, match="no uploaded task"):
             load_examples(bad)
     with pytest.raises(PromptError, match="ends in .txt"):
         keep_examples("a.txt", data)
-    with pytest.raises(PromptError, match="at most 20 are kept"):
+    with pytest.raises(PromptError, match="expected at most 20"):
         keep_examples("a.jsonl", data * 500_000)
-    with pytest.raises(PromptError, match="line 1, is JSON but no object"):
+    with pytest.raises(PromptError, match="line 1, is JSON but not an object"):
         keep_examples("a.jsonl", b"[]")
 
 

@@ -89,7 +89,7 @@ def test_a_setting_that_a_method_does_not_use_is_refused_and_not_ignored():
                 demo(method=method, **{name: value}, **also).check_settings()
             else:
                 with pytest.raises(
-                    PlanError, match=r"does not use it\. Drop it or use|takes no steps\. Use anchor none"
+                    PlanError, match=r"does not use it\. Remove it, or use|does not train\. Use anchor none"
                 ):
                     demo(method=method, **{name: value}, **also)
                 usual = settings()[name].default  # as earlier versions wrote it into every plan
@@ -99,12 +99,12 @@ def test_a_setting_that_a_method_does_not_use_is_refused_and_not_ignored():
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"teacher_layer": 5, "pairing": "reversed"}, r"Got teacher layer 5 and pairing reversed, .* Drop one of the two"),
-        ({"teacher_layer": 5, "pairing": "last-to-last"}, "Got teacher layer 5 and pairing last-to-last"),
-        ({"teacher_layer": 5, "student_layer": 0, "interpolate": True}, "Got teacher layer 5 and interpolation"),
-        ({"student_layer": 0, "n_pairs": 3}, r"Got 3 pairs of layers and a layer by name \(layer 0\)"),
-        ({"teacher_layer": 4, "n_pairs": 0}, r"Got 0 pairs of layers and a layer by name \(layer 4\)"),
-        ({"method": "sft", "lora_rank": 4}, "Got lora rank 4 with adapter full, where nothing is LoRA"),
+        ({"teacher_layer": 5, "pairing": "reversed"}, r"teacher_layer=5 conflicts with pairing reversed, .* Set one or the other"),
+        ({"teacher_layer": 5, "pairing": "last-to-last"}, "teacher_layer=5 conflicts with pairing last-to-last"),
+        ({"teacher_layer": 5, "student_layer": 0, "interpolate": True}, "teacher_layer=5 conflicts with interpolation"),
+        ({"student_layer": 0, "n_pairs": 3}, r"n_pairs=3 conflicts with the explicit layer 0"),
+        ({"teacher_layer": 4, "n_pairs": 0}, r"n_pairs=0 conflicts with the explicit layer 4"),
+        ({"method": "sft", "lora_rank": 4}, "lora_rank=4 has no effect with adapter='full'"),
         ({"method": "laten", "lora_rank": 4}, "Got lora rank 4 with laten, which does not use it"),
         ({"method": "laten", "modules": "mlp"}, "Got modules mlp with laten, which does not use it"),
         ({"method": "seeking", "modules": "mlp"}, "Got modules mlp with seeking, which does not use it"),

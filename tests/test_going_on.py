@@ -85,7 +85,7 @@ def test_a_stop_while_the_teacher_speaks_ends_before_the_first_step(capsys, mode
     assert code == 0, err
     made = open_run(list_runs()[0].id)
     assert made.status().state == "stopped"
-    assert "before it went on training" in made.status().message
+    assert "before training continued" in made.status().message
     assert made.results() is None
     assert Checkpoints(made.folder / "checkpoints").load() is None
     assert not [path for path in (cache / "artefacts").iterdir() if path.name.startswith(".")]

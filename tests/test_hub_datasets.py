@@ -112,7 +112,7 @@ def test_wrong_split_and_column_name_those_that_there_are(folder):
     rows = [{"left": "a", "right": "b"}] * 3
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "test.jsonl").unlink()
-    with pytest.raises(PromptError, match="text columns left, right; name the one of the prompts with text="):
+    with pytest.raises(PromptError, match="text columns left, right; name the column of prompts with text="):
         load_prompts(f"hf:{folder}")
 
 
@@ -180,5 +180,5 @@ def test_failures_of_the_hub_are_one_sentence():
 
     source = Source("owner/name")
     assert "no dataset hf:owner/name on the hub" in hub_datasets.explain(source, RepositoryNotFoundError("404"))
-    assert "code of its own" in hub_datasets.explain(source, RuntimeError("Dataset scripts are no longer supported"))
+    assert "needs custom code" in hub_datasets.explain(source, RuntimeError("Dataset scripts are no longer supported"))
     assert "could not be read (reset by peer)" in hub_datasets.explain(source, OSError("reset\nby peer"))

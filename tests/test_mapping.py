@@ -88,7 +88,7 @@ def test_a_latent_map_is_stored_and_comes_back_as_it_was(pair, monkeypatch, shuf
     told = json.loads(json.dumps(to_json(found)))
     assert told == asdict(found)
     assert from_json(LatentMap, told, "It") == found
-    with pytest.raises(StoreError, match=r"no LatentMap of this version \(trust\.student: Field required"):
+    with pytest.raises(StoreError, match=r"not a valid LatentMap of this version \(trust\.student: Field required"):
         from_json(LatentMap, told | {"trust": {"teacher": 1.0}}, "It")
 
 
@@ -242,7 +242,7 @@ def test_continuations_are_by_all_three_and_kept(pair, run, monkeypatch):
 
 
 def test_picking_nothing_there_is_one_sentence(pair):
-    with pytest.raises(PromptError, match="prompts 0 to 79; none of the picked"):
+    with pytest.raises(PromptError, match="prompts 0 to 79; none of the selected"):
         picked.picked_tokens(pair, ids=[500], prompts=LINES)
     with pytest.raises(MeasureError, match="no measure 'telepathy'"):
         picked.picked_cell(pair, ids=[1], teacher_layer=0, student_layer=0, measure="telepathy", prompts=LINES)

@@ -59,9 +59,9 @@ def test_whole_numbers_are_taken(kind):
 )
 def test_what_is_no_table_of_numbers_is_one_sentence(given, words):
     y = related()[1]
-    with pytest.raises(MeasureError, match=rf"^The second activations are no table of real numbers .*{words}"):
+    with pytest.raises(MeasureError, match=rf"^The second activations are not a table of real numbers .*{words}"):
         measure(NAME, y, given)
-    with pytest.raises(MeasureError, match=rf"^The student's activations are no table of real numbers .*{words}"):
+    with pytest.raises(MeasureError, match=rf"^The student's activations are not a table of real numbers .*{words}"):
         grid_of(NAME, [y], [given])
 
 

@@ -116,8 +116,11 @@ def test_its_plan_has_its_settings_and_no_other_and_others_have_not_its(toy):
     assert not hasattr(plan, "temperature")
     assert TransferPlan.model_validate(json.loads(plan.model_dump_json())) == plan
     for wrong, sentence in (
-        ({"method": "toy", "temperature": 2.0}, "Got temperature 2.0 with toy, which does not use it. Drop it or use"),
-        ({"method": "sft", "push": 1.0}, "Got push 1.0 with sft, which does not use it. Drop it or use toy."),
+        (
+            {"method": "toy", "temperature": 2.0},
+            "Got temperature 2.0 with toy, which does not use it. Remove it, or use",
+        ),
+        ({"method": "sft", "push": 1.0}, "Got push 1.0 with sft, which does not use it. Remove it, or use toy."),
     ):
         with pytest.raises(PlanError, match=re.escape(sentence)):
             demo(**wrong)

@@ -82,7 +82,7 @@ def test_a_model_that_cannot_be_run_is_one_sentence(tmp_path, monkeypatch):
         raise ValueError("no cache\nof that kind")
 
     monkeypatch.setattr(model, "forward", broken)
-    with pytest.raises(ModelError, match=r"could not read a few tokens \(no cache of that kind\)"):
+    with pytest.raises(ModelError, match=r"failed on a few test tokens \(no cache of that kind\)"):
         validate(model, find_layout(model))
 
 
@@ -99,7 +99,7 @@ def test_a_site_names_itself_and_only_the_embedding_has_no_layer():
 
 
 def test_an_encoder_is_refused(tmp_path):
-    with pytest.raises(ModelError, match="looks ahead.*encoder such as BERT"):
+    with pytest.raises(ModelError, match="is not causal.*encoder such as BERT"):
         load(ModelRef(name=str(fakes.folder(tmp_path, "bert")), device="cpu"))
 
 

@@ -66,7 +66,7 @@ def test_every_user_tells_the_same_of_a_run_that_cannot_be_opened(pair, user):
     ask = USERS[user]
     with pytest.raises(StoreError, match=r"^Run bare keeps no trained student\. Choose a run that finished here"):
         ask(of(pair, "bare", student=None), pair)
-    with pytest.raises(StoreError, match=r"plan\.json is no plan that can be carried out \(future: "):
+    with pytest.raises(StoreError, match=r"plan\.json is not a valid plan \(future: "):
         ask(of(pair, "newer", future=1), pair)
     torn = of(pair, "torn")
     (torn.folder / "plan.json").write_text('{"method": "sf', encoding="utf-8")

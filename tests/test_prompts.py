@@ -81,13 +81,13 @@ def test_a_kept_file_is_named_by_its_content(cache):
     assert len(list((cache / "prompts").iterdir())) == 2
     with pytest.raises(PromptError, match="expected .txt, .jsonl or .csv"):
         keep("a.pdf", b"x")
-    with pytest.raises(PromptError, match="has 51 MiB; at most 50 are kept"):
+    with pytest.raises(PromptError, match="has 51 MiB; expected at most 50"):
         keep("a.txt", b"x" * (51 * 2**20))
 
 
 @pytest.mark.parametrize("name", ["kept:nothing", "kept:../../etc/passwd", "kept:/etc/passwd", "kept:"])
 def test_a_kept_name_reaches_no_other_file(name):
-    with pytest.raises(PromptError, match="There are no kept prompts"):
+    with pytest.raises(PromptError, match="There are no uploaded prompts"):
         load_prompts(name)
 
 

@@ -46,17 +46,17 @@ def test_a_record_comes_back_from_json_as_it_was():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda told: told | {"later": 1}, "field 'later', which Outer of this version has not"),
+        (lambda told: told | {"later": 1}, "field 'later', which Outer of this version does not have"),
         (
             lambda told: told | {"parts": {"x": told["parts"]["x"] | {"deep": 1}}},
-            r"field 'parts\.x\.deep', which Outer of this version has not",
+            r"field 'parts\.x\.deep', which Outer of this version does not have",
         ),
         (
             lambda told: {k: v for k, v in told.items() if k != "name"},
-            r"no Outer of this version \(name: Field required",
+            r"not a valid Outer of this version \(name: Field required",
         ),
         (lambda told: told | {"parts": {"x": {"at": [1], "values": []}}}, r"parts\.x\.at"),
-        (lambda _: [], "no Outer of this version"),
+        (lambda _: [], "not a valid Outer of this version"),
     ],
 )
 def test_what_is_no_record_of_this_version_is_one_sentence(change, sentence):
@@ -143,12 +143,12 @@ def same(one: object, other: object) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"values": [[0.1, 0.2], [0.3]]}, r"no SimilarityGrid of this version \(values: .*inhomogeneous"),
+        ({"values": [[0.1, 0.2], [0.3]]}, r"not a valid SimilarityGrid of this version \(values: .*inhomogeneous"),
         ({"values": [0.1, 0.2]}, r"values: .*1 dimensions of numbers, expected 2"),
         ({"null_max": "many"}, r"null_max: "),
         ({"p_cells": {"0": 1}}, r"p_cells: .*no table of numbers"),
         ({"recipe": {"estimator": "e"}}, r"recipe\.interval: Field required"),
-        ({"best_of": 3}, "field 'best_of', which SimilarityGrid of this version has not"),
+        ({"best_of": 3}, "field 'best_of', which SimilarityGrid of this version does not have"),
     ],
 )
 def test_a_grid_that_is_none_is_one_sentence(change, sentence):

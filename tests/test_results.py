@@ -113,7 +113,7 @@ def test_results_of_the_first_version_lack_what_later_ones_added():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"later": 1}, "has the field 'later', which RunResults of this version has not"),
+        ({"later": 1}, "has the field 'later', which RunResults of this version does not have"),
         ({"layers": {**TRAINED["layers"], "later": 1}}, r"has the field 'layers\.later'"),
         ({"right": {"t": {"after": "01", "later": "1"}}}, r"has the field 'right\.t\.later'"),
         ({"layers": {"teacher": 1, "chosen_by": "plan"}}, r"layers\.student: Field required"),

@@ -56,7 +56,7 @@ def rows(name, data):
         ("a.jsonl", '\n{"text": "a", "x": ' + DEEP + "}", "line 2, is nested too deep"),
         ("a.jsonl", '{"text": "a", "x": ' + "[" * 300 + "]" * 300 + "}", "line 1, is nested too deep"),
         ("a.jsonl", '{"text": "a", "text": "b"}', "line 1, names 'text' twice"),
-        ("a.jsonl", '{"text": "a"}\n["text"]', "line 2, is JSON but no object"),
+        ("a.jsonl", '{"text": "a"}\n["text"]', "line 2, is JSON but not an object"),
         ("a.jsonl", '{"text": "a"} {"text": "b"}', "line 1, is not JSON (Extra data)"),
         ("a.jsonl", '{"text": "a"}\r{"text": "b"}\r', "line 1, is not JSON (Extra data)"),
         ("a.json", "[]", "ends in .json; expected .txt, .jsonl or .csv"),

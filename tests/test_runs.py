@@ -138,7 +138,7 @@ def test_a_killed_process_is_noticed_and_a_living_one_is_left_in_peace():
         assert run.status().state == "running"
         assert run.status().pid == process.pid
         assert run.events() == [{"kind": "step", "step": 3}]
-        with pytest.raises(StoreError, match=f"already run by process {process.pid}"):
+        with pytest.raises(StoreError, match=f"already running in process {process.pid}"):
             run.write_status("running")
         with pytest.raises(StoreError, match=r"is running.*Stop it first"):
             run.delete()
@@ -260,9 +260,9 @@ OUTSIDE = ["../secret", "..", ".", "", "a/../../secret", "/etc", "a\\b", ".hidde
 def test_a_name_never_leaves_the_folder_of_runs(cache, name):
     (cache / "secret").mkdir(parents=True)
     (cache / "secret" / "plan.json").write_text("{}")
-    with pytest.raises(StoreError, match="is no name of a run"):
+    with pytest.raises(StoreError, match="is not a valid run name"):
         run_folder.open_run(name)
-    with pytest.raises(StoreError, match="is no name of a run"):
+    with pytest.raises(StoreError, match="is not a valid run name"):
         run_folder.create_run(PLAN, run_id=name)
 
 
@@ -286,7 +286,7 @@ def test_a_missing_run_names_near_ones():
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path):
-    with pytest.raises(StoreError, match=r"is no run: expected a folder with a plan.json"):
+    with pytest.raises(StoreError, match=r"is not a run: expected a folder with a plan.json"):
         run_folder.open_run(tmp_path)
 
 
@@ -315,7 +315,7 @@ DAMAGE = {
     tear_plan: "plan.json is damaged",
     list_plan: "plan.json is damaged",
     lose_status: "status.json is missing",
-    odd_status: "status.json is damaged: it is no status of a run",
+    odd_status: "status.json is damaged: it is not a run status",
 }
 
 
@@ -509,7 +509,7 @@ def test_newest_first_recorded_last_and_read_only(tmp_path, monkeypatch):
             lambda run: run.record_process(os.getpid()),
             lambda run: run.delete(),
         ):
-            with pytest.raises(StoreError, match="recorded one and read-only"):
+            with pytest.raises(StoreError, match="is recorded and read-only"):
                 write(opened)
     with pytest.raises(StoreError, match="a run 'demo' already"):
         run_folder.create_run(PLAN, run_id="demo")

@@ -192,7 +192,7 @@ def test_one_model_under_two_tokenizations_agrees_with_itself_by_characters_and_
 def test_a_prompt_with_too_few_pieces_is_left_out_and_counted(pair):
     found = compare(pair, prompts=pasted("\n".join([*LINES, "x", "a b"])), pooling="tokens", permutations=20)
     assert (found.grid.n, found.grid.recipe.too_short) == (4 * len(LINES), 2)
-    with pytest.raises(PromptError, match="Prompt 1 is shorter than the 4 pieces"):
+    with pytest.raises(PromptError, match="Prompt 1 has fewer than the 4 shared spans"):
         collect(load(pair.teacher), [LINES[0], "x"], [Site("embed")], "tokens")
 
 

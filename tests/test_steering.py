@@ -83,11 +83,11 @@ def test_shuffled_rows_mean_nothing_to_it(tmp_path):
     e = asked(tmp_path, some_map())
     assert control(e.plan, "shuffled teacher rows") is None
     assert control(e.plan.model_copy(update={"steer": False}), "shuffled teacher rows") is not None
-    with pytest.raises(PlanError, match="the same in any order. Use paired."):
+    with pytest.raises(PlanError, match="shuffling has no effect. Use paired."):
         e.plan.model_copy(update={"rows": "shuffled", "steps": 300, "batch_size": 32}).check_settings()
 
 
 def test_no_direction_is_said_in_one_sentence(tmp_path):
     nothing = AlignmentMap(torch.zeros(32, 48), None, "ridge")
-    with pytest.raises(PlanError, match="no direction to move across. Choose another layer"):
+    with pytest.raises(PlanError, match="no steering direction to transfer. Choose another layer"):
         steering_vector(asked(tmp_path, nothing), PAIR)

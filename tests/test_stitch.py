@@ -147,7 +147,7 @@ def test_a_deeper_pair_sees_what_the_shallower_one_changed(tmp_path):
 def test_what_cannot_be_stitched_is_refused_in_one_sentence(tmp_path):
     for family in ("gemma2", "gemma3", "granite"):
         with pytest.raises(
-            PlanError, match="as it is, so stitch cannot move one by changing the other. Choose a student"
+            PlanError, match="unchanged, so stitch cannot move the stream by editing that matrix. Choose a student"
         ):
             extracted(asked(tmp_path / family, family))
     with pytest.raises(PlanError, match="Got part attn_out with stitch, which changes the matrix an MLP ends in"):

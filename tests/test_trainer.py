@@ -418,7 +418,7 @@ def test_a_loss_that_explodes_fails_the_run_and_keeps_what_was_there(tmp_path, m
     assert process.returncode == 1
     status = open_run("hot").status()
     assert status.state == "failed"
-    assert "no longer a number" in status.message
+    assert "is not finite" in status.message
     assert "pkt transfer --resume hot" in status.message
     assert Checkpoints(open_run("hot").folder / "checkpoints").load() is not None
     assert "Traceback" not in err

@@ -178,7 +178,7 @@ def test_needs_are_shown_and_a_plan_that_cannot_fit_says_so_and_can_be_started(m
 
 def test_a_plan_that_does_not_hold_together_says_so_before_it_starts():
     app = page("transfer", lw="0", ow="0")
-    assert "nothing to train towards" in app.warning[0].value.replace("\\", "")
+    assert "no training objective" in app.warning[0].value.replace("\\", "")
 
 
 @pytest.mark.usefixtures("worked")

@@ -118,7 +118,7 @@ def test_its_stored_form_keeps_its_field_names_and_comes_back_as_it_was(tmp_path
     assert set(one["test"]) == {"p_holm", "detectable", "gap", "gap_low", "gap_high", "closed"}
     stored = recorded_studies.stored("user_task")
     assert to_json(from_json(UserTask, stored, "It")) == stored
-    with pytest.raises(StoreError, match="field 'later', which UserTask of this version has not"):
+    with pytest.raises(StoreError, match="field 'later', which UserTask of this version does not have"):
         from_json(UserTask, stored | {"later": 1}, "It")
 
 

@@ -194,7 +194,7 @@ def test_of_processes_that_claim_a_run_at_once_exactly_one_wins():
         told = [process.communicate("") for process in started]
         assert len(told) == 4
         assert said.count("mine") == 1
-        assert sum(f"Run {run.id} is already run by " in one for one in said) == 3
+        assert sum(f"Run {run.id} is already running in " in one for one in said) == 3
         run.write_status("running")  # the winner is gone, and its claim with it
         run.write_status("stopped")
 

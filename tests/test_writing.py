@@ -119,7 +119,7 @@ def test_the_same_student_writes_the_same_by_shared_chance(tmp_path):
 )
 def test_what_was_stored_comes_back_as_it_was(kind, stored):
     assert to_json(from_json(kind, stored, "It")) == stored
-    with pytest.raises(StoreError, match=f"no {kind.__name__} of this version"):
+    with pytest.raises(StoreError, match=f"not a valid {kind.__name__} of this version"):
         from_json(kind, stored | {"rows": [{"id": 1}]}, "It")
 
 

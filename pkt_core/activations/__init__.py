@@ -1,7 +1,7 @@
-"""Activations: what is inside a model while it reads a text.
+"""Activations: a model's internal states while it reads a text.
 
 `capture` hooks the sites of a running model and runs the rest of it from a replaced state; `collect` streams pooled activations of
-many prompts, a batch at a time; `pooling` makes one vector of a text's tokens; `spans` cuts a text where two tokenizers both cut it;
+many prompts, a batch at a time; `pooling` makes one vector of a text's tokens; `spans` splits a text into spans shared by two tokenizers;
 `paired` gives each student token the teacher's state that has read as far.
 
 Words: a *site* is a named place in a layer (`models/sites.py`), an *activation* or state the tensor there, `[prompt, token, d_model]`

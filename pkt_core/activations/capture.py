@@ -102,7 +102,7 @@ def forward_ids(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> Tensor:
 
 
 def forward_states(loaded: LoadedModel, ids: Tensor, mask: Tensor) -> None:
-    """The same for who only looks at sites: without the head, which is a third of a small model with a large vocabulary."""
+    """The same where only sites are read: without the head, which is a third of a small model with a large vocabulary."""
     loaded.model.base_model(input_ids=ids.to(loaded.device), attention_mask=mask.to(loaded.device), use_cache=False)
 
 
@@ -113,7 +113,7 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
 
 
 class Resume:
-    """The rest of a forward pass over one batch of texts, read once: what the model says when a block's output is another."""
+    """The rest of a forward pass over one batch of texts, read once: the model's predictions when a block's output is replaced."""
 
     @torch.no_grad()
     def __init__(self, loaded: LoadedModel, ids: Int[Tensor, "prompt token"], mask: Int[Tensor, "prompt token"]):
@@ -138,7 +138,7 @@ class Resume:
     def logits(
         self, layer: int, state: Float[Tensor, "prompt token d"], where: Bool[Tensor, "prompt token"]
     ) -> Float[Tensor, "n V"]:
-        """What the model says at some positions when block `layer` had given `state`; its own outputs give its own logits."""
+        """Logits at some positions when block `layer` had given `state`; its own outputs give its own logits."""
         layout = self.loaded.layout
         state = state.to(self.loaded.device, self.loaded.dtype)
         for block, (args, kwargs) in zip(layout.blocks[layer + 1 :], self.given[layer + 1 :], strict=True):

@@ -1,4 +1,4 @@
-"""Prompts through a model, pooled activations out, a batch at a time: nothing is held that is not asked for."""
+"""Prompts through a model, pooled activations out, a batch at a time: only requested sites are held."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ CAPTURE_VERSION = 2  # raise when the same inputs would give other activations: 
 def pieces(
     texts: Sequence[str], models: Sequence[LoadedModel], *, skip_first: bool = False, n: int = PER_PROMPT
 ) -> list[list[Span]]:
-    """The n pieces of each text that `tokens` pooling looks at, evenly spread over those that all the models' tokenizers cut
-    alike; none where a text has fewer. `skip_first` leaves the first piece out."""
+    """The n spans of each text that `tokens` pooling averages, evenly spread over those that all the models' tokenizers
+    share; none where a text has fewer. `skip_first` leaves the first piece out."""
     cut = [loaded.tokenizer(list(texts), return_offsets_mapping=True)["offset_mapping"] for loaded in models]
-    found = []
+    chosen = []
     for text, *tokenizations in zip(texts, *cut, strict=True):
         shared = shared_pieces(text, tokenizations)[skip_first:]
-        found.append([shared[i] for i in spread(len(shared), n)] if len(shared) >= n else [])
-    return found
+        chosen.append([shared[i] for i in spread(len(shared), n)] if len(shared) >= n else [])
+    return chosen
 
 
 def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
@@ -43,10 +43,10 @@ def require_fit(loaded: LoadedModel, texts: Sequence[str]) -> None:
 
 
 def require_spans(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> None:
-    """PromptError for the first prompt without a piece to look at."""
-    if short := [i for i, found in enumerate(spans) if not found]:
+    """PromptError for the first prompt without shared spans."""
+    if short := [i for i, of_text in enumerate(spans) if not of_text]:
         raise PromptError(
-            f"Prompt {short[0]} is shorter than the {PER_PROMPT} pieces that tokens pooling looks at: "
+            f"Prompt {short[0]} has fewer than the {PER_PROMPT} shared spans that tokens pooling needs: "
             f"{texts[short[0]][:40]!r}. Leave it out, or use mean or last pooling."
         )
 
@@ -91,15 +91,15 @@ def stream(
                     zip(encoded["offset_mapping"], encoded["special_tokens_mask"], strict=True)
                 )
             ]
-            found = torch.stack([torch.cat([pool(seen[s][i], g) for i, g in enumerate(groups)]) for s in sites])
+            pooled = torch.stack([torch.cat([pool(seen[s][i], g) for i, g in enumerate(groups)]) for s in sites])
             if (
-                not found.isfinite().all()
+                not pooled.isfinite().all()
             ):  # a longer text may pass what a half-width number holds where a short one does not
                 raise ModelError(
                     f"{loaded.name} gives states that are not numbers in {str(loaded.dtype).removeprefix('torch.')} on some of "
-                    f"these prompts: {batch[0][:40]!r} and the {len(batch) - 1} after it. Hold it in bfloat16 or float32."
+                    f"these prompts: {batch[0][:40]!r} and the {len(batch) - 1} after it. Load it in bfloat16 or float32."
                 )
-            yield found
+            yield pooled
 
 
 def collect(

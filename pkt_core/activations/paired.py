@@ -1,7 +1,7 @@
 """The same places of a text in two models: for each token of the student, the teacher's state that has read as far.
 
 Tokens are matched by characters. A student token that ends at character e is given the last teacher token that ends at or
-before e: the teacher never looks ahead of the student, so a stitched prediction cannot be told its answer. With one
+before e: the teacher never looks ahead of the student, so a stitched prediction cannot see its answer. With one
 tokenizer that is the same token. Position 0 is left out: it holds no text to speak of, and often
 a massive activation; maps and stitching leave out every other massive token too.
 
@@ -39,11 +39,11 @@ def partners(teacher: Sequence[Span], student: Sequence[Span]) -> list[int]:
     for _, end in teacher:
         furthest = max(furthest, end)
         read.append(furthest)
-    found = []
+    positions = []
     for i, (start, end) in enumerate(student):
         reached = start if i + 1 < len(student) and student[i + 1][0] < end else end
-        found.append(sum(r <= reached for r in read) - 1)
-    return found
+        positions.append(sum(r <= reached for r in read) - 1)
+    return positions
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def without_massive(batches: Sequence[PairedBatch]) -> tuple[list[PairedBatch], 
     """The same with massive tokens unpaired, and how many those were.
 
     One such token bends every least-squares fit to itself. Between Gemma 3 270M and SmolLM2 135M a single one of 1,375 made
-    the student stitched after layer 11 cost 2.86 bits per byte instead of 1.90 (Sun et al. 2024 tell what such tokens are for).
+    the student stitched after layer 11 cost 2.86 bits per byte instead of 1.90 (Sun et al. 2024 describe the role of such tokens).
     """
     if not any(bool(batch.paired.any()) for batch in batches):
         return list(batches), 0

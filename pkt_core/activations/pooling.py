@@ -1,6 +1,6 @@
 """From `[token, d_model]` to the vectors a similarity compares: mask-aware, special tokens left out.
 
-`last`    the last real token of the prompt: what the model is about to say        one vector per prompt
+`last`    the last real token of the prompt: what the model is about to predict        one vector per prompt
 `mean`    the mean over its real, ordinary tokens: what it has read                 one vector per prompt
 `tokens`  PER_PROMPT pieces of the text, evenly spread, the last one included     several vectors per prompt
 

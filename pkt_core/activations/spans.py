@@ -1,7 +1,7 @@
-"""Pieces of a text that two tokenizers can both be asked about, as character spans: the finest pieces that both cut alike.
+"""The finest character spans of a text that two tokenizers share.
 
-A piece ends where neither tokenizer has a token that goes on. No token then belongs to two pieces, and at the end of a
-piece both models have read the same characters; words would let a token that runs over a word's end, such as `."`, tell
+A span ends where no token of either tokenizer continues. No token then belongs to two spans, and at the end of a
+span both models have read the same characters; words would let a token that runs over a word's end, such as `."`, tell
 one model more than the other, and languages without spaces have none. With one tokenizer the pieces are its tokens.
 Nothing is ever matched by position or by token id.
 
@@ -33,13 +33,13 @@ def shared_pieces(text: str, tokenizations: Sequence[Sequence[Span]]) -> list[Sp
                 covered[i] = True
                 joined[i] = joined[i] or i < after - 1
         known = [k and c for k, c in zip(known, covered, strict=True)]
-    found, start = [], 0
+    spans, start = [], 0
     for i in range(len(letters)):
         if not joined[i]:
             if all(known[start : i + 1]):
-                found.append((letters[start], letters[i] + 1))
+                spans.append((letters[start], letters[i] + 1))
             start = i + 1
-    return found
+    return spans
 
 
 def tokens_touching(offsets: Sequence[Span], span: Span) -> list[int]:

@@ -2,8 +2,8 @@
 
 `basis` makes a latent vector for each vocabulary token, `choice` names the ways of making them, `lens` reads a state through them;
 `maps` holds every map as one `d_student x d_teacher` matrix, `model_maps` the training-free one of two loaded models;
-`recomposition` measures how much of a state the bases carry; `attribution` scores teacher layers; `pairing` says which student
-layer learns from which teacher layer.
+`recomposition` measures how much of a state the bases carry; `attribution` scores teacher layers; `pairing` chooses which
+student layer learns from which teacher layer.
 
 Everything here is linear algebra on given tensors, in float32 or float64, with the direction teacher to student.
 

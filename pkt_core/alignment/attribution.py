@@ -1,7 +1,7 @@
 """Which layers carry the answer: gradient x activation of what each block adds, all layers in one backward pass.
 
 `A_l = Agg(dL/dh_l * h_l)` (arXiv 2510.24208v1, section 4; Captum calls it LayerGradientXActivation). The paper does not
-say how signs, tokens and examples are aggregated; we show three ways and use `abs_of_sum`. Nor does it say which activation:
+specify how signs, tokens and examples are aggregated; we show three ways and use `abs_of_sum`. Nor does it specify the activation:
 we take the block's contribution to the residual stream, which is also what is matched. On the whole stream the last
 layer's score is 0 by construction: the final norm ignores scale, and for such a function gradient times input vanishes (Euler).
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pkt_core.errors import ModelError
 
-SINGULAR = 1e-13  # of the largest eigenvalue of W^T W: below lies what float64 sums cannot tell from 0
+SINGULAR = 1e-13  # of the largest eigenvalue of W^T W: smaller values are zero to float64 precision
 CHUNK = 16384  # vocabulary rows in float64 at a time: 16384 x 4096 are half a GiB
 
 
@@ -28,7 +28,7 @@ class SemanticBasis:
     vectors: Float[Tensor, "V d"]
     """Row i is the basis of token i, not normalised, float32."""
     condition_number: float
-    """Largest over smallest singular value of the unembedding; above 1e6 float32 logits say little about bases."""
+    """Largest over smallest singular value of the unembedding; above 1e6 bases from float32 logits are unreliable."""
     residual: float
     """Largest absolute entry of `pinv(W) W - I`; 0 is exact."""
     gain_folded: bool

@@ -1,6 +1,6 @@
 """The three choices in making semantic bases that the paper leaves open, without the tensors that follow from them.
 
-arXiv 2510.24208v1 takes the pseudoinverse of the unembedding and says nothing of the final norm between the last block and
+arXiv 2510.24208v1 takes the pseudoinverse of the unembedding and does not mention the final norm between the last block and
 the unembedding, nor of heads that are badly conditioned. Its literal reading is the default here: raw states, raw head, no ridge.
 
 Not covered: which choice is better for a transfer; the page shows what each does to recomposition, map and predictions.

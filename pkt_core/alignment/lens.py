@@ -1,7 +1,7 @@
-"""What an activation means in a model's own vocabulary: its bases under the choices of `choice.py`, the nearest tokens, their ranks.
+"""An activation read in its model's vocabulary: its bases under the choices of `choice.py`, the nearest tokens, their ranks.
 
 A coefficient is the cosine between the state and a token's basis (arXiv 2510.24208v1, equation 1). The nearest of many tokens
-is near by chance alone: `nearest_by_chance` says how near.
+is near by chance alone: `nearest_by_chance` gives that level.
 
 Not covered: how much of a state the bases carry together (`recomposition.py`).
 """
@@ -52,8 +52,8 @@ def coefficients(states: Float[Tensor, "... d"], unit: Float[Tensor, "V d"]) -> 
 
 def top_tokens(scores: Float[Tensor, "L V"], nameable: Bool[Tensor, V], k: int) -> list[list[tuple[int, float]]]:
     """Per row the k highest among tokens that have a name: (token id, score), highest first."""
-    found = scores.masked_fill(~nameable, -torch.inf).topk(min(k, int(nameable.sum())), dim=-1)
-    return [list(zip(ids.tolist(), values.tolist(), strict=True)) for ids, values in zip(*found[::-1], strict=True)]
+    best = scores.masked_fill(~nameable, -torch.inf).topk(min(k, int(nameable.sum())), dim=-1)
+    return [list(zip(ids.tolist(), values.tolist(), strict=True)) for ids, values in zip(*best[::-1], strict=True)]
 
 
 def ranks(scores: Float[Tensor, "L V"], nameable: Bool[Tensor, V], token: int) -> Int[Tensor, L]:

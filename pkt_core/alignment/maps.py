@@ -17,7 +17,7 @@ from torch.nn.functional import cosine_similarity, normalize
 
 from pkt_core.alignment.basis import CHUNK, SemanticBasis, semantic_basis
 
-RIDGE = 1e-2  # penalty of fitted maps where nobody names another, relative to the mean variance of x
+RIDGE = 1e-2  # default penalty of fitted maps, relative to the mean variance of x
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def head_of(loaded: LoadedModel) -> Tensor:
 
 
 def alignment_map(
-    kind: str, teacher: LoadedModel, student: LoadedModel, found: VocabularyMatch, seed: int, *, folded: bool = False
+    kind: str, teacher: LoadedModel, student: LoadedModel, shared: VocabularyMatch, seed: int, *, folded: bool = False
 ) -> AlignmentMap:
     """The training-free map from teacher to student space, or one of its two controls.
 
@@ -31,10 +31,10 @@ def alignment_map(
     """
     generator = torch.Generator().manual_seed(seed)
     if kind == "random":
-        return random_basis_map(teacher.d_model, student.d_model, found.n, generator)
+        return random_basis_map(teacher.d_model, student.d_model, shared.n, generator)
     teachers, students = (
         semantic_basis(head_of(side), gain=final_norm(side).gain if folded else None) for side in (teacher, student)
     )
     if kind == "permuted":
-        return permuted_vocabulary_map(teachers, students, found.teacher_ids, found.student_ids, generator)
-    return semantic_map(teachers, students, found.teacher_ids, found.student_ids)
+        return permuted_vocabulary_map(teachers, students, shared.teacher_ids, shared.student_ids, generator)
+    return semantic_map(teachers, students, shared.teacher_ids, shared.student_ids)

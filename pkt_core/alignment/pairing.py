@@ -1,7 +1,7 @@
 """Which teacher layer teaches which student layer. Layers are counted from 0 here; the paper counts from 1.
 
 The paper's rule (arXiv 2510.24208v1, section 4): student layer k of L_S learns from teacher layer floor(L_T / L_S * k);
-where the layer that attribution chose is nobody's partner, the nearest deeper student layer's pair is taken.
+where no student layer is paired with the layer that attribution chose, the pair of the nearest deeper student layer is taken.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class LayerPair:
 
 
 def read_pairs(text: str) -> tuple[LayerPair, ...]:
-    """Pairs written `teacher:student, ...`, from shallow to deep. Raises PlanError in one sentence where they are none."""
-    found: dict[int, LayerPair] = {}
+    """Pairs written `teacher:student, ...`, from shallow to deep. Raises PlanError where the text is malformed."""
+    by_student: dict[int, LayerPair] = {}
     for word in text.replace(",", " ").split():
         teacher, colon, student = word.partition(":")
         if not (colon and teacher.isdecimal() and student.isdecimal()):
@@ -41,13 +41,13 @@ def read_pairs(text: str) -> tuple[LayerPair, ...]:
                 "with commas between pairs."
             )
         pair = LayerPair(int(student), int(teacher))
-        if pair.student in found:
+        if pair.student in by_student:
             raise PlanError(
-                f"Got two teacher layers for student layer {pair.student} ({found[pair.student].teacher} and {pair.teacher}). "
+                f"Got two teacher layers for student layer {pair.student} ({by_student[pair.student].teacher} and {pair.teacher}). "
                 "Keep one: a student layer learns from one teacher layer."
             )
-        found[pair.student] = pair
-    return tuple(sorted(found.values()))
+        by_student[pair.student] = pair
+    return tuple(sorted(by_student.values()))
 
 
 def write_pairs(pairs: Iterable[LayerPair]) -> str:
@@ -99,18 +99,18 @@ def pair_for(teacher_layer: int, n_teacher: int, n_student: int) -> tuple[int, i
 def windowed(scores: Sequence[float], n_student: int) -> list[int]:
     """Teacher layer for each student layer: the most attributed one near its proportional depth, never shallower than the last.
 
-    Ours, for the reconstructions of SemAlign's later versions: their abstracts say `exactly one source layer per target
+    Ours, for the reconstructions of SemAlign's later versions: their abstracts state `exactly one source layer per target
     layer` and `shallow to deep`, not how it is found. The window reaches half the distance to the neighbours' layers.
     """
     n_teacher = len(scores)
-    found: list[int] = []
+    layers: list[int] = []
     reach = max(1, n_teacher // n_student) // 2
     for k in range(n_student):
         middle = paired_teacher_layer(k, n_teacher, n_student)
-        low = max(middle - reach, found[-1] if found else 0)
+        low = max(middle - reach, layers[-1] if layers else 0)
         window = range(low, max(low, min(middle + reach, n_teacher - 1)) + 1)
-        found.append(max(window, key=lambda layer: scores[layer]))
-    return found
+        layers.append(max(window, key=lambda layer: scores[layer]))
+    return layers
 
 
 def interpolation(student_layer: int, n_teacher: int, n_student: int) -> tuple[int, int, float]:

@@ -1,6 +1,6 @@
 """How much of an activation the vocabulary bases can carry, within one model and from one into the other, with every control.
 
-A high recomposition cosine alone says nothing about meaning: random isotropic bases reach 1 / sqrt(1 + d/V), which is 0.94
+A high recomposition cosine alone is no evidence of meaning: random isotropic bases reach 1 / sqrt(1 + d/V), which is 0.94
 for Llama-2 7B. So the curve comes with its controls on the same axis: Gaussian bases, embedding rows, and the vocabulary
 permuted between decomposing and recomposing. The last one breaks the pairing of coefficient and basis: what is left of it
 is what the mean of all bases carries, whatever the words.
@@ -45,15 +45,15 @@ def recomposition(
     return cosine_similarity(states.float(), states.float() @ frame(rows, order), dim=-1)
 
 
-def over_prompts(found: Float[Tensor, "L n"]) -> Curve:
+def over_prompts(cosines: Float[Tensor, "L n"]) -> Curve:
     """Mean with the 95 % interval of the mean."""
-    mean, margin = found.mean(1), 1.96 * found.std(1) / sqrt(found.shape[1])
+    mean, margin = cosines.mean(1), 1.96 * cosines.std(1) / sqrt(cosines.shape[1])
     return Curve(mean.tolist(), (mean - margin).tolist(), (mean + margin).tolist())
 
 
-def over_draws(found: Float[Tensor, "draw L"]) -> Curve:
+def over_draws(cosines: Float[Tensor, "draw L"]) -> Curve:
     """Mean with the band in which 95 % of single draws lie."""
-    mean, margin = found.mean(0), 1.96 * found.std(0)
+    mean, margin = cosines.mean(0), 1.96 * cosines.std(0)
     return Curve(mean.tolist(), (mean - margin).tolist(), (mean + margin).tolist())
 
 
@@ -97,10 +97,10 @@ def crossing_curves(
     permuted: Sequence[AlignmentMap],
 ) -> CrossingCurves:
     """Paired layers through the map and through several maps of permuted vocabularies."""
-    paired, own = teacher[list(pairing)], student.float()
+    paired, student_states = teacher[list(pairing)], student.float()
 
     def meets(alignment: AlignmentMap) -> Tensor:
-        return cosine_similarity(alignment(paired), own, dim=-1)
+        return cosine_similarity(alignment(paired), student_states, dim=-1)
 
     return CrossingCurves(
         real=over_prompts(meets(real)),

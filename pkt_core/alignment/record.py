@@ -1,4 +1,4 @@
-"""The records of what stands beside a similarity: which layers carry the answer, and what the vocabularies' bases recompose."""
+"""Records of attribution (which layers the answer depends on) and of recomposition from vocabulary bases."""
 
 from __future__ import annotations
 
@@ -80,9 +80,7 @@ class RecompositionCurves:
     def special_layers(self) -> list[int]:
         """Layers whose states the own bases recompose better than as many random ones: the bands do not meet."""
         return [
-            layer
-            for layer, (own, random) in enumerate(zip(self.real.low, self.gaussian.high, strict=True))
-            if own > random
+            layer for layer, (low, high) in enumerate(zip(self.real.low, self.gaussian.high, strict=True)) if low > high
         ]
 
 

@@ -41,7 +41,7 @@ def pair(
         pair = pkt.pair("Qwen/Qwen2.5-1.5B", "Qwen/Qwen2.5-0.5B", device="cuda", dtype="bfloat16")
 
     device: `auto`, `cpu`, `cuda`, `mps` or `spread`; dtype: `auto`, `float32`, `bfloat16` or `float16`. Loads no model. Raises
-    ModelError for an unknown name, PlanError where a model cannot be had here.
+    ModelError for an unknown name, PlanError where a model is not available here.
     """
     from typing import get_args
 
@@ -68,7 +68,7 @@ def compare(pair: Pair, *, progress: Progress | None = None, **settings: Any) ->
 
     settings: `prompts` (a bundled set, file or `hf:` dataset), `n_prompts` (512), `pooling` (`mean`, `last`, `tokens`), `part`
     (`block_out`, `block_delta`, `attn_out`, `mlp_out`), `outliers`, `skip_first`, `permutations` (200), `seed` (0).
-    progress: told a stage in words and the share done, 0..1. Raises PlanError for a setting that cannot be.
+    progress: called with the name of a stage and the share done, 0..1. Raises PlanError for an invalid setting.
     """
     from pkt_core.studies.comparison import compute
 
@@ -196,7 +196,7 @@ def transfer(plan: TransferPlan, progress: Progress | None = None) -> Run:
         run.results().changes
         pkt.figures.behaviour(run)
 
-    progress: told a stage in words and the share done, 0..1. Interrupted, `pkt transfer --resume RUN` goes on. Raises PlanError,
+    progress: called with the name of a stage and the share done, 0..1. `pkt transfer --resume RUN` continues an interrupted run. Raises PlanError,
     ModelError or PromptError where the plan cannot be carried out; no run is left then.
     """
     from pkt_core import runner

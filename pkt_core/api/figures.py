@@ -26,17 +26,19 @@ from pkt_core.words.style import on_paper
 __all__ = ["attribution", "behaviour", "closer_look", "heatmap", "latent_map", "maps", "recomposition", "training"]
 
 
-def heatmap(found: Comparison | SimilarityGrid) -> go.Figure:
+def heatmap(comparison: Comparison | SimilarityGrid) -> go.Figure:
     """Similarity of every teacher layer with every student layer, of a `Comparison` or a `SimilarityGrid`.
 
     pkt.figures.heatmap(pkt.compare(pair))
     """
     from pkt_core.similarity.measures import MEASURES
 
-    if isinstance(found, SimilarityGrid):
-        return on_paper(similarity_heatmap(found, label=MEASURES[found.measure].label))
-    label = MEASURES[found.grid.measure].label
-    return on_paper(similarity_heatmap(found.grid, label=label, pairing=found.pairing, chosen=found.chosen))
+    if isinstance(comparison, SimilarityGrid):
+        return on_paper(similarity_heatmap(comparison, label=MEASURES[comparison.measure].label))
+    label = MEASURES[comparison.grid.measure].label
+    return on_paper(
+        similarity_heatmap(comparison.grid, label=label, pairing=comparison.pairing, chosen=comparison.chosen)
+    )
 
 
 def recomposition(comparison: Comparison) -> go.Figure:
@@ -68,7 +70,7 @@ def latent_map(
 
 
 def closer_look(look: CloserLook) -> go.Figure:
-    """How alike two prompts are in the student's layer and in the teacher's, of a `CloserLook`.
+    """Similarity of each pair of prompts in the student's and in the teacher's layer, of a `CloserLook`.
 
     pkt.figures.closer_look(pkt.closer_look(pair, teacher_layer=5, student_layer=2))
     """

@@ -1,7 +1,7 @@
 """Numbers in rows and tables as fields of a record: NumPy in the program, nested lists in JSON.
 
 Apart from `records.py`, which commands import that never see an array. A record with such a field compares by identity
-(`eq=False`), because an array has no one answer to `==`.
+(`eq=False`), because `==` of arrays is elementwise.
 """
 
 from __future__ import annotations

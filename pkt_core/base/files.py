@@ -1,4 +1,4 @@
-"""How a file is written so that it is whole or not there, and locked; where the cache lies; what is said when a disk refuses.
+"""How a file is written so that it is whole or absent, and locked; where the cache lies; the errors of a failing disk.
 
 Imports nothing heavy, so that a page may list runs without loading torch.
 
@@ -40,7 +40,7 @@ def cache_root() -> Path:
 
 @contextmanager
 def told_clearly(path: Path) -> Iterator[None]:
-    """Turns an OSError inside into a StoreError that says what happened to `path` and what to do."""
+    """Turns an OSError inside into a StoreError: what happened to `path`, and what to do."""
     try:
         yield
     except FileNotFoundError as error:
@@ -52,7 +52,7 @@ def told_clearly(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StoreError(
-                f"No permission for {path}; expected a folder you may read and write. Set PKT_CACHE to one of your own."
+                f"No permission for {path}; expected a folder you may read and write. Set PKT_CACHE to such a folder."
             ) from error
         raise StoreError(
             f"{path} could not be read or written ({error.strerror or error}). Check the disk, or set PKT_CACHE to another."
@@ -61,7 +61,7 @@ def told_clearly(path: Path) -> Iterator[None]:
 
 @contextmanager
 def opened_regular(path: Path, most_bytes: int | None = None) -> Iterator[BufferedReader]:
-    """A regular file that somebody named, opened for reading, symlinks followed.
+    """A regular file named by the user, opened for reading, symlinks followed.
 
     Nothing is read, and nothing waited for, where the path is a folder, FIFO, device, socket or loop of links, or holds more
     than `most_bytes`: those raise PathError in one sentence, as do missing and unreadable files.
@@ -83,21 +83,21 @@ def opened_regular(path: Path, most_bytes: int | None = None) -> Iterator[Buffer
 
 
 def read_regular(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a regular file that somebody named. Raises PathError as `opened_regular` does."""
+    """The bytes of a regular file named by the user. Raises PathError as `opened_regular` does."""
     with opened_regular(path, most_bytes) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:  # it grew meanwhile
-        raise PathError(f"{path} has over {most_bytes / 2**20:.0f} MiB, the most that is read. Give a smaller file.")
+        raise PathError(f"{path} is larger than {most_bytes / 2**20:.0f} MiB, the limit. Give a smaller file.")
     return data
 
 
-def _require_regular(path: Path, found: os.stat_result, most_bytes: int | None) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        kind = "folder" if stat.S_ISDIR(found.st_mode) else "pipe, device or socket"
+def _require_regular(path: Path, status: os.stat_result, most_bytes: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = "folder" if stat.S_ISDIR(status.st_mode) else "pipe, device or socket"
         raise PathError(f"{path} is a {kind}; expected a regular file. Give the path of a file.")
-    if most_bytes is not None and found.st_size > most_bytes:
+    if most_bytes is not None and status.st_size > most_bytes:
         raise PathError(
-            f"{path} has {found.st_size / 2**20:.0f} MiB, at most {most_bytes / 2**20:.0f} are read. Give a smaller file."
+            f"{path} has {status.st_size / 2**20:.0f} MiB, at most {most_bytes / 2**20:.0f} are read. Give a smaller file."
         )
 
 
@@ -106,14 +106,14 @@ def lock(path: Path, *, wait: bool) -> FileLock | None:
 
     It ends with `release`, or with the process, however that ends. Raises StoreError where the file cannot be made.
     """
-    found = FileLock(path, thread_local=False)
+    file_lock = FileLock(path, thread_local=False)
     with told_clearly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            found.acquire(timeout=-1 if wait else 0)
+            file_lock.acquire(timeout=-1 if wait else 0)
         except Timeout:  # an OSError, but no fault of the disk
             return None
-    return found
+    return file_lock
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -154,9 +154,9 @@ def read_json(path: Path, most_bytes: int = MOST_JSON) -> Any:
 
 
 def read_file(path: Path, most_bytes: int) -> bytes:
-    """The bytes of a file of ours. Raises StoreError where it is missing, unreadable, too large or no regular file."""
+    """The bytes of a file written here. Raises StoreError where it is missing, unreadable, too large or no regular file."""
     with told_clearly(path):
-        os.stat(path)  # what is missing is told as missing
+        os.stat(path)  # a missing file is reported as missing
     try:
         return read_regular(path, most_bytes)
     except PathError as error:

@@ -26,7 +26,7 @@ def fingerprint(**parts: Any) -> str:
 
 
 def _canonical(value: Any) -> Any:
-    """Nested JSON lists whose first element tells the type, so that no two different values read the same."""
+    """Nested JSON lists whose first element names the type, so that no two different values read the same."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, BaseModel):

@@ -28,8 +28,8 @@ def _adapter(kind: Any) -> Any:
 
 def to_json(record: Any, *, sparse: bool = False) -> dict[str, Any]:
     """A record as plain dicts, lists, texts and numbers; `sparse`: without the fields that hold their defaults."""
-    told: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json", exclude_defaults=sparse)
-    return told
+    plain: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json", exclude_defaults=sparse)
+    return plain
 
 
 def from_json(kind: type[T], data: Any, what: str) -> T:
@@ -43,11 +43,11 @@ def from_json(kind: type[T], data: Any, what: str) -> T:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ("depth",), "msg": "too deep"}
         where = ".".join(map(str, first["loc"]))[:80]
         raise StoreError(
-            f"{what} is no {kind.__name__} of this version ({where}: {first['msg'][:120]}). Compute it again, or use the version that wrote it."
+            f"{what} is not a valid {kind.__name__} of this version ({where}: {first['msg'][:120]}). Compute it again, or use the version that wrote it."
         ) from error
     if (unknown := _unknown(record, data)) is not None:
         raise StoreError(
-            f"{what} has the field {unknown!r}, which {kind.__name__} of this version has not. Use the version that wrote it."
+            f"{what} has the field {unknown!r}, which {kind.__name__} of this version does not have. Use the version that wrote it."
         )
     return record
 
@@ -75,4 +75,4 @@ def _unknown(record: Any, data: Any, where: str = "") -> str | None:
         below = [(str(i), *pair) for i, pair in enumerate(zip(record, data, strict=False))]
     else:
         return None
-    return next(filter(None, (_unknown(inner, told, f"{where}{name}.") for name, inner, told in below)), None)
+    return next(filter(None, (_unknown(inner, value, f"{where}{name}.") for name, inner, value in below)), None)

@@ -1,4 +1,4 @@
-"""A package that can be called, for the few names that the public API gives to a function and the house to a folder.
+"""A package that can be called, for the few names that are both a function of the public API and a package.
 
 `import pkt_core.transfer.plan` sets the attribute `transfer` of `pkt_core` to the folder, whatever stood there before; so
 `pkt_core.transfer(plan)` works in any order of imports only if the folder itself can be called.
@@ -31,5 +31,5 @@ class CallableRoom(ModuleType):
 
 def _function(room: ModuleType) -> Callable[..., Any]:
     """By name, because the API stands above every room."""
-    found: Callable[..., Any] = getattr(import_module("pkt_core.api"), room.__name__.rpartition(".")[2])
-    return found
+    function: Callable[..., Any] = getattr(import_module("pkt_core.api"), room.__name__.rpartition(".")[2])
+    return function

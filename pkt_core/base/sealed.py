@@ -1,4 +1,4 @@
-"""JSON objects that know whether they are whole: the first line holds a digest of every byte below it.
+"""JSON objects with an integrity check: the first line holds a digest of every byte below it.
 
 Files of earlier versions have no such line and are read as they are.
 
@@ -39,7 +39,7 @@ def read_sealed(path: Path, *, required: bool = False, most_bytes: int = MOST_JS
     begun = data[:_LONGEST_HEAD]
     if head is not None:
         if head[0] != _head(data[head.end() :]):
-            raise StoreError(f"{path} is damaged: its digest does not fit. Restore it from a copy, or make it again.")
+            raise StoreError(f"{path} is damaged: its digest does not match. Restore it from a copy, or make it again.")
     elif required or b"sha256:" in begun or b'"digest"' in begun:
         raise StoreError(f"{path} is damaged: its digest cannot be read. Restore it from a copy, or make it again.")
     value = parsed(path, data)
@@ -58,7 +58,7 @@ def file_digest(path: Path) -> dict[str, Any]:
 
 
 def require_files(folder: Path, digests: dict[str, dict[str, Any]]) -> None:
-    """Raises StoreError for the first file, named relative to the folder, that is missing or not as its digest says."""
+    """Raises StoreError for the first file, named relative to the folder, that is missing or does not match its digest."""
     for name, digest in digests.items():
         try:
             there = file_digest(folder / name)

@@ -1,7 +1,7 @@
 """What is written is built beside its place and moved there when whole; what killed processes left beside is swept away.
 
-The name of such a file or folder says whose it is: `.<name>.<machine>-<process>-<start>-<chance>`. So it can be told whether its
-owner still writes.
+The name of such a file or folder identifies its owner: `.<name>.<machine>-<process>-<start>-<chance>`. So any process can check
+whether its owner still writes.
 
 Not covered: what is written (`base/files.py`, `base/store.py`, `transfer/`).
 """
@@ -25,15 +25,15 @@ import psutil
 
 _NAME = re.compile(r"\..+\.(?P<machine>[0-9a-f]{6})-(?P<pid>\d{1,9})-(?P<start>\d{1,12})-[0-9a-f]{8}")
 _FORMER = re.compile(r"\.(.+\.[0-9a-f]{8}(\.tmp)?|new-.+-[0-9a-f]{4}|deleted-.+-[0-9a-f]{4})")
-"""Names that earlier versions gave, which do not say whose they are."""
+"""Names that earlier versions gave, which do not identify their owner."""
 LONG_SECONDS = 24 * 3600.0
-"""Whose owner cannot be looked at, because it is of another machine or not named, is swept when nothing touched it for so long."""
+"""Age at which leftovers are swept whose owner cannot be checked (on another machine, or not named)."""
 CLOCK_SECONDS = 30
 """How far two readings of one process's start may differ, because the system clock is adjusted."""
 
 
 def beside(path: Path) -> Path:
-    """A new name in the folder of `path`, hidden, that says that this process writes there."""
+    """A new name in the folder of `path`, hidden, that marks this process as its writer."""
     pid = os.getpid()
     return path.with_name(f".{path.name}.{_machine()}-{pid}-{_own_start(pid)}-{secrets.token_hex(4)}")
 
@@ -58,7 +58,7 @@ def move_over(staging: Path, folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Wait until the disk has what was written to a file by somebody else's code."""
+    """Wait until the disk has what was written to a file by library code."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
@@ -69,7 +69,7 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot, and need not be asked
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without it, which do not need it
             raise
     finally:
         os.close(handle)
@@ -121,7 +121,7 @@ def _machine() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _own_start(pid: int) -> int:
-    """Of this process, which does not change; asked by number, as a fork is another."""
+    """Of this process, which does not change; keyed by process number, as a fork is another."""
     return _start(pid) or 0
 
 

@@ -80,7 +80,7 @@ def save_artefact(kind: str, key: str, tensors: dict[str, Tensor], meta: dict[st
         "kind": kind,
         "key": key,
         "pkt": __version__,
-        # Tells two writings apart, so that a reader between them takes neither for damage.
+        # Distinguishes two writes, so that a reader between them does not report damage.
         "written": secrets.token_hex(8),
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -101,7 +101,7 @@ def save_artefact(kind: str, key: str, tensors: dict[str, Tensor], meta: dict[st
 def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Tensors (on the CPU) and facts of an artefact, or None where there is none.
 
-    A damaged one is moved aside to `<name>.damaged-N`, told in the log and counts as absent, so that it is computed again.
+    A damaged one is moved aside to `<name>.damaged-N`, logged, and counts as absent, so that it is computed again.
     Raises StoreError where the files may not be read.
     """
     folder = artefact_folder(kind, key)
@@ -126,7 +126,7 @@ def load_artefact(kind: str, key: str) -> tuple[dict[str, Tensor], dict[str, Any
 def memo(kind: str, key: str, record: type[T], make: Callable[[], T]) -> T:
     """The record stored under a key, or the one that `make` computes, kept for the next time.
 
-    One that this version cannot read is told in the log and computed again. Raises StoreError where the store may not be read or
+    One that this version cannot read is logged and computed again. Raises StoreError where the store may not be read or
     written, and whatever `make` raises.
     """
     if stored := load_artefact(kind, key):
@@ -148,13 +148,13 @@ def _sweep_once(artefacts: Path) -> None:
 
 def list_artefacts(kind: str) -> list[dict[str, Any]]:
     """The facts of every artefact of a kind, oldest first; half-written and damaged ones are passed over, tensors not read."""
-    found: list[tuple[float, dict[str, Any]]] = []
+    dated: list[tuple[float, dict[str, Any]]] = []
     for path in (cache_root() / "artefacts").glob(f"{kind}-*/{MANIFEST}"):
         with suppress(OSError, StoreError, KeyError):
             manifest = _manifest(path)
             if manifest["kind"] == kind:
-                found.append((path.stat().st_mtime, manifest["meta"]))
-    return [meta for _, meta in sorted(found, key=lambda one: one[0])]
+                dated.append((path.stat().st_mtime, manifest["meta"]))
+    return [meta for _, meta in sorted(dated, key=lambda one: one[0])]
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _read_whole(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _manifest_is_another(folder: Path, written: bytes) -> bool:
-    """Whether someone replaced or removed the artefact while it was being read, which is no damage."""
+    """Whether the artefact was replaced or removed while it was read, which is no damage."""
     try:
         return _bytes(folder / MANIFEST) != written
     except (FileNotFoundError, ValueError):
@@ -185,12 +185,12 @@ def _manifest_is_another(folder: Path, written: bytes) -> bool:
 def _bytes(path: Path) -> bytes:
     """Raises ValueError for what is no regular file: it would wait at a pipe for ever."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError(f"{path.name} is no regular file")
+        raise ValueError(f"{path.name} is not a regular file")
     return path.read_bytes()
 
 
 def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous CPU tensors that share no memory, as safetensors asks for."""
+    """Contiguous CPU tensors that share no memory, as safetensors requires."""
     seen: set[int] = set()
     apart: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

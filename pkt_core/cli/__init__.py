@@ -2,7 +2,7 @@
 
 Every command prints a table for people; `--json PATH` (or `-` for standard output) writes the same as documented fields
 for machines. A failure is one sentence on standard error and a non-zero exit status. A command's module is imported when
-the command is chosen; `pkt --help` reads its sentence from the docstring, so that nothing is said twice.
+the command is chosen; `pkt --help` reads its sentence from the docstring, so that none is repeated.
 """
 
 from __future__ import annotations
@@ -71,27 +71,27 @@ class Program(TyperGroup):
 
 def source_of(module: str) -> str:
     """The text of a module that is not imported for it."""
-    found = find_spec(module)
-    assert found is not None
-    assert isinstance(found.loader, InspectLoader)
-    return found.loader.get_source(module) or ""
+    spec = find_spec(module)
+    assert spec is not None
+    assert isinstance(spec.loader, InspectLoader)
+    return spec.loader.get_source(module) or ""
 
 
 app = typer.Typer(
     cls=Program,
-    help="See whether knowledge can flow from one language model into another of a different size, and make it flow.",
+    help="Compare two language models of different size, transfer knowledge between them, and measure what changed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
 
-def show_version(asked: bool) -> bool:
-    """Print the version and stop, where asked."""
-    if asked:
+def show_version(wanted: bool) -> bool:
+    """Print the version and stop, where set."""
+    if wanted:
         typer.echo(f"pkt {__version__}")
         raise typer.Exit
-    return asked
+    return wanted
 
 
 @app.callback()

@@ -28,8 +28,8 @@ def benchmark(
     include_path: Annotated[str | None, typer.Option(help="Folder of further tasks in the harness's format.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many items of each task, its first ones.")] = None,
     spread: Annotated[bool, typer.Option("--spread", help="Those items spaced evenly over the task.")] = False,
-    shots: Annotated[int | None, typer.Option(min=0, help="Worked examples; left out: what the task says.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Left out: the harness's own.")] = None,
+    shots: Annotated[int | None, typer.Option(min=0, help="Few-shot examples; default: the task's own.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the harness's own.")] = None,
     chat: Annotated[bool, typer.Option("--chat", help="Put prompts through the model's chat template.")] = False,
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
     decoding: Annotated[
@@ -38,7 +38,7 @@ def benchmark(
     allow_code: Annotated[
         bool,
         typer.Option(
-            "--allow-code", help="Let code that a model wrote run, in a sandbox; without it such tasks are refused."
+            "--allow-code", help="Run code that a model wrote, in a sandbox; without it such tasks are refused."
         ),
     ] = False,
     device: DeviceName = "auto",
@@ -48,7 +48,7 @@ def benchmark(
     ] = None,
     as_json: Json = None,
 ) -> None:
-    """Does it score differently on the benchmarks of lm-evaluation-harness? Intervals, paired changes, what n can show."""
+    """Scores on the benchmarks of lm-evaluation-harness, with intervals, paired changes and minimum detectable effects."""
     if job is not None:
         from pkt_core.benchmarks.jobs import carry_out
 

@@ -16,11 +16,12 @@ def app(
     allow: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A folder whose models and files pages may name; may be repeated. Left out: your home and this folder."
+            help="Folder whose models and files the pages may open; may be repeated. Default: your home and this folder."
         ),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="For strangers: bundled models and prompts only, short runs, few at a time.")
+        bool,
+        typer.Option("--demo", help="For public access: bundled models and prompts only, short runs, few at a time."),
     ] = False,
 ) -> None:
     """Open the dashboard on this machine."""
@@ -31,8 +32,10 @@ def app(
     page = Path(dashboard.__file__).parent / "app.py"
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", str(headless).lower()]
     options += ["--server.maxUploadSize", "1"] if demo else []
-    told = {"PKT_FOLDERS": os.pathsep.join(str(one.resolve()) for one in allow)} if allow else {}
-    told |= {"PKT_DEMO": "1"} if demo else {}
+    environment = {"PKT_FOLDERS": os.pathsep.join(str(one.resolve()) for one in allow)} if allow else {}
+    environment |= {"PKT_DEMO": "1"} if demo else {}
     raise typer.Exit(
-        subprocess.call([sys.executable, "-m", "streamlit", "run", str(page), *options], env={**os.environ, **told})
+        subprocess.call(
+            [sys.executable, "-m", "streamlit", "run", str(page), *options], env={**os.environ, **environment}
+        )
     )

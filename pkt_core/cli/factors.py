@@ -1,4 +1,4 @@
-"""The commands that ask what eases a transfer: `pkt sweep`, `pkt factors`."""
+"""The commands on what predicts transfer gain: `pkt sweep`, `pkt factors`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def sweep(
     later: Later = False,
     as_json: Json = None,
 ) -> None:
-    """One transfer at every pair of layers, as a family of runs; then `pkt factors` says what eased it.
+    """One transfer at every pair of layers, as a family of runs; `pkt factors` then relates gain to alignment.
 
-    Interrupted, the same command with the same --name goes on: what is finished is not done again.
+    If interrupted, the same command with the same --name continues: finished runs are not repeated.
     """
     from pkt_core.models.shape import model_shape
     from pkt_core.studies.factors.compute import sweep
@@ -42,11 +42,11 @@ def sweep(
 def factors(
     measure: Annotated[
         list[str] | None,
-        typer.Option(help="A measure of likeness; may be repeated, `all` takes all. Left out: one of each kind."),
+        typer.Option(help="Similarity measure; may be repeated, `all` takes all. Default: one of each kind."),
     ] = None,
     as_json: Json = None,
 ) -> None:
-    """What eased the transfers of the store: gain against each alignment factor, over all pairs of layers tried."""
+    """What predicts transfer gain: gain against each alignment factor, over all stored pairs of layers."""
     from pkt_core.base.records import to_json
     from pkt_core.runs.folder import list_runs, open_run
     from pkt_core.similarity.measures import MEASURES
@@ -59,10 +59,10 @@ def factors(
         require_measure(name)
     runs = [open_run(line.id) for line in list_runs(include_recorded=True) if line.state == "done"]
     with progress_bar() as bar:
-        found = answer(runs, measures=measures, progress=bar)
+        analysis = answer(runs, measures=measures, progress=bar)
 
     def show() -> None:
-        for task, listed in found.factors.items():
+        for task, listed in analysis.factors.items():
             rows = [
                 [f.label, number(f.rho), f"{number(f.low)} to {number(f.high)}", number(f.p_value, 4), number(f.p_corrected, 3), number(f.visible), f.n]
                 for f in listed
@@ -81,8 +81,8 @@ def factors(
                 rows,
             )
         Console().print(
-            "Above 0: more similar than depth suggests, more gain. p: factor rotated at random among teacher layers. "
-            "A correlation nearer to 0 than `detectable from` is no evidence of none."
+            "Above 0: more gain where layers are more similar than their depth predicts. p: factor rotated at random among teacher "
+            "layers. A correlation nearer to 0 than `detectable from` is not evidence of no effect."
         )
 
-    deliver(to_json(found), as_json, show)
+    deliver(to_json(analysis), as_json, show)

@@ -39,29 +39,29 @@ def maps(
     from pkt_core.studies.alignment_maps.record import Kind
 
     with progress_bar() as progress:
-        found = alignment_maps(
+        comparison = alignment_maps(
             pair, teacher_layer=teacher_layer, student_layer=student_layer, prompts=prompts, n_prompts=n_prompts, seed=seed,
             progress=progress,
         )  # fmt: skip
 
     def cell(kind: Kind, name: str) -> str:
-        own, control = (getattr(scores[kind], name).value for scores in (found.maps, found.controls))
-        return f"{own:.3f} ({control:.3f})"
+        fitted, control = (getattr(scores[kind], name).value for scores in (comparison.maps, comparison.controls))
+        return f"{fitted:.3f} ({control:.3f})"
 
     def show() -> None:
         names = ("cosine", "r2", "round_trip", "bits_per_byte")
-        rows = [[kind, *(cell(kind, name) for name in names)] for kind in found.maps]
-        title = f"Teacher layer {teacher_layer} to student layer {student_layer}, {found.n_held_out} held-out tokens (control)"
+        rows = [[kind, *(cell(kind, name) for name in names)] for kind in comparison.maps]
+        title = f"Teacher layer {teacher_layer} to student layer {student_layer}, {comparison.n_held_out} held-out tokens (control)"
         table(title, ["map", "cosine", "R2", "R2 there and back", "stitched bits per byte"], rows)
-        Console().print(alignment_maps_text.maps(found))
+        Console().print(alignment_maps_text.maps(comparison))
 
-    deliver(to_json(found), as_json, show)
+    deliver(to_json(comparison), as_json, show)
 
 
 @on_pair
 def stitch(
     pair: Pair,
-    kind: Annotated[str, typer.Option(help="Of alignment map; a wrong name lists them all.")] = "affine",
+    kind: Annotated[str, typer.Option(help="Alignment map; a wrong name lists them all.")] = "affine",
     prompts: Prompts = None,
     n_prompts: Halved = 256,
     seed: Seed = 0,
@@ -72,18 +72,20 @@ def stitch(
     from pkt_core.studies.alignment_maps.compute import stitching
 
     with progress_bar() as progress:
-        found = stitching(pair, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
+        losses = stitching(pair, kind=kind, prompts=prompts, n_prompts=n_prompts, seed=seed, progress=progress)
 
     def show() -> None:
-        show_cells(f"Bits per byte through the {kind} map, {found.n} held-out prompts", found.values, found.control)
-        Console().print(alignment_maps_text.stitching(found))
+        show_cells(f"Bits per byte through the {kind} map, {losses.n} held-out prompts", losses.values, losses.control)
+        Console().print(alignment_maps_text.stitching(losses))
 
-    deliver(to_json(found), as_json, show)
+    deliver(to_json(losses), as_json, show)
 
 
 def moved(
     run: RunName,
-    measure: Annotated[str, typer.Option(help="Of similarity; a wrong name lists them all.")] = "debiased_linear_cka",
+    measure: Annotated[
+        str, typer.Option(help="Similarity measure; a wrong name lists them all.")
+    ] = "debiased_linear_cka",
     prompts: Prompts = None,
     n_prompts: Annotated[int, typer.Option(min=64, help="At most this many, 512 samples in all.")] = 512,
     seed: Seed = 0,
@@ -94,15 +96,17 @@ def moved(
     from pkt_core.studies.comparison.change import similarity_change
 
     with progress_bar() as progress:
-        found = similarity_change(
+        change = similarity_change(
             named_run(run), measure=measure, prompts=prompts, progress=progress, n_prompts=n_prompts, seed=seed
         )
 
     def show() -> None:
-        show_cells(f"{measure} after the run, {found.n} samples (before)", found.after.tolist(), found.before.tolist())
-        Console().print(comparison_text.change(found))
+        show_cells(
+            f"{measure} after the run, {change.n} samples (before)", change.after.tolist(), change.before.tolist()
+        )
+        Console().print(comparison_text.change(change))
 
-    deliver(to_json(found), as_json, show)
+    deliver(to_json(change), as_json, show)
 
 
 def show_cells(title: str, values: list[list[float | None]], beside: list[list[float | None]]) -> None:

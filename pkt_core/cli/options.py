@@ -14,14 +14,14 @@ from pkt_core import api
 from pkt_core.errors import PathError, PlanError
 
 DEVICES = ("/dev", "/proc")
-LINKS = 40  # that follow one another, as the kernel has it
+LINKS = 40  # in a row, the kernel's limit
 PartName = Literal["block_out", "block_delta", "attn_out", "mlp_out"]
 DeviceName = Annotated[
     Literal["auto", "cpu", "cuda", "mps", "spread"],
-    typer.Option("--device", help="Where models are held; spread: over all cards, by Accelerate."),
+    typer.Option("--device", help="Device of the models; spread: over all cards, by Accelerate."),
 ]
 DTypeName = Annotated[
-    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision they are held in.")
+    Literal["auto", "float32", "bfloat16", "float16"], typer.Option("--dtype", help="Precision of the weights.")
 ]
 
 
@@ -32,26 +32,26 @@ def file_to_write(given: str | None) -> str | None:
     """
     if given in (None, "-"):
         return given
-    asked = f"Got --json {given[:200]!r}, which is"
+    got = f"Got --json {given[:200]!r}, which is"
     expected = "expected the path of a file, new or to be replaced, or - for standard output."
     try:
         place = Path(os.path.realpath(Path(given).parent), Path(given).name)
         for _ in range(LINKS):
             if any(place.is_relative_to(root) for root in DEVICES) and not place.is_relative_to("/dev/shm"):
-                raise PathError(f"{asked} a device or a process's own; {expected}")
+                raise PathError(f"{got} a device or a process's own; {expected}")
             if not place.is_symlink():
                 break
             place = place.parent / os.readlink(place)
             place = Path(os.path.realpath(place.parent), place.name)
         else:
-            raise PathError(f"{asked} a loop of links; {expected}")
+            raise PathError(f"{got} a loop of links; {expected}")
         above = next(folder for folder in place.parents if folder.exists())
         if place.exists() and not place.is_file():
-            raise PathError(f"{asked} a {'folder' if place.is_dir() else 'pipe, device or socket'}; {expected}")
+            raise PathError(f"{got} a {'folder' if place.is_dir() else 'pipe, device or socket'}; {expected}")
         if not place.name or not above.is_dir() or not os.access(above, os.W_OK):
-            raise PathError(f"{asked} in no folder that can be written to; {expected}")
+            raise PathError(f"{got} in no folder that can be written to; {expected}")
     except OSError as error:  # too long a name, a folder that may not be entered
-        raise PathError(f"{asked} no path that can be written to ({error}); {expected}") from error
+        raise PathError(f"{got} no path that can be written to ({error}); {expected}") from error
     return str(place)
 
 
@@ -93,8 +93,8 @@ def with_options(
     command: Callable[..., None], name: str, options: Sequence[inspect.Parameter], made: Callable[[dict[str, Any]], Any]
 ) -> Callable[..., None]:
     """The command with options in place of its parameter `name`, which arrives as what `made` makes of their values."""
-    own = inspect.signature(command, eval_str=True).parameters.values()
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != name]
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name != name]
     names = [one.name for one in options]
 
     def run(**given: Any) -> None:

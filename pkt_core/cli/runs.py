@@ -1,4 +1,4 @@
-"""The commands about runs that are there: `pkt runs`, `pkt evaluate`, `pkt report`."""
+"""The commands on existing runs: `pkt runs`, `pkt evaluate`, `pkt report`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def evaluate(
     task: Annotated[
         list[str] | None,
         typer.Option(
-            help="Ask this task alone instead: .jsonl or .csv of prompt, answer[, choices], or a bundled one."
+            help="Evaluate this task alone instead: .jsonl or .csv of prompt, answer[, choices], or a bundled one."
         ),
     ] = None,
     as_json: Json = None,
@@ -32,8 +32,8 @@ def evaluate(
         from pkt_core.studies.behaviour.user_task import user_task
 
         with progress_bar() as progress:
-            asked = [user_task(opened, task=one, progress=progress) for one in task]
-        deliver([to_json(one) for one in asked], as_json, lambda: show_tasks(asked))
+            user_tasks = [user_task(opened, task=one, progress=progress) for one in task]
+        deliver([to_json(one) for one in user_tasks], as_json, lambda: show_tasks(user_tasks))
         return
     from pkt_core.runs.results import results_json
 
@@ -49,27 +49,29 @@ def runs(
     from pkt_core.runs.folder import list_runs
 
     listed = list_runs(include_recorded=True)
-    found = [
+    records = [
         vars(one) | {"folder": str(one.folder), "family": one.family and one.family.model_dump()} for one in listed
     ]
-    own = sum(not summary.recorded for summary in listed)
-    left_out = 0 if every else max(0, own - SHOWN_RUNS)
-    shown = [*listed[: own - left_out], *listed[own:]]
+    n_own = sum(not summary.recorded for summary in listed)
+    left_out = 0 if every else max(0, n_own - SHOWN_RUNS)
+    shown = [*listed[: n_own - left_out], *listed[n_own:]]
     rows = [[run.id, run.state, run.method, "recorded" if run.recorded else ""] for run in shown]
 
     def show() -> None:
         table("Runs", ["run", "state", "method", ""], rows)
         if left_out:
-            Console().print(f"{own - left_out:,} of {own:,} runs, newest first. `pkt runs --all` shows the others too.")
+            Console().print(
+                f"{n_own - left_out:,} of {n_own:,} runs, newest first. `pkt runs --all` shows the others too."
+            )
 
-    deliver(found, as_json, show)
+    deliver(records, as_json, show)
 
 
 def report(
     run: RunName,
     out: Annotated[
         Path | None,
-        typer.Option(help="Where to write; left out: report.html in the run folder, RUN.html here for a recorded run."),
+        typer.Option(help="Where to write; default: report.html in the run folder, RUN.html here for a recorded run."),
     ] = None,
     as_json: Json = None,
 ) -> None:

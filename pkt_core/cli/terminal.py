@@ -62,39 +62,39 @@ def deliver(result: Any, path: str | None, show: Callable[[], None]) -> None:
     show()
 
 
-def show_comparison(found: Comparison) -> None:
-    """The grid, or each teacher layer's nearest student layer where it is too wide, and what it says."""
+def show_comparison(comparison: Comparison) -> None:
+    """The grid, or each teacher layer's nearest student layer where it is too wide, with its summary."""
     from pkt_core.similarity.measures import MEASURES
     from pkt_core.studies.comparison import vocabularies
     from pkt_core.studies.comparison.text import outliers, repeats
 
-    grid = found.grid
-    if found.student.n_layers <= WIDE:
-        columns = ["teacher layer", *(f"student {j}" for j in range(found.student.n_layers))]
+    grid = comparison.grid
+    if comparison.student.n_layers <= WIDE:
+        columns = ["teacher layer", *(f"student {j}" for j in range(comparison.student.n_layers))]
         rows = [[i, *(f"{v:.3f}" for v in row)] for i, row in enumerate(grid.values)]
     else:  # a terminal is too narrow for the whole grid; --json and the dashboard have it
         columns = ["teacher layer", "most similar student layer", "similarity"]
         nearest = [max(range(len(row)), key=row.__getitem__) for row in grid.closeness.tolist()]
         rows = [[i, j, f"{grid.values[i, j]:.3f}"] for i, j in enumerate(nearest)]
     table(
-        f"{MEASURES[grid.measure].label} of {found.teacher.name} and {found.student.name}, {grid.n} samples",
+        f"{MEASURES[grid.measure].label} of {comparison.teacher.name} and {comparison.student.name}, {grid.n} samples",
         columns,
         rows,
     )
     t, s, best = grid.best
     Console().print(
-        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. By chance the closest of all cells stays "
-        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f} in 95 % of {grid.recipe.permutations} permutations.\n"
-        f"{'Attribution and pairing choose' if found.attribution else 'Without attribution, pairing by depth chooses'} teacher layer {found.chosen[0]} and student layer {found.chosen[1]}.\n"
-        f"{vocabularies.sentence(found.vocabulary)}"
+        f"Most similar: teacher layer {t} and student layer {s}, {best:.3f}. In 95 % of {grid.recipe.permutations} permutations the closest cell of the grid stays "
+        f"{'below' if grid.larger_is_closer else 'above'} {grid.noise_level:.3f}.\n"
+        f"{'Attribution and pairing choose' if comparison.attribution else 'Without attribution, pairing by depth chooses'} teacher layer {comparison.chosen[0]} and student layer {comparison.chosen[1]}.\n"
+        f"{vocabularies.sentence(comparison.vocabulary)}"
     )
-    for title, (n, some) in vocabularies.left_out(found.vocabulary).items():
+    for title, (n, some) in vocabularies.left_out(comparison.vocabulary).items():
         examples = " ".join(repr(token) for token in some[:EXAMPLES])
         line = f"{title} {n:,}: {examples}{' ...' if n > EXAMPLES else ''}"
         Console().print(line, markup=False, highlight=False)
     if n := grid.recipe.repeats:
         Console().print(repeats(n))
-    if warning := outliers(found.outliers, grid.recipe):
+    if warning := outliers(comparison.outliers, grid.recipe):
         Console().print(f"{warning} Here: --outliers, --skip-first.", style="yellow")
 
 
@@ -156,28 +156,28 @@ def show_results(run: Any, results: RunResults) -> None:
     ]
     layers = results.layers
     title = f"Run {run.id}: recall, teacher layer {layers.teacher} to student layer {layers.student}"
-    table(title, ["task", "n", "prior", "before", "after", "change [95 %]", "p"], rows)
+    table(title, ["task", "n", "majority answer", "before", "after", "change [95 %]", "p"], rows)
     for name, repeats in results.repeats.items():
         Console().print(repeated(name, repeats, results.changes[name].n), style="yellow", highlight=False)
 
-    def said(found: TextMeasure | None) -> str:
-        return "-" if found is None else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    def with_interval(measure: TextMeasure | None) -> str:
+        return "-" if measure is None else f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
 
     rows = [
-        [who, said(model.bits_per_byte), said(model.kl_to_teacher), f"{top.value:.1%}" if (top := model.top1_agreement) else "-"]
+        [who, with_interval(model.bits_per_byte), with_interval(model.kl_to_teacher), f"{top.value:.1%}" if (top := model.top1_agreement) else "-"]
         for who, model in sorted(results.behaviour.by_model(), key=lambda one: one[0] != "teacher")
     ]  # fmt: skip
     table("General text", ["model", "bits per byte [95 %]", "KL to teacher, bits", "same top token"], rows)
 
 
-def show_tasks(asked: Any) -> None:
-    """One line per task of one's own and scoring."""
+def show_tasks(user_tasks: Any) -> None:
+    """One line per custom task and scoring."""
     from pkt_core.studies.behaviour.record import UserTask
     from pkt_core.studies.behaviour.text import repeated
     from pkt_core.words.style import task_name
 
-    columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "n can show"]
-    tasks: list[UserTask] = asked
+    columns = ["scoring", "chance", "before", "after", "teacher", "change [95 %]", "p (Holm)", "detectable"]
+    tasks: list[UserTask] = user_tasks
     for one in tasks:
         rows = []
         for scored in one.scored:

@@ -1,4 +1,4 @@
-"""The commands that teach: `pkt transfer`, `pkt family`, `pkt families`, `pkt queue`, `pkt work`.
+"""The commands that train: `pkt transfer`, `pkt family`, `pkt families`, `pkt queue`, `pkt work`.
 
 Every setting of a plan is an option of its own, with the help that the plan gives it.
 """
@@ -26,12 +26,12 @@ from pkt_core.transfer.plan import TransferPlan, settings
 GIVEN_OTHERWISE = ("teacher", "student", "data", "tasks")
 Tracker = Annotated[
     str | None,
-    typer.Option(help="Also tell an experiment tracker of Accelerate's: tensorboard, wandb, mlflow, trackio."),
+    typer.Option(help="Also log to an experiment tracker of Accelerate's: tensorboard, wandb, mlflow, trackio."),
 ]
 Seconds = Annotated[float, typer.Option(min=0, help="Between two checkpoints.")]
 Seeds = Annotated[int, typer.Option(min=1, max=100, help="How many seeds of each.")]
-FamilyName = Annotated[str | None, typer.Option("--name", help="Of the family; left out: the time.")]
-Later = Annotated[bool, typer.Option("--later", help="Only put them in the queue; `pkt work` carries them out.")]
+FamilyName = Annotated[str | None, typer.Option("--name", help="Name of the family; default: the time.")]
+Later = Annotated[bool, typer.Option("--later", help="Only queue them; `pkt work` carries them out.")]
 
 
 class OfData:
@@ -81,13 +81,13 @@ def transfer(
         str | None, typer.Option(help="Carry out this run of the queue instead, when no other of the queue is at work.")
     ] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on with this run, from its last checkpoint where it has one.")
+        str | None, typer.Option(help="Continue this run, from its last checkpoint where it has one.")
     ] = None,
     tracker: Tracker = None,
     checkpoint_seconds: Seconds = 20.0,
     as_json: Json = None,
 ) -> None:
-    """Teach the student through the teacher's activations (or a rival method), then measure what changed."""
+    """Train the student through the teacher's activations (or a rival method), then measure what changed."""
     from pkt_core.runs.queue import turn
     from pkt_core.runs.results import results_json
     from pkt_core.transfer.requirements import needs
@@ -117,7 +117,7 @@ def family(
         list[str] | None, typer.Option(help="A method to compare with; may be repeated, `all` takes all.")
     ] = None,
     control: Annotated[
-        list[str] | None, typer.Option(help="A control; may be repeated. Left out: all; `none`: none.")
+        list[str] | None, typer.Option(help="A control; may be repeated. Default: all; `none`: none.")
     ] = None,
     seeds: Seeds = 3,
     name: FamilyName = None,
@@ -126,7 +126,7 @@ def family(
 ) -> None:
     """One transfer with its rivals and controls on the same data, several seeds each, ending in one table.
 
-    Interrupted, the same command with the same --name goes on: what is finished is not done again.
+    If interrupted, the same command with the same --name continues: finished runs are not repeated.
     """
     from pkt_core.studies.families.compute import left_out, members
 
@@ -193,7 +193,7 @@ def hyphened(name: str) -> str:
 
 
 def families(
-    name: Annotated[str | None, typer.Argument(help="A family; left out: a list of them.")] = None, as_json: Json = None
+    name: Annotated[str | None, typer.Argument(help="A family; default: a list of them.")] = None, as_json: Json = None
 ) -> None:
     """The table of a family, or which families there are."""
     from pkt_core.base.records import to_json
@@ -215,7 +215,7 @@ def families(
 
 
 def queue(
-    run: Annotated[str | None, typer.Argument(help="A run to move; left out: the queue is shown.")] = None,
+    run: Annotated[str | None, typer.Argument(help="A run to move; default: show the queue.")] = None,
     to: Annotated[int | None, typer.Option(min=0, help="Its new place, 0 is next.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take it out.")] = False,
     as_json: Json = None,
@@ -226,7 +226,7 @@ def queue(
 
     if run is not None:
         if (to is None) == (not remove):
-            raise PlanError("Got a run without saying what to do with it. Give --to PLACE or --remove.")
+            raise PlanError("Got a run without an action. Give --to PLACE or --remove.")
         run_queue.remove(run) if remove else run_queue.move(run, to or 0)
     order = run_queue.waiting()
     lines: list[list[Any]] = []
@@ -245,5 +245,5 @@ def work() -> None:
 
     done = work(in_its_turn)
     typer.echo(
-        f"{done} runs carried out." if done else "Nothing to do: the queue is empty, or another worker is at it."
+        f"{done} runs carried out." if done else "Nothing to do: the queue is empty, or another worker is running it."
     )

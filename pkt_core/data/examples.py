@@ -1,7 +1,7 @@
-"""Prompt and answer pairs: what a transfer trains on, an attribution differentiates and a task asks.
+"""Prompt and answer pairs: what a transfer trains on, an attribution differentiates and a task tests.
 
 Bundled: `demo/unknown-seen` and alike, the demo facts in their sentence forms, and `capitals/seen` and `capitals/unseen`,
-what any pretrained model may be asked; otherwise a `.jsonl` or `.csv` file with
+facts that a pretrained model can know; otherwise a `.jsonl` or `.csv` file with
 `prompt` and `answer`, and where items are multiple choice `choices`: a list of texts, the answer among them (in a .csv
 separated by `|`). `group` names the slice an item belongs to; other fields are passed over.
 
@@ -42,8 +42,8 @@ TITLES = {
     "capitals/seen": "capitals",
     "capitals/unseen": "reworded capitals",
 }
-"""Bundled set -> what readers are told it asks: facts the student lacks or has, in training's wording or in another."""
-WORKED = {"Italy": "Rome", "Japan": "Tokyo"}  # a pretrained model is shown two answers before it is asked
+"""Bundled set -> its title: facts the student lacks or has, in training's wording or in another."""
+WORKED = {"Italy": "Rome", "Japan": "Tokyo"}  # two worked answers precede each prompt
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Example:
     answer: str
     """What should come next, with its leading space and closing mark."""
     group: str = ""
-    """The slice it belongs to, such as a relation; the prior is taken within it."""
+    """The slice it belongs to, such as a relation; the majority-answer baseline is taken within it."""
     choices: tuple[str, ...] = ()
     """What may come next, the answer among them; empty where anything may."""
 
@@ -65,7 +65,7 @@ class ExampleSet:
     """Examples in a fixed order."""
 
     name: str
-    """What the user called it: a bundled name or a file."""
+    """Its name: a bundled set or a file."""
     items: tuple[Example, ...]
     """The examples."""
 
@@ -75,12 +75,12 @@ class ExampleSet:
     @property
     def digest(self) -> str:
         """Equal digests are equal examples in equal order."""
-        told = (f"{e.prompt}\1{e.answer}" + "".join(f"\2{choice}" for choice in e.choices) for e in self.items)
-        return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+        parts = (f"{e.prompt}\1{e.answer}" + "".join(f"\2{choice}" for choice in e.choices) for e in self.items)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
     @property
     def repeats(self) -> int:
-        """Items that stand in the set before, word for word: they are asked again and say nothing new."""
+        """Items that stand in the set before, word for word: they carry no new information."""
         return len(self.items) - len({(item.prompt, item.answer, item.choices) for item in self.items})
 
     def sample(self, n: int | None, seed: int) -> ExampleSet:
@@ -122,7 +122,7 @@ def capitals() -> dict[str, ExampleSet]:
     sets = {}
     for name, form in zip(CAPITALS, CAPITALS_FORMS, strict=True):
         shown = "".join(form.format(subject=country, answer=city) + " " for country, city in WORKED.items())
-        asked = [
+        items = [
             Example(
                 shown + form.format(subject=fact["subject"], answer="").removesuffix(" ."),
                 f" {fact['answer']}.",
@@ -131,7 +131,7 @@ def capitals() -> dict[str, ExampleSet]:
             for fact in facts
             if fact["subject"] not in WORKED
         ]
-        sets[name] = ExampleSet(name, tuple(asked))
+        sets[name] = ExampleSet(name, tuple(items))
     return sets
 
 
@@ -162,15 +162,15 @@ def parse_examples(name: str, suffix: str, data: bytes) -> tuple[Example, ...]:
         rows = [
             (line, {**row, "choices": row["choices"].split("|") if row.get("choices") else None}) for line, row in rows
         ]
-    found = tuple(example(name, line, row) for line, row in rows)
-    if len({bool(one.choices) for one in found}) > 1:
+    items = tuple(example(name, line, row) for line, row in rows)
+    if len({bool(one.choices) for one in items}) > 1:
         line = next(
-            line for (line, _), one in zip(rows, found, strict=True) if bool(one.choices) != bool(found[0].choices)
+            line for (line, _), one in zip(rows, items, strict=True) if bool(one.choices) != bool(items[0].choices)
         )
         raise PromptError(
             f"{name}, line {line}, differs from the first item in having choices; give them to all items or none."
         )
-    return found
+    return items
 
 
 def example(name: str, line: int, row: Row) -> Example:
@@ -186,7 +186,7 @@ def example(name: str, line: int, row: Row) -> Example:
             )
         if row["answer"] not in choices:
             raise PromptError(
-                f"{name}, line {line}, has the answer {row['answer'][:40]!r}, which is none of its choices; write it as there, "
+                f"{name}, line {line}, has the answer {row['answer'][:40]!r}, which is not one of its choices; write it as there, "
                 "spaces included."
             )
     group = "" if row.get("group") is None else str(row["group"])
@@ -203,7 +203,7 @@ def keep_examples(file_name: str, data: bytes) -> str:
         raise PromptError(f"{file_name} ends in {suffix or 'nothing'}; expected .jsonl or .csv.")
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; expected at most {MOST_BYTES // 2**20}. Give a smaller file."
         )
     parse_examples(file_name, suffix, data)
     name = f"{stem_of(file_name, 'task')}-{hashlib.sha256(data).hexdigest()[:16]}{suffix}"
@@ -218,7 +218,7 @@ def kept_path(name: str) -> Path:
     path = cache_root() / "tasks" / name.removeprefix(KEPT)
     if not re.fullmatch(r"[\w-]+\.(jsonl|csv)", name.removeprefix(KEPT), flags=re.ASCII) or not path.is_file():
         raise PromptError(
-            f"There is no kept task {name!r} here; it was uploaded elsewhere or deleted. Upload the file again."
+            f"There is no uploaded task {name!r} here; it was uploaded on another machine or deleted. Upload the file again."
         )
     return path
 
@@ -236,7 +236,7 @@ class Encoded:
 def encode(tokenizer: Any, items: Sequence[Example], context: int) -> list[Encoded]:
     """Tokens with labels on the answer. Raises ExampleTooLong where one has more than `context` of them."""
     encoded = tokenizer([e.prompt + e.answer for e in items], return_offsets_mapping=True)
-    found = []
+    results = []
     for item, ids, offsets in zip(items, encoded["input_ids"], encoded["offset_mapping"], strict=True):
         if len(ids) > context:
             raise ExampleTooLong(
@@ -248,5 +248,7 @@ def encode(tokenizer: Any, items: Sequence[Example], context: int) -> list[Encod
             raise PromptError(
                 f"An example has no answer token to predict; expected text after the prompt: {item.prompt[:40]!r}."
             )
-        found.append(Encoded(ids, [IGNORE, *labels[1:]]))  # the first token has nothing before it to be predicted from
-    return found
+        results.append(
+            Encoded(ids, [IGNORE, *labels[1:]])
+        )  # the first token has nothing before it to be predicted from
+    return results

@@ -60,17 +60,17 @@ class Source:
 
     def __str__(self) -> str:
         at = f"@{self.revision}" if self.revision else ""
-        said = {"config": self.config, "split": self.split, "text": self.text, "cut": self.cut}
-        said |= {"rows": self.rows} if self.rows != ROWS else {}
-        return f"{PREFIX}{self.name}{at}" + "".join(f",{k}={v}" for k, v in said.items() if v is not None)
+        options = {"config": self.config, "split": self.split, "text": self.text, "cut": self.cut}
+        options |= {"rows": self.rows} if self.rows != ROWS else {}
+        return f"{PREFIX}{self.name}{at}" + "".join(f",{k}={v}" for k, v in options.items() if v is not None)
 
 
 def source_of(spelling: str) -> Source:
     """A dataset as it is spelt. Raises PromptError in one sentence where the spelling is wrong."""
     first, *options = spelling.removeprefix(PREFIX).strip().split(",")
     name, _, revision = first.partition("@")
-    found = Source(name.strip(), revision.strip() or None)
-    if not found.local and (found.name.count("/") != 1 or not all(found.name.split("/"))):
+    source = Source(name.strip(), revision.strip() or None)
+    if not source.local and (source.name.count("/") != 1 or not all(source.name.split("/"))):
         raise PromptError(
             f"Got the dataset {spelling!r}; expected hf:OWNER/NAME such as hf:stanfordnlp/sst2, or hf:./folder."
         )
@@ -87,7 +87,7 @@ def source_of(spelling: str) -> Source:
             raise PromptError(
                 f"{spelling}: got {option!r}; expected config=, split=, text=, rows= or cut= with a value."
             )
-    return replace(found, **given)
+    return replace(source, **given)
 
 
 def dataset_rows(spelling: str) -> tuple[str, list[dict[str, str]]]:
@@ -95,27 +95,27 @@ def dataset_rows(spelling: str) -> tuple[str, list[dict[str, str]]]:
     source = source_of(spelling)
     if source.local:
         return spelling, streamed(source)
-    asked = hashlib.sha256(str(source).encode()).hexdigest()[:16]
+    key = hashlib.sha256(str(source).encode()).hexdigest()[:16]
     if not hub.hub_reachable():
-        return newest_kept(source, asked)
+        return newest_kept(source, key)
     commit = commit_of(source)
-    path = cache_root() / "prompts" / f"hf-{asked}-{commit}.jsonl"
+    path = cache_root() / "prompts" / f"hf-{key}-{commit}.jsonl"
     pinned = replace(source, revision=commit)
     if not path.is_file():
         write_text(path, lines(streamed(pinned)))
     return str(replace(source, revision=commit[:12])), parse(str(source), ".jsonl", path.read_bytes())
 
 
-def newest_kept(source: Source, asked: str) -> tuple[str, list[dict[str, str]]]:
+def newest_kept(source: Source, key: str) -> tuple[str, list[dict[str, str]]]:
     """What was read of this dataset before. Raises PromptError where nothing was."""
-    found = sorted((cache_root() / "prompts").glob(f"hf-{asked}-*.jsonl"), key=lambda path: path.stat().st_mtime)
-    if not found:
+    paths = sorted((cache_root() / "prompts").glob(f"hf-{key}-*.jsonl"), key=lambda path: path.stat().st_mtime)
+    if not paths:
         raise PromptError(
             f"The Hugging Face hub cannot be reached from here and {source} was not read before. Check the connection, "
             "or give a file or a local folder as hf:./folder."
         )
-    commit = found[-1].stem.rpartition("-")[2]
-    rows = parse(str(source), ".jsonl", found[-1].read_bytes())
+    commit = paths[-1].stem.rpartition("-")[2]
+    rows = parse(str(source), ".jsonl", paths[-1].read_bytes())
     return str(replace(source, revision=commit[:12])), rows
 
 
@@ -143,12 +143,12 @@ def streamed(source: Source) -> list[dict[str, str]]:
     if source.local:
         require_rows(Path(path))
     try:
-        found = datasets.load_dataset(path, source.config, revision=source.revision, streaming=True)
-        split = source.split or next((s for s in SPLITS if s in found), next(iter(found)))
-        if split not in found:
-            raise PromptError(f"{source} has the splits {', '.join(found)}; got {split}. Name one of those.")
-        rows = list(itertools.islice(found[split], source.rows))
-        features = found[split].features or {}
+        splits = datasets.load_dataset(path, source.config, revision=source.revision, streaming=True)
+        split = source.split or next((s for s in SPLITS if s in splits), next(iter(splits)))
+        if split not in splits:
+            raise PromptError(f"{source} has the splits {', '.join(splits)}; got {split}. Name one of those.")
+        rows = list(itertools.islice(splits[split], source.rows))
+        features = splits[split].features or {}
     except PromptError:
         raise
     except Exception as error:
@@ -201,24 +201,24 @@ def text_column(source: Source, columns: list[str], rows: list[Mapping[str, Any]
     known = [key for key in TEXT_COLUMNS if key in words] or (words if len(words) == 1 else [])
     if not known:
         raise PromptError(
-            f"{source} has the text columns {', '.join(words) or 'none'}; name the one of the prompts with text=."
+            f"{source} has the text columns {', '.join(words) or 'none'}; name the column of prompts with text=."
         )
     return known[0]
 
 
 def label_values(values: Iterable[Any], names: list[str] | None) -> list[str] | None:
     """A column as labels, or None where it holds something else, ids or long text."""
-    found = []
+    labels = []
     for value in values:
         if names is not None and isinstance(value, int) and 0 <= value < len(names):
             value = names[value]
         if value is not None and not isinstance(value, str | int):
             return None
-        found.append(MISSING if value is None else str(value))
-    distinct = set(found)
-    if any(len(value) > LABEL_CHARACTERS for value in distinct) or len(distinct) == len(found) > 2:
+        labels.append(MISSING if value is None else str(value))
+    distinct = set(labels)
+    if any(len(value) > LABEL_CHARACTERS for value in distinct) or len(distinct) == len(labels) > 2:
         return None
-    return found
+    return labels
 
 
 def cut(text: str, characters: int | None) -> str:
@@ -229,7 +229,7 @@ def cut(text: str, characters: int | None) -> str:
 
 
 def explain(source: Source, error: Exception) -> str:
-    """One sentence for the many ways in which a dataset cannot be had."""
+    """One sentence for each way in which a dataset is not available."""
     text = " ".join(str(error).split())
     if "Config name is missing" in text or "BuilderConfig" in text:
         there = text.rpartition("[")[2].partition("]")[0].replace("'", "")
@@ -240,7 +240,7 @@ def explain(source: Source, error: Exception) -> str:
         "DatasetNotFoundError",
         "GatedRepoError",
     ):
-        return f"There is no dataset {source} on the hub, or it asks for a licence or a login. Check its name and revision."
+        return f"There is no dataset {source} on the hub, or it requires a licence or a login. Check its name and revision."
     if "script" in text.lower():
-        return f"{source} needs code of its own, which is never run here. Choose a dataset of data files."
+        return f"{source} needs custom code, which is never run here. Choose a dataset of data files."
     return f"{source} could not be read ({text[:160]}). Check its name, split and the connection."

@@ -27,8 +27,8 @@ Row = Mapping[str, Any]
 
 def parse(name: str, suffix: str, data: bytes) -> list[dict[str, Any]]:
     """The rows of a file. Raises PromptError in one sentence that names the line; `name` is what to call the file."""
-    found = read_rows(name, suffix, data)
-    for number, row in found:
+    numbered = read_rows(name, suffix, data)
+    for number, row in numbered:
         if "text" not in row and suffix == ".csv":
             raise PromptError(
                 f"{name} has the columns {', '.join(map(repr, row))}; expected one called text. Rename it."
@@ -37,7 +37,7 @@ def parse(name: str, suffix: str, data: bytes) -> list[dict[str, Any]]:
             raise PromptError(
                 f'{name}, line {number}, has no text field; expected an object such as {{"text": "..."}}.'
             )
-    return [row for _, row in found]
+    return [row for _, row in numbered]
 
 
 def load_rows(name: str) -> list[dict[str, Any]]:
@@ -48,13 +48,13 @@ def load_rows(name: str) -> list[dict[str, Any]]:
 
 
 def with_text(name: str, rows: Sequence[Row]) -> list[Row]:
-    """The rows that say something. Raises PromptError where none does."""
-    found = [row for row in rows if row["text"].strip()]
-    if not found:
+    """The rows whose text is not blank. Raises PromptError where all are."""
+    filled = [row for row in rows if row["text"].strip()]
+    if not filled:
         raise PromptError(
             f"{name} holds no prompt; expected at least one line of text. Add prompts or choose another set."
         )
-    return found
+    return filled
 
 
 def keep(file_name: str, data: bytes) -> str:
@@ -64,7 +64,7 @@ def keep(file_name: str, data: bytes) -> str:
     """
     if len(data) > MOST_BYTES:
         raise PromptError(
-            f"{file_name} has {len(data) / 2**20:.0f} MiB; at most {MOST_BYTES // 2**20} are kept. Give a smaller file."
+            f"{file_name} has {len(data) / 2**20:.0f} MiB; expected at most {MOST_BYTES // 2**20}. Give a smaller file."
         )
     rows = with_text(file_name, parse(file_name, Path(file_name).suffix.lower(), data))
     text = lines(rows)
@@ -85,6 +85,6 @@ def kept_path(name: str) -> Path:
     path = cache_root() / "prompts" / f"{stem}.jsonl"
     if not re.fullmatch(r"[\w-]+", stem, flags=re.ASCII) or not path.is_file():  # a link must not name other files
         raise PromptError(
-            f"There are no kept prompts {name!r} here; they were uploaded elsewhere or deleted. Upload the file again."
+            f"There are no uploaded prompts {name!r} here; they were uploaded on another machine or deleted. Upload the file again."
         )
     return path

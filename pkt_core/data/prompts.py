@@ -33,12 +33,12 @@ def assets_folder() -> Path:
 class PromptSet:
     """Different prompts in a fixed order.
 
-    A text that is repeated is no further sample: it would pair with its copy in any two models and make likeness out of nothing.
+    A text that is repeated is no further sample: it would pair with its copy in any two models and inflate similarity.
     It is taken once, with the labels of its first row, and `repeats` counts the others.
     """
 
     name: str
-    """What the user called it: a bundled name or a file."""
+    """Its name: a bundled set or a file."""
     texts: tuple[str, ...]
     """The prompts."""
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -73,27 +73,25 @@ class PromptSet:
     @property
     def full_digest(self) -> str:
         """Equal ones are equal texts, labels and ids: names results that carry those along."""
-        told = json.dumps([self.texts, sorted(self.labels.items()), self.ids])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        content = json.dumps([self.texts, sorted(self.labels.items()), self.ids])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def counted(self) -> str:
         """How many prompts there are, and how many lines only repeat one."""
-        said = f"{len(self):,} prompt{'' if len(self) == 1 else 's'}"
+        sentence = f"{len(self):,} prompt{'' if len(self) == 1 else 's'}"
         if not self.repeats:
-            return said
-        return f"{said} ({self.repeats:,} more {'line repeats' if self.repeats == 1 else 'lines repeat'} one word for word; equal texts count once)"
+            return sentence
+        return f"{sentence} ({self.repeats:,} more {'line repeats' if self.repeats == 1 else 'lines repeat'} one word for word; equal texts count once)"
 
     def require_samples(self, pooling: str, usable: int | None = None) -> None:
         """PromptError where the prompts, or those that the pooling can use, are too few for a similarity grid."""
         usable = len(self) if usable is None else usable
-        found = usable * (PER_PROMPT if pooling == "tokens" else 1)
-        if found < FEWEST_SAMPLES:
-            left = (
-                "" if usable == len(self) else f", {usable} of them with enough pieces that both tokenizers cut alike"
-            )
+        n_samples = usable * (PER_PROMPT if pooling == "tokens" else 1)
+        if n_samples < FEWEST_SAMPLES:
+            left = "" if usable == len(self) else f", {usable} of them with enough shared spans"
             raise PromptError(
-                f"{self.name} gives {self.counted}{left}, which {pooling} pooling makes {found} samples of; a similarity grid needs at "
+                f"{self.name} gives {self.counted}{left}: {n_samples} samples with {pooling} pooling; a similarity grid needs at "
                 f"least {FEWEST_SAMPLES}. Add different prompts or choose another set."
             )
 
@@ -115,8 +113,8 @@ class PromptSet:
 
 def shipped() -> dict[str, Path]:
     """Files of the prompt sets that ship with the project, by name."""
-    found = (assets_folder() / "prompts").glob("*.*")
-    return {path.stem: path for path in sorted(found) if path.suffix in (".txt", ".jsonl")}
+    paths = (assets_folder() / "prompts").glob("*.*")
+    return {path.stem: path for path in sorted(paths) if path.suffix in (".txt", ".jsonl")}
 
 
 def bundled() -> list[str]:
@@ -167,7 +165,7 @@ def chosen(texts: PromptSet, ids: Sequence[int]) -> PromptSet:
     rows = [place[number] for number in dict.fromkeys(ids) if number in place]
     if not rows:
         raise PromptError(
-            f"{texts.name} has prompts {min(texts.ids)} to {max(texts.ids)}; none of the picked ones is among them. Pick others."
+            f"{texts.name} has prompts {min(texts.ids)} to {max(texts.ids)}; none of the selected ids is among them. Select others."
         )
     return PromptSet(
         texts.name,

@@ -1,4 +1,4 @@
-"""Rows of a file that a person gives: .txt (a text a line), .jsonl (an object a line) or .csv (a table with a heading).
+"""Rows of a user's file: .txt (a text a line), .jsonl (an object a line) or .csv (a table with a heading).
 
 Prompts and examples are both read here, so that a file is read right in both or refused in one sentence that names the line. A
 line ends in LF or CRLF and nowhere else: U+2028, U+0085 and form feed are characters of a text. A carriage return alone is
@@ -41,12 +41,12 @@ Row = dict[str, Any]
 
 
 def shown(name: str) -> str:
-    """What to call prompts or examples before readers: a kept copy by the name of the file that was kept, others as they are."""
+    """How prompts or examples are named on screen: a kept copy by the name of the file that was kept, others as they are."""
     return re.sub(rf"^{KEPT}(.+)-[0-9a-f]{{16}}(\.\w+)?$", r"\1\2", name)
 
 
 def stem_of(file_name: str, otherwise: str) -> str:
-    """The part of a kept copy's name that says which file it was: letters, digits, lines; `otherwise` where none is left."""
+    """The part of a kept copy's name that identifies the original file: letters, digits, lines; `otherwise` where none is left."""
     return re.sub(r"\W+", "-", Path(file_name).stem, flags=re.ASCII).strip("-")[:40] or otherwise
 
 
@@ -56,7 +56,7 @@ def exists(name: str) -> bool:
 
 
 def read_file(path: str | Path, most_bytes: int = MOST_BYTES) -> bytes:
-    """The bytes of a file that somebody named. Raises PromptError where it is no readable regular file or has too many."""
+    """The bytes of a file named by the user. Raises PromptError where it is no readable regular file or has too many."""
     try:
         return read_regular(Path(os.path.expanduser(path)), most_bytes)
     except PathError as error:
@@ -68,7 +68,7 @@ def read_kept(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     data = read_file(path, most_bytes)
     if hashlib.sha256(data).hexdigest()[:16] != path.stem.rpartition("-")[2]:
         raise PromptError(
-            f"The kept copy {path.name} is damaged: it is not what was uploaded. Delete it and upload the file again."
+            f"The kept copy {path.name} is damaged: it differs from what was uploaded. Delete it and upload the file again."
         )
     return data
 
@@ -149,19 +149,19 @@ def json_rows(name: str, text: str) -> Iterator[tuple[int, Row]]:
                 f"{where} holds a number of thousands of digits; expected shorter ones. Write it as text."
             ) from error
         if not isinstance(row, dict):
-            raise PromptError(f"{where} is JSON but no object; expected one object on each line. Fix that line.")
+            raise PromptError(f"{where} is JSON but not an object; expected one object on each line. Fix that line.")
         if "\\u" in line or len(line) > MOST_CHARACTERS or line.count("[") + line.count("{") > MOST_LEVELS:
             require_texts(where, row)  # in no other line can anything be wrong
         yield number, row
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> Row:
-    """An object of JSON. Raises PromptError where a key stands in it twice: Python would take the last one without a word."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """An object of JSON. Raises PromptError where a key stands in it twice: Python would silently take the last one."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
         twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
         raise PromptError(f"names {twice[:40]!r} twice in one object. Keep one of the two.")
-    return found
+    return row
 
 
 def csv_rows(name: str, text: str) -> Iterator[tuple[int, Row]]:

@@ -1,8 +1,8 @@
-"""What a model does, as numbers with n and an interval: recall, bits per byte, agreement with the teacher, generations.
+"""Behaviour of a model, as numbers with n and an interval: recall, bits per byte, agreement with the teacher, generations.
 
-`behaviour` asks one model; `divergence` and `tokens` compare two models' next-token distributions; `choices` and `calibration` are
-about multiple choice and confidence; `generate` writes on; `stitching` gives the student a teacher's state; `statistics` holds
-intervals and paired tests, `tasks` and `power` what several tests say together and what n items can show; `ease` correlates gain with
+`behaviour` measures one model; `divergence` and `tokens` compare two models' next-token distributions; `choices` and `calibration` are
+about multiple choice and confidence; `generate` continues prompts; `stitching` gives the student a teacher's state; `statistics` holds
+intervals and paired tests, `tasks` and `power` corrections over several tests and detectable effects; `ease` correlates gain with
 similarity over transfers.
 
 Rates and shares are 0..1, bits are bits; a change is after minus before, on the same items; intervals are 95 %, over units that

@@ -57,7 +57,7 @@ class TextScores:
     """Sums over each text, from which ratios and their intervals are made."""
 
     bits: list[float]
-    """Bits needed for the tokens that are predicted."""
+    """Surprisal of the predicted tokens, summed, in bits."""
     n_bytes: list[int]
     """UTF-8 bytes of those tokens: the first token of a text is not predicted unless a special one precedes it."""
     kl_bits: list[float]
@@ -91,7 +91,7 @@ def read_texts(
 ) -> dict[str, TextScores]:
     """All models over the same texts, batch by batch; the one called `teacher` is what the others are compared with.
 
-    Next-token distributions are compared over the tokens both vocabularies share, where both cut text alike.
+    Next-token distributions are compared over the tokens both vocabularies share, where both tokenise identically.
     """
     scores = {name: TextScores([], [], [], [], []) for name in models}
     compare = match.same_tokenizer
@@ -111,11 +111,11 @@ def read_texts(
             if not compare:
                 continue
             vocabulary = match.teacher_ids if name == "teacher" else match.student_ids
-            own = logits[:, :-1, vocabulary.to(logits.device)].float().log_softmax(-1)
-            shared.setdefault("teacher", own)
-            of_teacher = shared["teacher"].to(own.device)
-            kl = (of_teacher.exp() * (of_teacher - own)).sum(-1) * counts
-            same = (of_teacher.argmax(-1) == own.argmax(-1)) & counts
+            over_shared = logits[:, :-1, vocabulary.to(logits.device)].float().log_softmax(-1)
+            shared.setdefault("teacher", over_shared)
+            of_teacher = shared["teacher"].to(over_shared.device)
+            kl = (of_teacher.exp() * (of_teacher - over_shared)).sum(-1) * counts
+            same = (of_teacher.argmax(-1) == over_shared.argmax(-1)) & counts
             scores[name].kl_bits.extend((kl.sum(-1) * NATS_TO_BITS).tolist())
             scores[name].agreements.extend(same.sum(-1).tolist())
             scores[name].positions.extend(counts.sum(-1).tolist())

@@ -1,6 +1,6 @@
-"""Whether a model knows what it knows: how often it is right where it says it is right with probability p.
+"""Calibration: how often a model is right where it predicts with probability p.
 
-Confidence is the probability a model gives to what it would say; right is whether that is what came. A bin holds the
+Confidence is the probability of the model's own most likely answer; right is whether that answer is correct. A bin holds the
 predictions of similar confidence, either of equal width in confidence or of equal number.
 
 Not covered: recalibrating a model.
@@ -20,7 +20,7 @@ from pkt_core.evaluation.statistics import proportion
 Bins = Literal["width", "mass"]
 BINS = 10
 MARGIN = 0.02
-"""Confidence within this of the share right counts as deserved."""
+"""Confidence within this of the share right counts as calibrated."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well confidence says what is right."""
+    """How well confidence matches accuracy."""
 
     ece_width: float
     """Expected calibration error over ten bins of equal width, 0..1, 0 is best (Naeini et al. 2015)."""
@@ -52,7 +52,7 @@ class Calibration:
     confidence: float
     """Mean confidence."""
     rate: float
-    """Share right. Above the mean confidence: modest; below it: overconfident."""
+    """Share right. Above the mean confidence: underconfident; below it: overconfident."""
     n: int
     """Predictions."""
     curve: list[Bin]
@@ -71,37 +71,37 @@ class Calibration:
 
 def calibration(confidence: ArrayLike, right: ArrayLike, n_bins: int = BINS) -> Calibration:
     """Error, Brier score and reliability curve of predictions; at least one."""
-    said, came = np.asarray(confidence, float), np.asarray(right, bool)
-    assert len(said) == len(came) > 0, "expected one confidence per prediction, and at least one"
-    curve = bins(said, came, "mass", n_bins)
+    confidences, outcomes = np.asarray(confidence, float), np.asarray(right, bool)
+    assert len(confidences) == len(outcomes) > 0, "expected one confidence per prediction, and at least one"
+    curve = bins(confidences, outcomes, "mass", n_bins)
     return Calibration(
-        ece_width=ece(bins(said, came, "width", n_bins)),
+        ece_width=ece(bins(confidences, outcomes, "width", n_bins)),
         ece_mass=ece(curve),
-        brier=float(((said - came) ** 2).mean()),
-        confidence=float(said.mean()),
-        rate=float(came.mean()),
-        n=len(said),
+        brier=float(((confidences - outcomes) ** 2).mean()),
+        confidence=float(confidences.mean()),
+        rate=float(outcomes.mean()),
+        n=len(confidences),
         curve=curve,
     )
 
 
 def bins(confidence: ArrayLike, right: ArrayLike, kind: Bins, n_bins: int = BINS) -> list[Bin]:
     """The bins that hold a prediction, lowest confidence first; on an edge of equal width, the bin above."""
-    said, came = np.asarray(confidence, float), np.asarray(right, bool)
+    confidences, outcomes = np.asarray(confidence, float), np.asarray(right, bool)
     if kind == "width":
-        place = np.minimum((said * n_bins).astype(int), n_bins - 1)
+        place = np.minimum((confidences * n_bins).astype(int), n_bins - 1)
         groups = [np.flatnonzero(place == i) for i in range(n_bins)]
     else:
-        groups = np.array_split(np.argsort(said, kind="stable"), n_bins)
-    found = []
+        groups = np.array_split(np.argsort(confidences, kind="stable"), n_bins)
+    filled = []
     for group in groups:
         if len(group):
-            share = proportion(int(came[group].sum()), len(group))
-            found.append(Bin(float(said[group].mean()), share.value, share.low, share.high, len(group)))
-    return found
+            share = proportion(int(outcomes[group].sum()), len(group))
+            filled.append(Bin(float(confidences[group].mean()), share.value, share.low, share.high, len(group)))
+    return filled
 
 
-def ece(found: Sequence[Bin]) -> float:
+def ece(filled: Sequence[Bin]) -> float:
     """Mean distance of right from confidence over bins, weighted by their number, 0..1."""
-    total = sum(one.n for one in found)
-    return sum(one.n * abs(one.rate - one.confidence) for one in found) / total
+    total = sum(one.n for one in filled)
+    return sum(one.n * abs(one.rate - one.confidence) for one in filled) / total

@@ -1,6 +1,6 @@
-"""Multiple choice by likelihood, and how sure a model is of the answer that it would write itself.
+"""Multiple choice by likelihood, and a model's confidence in its own greedy answer.
 
-Both common scorings are had from one pass over each choice: the most likely choice as it stands, and the one most likely per
+Both common scorings come from one pass over each choice: the most likely choice as it stands, and the one most likely per
 UTF-8 byte, which does not favour short ones. (lm-evaluation-harness calls them `acc` and `acc_norm`; its norm is by character.)
 
 Not covered: choices named by letters in the prompt (write the letters as choices), free-form answers.
@@ -29,18 +29,18 @@ def log_likelihoods(
 ) -> Float[Tensor, item]:
     """Log-probability in nats of each item's whole answer after its prompt."""
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i].ids))
-    found = torch.zeros(len(encoded), dtype=torch.float64)
+    totals = torch.zeros(len(encoded), dtype=torch.float64)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch = [encoded[i] for i in chosen]
         ids = pad([e.ids for e in batch], loaded.tokenizer.pad_token_id)
         mask = pad([[1] * len(e.ids) for e in batch], 0)
         labels = pad([e.labels for e in batch], IGNORE)[:, 1:]
-        said = forward_ids(loaded, ids, mask)[:, :-1].float().log_softmax(-1).cpu()
-        each = said.gather(-1, labels.clamp(min=0)[:, :, None])[:, :, 0].double()
-        found[chosen] = (each * (labels != IGNORE)).sum(-1)
+        log_probs = forward_ids(loaded, ids, mask)[:, :-1].float().log_softmax(-1).cpu()
+        each = log_probs.gather(-1, labels.clamp(min=0)[:, :, None])[:, :, 0].double()
+        totals[chosen] = (each * (labels != IGNORE)).sum(-1)
         progress(min(1.0, (start + batch_size) / len(order)))
-    return found
+    return totals
 
 
 def choice_scores(loaded: LoadedModel, items: Sequence[Example], **how: object) -> list[Float[Tensor, choice]]:
@@ -62,7 +62,7 @@ def picked_per_byte(item: Example, scores: Float[Tensor, choice]) -> tuple[bool,
 
 
 def chance(items: Sequence[Example]) -> float:
-    """Share right by choosing blindly, 0..1."""
+    """Share right by choosing at random, 0..1."""
     return sum(1 / len(item.choices) for item in items) / len(items)
 
 
@@ -73,8 +73,8 @@ def first_label(one: Encoded) -> int:
 
 @torch.no_grad()
 def own_confidence(loaded: LoadedModel, encoded: Sequence[Encoded], *, batch_size: int = 16) -> list[float]:
-    """Probability a model gives to what it would write greedily itself, as many tokens as the expected answer has, 0..1."""
-    found = [0.0] * len(encoded)
+    """Probability of the model's own greedy continuation, as many tokens as the expected answer has, 0..1."""
+    confidences = [0.0] * len(encoded)
     by_steps: dict[int, list[int]] = {}
     for i, one in enumerate(encoded):
         by_steps.setdefault(sum(label != IGNORE for label in one.labels), []).append(i)
@@ -94,5 +94,5 @@ def own_confidence(loaded: LoadedModel, encoded: Sequence[Encoded], *, batch_siz
                 for ids, token in zip(rows, last.argmax(-1).tolist(), strict=True):
                     ids.append(token)
             for i, value in zip(chosen, sure.exp().tolist(), strict=True):
-                found[i] = value
-    return found
+                confidences[i] = value
+    return confidences

@@ -1,4 +1,4 @@
-"""What two models say next after the same text, and how far apart they are over the tokens that both have.
+"""Two models' next-token distributions after the same text, and their divergence over the shared tokens.
 
 Not covered: whole texts token by token (behaviour.py).
 """
@@ -33,10 +33,10 @@ def next_logits(loaded: LoadedModel, texts: Sequence[str]) -> Float[Tensor, "tex
 
 def most_likely(loaded: LoadedModel, logits: Float[Tensor, "text V"], k: int) -> list[list[tuple[str, float]]]:
     """Per text, the k most likely next tokens as text with their probabilities, 0..1, over the model's own vocabulary."""
-    found = logits.softmax(-1).topk(k)
+    top = logits.softmax(-1).topk(k)
     return [
         [(loaded.tokenizer.decode([i]), p) for i, p in zip(ids, values, strict=True)]
-        for ids, values in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        for ids, values in zip(top.indices.tolist(), top.values.tolist(), strict=True)
     ]
 
 
@@ -46,7 +46,7 @@ def js_bits(
     teacher_ids: Int[Tensor, m],
     student_ids: Int[Tensor, m],
 ) -> Float[Tensor, text]:
-    """Jensen-Shannon divergence of two next-token predictions over the shared tokens, in bits: 0 alike, 1 nothing in common.
+    """Jensen-Shannon divergence of two next-token predictions over the shared tokens, in bits: 0 identical, 1 nothing in common.
 
     The shared tokens are taken as all there are: probabilities sum to 1 over them (Lin 1991, eq. 4.1).
     """

@@ -1,12 +1,12 @@
-"""Whether transfers gain more where two layers were more alike before: a correlation that no depth trend can make.
+"""Whether transfers gain more where two layers were more similar before: a correlation that depth trends cannot produce.
 
 Points are pairs of layers between which something was transferred, in blocks: within a block only the layers (and seeds)
 differ, so models, method and data cannot make the correlation. A factor is known at every pair of layers, as a grid.
 
-Gain and likeness both change with depth, and points that share a layer share its peculiarities. So both sides are compared
+Gain and similarity both change with depth, and points that share a layer share its peculiarities. So both sides are compared
 within each student layer, a straight and a bent trend over the teacher's layers are taken out, and what is left is tested by
 turning the factor at random among the teacher's layers, for all student layers alike (rotation test, Langsrud 2005: exact for
-normal errors of any likeness among student layers). Its rate of false alarms under trends, bends and effects of whole layers is
+normal errors of any correlation among student layers). Its rate of false alarms under trends, bends and effects of whole layers is
 simulated in `tests/test_ease.py`; a shuffle of layers raises a false alarm in half the cases there.
 
 Not covered: which factors there are, and where the gains come from (`studies/factors/compute.py`).
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Ease:
-    """How gains go with one factor beyond depth."""
+    """The correlation of gains with one factor beyond depth."""
 
     rho: float
     """Partial correlation within blocks, pooled, -1..1; above 0: more of the factor than its depth has, more gain."""
@@ -48,7 +48,7 @@ class Ease:
     p_value: float
     """Share of turned factors with a correlation as far from 0, two-sided; never below 1 over their number."""
     visible: float
-    """The 95 % quantile of |rho| over turned factors: what is nearer to 0 cannot be told from chance with these layers."""
+    """The 95 % quantile of |rho| over turned factors: values nearer to 0 are within the null for these layers."""
     n: int
     """Points that count: those of teacher layers tried with every student layer."""
 
@@ -91,16 +91,16 @@ def beyond_depth(values: Float[np.ndarray, "T S"], teacher: Int[np.ndarray, T]) 
 
 def explained_by_depth(blocks: Sequence[Block]) -> float | None:
     """Share of the variance of the gains, 0..1, that student layer and the teacher's trends account for; None where none can be taken."""
-    found = [(kept.gains, beyond_depth(kept.gains, kept.teacher)) for b in blocks if (kept := product(b)) is not None]
-    whole = [gains.size * gains.var() for gains, _ in found]
-    shares = [1 - (left**2).sum() / total for (_, left), total in zip(found, whole, strict=True) if total > 0]
+    tables = [(kept.gains, beyond_depth(kept.gains, kept.teacher)) for b in blocks if (kept := product(b)) is not None]
+    whole = [gains.size * gains.var() for gains, _ in tables]
+    shares = [1 - (left**2).sum() / total for (_, left), total in zip(tables, whole, strict=True) if total > 0]
     return float(np.mean(shares)) if shares else None
 
 
 def ease(blocks: Sequence[Block], grids: Sequence[np.ndarray], *, seed: int = 0) -> Ease | None:
     """The correlation of the blocks' gains with a factor; `grids` has the factor of each block's models, `[L_T, L_S]`.
 
-    None where nothing can be said: too few teacher layers, or gains or factor do not vary beyond depth.
+    None where it is undefined: too few teacher layers, or gains or factor do not vary beyond depth.
     """
     sides: list[tuple[np.ndarray, np.ndarray]] = []
     n = 0

@@ -1,7 +1,7 @@
-"""Continuations of the same prompts by several models, for reading side by side: greedy, or sampled with shared chance.
+"""Continuations of the same prompts by several models, for reading side by side: greedy, or sampled with common random numbers.
 
 Where models sample, every prompt and step has one random number, the same for all models and whatever stands in the batch:
-models that say the same write the same, so what differs is the model and not the draw.
+models with equal distributions generate equal text, so differences come from the model and not from the draw.
 
 Not covered: beam search, chat templates.
 """
@@ -34,7 +34,7 @@ class Sampling:
 
 @torch.no_grad()
 def continuations(loaded: LoadedModel, prompts: Sequence[str], *, new_tokens: int = 12) -> list[str]:
-    """What the model writes after each prompt, greedily, without special tokens, as far as its context reaches.
+    """Greedy continuation of each prompt, without special tokens, as far as the context reaches.
 
     One prompt at a time, so no padding.
     """
@@ -47,17 +47,17 @@ def continuations(loaded: LoadedModel, prompts: Sequence[str], *, new_tokens: in
         eos_token_id=list(loaded.ends) or None,
         bos_token_id=tokenizer.bos_token_id,
     )
-    found = []
+    texts = []
     for prompt in prompts:
         encoded = tokenizer(prompt, return_tensors="pt").to(loaded.device)
         ids, mask = encoded["input_ids"], encoded["attention_mask"]
         config.max_new_tokens = max(1, min(new_tokens, loaded.context - ids.shape[1]))
         out = loaded.model.generate(input_ids=ids, attention_mask=mask, generation_config=config)
-        found.append(said(loaded, out[0, ids.shape[1] :]))
-    return found
+        texts.append(decoded(loaded, out[0, ids.shape[1] :]))
+    return texts
 
 
-def said(loaded: LoadedModel, row: Int[Tensor, token]) -> str:
+def decoded(loaded: LoadedModel, row: Int[Tensor, token]) -> str:
     """Tokens as text, up to the first that ends a text, whether or not that is a special one."""
     ids = row.tolist()
     end = next((i for i, token in enumerate(ids) if token in loaded.ends), len(ids))
@@ -69,12 +69,12 @@ def drawn(logits: Float[Tensor, "prompt V"], chance: Float[Tensor, prompt], how:
 
     Nucleus sampling (Holtzman et al. 2020): the smallest set of most likely tokens with probability `top_p`, as if no others were.
     """
-    found = (logits.double() / how.temperature).softmax(-1).sort(stable=True, dim=-1, descending=True)
-    reached = found.values.cumsum(-1)
-    within = reached - found.values < how.top_p
-    reached = (found.values * within).cumsum(-1)
+    ranked = (logits.double() / how.temperature).softmax(-1).sort(stable=True, dim=-1, descending=True)
+    reached = ranked.values.cumsum(-1)
+    within = reached - ranked.values < how.top_p
+    reached = (ranked.values * within).cumsum(-1)
     place = (reached < chance[:, None] * reached[:, -1:]).sum(-1).clamp(max=logits.shape[-1] - 1)
-    return found.indices.gather(-1, place[:, None])[:, 0]
+    return ranked.indices.gather(-1, place[:, None])[:, 0]
 
 
 def chances(prompts: Sequence[str], steps: int, seed: int) -> Float[Tensor, "prompt step"]:
@@ -102,7 +102,7 @@ class DrawnByChance:
 def written(
     loaded: LoadedModel, prompts: Sequence[str], *, new_tokens: int = 24, sampling: Sampling | None = None
 ) -> list[str]:
-    """What the model writes after each prompt, all at once: padded on the left, as far as its context reaches.
+    """Continuations of all prompts at once: padded on the left, as far as its context reaches.
 
     Greedy where no sampling is given. The same as one prompt at a time, but for rounding.
     """
@@ -112,7 +112,7 @@ def written(
     room: dict[int, list[tuple[int, list[int]]]] = {}
     for i, ids in enumerate(tokenizer(list(prompts))["input_ids"]):
         room.setdefault(max(1, min(new_tokens, loaded.context - len(ids))), []).append((i, ids))
-    found = [""] * len(prompts)
+    texts = [""] * len(prompts)
     for (
         steps,
         group,
@@ -135,5 +135,5 @@ def written(
             input_ids=padded.to(loaded.device), attention_mask=mask.to(loaded.device), generation_config=config, **more
         )
         for (i, _), row in zip(group, out[:, width:], strict=True):
-            found[i] = said(loaded, row)
-    return found
+            texts[i] = decoded(loaded, row)
+    return texts

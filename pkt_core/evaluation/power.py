@@ -1,4 +1,4 @@
-"""The smallest change that a paired test on so many items can find.
+"""The minimum detectable effect of a paired test on n items.
 
 Not covered: the other tests of this project (paired bootstrap of bits per byte), corrections over tasks (pass a smaller `alpha`).
 """
@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom
 
 INDEPENDENT = 0.5
-"""Share of items on which two models that are right half of the time, each by itself, differ; models that err alike differ on fewer."""
+"""Share of items on which two models that are right half of the time, each by itself, differ; models with correlated errors differ on fewer."""
 TAIL = 1e-9
 """Probability left out at either end of the number of items that differ."""
 

@@ -56,7 +56,7 @@ class ModelBehaviour:
     tasks: dict[str, Recall]
     """By task, how many items it answers right."""
     bits_per_byte: TextMeasure | None = None
-    """Bits needed for a byte of general text, lower is better; None where no text was read."""
+    """Bits per byte of general text, lower is better; None where no text was read."""
     kl_to_teacher: TextMeasure | None = None
     """KL(teacher || model), bits per token, 0 is the same; None of the teacher, and where vocabularies differ."""
     top1_agreement: TextMeasure | None = None
@@ -72,10 +72,10 @@ class Behaviour:
     after: ModelBehaviour
     """The student after."""
     teacher: ModelBehaviour | None = None
-    """None where it was not asked."""
+    """None where it was not measured."""
 
     def by_model(self) -> Iterator[tuple[Who, ModelBehaviour]]:
-        """Those that were asked: before, after, teacher."""
+        """Those that were measured: before, after, teacher."""
         yield "before", self.before
         yield "after", self.after
         if self.teacher is not None:
@@ -93,7 +93,7 @@ class TaskChange(Change):
     """A student before against after on the items of a task."""
 
     prior: float | None = None
-    """Share right by always giving the most frequent answer, 0..1; None where that is not known."""
+    """Majority-answer baseline, 0..1; None where it is not known."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Intervals and paired tests; the mathematics is SciPy's and statsmodels'. All intervals are 95 %.
 
-One item says nothing of how items differ, so where n is 1 an interval is all that the number could be.
+One item gives no variance, so where n is 1 the interval spans the whole range of the number.
 
 SciPy and statsmodels are loaded by what computes with them: records hold an `Estimate`, and a page that shows one needs neither.
 """
@@ -17,7 +17,7 @@ from pkt_core.errors import MeasureError
 
 DRAWS = 2000
 SURE = 0.05
-"""A p-value below it counts as more than chance."""
+"""Significance level of a p-value."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def ratio(
 
     top, bottom = np.asarray(numerators, float), np.asarray(denominators, float)
     if len(top) == 0 or (len(top) == 1 and bounds is None):
-        raise MeasureError(f"Got {len(top)} items to take an interval over; expected at least 2. Give more of them.")
+        raise MeasureError(f"Got {len(top)} items for an interval; expected at least 2. Add items.")
     if len(top) == 1:
         assert bounds is not None
         return Estimate(float(top[0] / bottom[0]), *bounds, 1)
-    found = bootstrap(
+    interval = bootstrap(
         (top, bottom),
         lambda a, b, axis: a.sum(axis) / b.sum(axis),
         paired=True,
@@ -91,7 +91,7 @@ def ratio(
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Estimate(float(top.sum() / bottom.sum()), float(found.low), float(found.high), len(top))
+    return Estimate(float(top.sum() / bottom.sum()), float(interval.low), float(interval.high), len(top))
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Change:
 
     @property
     def sure(self) -> bool:
-        """Whether it is more than chance, as far as its own p-value knows of other tests."""
+        """Whether it is significant by its own p-value, uncorrected for other tests."""
         return self.p_value < SURE
 
     @property
@@ -172,13 +172,13 @@ def mean_step(steps: np.ndarray, seed: int = 0, *, bounds: tuple[float, float] |
 
 
 def sign_flip(steps: np.ndarray, draws: int, batch: int | None = None) -> float:
-    """P-value, 0..1, that paired items differ by nothing on average, two-sided; 1 for a single item, which can show nothing."""
+    """P-value, 0..1, that paired items do not differ on average, two-sided; 1 for a single item."""
     from scipy.stats import permutation_test
 
     if len(steps) < 2 or not steps.any():
         return 1.0
 
-    found = permutation_test(
+    test = permutation_test(
         (steps,),
         lambda d, axis: d.mean(axis=axis),
         permutation_type="samples",
@@ -187,4 +187,4 @@ def sign_flip(steps: np.ndarray, draws: int, batch: int | None = None) -> float:
         rng=np.random.default_rng(0),
         vectorized=True,
     )
-    return min(1.0, float(found.pvalue))
+    return min(1.0, float(test.pvalue))

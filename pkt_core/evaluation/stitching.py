@@ -1,7 +1,7 @@
 """What the student predicts when one of its layers is given the teacher's state instead of its own.
 
 A map may bring the teacher's states near the student's and still lose what the layers above read in them; the loss of the
-stitched model asks those layers. Good stitching is not shared information either: models of unrelated tasks can be stitched
+stitched model tests those layers. Good stitching is not shared information either: models of unrelated tasks can be stitched
 (Smith et al. 2025), so it stands beside the same map fitted to shuffled pairs.
 
 Not covered: stitching layers that are trained on the loss.
@@ -32,13 +32,13 @@ def n_bytes(batch: PairedBatch) -> Float[Tensor, prompt]:
 
 
 def bits(batch: PairedBatch, layer: int, state: Float[Tensor, "prompt token d"]) -> Float[Tensor, prompt]:
-    """Bits needed for the tokens to come, summed per prompt, when the student's `layer` had given `state`."""
+    """Surprisal of the following tokens in bits, summed per prompt, when the student's `layer` had given `state`."""
     where = scored(batch)
     log_probs = batch.resume.logits(layer, state, where).log_softmax(-1)
     following = batch.ids.roll(-1, 1)[where].to(log_probs.device)
-    found = torch.zeros(where.shape)
-    found[where] = -log_probs.gather(1, following[:, None])[:, 0].cpu()
-    return found.sum(1) * NATS_TO_BITS
+    nats = torch.zeros(where.shape)
+    nats[where] = -log_probs.gather(1, following[:, None])[:, 0].cpu()
+    return nats.sum(1) * NATS_TO_BITS
 
 
 def own_bits(batch: PairedBatch) -> Float[Tensor, prompt]:
@@ -48,6 +48,6 @@ def own_bits(batch: PairedBatch) -> Float[Tensor, prompt]:
 
 def stitched_bits(batch: PairedBatch, teacher_layer: int, student_layer: int, mapped: Map) -> Float[Tensor, prompt]:
     """The student from `student_layer` on, given the mapped states of `teacher_layer`; unpaired positions keep their own."""
-    own = batch.resume.outputs[student_layer].float().cpu()
-    state = torch.where(batch.paired[:, :, None], mapped(batch.teacher[teacher_layer]), own)
+    student_states = batch.resume.outputs[student_layer].float().cpu()
+    state = torch.where(batch.paired[:, :, None], mapped(batch.teacher[teacher_layer]), student_states)
     return bits(batch, student_layer, state)

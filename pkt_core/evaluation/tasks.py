@@ -1,4 +1,4 @@
-"""What the tests on several tasks say together: corrected p-values, what so many items can show, and the gap to the teacher.
+"""Tests over several tasks: corrected p-values, minimum detectable effects, and the gap to the teacher.
 
 Not covered: one task's change (`statistics.py`), rivals of a family (`studies/families/compute.py`).
 """
@@ -20,7 +20,7 @@ class TaskTest:
     p_holm: float
     """The task's p-value, corrected over all tasks of the run (Holm 1979)."""
     detectable: float | None
-    """The smallest change, 0..1, that so many items, of which as many differ as did, find with a power of 80 %; None: none."""
+    """Minimum detectable effect, 0..1, at 80 % power, for this n and this share of differing items; None: not detectable."""
     gap: float | None
     """Teacher minus after on the same items, -1..1, above zero: the teacher is ahead; None where single answers were not kept."""
     gap_low: float | None
@@ -45,7 +45,7 @@ def over_tasks(changes: Mapping[str, Change], answers: Mapping[str, Answers]) ->
     from pkt_core.evaluation.power import detectable
 
     corrected = multipletests([change.p_value for change in changes.values()], method="holm")[1]
-    found = {}
+    tests = {}
     for (task, change), p in zip(changes.items(), corrected.tolist(), strict=True):
         of_task = answers.get(task)
         least = detectable(change.n, None if of_task is None else of_task.discordant)
@@ -55,5 +55,5 @@ def over_tasks(changes: Mapping[str, Change], answers: Mapping[str, Answers]) ->
             gap, low, high = away.difference, away.low, away.high
             ahead = away.after - change.before
             closed = change.difference / ahead if ahead > 0 else None
-        found[task] = TaskTest(p, least if math.isfinite(least) else None, gap, low, high, closed)
-    return found
+        tests[task] = TaskTest(p, least if math.isfinite(least) else None, gap, low, high, closed)
+    return tests

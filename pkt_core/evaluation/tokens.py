@@ -1,4 +1,4 @@
-"""Token by token: how sure each model was of what came, and how far apart two models' next-token distributions are.
+"""Token by token: each model's surprisal at the token that followed, and the divergence of two models' next-token distributions.
 
 Position i of every result is a prediction, made after i + 1 tokens, of the token that came next. All divergences are in
 bits. Models with different tokenizers are never compared by position: see `bits_by_span`.
@@ -47,9 +47,9 @@ class Apart:
     """1 where both have the same most likely token."""
 
 
-def own(log_probs: Float[Tensor, "n V"], came: Int[Tensor, n]) -> Own:
+def own(log_probs: Float[Tensor, "n V"], next_ids: Int[Tensor, n]) -> Own:
     """What one model made of the tokens that came, from its log-probabilities in nats."""
-    of_it = log_probs.gather(-1, came[:, None])
+    of_it = log_probs.gather(-1, next_ids[:, None])
     return Own(
         bits=-of_it[:, 0] * NATS_TO_BITS,
         entropy=-xlogx(log_probs).sum(-1) * NATS_TO_BITS,
@@ -83,15 +83,15 @@ def among(log_probs: Float[Tensor, "n V"], ids: Int[Tensor, m]) -> Float[Tensor,
 def bits_by_span(
     text: str, offsets: Sequence[Sequence[Span]], bits: Sequence[Sequence[float]]
 ) -> list[tuple[Span, list[float]]]:
-    """Bits that each model needed for each piece of the text that all tokenizers cut alike, where each predicted all of it.
+    """Surprisal in bits of each model on each shared span of the text, where each model predicted all of it.
 
-    `bits[m][t]` belongs to token t + 1 of model m: the first token is nobody's prediction. A piece with a first token in it
+    `bits[m][t]` belongs to token t + 1 of model m: no model predicts the first token. A piece with a first token in it
     is left out, and whitespace counts where its token has a letter, so sums over pieces may fall short of sums over tokens.
     """
-    found = []
+    rows = []
     for span in shared_pieces(text, offsets):
         touching = [tokens_touching(one, span) for one in offsets]
         if all(tokens and tokens[0] > 0 for tokens in touching):
-            needed = [sum(own[t - 1] for t in tokens) for own, tokens in zip(bits, touching, strict=True)]
-            found.append((span, needed))
-    return found
+            needed = [sum(model_bits[t - 1] for t in tokens) for model_bits, tokens in zip(bits, touching, strict=True)]
+            rows.append((span, needed))
+    return rows

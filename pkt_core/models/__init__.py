@@ -2,7 +2,7 @@
 
 `ref` names a model, `catalog` names pairs, `folder` judges a folder before any library opens it, `loading` is the one door to
 transformers, `layout` finds blocks, norm and head, `sites` names places inside a block, `norms` takes the final norm apart,
-`tokenizer` and `vocabulary` are about tokens, `shape` knows sizes without weights, `pool` keeps models between two looks.
+`tokenizer` and `vocabulary` are about tokens, `shape` knows sizes without weights, `pool` keeps models loaded between uses.
 
 No code of a model's repository is run and no pickle is read. A refusal is a ModelError in one sentence.
 

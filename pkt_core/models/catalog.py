@@ -16,9 +16,9 @@ class Pair(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
-    """What the command line and the URL call it."""
+    """Its name in the command line and in URLs."""
     title: str
-    """What the screen calls it."""
+    """Its title on screen."""
     teacher: ModelRef
     student: ModelRef
     prompts: str = "general"
@@ -130,7 +130,7 @@ def custom_pair(teacher: str, student: str) -> Pair:
 
 
 def availability(chosen: Pair) -> str | None:
-    """None where both models can be had here, else one sentence that says what is missing and what to do."""
+    """None where both models are available here, else one sentence: what is missing and what to do."""
     from huggingface_hub import try_to_load_from_cache
 
     for ref in (chosen.teacher, chosen.student):
@@ -146,7 +146,7 @@ def availability(chosen: Pair) -> str | None:
             return str(error)
         except (ValueError, OSError, RuntimeError):  # the hub's rules for names, the file system's, an unknown ~user
             return (
-                f"{ref.name[:100]!r} cannot be the name of a model; expected a hub id such as Qwen/Qwen2.5-0.5B, or a local "
+                f"{ref.name[:100]!r} is not a valid model name; expected a hub id such as Qwen/Qwen2.5-0.5B, or a local "
                 "folder. Check its spelling."
             )
     return None

@@ -1,7 +1,7 @@
 """A model folder, judged before any library opens it: its config.json by the numbers, its weight files by their headers.
 
-transformers makes lists as long as a configuration says there are layers, and asks no questions: a file with 10^9 of them
-would take the machine's memory. Of the weights only headers are read, so a model of gigabytes costs milliseconds. Imports
+transformers allocates as many layers as a configuration names, without a check: a file with 10^9 of them would exhaust the
+machine's memory. Of the weights only headers are read, so a model of gigabytes costs milliseconds. Imports
 neither torch nor transformers, so that a refusal costs no time.
 
 Not covered: whether the numbers fit each other, and the weights the configuration (`loading.py`).
@@ -45,7 +45,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ModelError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise ModelError(
-            f"{path} is no JSON that can be read ({str(error)[:80]}). Download it again, or mend it by hand."
+            f"{path} is not readable JSON ({str(error)[:80]}). Download it again, or correct it by hand."
         ) from error
     if not isinstance(config, dict):
         raise ModelError(f"{path} holds a {type(config).__name__}; expected a JSON object. Download it again.")
@@ -64,7 +64,7 @@ def require_folder(folder: Path) -> dict[str, Any]:
         raise ModelError(pointer_sentence(pointers[0]))
     if not (folder / "config.json").exists():
         raise ModelError(
-            f"{folder} is no Hugging Face model folder: it has no config.json. Give a folder with config, safetensors and tokenizer."
+            f"{folder} is not a Hugging Face model folder: it has no config.json. Give a folder with config, safetensors and tokenizer."
         )
     return read_config(folder / "config.json")
 
@@ -100,7 +100,7 @@ def pointer_sentence(path: Path) -> str:
 
 
 def adapter_sentence(name: str, path: Path) -> str:
-    """That something is an adapter and no model, with its base where it can be told."""
+    """That something is an adapter and no model, with its base where it is named."""
     try:
         base = read_config(path).get("base_model_name_or_path")
     except ModelError:
@@ -117,16 +117,16 @@ def require_config(name: str, config: dict[str, Any]) -> None:
     for key, value in settings(config):
         if key in NEEDED and value is not None and (type(value) is not int or value < 1):
             raise ModelError(
-                f"{name} has {key} {value!r} in config.json; expected a whole number from 1. Mend the file."
+                f"{name} has {key} {value!r} in config.json; expected a whole number from 1. Correct the file."
             )
         most = next((most for ending, most in MOST if re.search(ending, key)), None)
         if most is not None and isinstance(value, int | float) and not value <= most:
             raise ModelError(
-                f"{name} has {key} {f'{value:,}'[:40]} in config.json; no model has more than {most:,}. Mend or download the file again."
+                f"{name} has {key} {f'{value:,}'[:40]} in config.json; no model has more than {most:,}. Correct the file, or download it again."
             )
         if key.lstrip("_").startswith("attn_implementation") and isinstance(value, str) and value not in BUILTIN:
             raise ModelError(
-                f"{name} needs code of its own ({key} {value[:60]!r}), which is not run. Take {key} out of its config.json."
+                f"{name} needs custom code ({key} {value[:60]!r}), which is not run. Remove {key} from its config.json."
             )
     if quantised := config.get("quantization_config") or (config.get("text_config") or {}).get("quantization_config"):
         how = quantised.get("quant_method") if isinstance(quantised, dict) else None
@@ -169,7 +169,7 @@ def require_weights(folder: Path, config: dict[str, Any]) -> int:
         pickled = next(iter(sorted([*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.pth")])), None)
         raise ModelError(
             f"{folder} has no {path.name}"
-            + (f"; it has {pickled.name}, a pickle, which is never opened as it could run code" if pickled else "")
+            + (f"; it has {pickled.name}, a pickle, which is never opened because it could run code" if pickled else "")
             + ". Convert the weights to safetensors or download them."
         )
     return header_size(path)
@@ -178,17 +178,21 @@ def require_weights(folder: Path, config: dict[str, Any]) -> int:
 def shards(index: Path) -> list[str]:
     """The weight files that an index names, each once. Raises ModelError where one is anything but a safetensors file inside the folder."""
     try:
-        told = json.loads(read_regular(index, MOST_INDEX))
-        if not isinstance(told, dict) or not isinstance(told.get("weight_map"), dict) or not told["weight_map"]:
+        content = json.loads(read_regular(index, MOST_INDEX))
+        if (
+            not isinstance(content, dict)
+            or not isinstance(content.get("weight_map"), dict)
+            or not content["weight_map"]
+        ):
             raise ValueError("no weight_map")
     except PathError as error:
         raise ModelError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise ModelError(
-            f"{index} is no index of weights ({str(error)[:80]}); expected JSON with a weight_map. Download it again."
+            f"{index} is not an index of weights ({str(error)[:80]}); expected JSON with a weight_map. Download it again."
         ) from error
     names: dict[str, None] = {}
-    for name in told["weight_map"].values():
+    for name in content["weight_map"].values():
         require_plain(index, name, (".safetensors",))
         names[name] = None
     for name in names:
@@ -232,8 +236,8 @@ def foreign(by: Path, name: Any) -> ModelError:
 def header_size(path: Path) -> int:
     """How many numbers a safetensors file holds. Raises ModelError where it is missing, cut off or something else."""
     if not path.is_file():
-        kind = "is a folder or no regular file" if path.exists() else "is missing"
-        raise ModelError(f"{path} {kind}; the model's weights are not all there. Download the folder again.")
+        kind = "is not a regular file" if path.exists() else "is missing"
+        raise ModelError(f"{path} {kind}; the model's weights are incomplete. Download the folder again.")
     if is_pointer(path):
         raise ModelError(pointer_sentence(path))
     size = path.stat().st_size
@@ -245,9 +249,9 @@ def header_size(path: Path) -> int:
                 f"{path} holds no readable safetensors weights: its {size:,} bytes are no safetensors file, or the first part of one. "
                 "Download it again."
             )
-        told = file.read(length)
+        header = file.read(length)
     try:
-        weights = {name: one for name, one in json.loads(told).items() if name != "__metadata__"}
+        weights = {name: one for name, one in json.loads(header).items() if name != "__metadata__"}
         whole = 8 + length + max((int(one["data_offsets"][1]) for one in weights.values()), default=0)
         numbers = sum(prod(map(int, one["shape"])) for one in weights.values())
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:

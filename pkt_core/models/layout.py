@@ -2,7 +2,7 @@
 
 What `validate` guarantees: the model is causal; the captured output of the last block, read through the final norm
 and the head, gives the model's own logits, scaled where the model scales them; and, where `sublayers` is true, a block's
-input plus its attention and MLP outputs is its output. It cannot guarantee that a sublayer means what its name says.
+input plus its attention and MLP outputs is its output. It cannot guarantee that a sublayer's role matches its name.
 
 Not covered: encoder-decoders, mixtures whose blocks are not one ModuleList, state-space models.
 """
@@ -96,13 +96,13 @@ def find_layout(model: Any) -> Layout:
     )
     attentions = [first_named(b, attention_names) for b in blocks]
     mlps = [first_named(b, mlp_names) for b in blocks]
-    found = all(m is not None for m in attentions + mlps)
+    complete = all(m is not None for m in attentions + mlps)
     return Layout(
         embed=embed,
         blocks=blocks,
-        attentions=tuple(m for m in attentions if m is not None) if found else (),
-        mlps=tuple(m for m in mlps if m is not None) if found else (),
-        sublayers=found,
+        attentions=tuple(m for m in attentions if m is not None) if complete else (),
+        mlps=tuple(m for m in mlps if m is not None) if complete else (),
+        sublayers=complete,
         final_norm=first_named(parent, FINAL_NORMS),
         head=head,
         tied=isinstance(embed, nn.Embedding) and embed.weight.data_ptr() == head.weight.data_ptr(),
@@ -117,7 +117,7 @@ def first_tensor(output: Any) -> Tensor:
 
 @torch.no_grad()
 def validate(model: Any, layout: Layout) -> Layout:
-    """Run the model on a few tokens and check the layout's promises; returns it with `sublayers` and `scale` settled.
+    """Run the model on a few tokens and check the layout; returns it with `sublayers` and `scale` settled.
 
     Raises ModelError when the model cannot be run, gives no numbers, is not causal or its logits are not those of the captured final state.
     """
@@ -141,7 +141,7 @@ def validate(model: Any, layout: Layout) -> Layout:
         logits = model(input_ids=ids).logits.float()
     except Exception as error:
         raise ModelError(
-            f"{name} could not read a few tokens ({' '.join(str(error).split())[:120]}). Choose another model or report its architecture."
+            f"{name} failed on a few test tokens ({' '.join(str(error).split())[:120]}). Choose another model or report its architecture."
         ) from error
     finally:
         for hook in hooks:
@@ -159,14 +159,14 @@ def validate(model: Any, layout: Layout) -> Layout:
         raise ModelError(
             f"{name} gives states or logits that are not numbers (NaN or infinite) "
             + (
-                "because float16 is too narrow for them. Hold it in bfloat16 or float32."
+                "because float16 is too narrow for them. Load it in bfloat16 or float32."
                 if half
-                else "though its weights are: they are far too large. Use another checkpoint."
+                else "although its weights are finite: they are far too large. Use another checkpoint."
             )
         )
     if not close(logits[0, :-1], logits[1, :-1]):
         raise ModelError(
-            f"{name} looks ahead: changing the last token changed earlier logits. Expected a causal decoder; "
+            f"{name} is not causal: changing the last token changed earlier logits. Expected a causal decoder; "
             "an encoder such as BERT cannot be teacher or student."
         )
     read = layout.logits(seen["out"][-1]).float()

@@ -1,4 +1,4 @@
-"""From a name to a model that is known to behave: loaded, put on a device, its layout found and validated.
+"""From a name to a validated model: loaded, put on a device, its layout found and validated.
 
 Weights are read from safetensors only and no code from a model repository is run: `without_code` is the one place that hands
 anything to `from_pretrained` or `from_config`.
@@ -38,7 +38,7 @@ from pkt_core.models.ref import Device, DType, ModelRef, short_name
 from pkt_core.models.sites import Site
 from pkt_core.models.tokenizer import is_panic, made_fit, pad_within, refuse_foreign_tokens
 
-HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are told apart by header, size and time of change
+HASH_WHOLE_BELOW = 256 * 2**20  # bytes; larger weight files are distinguished by header, size and time of change
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LoadedModel:
     """A decoder ready for use. The model is shared: nothing may train or change it but the job that loaded it."""
 
     ref: ModelRef
-    """What was asked for."""
+    """The reference it was loaded from."""
     model: Any
     """The Hugging Face model, in eval mode, parameters frozen."""
     tokenizer: Any
@@ -123,7 +123,7 @@ def choose_dtype(dtype: DType, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def nothing_to_read() -> Iterator[None]:
-    """Standard input is empty inside: no library gets an answer to a question that nobody saw."""
+    """Standard input is empty inside: no library can prompt for input that no user sees."""
     kept = sys.stdin
     with open(os.devnull, encoding="utf-8") as sys.stdin:
         try:
@@ -133,7 +133,7 @@ def nothing_to_read() -> Iterator[None]:
 
 
 def without_code(ref: ModelRef, ask: Callable[..., Any], *given: Any, **how: Any) -> Any:
-    """What a `from_pretrained` or `from_config` gives, told not to run code of a repository.
+    """What a `from_pretrained` or `from_config` gives, with code of a repository disabled.
 
     Raises ModelError in one sentence for whatever is wrong.
     """
@@ -151,10 +151,10 @@ def fetched(ref: ModelRef, name: str) -> Path | None:
     from transformers.utils import cached_file
 
     try:
-        found = cached_file(ref.name, name, revision=ref.revision)
-    except Exception:  # whatever it was, whoever asks for the model itself will say it
+        path = cached_file(ref.name, name, revision=ref.revision)
+    except Exception:  # loading the model itself reports the cause
         return None
-    return None if found is None else Path(found)
+    return None if path is None else Path(path)
 
 
 def load_config(ref: ModelRef) -> Any:
@@ -187,7 +187,7 @@ def load(ref: ModelRef) -> LoadedModel:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # ours says what is loading; transformers' own would write over it
+    logging.disable_progress_bar()  # ours names what is loading; transformers' bar would overwrite it
     config = load_config(ref)
     require_files(ref, config)
     device = choose_device(ref.device)
@@ -199,7 +199,7 @@ def load(ref: ModelRef) -> LoadedModel:
         revision=ref.revision,
         dtype=choose_dtype(ref.dtype, device),
         use_safetensors=True,
-        ignore_mismatched_sizes=True,  # they are told below, by name and size
+        ignore_mismatched_sizes=True,  # they are reported below, by name and size
         output_loading_info=True,
         device_map="auto" if ref.device == "spread" else None,
     )
@@ -225,7 +225,7 @@ def on_device(ref: ModelRef, model: Any, device: torch.device) -> Any:
 
 
 def require_files(ref: ModelRef, config: Any) -> None:
-    """Raises ModelError for weight files that are not all there and safetensors, or hold far less than the configuration says."""
+    """Raises ModelError for weight files that are not all there and safetensors, or hold far fewer parameters than the configuration implies."""
     if ref.folder is None:
         if (index := fetched(ref, INDEX)) is not None:
             shards(index)
@@ -236,19 +236,19 @@ def require_files(ref: ModelRef, config: Any) -> None:
     if described > 1.5 * n:  # else what is missing would be drawn at random first, in memory that may not be there
         raise ModelError(
             f"{ref.name} lacks weights for most of what config.json describes: {described:,} parameters, of which the files hold {n:,}. "
-            "Download the folder again, or mend the sizes in config.json."
+            "Download the folder again, or correct the sizes in config.json."
         )
 
 
 def require_sizes(ref: ModelRef, report: dict[str, Any]) -> None:
-    """Raises ModelError where a weight has another size than the configuration says."""
+    """Raises ModelError where a weight has another size than in the configuration."""
     if wrong := sorted(report["mismatched_keys"], key=lambda one: one[0]):
         name, held, described = wrong[0]
-        told, sizes = (" x ".join(map(str, shape)) for shape in (held, described))
+        actual, sizes = (" x ".join(map(str, shape)) for shape in (held, described))
         more = f" ({len(wrong) - 1} more differ)" if len(wrong) > 1 else ""
         raise ModelError(
-            f"{ref.name} holds {name} of {told} where config.json says {sizes}{more}; its weights were resized, or are another model's. "
-            "Mend config.json (vocab_size, hidden_size and the like), or download the folder again."
+            f"{ref.name} holds {name} of {actual} where config.json gives {sizes}{more}: the weights were resized or belong to another model. "
+            "Correct config.json (vocab_size, hidden_size and the like), or download the folder again."
         )
 
 
@@ -256,14 +256,14 @@ def require_all_used(ref: ModelRef, report: dict[str, Any]) -> None:
     """Raises ModelError where weights are missing, or left over.
 
     transformers fills missing weights with random numbers, leaves out those it has no place for, and only logs both: every
-    figure would be another model's.
+    number would describe another model.
     """
     for keys, what, why in (
         (report["missing_keys"], "lacks weights for", "the folder is incomplete. Download it again."),
         (
             {key for key in report["unexpected_keys"] if not key.endswith(MASKS)},
-            "holds weights that config.json has no place for:",
-            "they would be left out of the model. Mend config.json (num_hidden_layers and the like), or download the folder again.",
+            "has weights that config.json does not describe:",
+            "they would be left out of the model. Correct config.json (num_hidden_layers and the like), or download the folder again.",
         ),
     ):
         if keys:
@@ -282,7 +282,7 @@ def require_finite(ref: ModelRef, model: Any) -> None:
             continue
         if weight.dtype == torch.float16 and not weight.isnan().any():
             raise ModelError(
-                f"{ref.name} has weights that float16 is too narrow for: {name} passes 65,504. Hold it in bfloat16 or float32."
+                f"{ref.name} has weights that overflow float16: {name} exceeds 65,504. Load it in bfloat16 or float32."
             )
         raise ModelError(
             f"{ref.name} has weights that are not numbers (NaN or infinite), first in {name}: the training diverged or the file is "
@@ -292,12 +292,12 @@ def require_finite(ref: ModelRef, model: Any) -> None:
 
 def ends(ref: ModelRef, model: Any, tokenizer: Any) -> tuple[int, ...]:
     """Tokens each of which ends a text: the tokenizer's own, and what a generation_config.json names beside it."""
-    found = {tokenizer.eos_token_id}
+    tokens = {tokenizer.eos_token_id}
     there = (ref.folder / "generation_config.json").is_file() if ref.folder else fetched(ref, "generation_config.json")
     if there:  # else transformers makes one up from the configuration, whose default may be any token
         named = model.generation_config.eos_token_id
-        found |= set(named) if isinstance(named, list | tuple) else {named}
-    return tuple(sorted(token for token in found if isinstance(token, int)))
+        tokens |= set(named) if isinstance(named, list | tuple) else {named}
+    return tuple(sorted(token for token in tokens if isinstance(token, int)))
 
 
 def load_tokenizer(ref: ModelRef) -> Any:
@@ -306,8 +306,8 @@ def load_tokenizer(ref: ModelRef) -> Any:
 
     if ref.folder is not None:
         require_folder(ref.folder)
-    found = without_code(ref, AutoTokenizer.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
-    return made_fit(found, ref.name)
+    tokenizer = without_code(ref, AutoTokenizer.from_pretrained, str(ref.folder or ref.name), revision=ref.revision)
+    return made_fit(tokenizer, ref.name)
 
 
 def explain(ref: ModelRef, error: BaseException) -> str:
@@ -315,7 +315,7 @@ def explain(ref: ModelRef, error: BaseException) -> str:
     text = " ".join(str(error).split())
     if "trust_remote_code" in text or "custom code" in text:
         return (
-            f"{ref.name} needs code of its own, which is not run here. Choose a model whose architecture transformers knows "
+            f"{ref.name} needs custom code, which is not run here. Choose a model whose architecture transformers knows "
             "(Llama, Qwen, Mistral, Gemma, GPT-2 or alike)."
         )
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or "out of memory" in text.lower():
@@ -323,9 +323,9 @@ def explain(ref: ModelRef, error: BaseException) -> str:
             f"{ref.name} does not fit in this device's memory. Choose a smaller model, dtype bfloat16, or device cpu."
         )
     if "Unrecognized configuration class" in text or "does not recognize this architecture" in text:
-        return f"{ref.name} is no causal language model that transformers knows; expected a decoder such as Llama or GPT-2."
+        return f"{ref.name} is not a causal language model that transformers supports; expected a decoder such as Llama or GPT-2."
     if "backend tokenizer" in text:
-        return f"{ref.name} has no tokenizer that can be read. Put the tokenizer.json that belongs to the weights beside them."
+        return f"{ref.name} has no readable tokenizer. Add the tokenizer.json that belongs to the weights."
     if isinstance(error, json.JSONDecodeError):
         return f"{ref.name} has a JSON file that is damaged or cut off ({text[:80]}). Download it again."
     if ref.folder is not None:
@@ -386,14 +386,14 @@ def file_digest(path: Path) -> str:
     Raises ModelError where it is no regular file.
     """
     if not path.is_file():
-        raise ModelError(f"{path} is missing or no regular file. Download the model again.")
+        raise ModelError(f"{path} is missing or not a regular file. Download the model again.")
     stat = path.stat()
     return digest_as_of(path, stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=256)
 def digest_as_of(path: Path, size: int, changed: int) -> str:
-    """The digest of a file as it was at that size and time; a process that asks often reads it once."""
+    """The digest of a file as it was at that size and time; repeated calls in one process read it once."""
     with path.open("rb") as file:
         if size < HASH_WHOLE_BELOW:
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -412,11 +412,11 @@ CUTTING = (
     "chat_template*",
     "additional_chat_templates/*",
 )
-"""Files beside tokenizer*.json that say how text is cut or a chat is written."""
+"""Files beside tokenizer*.json that define how text is tokenised or a chat is formatted."""
 
 
 def folder_digest(folder: Path) -> str:
-    """The digest of a local model folder, from its configuration, weight files and all that says how text is cut and ended."""
+    """The digest of a local model folder, from its configuration, weight files and all files that define how text is tokenised and ended."""
     config = json.dumps(require_folder(folder), sort_keys=True)
     tokenizer = digest_of(sorted(folder.glob("tokenizer*.json")))
     cutting = sorted(path for pattern in CUTTING for path in folder.glob(pattern))

@@ -1,7 +1,7 @@
 """The final norm taken apart: what it does to a state, and the gain and bias it leaves behind.
 
 A norm is `gain * normalise(h) + bias`, where normalise divides by the root mean square (Llama, Qwen, Gemma) or centres first
-(GPT-2, OPT, NeoX). Gain and bias are found by asking the module and not by the names of its weights: Gemma keeps `gain - 1`.
+(GPT-2, OPT, NeoX). Gain and bias are found by probing the module, not by the names of its weights: Gemma keeps `gain - 1`.
 
 Not covered: norms of another form, which are refused; norms inside the blocks.
 """
@@ -56,7 +56,7 @@ def final_norm(loaded: LoadedModel) -> FinalNorm:
         return FinalNorm("none", torch.ones(d), torch.zeros(d), None)
     module = copy.deepcopy(module).float().cpu()
     bias = module(torch.zeros(d))
-    probe = zero_mean(d) * LOUD  # both kinds treat it alike: it has no mean to take away
+    probe = zero_mean(d) * LOUD  # both kinds treat it identically: it has no mean to remove
     gain = (module(probe) - bias) / (probe / rms(probe))
     seen = torch.randn(8, d, generator=torch.Generator().manual_seed(0)) * LOUD + LOUD
     centred = seen - seen.mean(-1, keepdim=True)
@@ -70,7 +70,7 @@ def final_norm(loaded: LoadedModel) -> FinalNorm:
             return FinalNorm(kind, gain, bias, module)
     raise ModelError(
         f"{loaded.name} ends in a {type(module).__name__} that is neither a root-mean-square nor a layer norm, so its gain "
-        "cannot be told from the rest. Read its states without the final norm."
+        "cannot be isolated. Read its states without the final norm."
     )
 
 

@@ -1,6 +1,6 @@
-"""Models that stay loaded between two looks at them, and what was made from them; never more than one look needs.
+"""Models that stay loaded between uses, and what was made from them; never more than the current use needs.
 
-What a look does not need goes before what it lacks is loaded, so that two pairs are never in memory at once.
+What a use does not need is released before missing models are loaded, so that two pairs are never in memory at once.
 
 Not covered: sharing between processes; models that train (their job loads its own).
 """
@@ -25,7 +25,7 @@ def model_key(ref: ModelRef, digest: str | None = None) -> Key:
 
 
 class Pool:
-    """The models of the latest look."""
+    """The models of the latest use."""
 
     def __init__(self) -> None:
         self.models: dict[Key, LoadedModel] = {}

@@ -1,4 +1,4 @@
-"""What a model will take, known from its configuration alone: no weight is read."""
+"""A model's size, from its configuration alone: no weight is read."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ModelShape:
 
 
 def model_shape(ref: ModelRef) -> ModelShape:
-    """The shape of a model. Raises ModelError where its configuration cannot be had."""
+    """The shape of a model. Raises ModelError where its configuration is not available."""
     config = load_config(ref)
     with torch.device("meta"):
         model = from_numbers(ref, config)

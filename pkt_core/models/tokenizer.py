@@ -1,7 +1,7 @@
-"""A tokenizer made fit for use, once, where it is loaded: all that encode text may then do so as they like.
+"""A tokenizer is validated once, where it is loaded; callers then encode text without further checks.
 
-It cuts text in a bounded time, says in one sentence where it cannot, does not end a text that is to go on, and pads with a
-token that the model has a row for.
+It tokenises in bounded time or raises one sentence, does not append an end token, and pads with a token that the model has a
+row for.
 
 Not covered: slow tokenizers, which know no character offsets.
 """
@@ -34,12 +34,12 @@ PROBES = (
 )
 CHILD = """
 import json, resource, sys
-told = json.load(sys.stdin)
-resource.setrlimit(resource.RLIMIT_CPU, (told["seconds"], told["seconds"] + 1))
-sys.path[:] = told["path"]
+request = json.load(sys.stdin)
+resource.setrlimit(resource.RLIMIT_CPU, (request["seconds"], request["seconds"] + 1))
+sys.path[:] = request["path"]
 from tokenizers import Tokenizer
-tokenizer = Tokenizer.from_str(told["tokenizer"])
-for probe in told["probes"]:
+tokenizer = Tokenizer.from_str(request["tokenizer"])
+for probe in request["probes"]:
     tokenizer.encode(probe)
 """
 
@@ -49,8 +49,8 @@ def made_fit(tokenizer: Any, name: str) -> Any:
     if not tokenizer.is_fast:
         raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed for character offsets.")
     backend = tokenizer.backend_tokenizer
-    rules = {part: told(getattr(backend, part)) for part in ("normalizer", "pre_tokenizer")}
-    if '"Regex"' in (asked := json.dumps(rules)) and (sentence := too_slow(asked)):
+    rules = {part: part_rules(getattr(backend, part)) for part in ("normalizer", "pre_tokenizer")}
+    if '"Regex"' in (rules_json := json.dumps(rules)) and (sentence := too_slow(rules_json)):
         raise ModelError(f"{name} has a tokenizer that {sentence}. Use another copy of its tokenizer.json.")
     tokenizer._encode_plus = told_clearly(tokenizer._encode_plus, name)
     let_go_on(tokenizer, name)
@@ -60,13 +60,13 @@ def made_fit(tokenizer: Any, name: str) -> Any:
     return tokenizer
 
 
-def told(part: Any) -> Any:
-    """A part of a tokenizer as JSON says it, None where it has none."""
+def part_rules(part: Any) -> Any:
+    """The rules of one part of a tokenizer, from its JSON; None where it has none."""
     return None if part is None else json.loads(part.__getstate__())
 
 
 def like(part: str, rules: Any) -> Any:
-    """The other way round: one part, made from what JSON says."""
+    """The other way round: one part, made from its JSON rules."""
     from tokenizers import Tokenizer
 
     return getattr(Tokenizer.from_str(bare(**{part: rules})), part)
@@ -83,18 +83,20 @@ def bare(**parts: Any) -> str:
 def too_slow(rules: str) -> str | None:
     """What is wrong with a tokenizer's regular expressions; None where they cut the probes in time.
 
-    Found out in a process of its own: a search that never ends holds everything else in ours up, and cannot be stopped.
+    Measured in a separate process: an endless regular-expression search would block this one and cannot be stopped.
     """
-    asked = json.dumps({"tokenizer": bare(**json.loads(rules)), "probes": PROBES, "path": sys.path, "seconds": SECONDS})
+    request = json.dumps(
+        {"tokenizer": bare(**json.loads(rules)), "probes": PROBES, "path": sys.path, "seconds": SECONDS}
+    )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", CHILD], input=asked, capture_output=True, text=True, env={}, check=False
+        [sys.executable, "-I", "-c", CHILD], input=request, capture_output=True, text=True, env={}, check=False
     )
     if done.returncode == -signal.SIGXCPU:
-        return f"takes over {SECONDS} seconds for a few short texts, by its regular expressions"
+        return f"takes over {SECONDS} seconds on a few short texts because of its regular expressions"
     if done.returncode == 0:
         return None
     last = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it was killed")
-    return f"fails on a few short texts, by its regular expressions ({last.strip()[:120]})"
+    return f"fails on a few short texts because of its regular expressions ({last.strip()[:120]})"
 
 
 def told_clearly(encode: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -121,15 +123,15 @@ def is_panic(error: BaseException) -> bool:
 
 
 def let_go_on(tokenizer: Any, name: str) -> None:
-    """Takes off the token that some tokenizers put at the end of every text: a text that is to go on must not be ended."""
+    """Removes the token that some tokenizers append to every text: a text to be continued must not be ended."""
     if not ends_texts(tokenizer):
         return
     backend = tokenizer.backend_tokenizer
     tokenizer.published = backend.post_processor
-    backend.post_processor = like("post_processor", without_ending(told(backend.post_processor)))
+    backend.post_processor = like("post_processor", without_ending(part_rules(backend.post_processor)))
     if ends_texts(tokenizer):
         raise ModelError(
-            f"{name} has a tokenizer that ends every text by a token of its own, which could not be taken off. Set "
+            f"{name} has a tokenizer that appends an end token to every text, which could not be removed. Set "
             "add_eos_token to false in its tokenizer_config.json, or use another copy of its tokenizer.json."
         )
 
@@ -179,7 +181,7 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 def pad_within(tokenizer: Any, embed: Any) -> None:
-    """Pads with a token that the model has a row for: what stands on masked places cannot matter, but must be there."""
+    """Pads with a token that the model has a row for: the values at masked positions do not matter, but must exist."""
     rows = embed.weight.shape[0]
     if tokenizer.pad_token_id >= rows:
         known = [i for i in (tokenizer.eos_token_id, tokenizer.bos_token_id) if i is not None and i < rows]
@@ -197,7 +199,7 @@ def refuse_foreign_tokens(embed: Any, tokenizer: Any, name: str) -> None:
             token = int(given[0].max())
             raise ModelError(
                 f"A text has the token {tokenizer.convert_ids_to_tokens(token)!r} ({token}), and {name} has rows 0 to {rows - 1}: its "
-                "tokenizer knows more tokens than its weights. Leave such texts out, or use the tokenizer that belongs to the weights."
+                "tokenizer has more tokens than its weights. Leave such texts out, or use the tokenizer that belongs to the weights."
             )
 
     embed.register_forward_pre_hook(look)

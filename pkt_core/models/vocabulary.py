@@ -44,7 +44,7 @@ class VocabularyMatch:
     only_student: tuple[str, ...]
     """Up to 20 of the student's tokens without a partner."""
     same_tokenizer: bool
-    """Whether every ordinary token has the same id in both and both cut text by the same rules: then token positions and ids can
+    """Whether every ordinary token has the same id in both and both tokenise by the same rules: then token positions and ids can
     be compared directly."""
 
     @property
@@ -88,21 +88,21 @@ def token_bytes(tokenizer: Any, n_rows: int) -> dict[int, bytes]:
     special = left_out(tokenizer)
     byte_level = "ByteLevel" in str(tokenizer.backend_tokenizer.decoder)
     alphabet = byte_level_alphabet()
-    found: dict[int, bytes] = {}
+    spellings: dict[int, bytes] = {}
     spelled: dict[int, bytes] = {}
     for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
         if index in special or index >= n_rows:
             continue
         if byte_level and all(c in alphabet for c in token):
-            found[index] = bytes(alphabet[c] for c in token)
+            spellings[index] = bytes(alphabet[c] for c in token)
         elif not byte_level and re.fullmatch("<0x[0-9A-F]{2}>", token):  # SentencePiece's way to spell any byte
             spelled[index] = bytes([int(token[3:5], 16)])
-        else:  # SentencePiece marks a space with a low line of its own
-            found[index] = token.replace("▁", " ").encode()
-    plain = set(found.values())
+        else:  # SentencePiece marks a space with the character U+2581
+            spellings[index] = token.replace("▁", " ").encode()
+    plain = set(spellings.values())
     for index, byte in spelled.items():  # where the byte has a token of its own, the spelling stands for itself
-        found[index] = f"<0x{byte[0]:02X}>".encode() if byte in plain else byte
-    return dict(sorted(found.items()))
+        spellings[index] = f"<0x{byte[0]:02X}>".encode() if byte in plain else byte
+    return dict(sorted(spellings.items()))
 
 
 def token_texts(tokenizer: Any, n_rows: int) -> dict[bytes, int]:
@@ -139,7 +139,7 @@ def spread_over(texts: Iterable[bytes], others: Mapping[bytes, int]) -> tuple[st
 
 
 def same_rules(one: Any, other: Any) -> bool:
-    """Whether two tokenizers cut text alike, whatever their vocabularies: normalisation, first cuts, kind and merges of the model."""
+    """Whether two tokenizers tokenise by the same rules, whatever their vocabularies: normalisation, first cuts, kind and merges of the model."""
     one, other = one.backend_tokenizer, other.backend_tokenizer
     if one.model.__getstate__() == other.model.__getstate__():  # spares reading some megabytes of JSON
         return all(
@@ -147,12 +147,12 @@ def same_rules(one: Any, other: Any) -> bool:
             for part in ("normalizer", "pre_tokenizer")
         )
 
-    def told(backend: Any) -> list[Any]:
-        found = json.loads(backend.to_str())
-        model = {key: value for key, value in found["model"].items() if key not in ("vocab", "unk_token", "unk_id")}
-        return [found["normalizer"], found["pre_tokenizer"], model]
+    def rules_of(backend: Any) -> list[Any]:
+        config = json.loads(backend.to_str())
+        model = {key: value for key, value in config["model"].items() if key not in ("vocab", "unk_token", "unk_id")}
+        return [config["normalizer"], config["pre_tokenizer"], model]
 
-    return told(one) == told(other)
+    return rules_of(one) == rules_of(other)
 
 
 def cut_alike(teacher: Any, student: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Both models' activations in one two-dimensional picture, and how far it can be trusted.
+"""Both models' activations in one two-dimensional picture, with its fidelity.
 
 `maps` puts teacher and student states of the same prompts into one picture (PCA or UMAP) with its trust score; `aligned` draws a chain of
-spaces in frames that belong together (AlignedUMAP); `turnover` says which prompts changed their neighbours more than those around them.
+spaces in frames that belong together (AlignedUMAP); `turnover` finds the prompts that changed their neighbours more than those around them.
 
 A *projection* is a picture and no evidence: neighbours are counted in the full spaces. Coordinates have no unit; n prompts give `n x 2`.
 umap-learn is imported inside functions, as its import takes seconds.

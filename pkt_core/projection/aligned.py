@@ -1,6 +1,6 @@
 """A chain of latent spaces of the same prompts as one picture each, in frames that belong together.
 
-The spaces may differ in width: AlignedUMAP sees only who is near whom in each (McInnes et al., umap-learn's
+The spaces may differ in width: AlignedUMAP uses only the neighbour graph of each (McInnes et al., umap-learn's
 `AlignedUMAP`), and pulls partners in neighbouring slices together as far as their neighbourhoods agree. The pull is
 fixed at 0.01: at 0.1 spaces that share half of their structure already look the same. PCA with an orthogonal
 Procrustes turn of each slice onto the one before is the quick picture, with a meaning of its own.
@@ -28,7 +28,7 @@ from pkt_core.projection.maps import NEIGHBOURS, checked, neighbours, one_size, 
 
 REGULARISATION = 0.01
 UMAP_NEIGHBOURS = 15
-TOLD_EVERY = 5  # epochs of 200 between two words about progress
+TOLD_EVERY = 5  # epochs of 200 between two progress reports
 ALONE = 0.35  # share of the time that laying out each slice alone takes, about
 TINY = 32  # points that suffice to have everything compiled
 
@@ -110,7 +110,7 @@ def aligned_umap(
 ) -> Chain:
     """AlignedUMAP of the chain (cosine, centred, 15 neighbours, regularisation 0.01): the same bits for the same seed.
 
-    `told` hears how much is done, 0..1. Only one thread computes, since two would race for the same points. Raises
+    `told` is called with the share done, 0..1. Only one thread computes, since two would race for the same points. Raises
     MeasureError where the slices do not make a chain.
     """
     checked_chain(slices, partners)
@@ -119,7 +119,7 @@ def aligned_umap(
     with quiet_umap(len(slices), told):
         import umap
 
-        found = umap.AlignedUMAP(
+        pictures = umap.AlignedUMAP(
             n_neighbors=min(UMAP_NEIGHBOURS, len(full[0]) - 1),
             metric="cosine",
             alignment_regularisation=REGULARISATION,
@@ -130,9 +130,9 @@ def aligned_umap(
             init="random",
             negative_sample_rate=1,
         ).fit_transform(full, relations=relations)
-    places = [np.asarray(one) for one in found]
+    places = [np.asarray(one) for one in pictures]
     if not all(np.isfinite(one).all() for one in places):
-        raise MeasureError("Some prompts have no neighbour at all, so they have no place in a UMAP. Use the PCA.")
+        raise MeasureError("Some prompts have no neighbours, so UMAP cannot place them. Use PCA.")
     return Chain(torch.from_numpy(np.stack(places)).float(), fidelity(full, places), None)
 
 
@@ -149,10 +149,10 @@ def warm() -> None:
 
 @contextmanager
 def quiet_umap(slices: int, told: Told) -> Iterator[None]:
-    """Inside, umap-learn runs on one thread, says how far it is, and compiles its aligned layout once, not at every call.
+    """Inside, umap-learn runs on one thread, reports its progress, and compiles its aligned layout once, not at every call.
 
     umap-learn offers neither, so two names are replaced for the while and put back after: `tqdm`, which it wraps around
-    its epochs, and the aligned layout itself, by the same code with an `njit` that remembers what it compiled.
+    its epochs, and the aligned layout itself, by the same code with an `njit` that caches what it compiled.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Tensorflow not installed", ImportWarning)

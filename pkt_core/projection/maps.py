@@ -72,8 +72,8 @@ def neighbour_overlap(
 ) -> Float[Tensor, n]:
     """Per prompt, share of the k nearest prompts (cosine, centred) that both spaces agree on, 0..1; chance k / (n - 1)."""
     checked(teacher, student)
-    found = [neighbours((x.double() - x.double().mean(0)).numpy(), k, "cosine") for x in (teacher, student)]
-    return torch.from_numpy(shared(*found)).float()
+    neighbour_ids = [neighbours((x.double() - x.double().mean(0)).numpy(), k, "cosine") for x in (teacher, student)]
+    return torch.from_numpy(shared(*neighbour_ids)).float()
 
 
 def one_size(points: Tensor) -> np.ndarray:

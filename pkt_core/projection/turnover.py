@@ -1,6 +1,6 @@
 """Which prompts changed their neighbours between two spaces, more than the prompts around them did.
 
-A group that moves together is no news: its members keep each other, and lose and gain the same strangers. What stands
+A group that moves together does not count: its members keep each other as neighbours, and lose and gain the same others. What stands
 out is a prompt that left its neighbourhood alone. Everything is counted in the full spaces, never on a picture.
 
 Not covered: what the spaces are, and how prompts move on a picture (a distance on a map means little).
@@ -62,10 +62,10 @@ def neighbour_turnover(
         relative  r_i = t_i - median of t_j over j in R_i
         q_i from  P(Binomial(k, rate of turnover over R_i) >= k t_i), Benjamini-Hochberg over all prompts
 
-    So neighbours that moved together count as kept, and the strangers that a whole group left or met are weighed against
-    those that the rest of the group left or met. `partners[i]` is the row of the second space that is the same prompt
-    as row i of the first (None: the same row). The noise comes from 100 random pairings; it tells what a meaningless
-    pairing gives and not how a prompt would move by itself. Neighbours are not lost independently, so q is a guide.
+    So neighbours that moved together count as kept, and the others that a whole group left or met are compared with those
+    that the rest of the group left or met. `partners[i]` is the row of the second space that is the same prompt
+    as row i of the first (None: the same row). The noise comes from 100 random pairings; it gives what a meaningless
+    pairing yields and not how a prompt would move by itself. Neighbours are not lost independently, so q is a guide.
     Raises MeasureError for too few, too many or unpaired prompts, or values that are not numbers.
     """
     n = checked(first, second)

@@ -1,4 +1,4 @@
-"""Runs: folders that explain themselves, their status, their queue, the student that came out.
+"""Runs: self-describing folders, their status, their queue, and the trained student.
 
 `folder` is a run on disk (plan.json, status.json, events.jsonl, results.json, student/), `files` what its files must look like,
 `status` how far it is and whether its process lives, `index` a list of a thousand runs that opens none, `queue` what waits and the one

@@ -38,7 +38,7 @@ class Seeds:
 
     @property
     def widest(self) -> tuple[str, float, float] | None:
-        """The task on which they scatter most, with its lowest and highest share, 0..1; None where nothing was asked."""
+        """The task on which they scatter most, with its lowest and highest share, 0..1; None without a task."""
         rates: dict[str, list[float]] = {}
         for one in self.seeds:
             for task, rate in one.tasks.items():

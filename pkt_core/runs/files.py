@@ -1,4 +1,4 @@
-"""What the plan of a run and its place in a family must be for everybody who reads them: a file that says something else is damaged, whoever wrote it.
+"""What the plan of a run and its place in a family must contain for every reader: any other content counts as damage, whoever wrote it.
 
 Only entries that lists and pages rely on are named; others pass, as earlier and later versions have them.
 

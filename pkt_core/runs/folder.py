@@ -1,7 +1,7 @@
 """A run: one execution of a plan, as a folder that explains itself and that any process can watch.
 
 `<cache>/runs/<id>/` holds `plan.json`, `status.json` (written by the one process that runs it), `events.jsonl` (a line per
-step, only ever appended to), `results.json`, `student/`, `log.txt`, and `stop` once someone asked it to end. Whoever carries it
+step, only ever appended to), `results.json`, `student/`, `log.txt`, and `stop` once a stop was requested. Whoever carries it
 out holds the kernel's lock on `run.lock` for as long: there is never a second, and the lock ends with its process. The recorded
 demo run under `assets/recorded/` looks the same and is read-only.
 
@@ -63,7 +63,7 @@ MOST_STATUS, MOST_EVENTS = 2**20, 2**30
 
 
 class Stopped(Exception):
-    """The run was asked to stop; what it had done is kept."""
+    """A stop was requested; completed work is kept."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class RunSummary:
     plan: dict[str, Any] | None
     """None where damaged."""
     family: Family | None = None
-    """As `Run.family` says; None also where that cannot be read."""
+    """As `Run.family` says; None also where it is unreadable."""
 
 
 @dataclass(frozen=True)
@@ -127,33 +127,33 @@ class Run:
         return html_table(f"Run {self.id}: {method}, {status.state}. {status.message}", columns, rows)
 
     def plan(self) -> dict[str, Any]:
-        """What was asked for. Raises StoreError where damaged."""
-        return _shaped(self.folder / "plan.json", PlanShape, "no plan of a run")
+        """The plan it carries out. Raises StoreError where damaged."""
+        return _shaped(self.folder / "plan.json", PlanShape, "not the plan of a run")
 
     def family(self) -> Family | None:
         """Its place in a family; None where it stands alone. StoreError where damaged."""
         path = self.folder / "family.json"
         if not os.path.lexists(path):
             return None
-        return Family.model_validate(_shaped(path, Family, "no place in a family"))
+        return Family.model_validate(_shaped(path, Family, "not a place in a family"))
 
     def status(self) -> RunStatus:
         """How far it is; `lost`, or `stopped` after a stop request, where its process is gone. StoreError where damaged."""
         process, path = self.process(), self.folder / "status.json"
         alive = (
             process is not None and process.alive()
-        )  # asked before reading: who is dead by now wrote its last status
+        )  # checked before reading: a process that is gone has written its last status
         try:
             status = RunStatus.model_validate(_object(path, MOST_STATUS))
         except StoreError:
             if alive or self.recorded or not _lost_in_a_power_cut(path):
                 raise
             made = self.folder.stat().st_mtime
-            message = f"Its status was lost in a power cut. Go on with `pkt transfer --resume {self.id}`."
+            message = f"Its status was lost in a power cut. Continue with `pkt transfer --resume {self.id}`."
             return RunStatus(kind="transfer", state="lost", message=message, created=made, updated=made)
         except ValidationError as error:
             raise StoreError(
-                f"{path} is damaged: it is no status of a run. Delete the run and start it again."
+                f"{path} is damaged: it is not a run status. Delete the run and start it again."
             ) from error
         if self.recorded or status.state not in ("queued", "running") or process is None or alive:
             return status
@@ -161,10 +161,10 @@ class Run:
             return status
         state: State = "stopped" if self.stop_requested() else "lost"
         message = (
-            f"Ended by force {status.where()}. Go on with `pkt transfer --resume {self.id}`."
+            f"Ended by force {status.where()}. Continue with `pkt transfer --resume {self.id}`."
             if state == "stopped"
             else f"Its process is gone {status.where()} (killed, out of memory, or the machine restarted). "
-            f"Read log.txt in its folder, then go on with `pkt transfer --resume {self.id}`."
+            f"Read log.txt in its folder, then continue with `pkt transfer --resume {self.id}`."
         )
         return status.model_copy(update={"state": state, "message": message, "eta_seconds": None})
 
@@ -189,7 +189,7 @@ class Run:
             self.claim()
         status, other = self.status(), self.process()
         if status.state == "running" and other is not None and other.pid != os.getpid() and other.alive():
-            raise StoreError(f"Run {self.id} is already run by process {other.pid}. Wait for it, or stop it first.")
+            raise StoreError(f"Run {self.id} is already running in process {other.pid}. Wait for it, or stop it first.")
         begins = state == "running" and (status.state != "running" or status.pid != os.getpid())
         if begins and status.state != "queued":
             self.withdraw_stop()
@@ -211,7 +211,7 @@ class Run:
         if (taken := lock(self.folder / "run.lock", wait=False)) is None:
             other = self.process()
             who = f"process {other.pid}" if other is not None and other.alive() else "another process"
-            raise StoreError(f"Run {self.id} is already run by {who}. Wait for it, or stop it first.")
+            raise StoreError(f"Run {self.id} is already running in {who}. Wait for it, or stop it first.")
         _claims[self.folder] = taken
 
     def release(self) -> None:
@@ -233,7 +233,7 @@ class Run:
             file.write(line)
 
     def keep_events(self) -> None:
-        """Wait until the disk has the events so far: those of a step that no checkpoint has are told again, these are not."""
+        """Wait until the disk has the events so far: steps after the last checkpoint are repeated, these are not."""
         path = self.folder / "events.jsonl"
         if not self.watched and path.is_file():
             with told_clearly(path):
@@ -241,11 +241,11 @@ class Run:
                 sync_folder(self.folder)
 
     def events(self, after: int = 0) -> list[dict[str, Any]]:
-        """Events in order, without the first `after`. A line that is torn (a write under way, or cut short), damaged, or of a step that
-        was told before is left out."""
+        """Events in order, without the first `after`. A line that is torn (a write under way, or cut short), damaged, or of a
+        step reported before is left out."""
         path = self.folder / "events.jsonl"
         lines = read_file(path, MOST_EVENTS).split(b"\n")[:-1] if os.path.lexists(path) else []
-        found: list[dict[str, Any]] = []
+        kept: list[dict[str, Any]] = []
         last = -1
         for event in map(_event, lines):
             if event is None:
@@ -254,8 +254,8 @@ class Run:
                 if step <= last:
                     continue
                 last = step
-            found.append(event)
-        return found[after:]
+            kept.append(event)
+        return kept[after:]
 
     def steps(self) -> list[TrainingStep]:
         """The training steps among its events. Raises StoreError for one that is none of this version or an earlier one."""
@@ -287,15 +287,15 @@ class Run:
         write_bytes(self.folder / "stop", b"")
 
     def stop_requested(self) -> bool:
-        """Whether anyone asked; the running process looks at this at every step."""
+        """Whether a stop was requested; the running process checks this at every step."""
         return (self.folder / "stop").is_file()
 
     def withdraw_stop(self) -> None:
-        """Forget that an earlier attempt was asked to stop."""
+        """Remove the stop request of an earlier attempt."""
         (self.folder / "stop").unlink(missing_ok=True)
 
     def heeding(self, progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
-        """The same progress, which raises Stopped once someone asked this run to stop: for work that can end between any two calls."""
+        """The same progress, which raises Stopped once a stop of this run is requested: for work that can end between any two calls."""
 
         def told(stage: str, done: float) -> None:
             if self.stop_requested():
@@ -311,17 +311,17 @@ class Run:
 
     def process(self) -> Process | None:
         """The process that runs it or was started for it, a living one before a dead one; None where there was none."""
-        found: list[Process] = []
+        candidates: list[Process] = []
         for name in ("status.json", "process.json"):
             try:
-                told = _object(self.folder / name, MOST_STATUS)
-                found.append(Process.model_validate(told["process"]))
+                content = _object(self.folder / name, MOST_STATUS)
+                candidates.append(Process.model_validate(content["process"]))
             except (StoreError, ValidationError, KeyError):
                 continue
-        return next((process for process in found if process.alive()), found[0] if found else None)
+        return next((process for process in candidates if process.alive()), candidates[0] if candidates else None)
 
     def starting(self, status: RunStatus) -> bool:
-        """Whether a process was started for it that has not told its status yet; `status` is the run's."""
+        """Whether a process was started for it that has not written a status yet; `status` is the run's."""
         process = self.process()
         return process is not None and process.pid not in (status.pid, os.getpid()) and process.alive()
 
@@ -352,7 +352,7 @@ class Run:
     def require_writable(self) -> None:
         """Raises StoreError for a recorded run."""
         if self.recorded:
-            raise StoreError(f"Run {self.id} is a recorded one and read-only. Start a run of your own from its plan.")
+            raise StoreError(f"Run {self.id} is recorded and read-only. Start your own run from its plan.")
 
 
 def runs_root() -> Path:
@@ -415,7 +415,7 @@ def create_runs(members: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> lis
 
 
 def open_run(run: str | Path) -> Run:
-    """A run by its name (own or recorded), or by its folder where a Path is given. Damaged ones open too; reading them tells.
+    """A run by its name (own or recorded), or by its folder where a Path is given. Damaged ones open too; reading them raises.
 
     Names never leave the folder of runs: one with a separator raises StoreError, and so does a missing run, with near names.
     """
@@ -423,7 +423,7 @@ def open_run(run: str | Path) -> Run:
         folder = run.resolve()
         if not (folder / "plan.json").is_file():
             raise StoreError(
-                f"{run} is no run: expected a folder with a plan.json. Choose a folder that `pkt transfer` wrote."
+                f"{run} is not a run: expected a folder with a plan.json. Choose a folder that `pkt transfer` wrote."
             )
         return Run(folder.name, folder, recorded=folder.is_relative_to(recorded_root().resolve()))
     for root, recorded in ((runs_root(), False), (recorded_root(), True)):
@@ -442,7 +442,7 @@ def keeps_student(folder: Path) -> bool:
 
 
 def list_runs(*, include_recorded: bool = False) -> list[RunSummary]:
-    """All runs, newest first, damaged ones among them; recorded ones, where asked for, at the end."""
+    """All runs, newest first, damaged ones among them; recorded ones, if included, at the end."""
     listed: list[RunSummary] = []
     for root, recorded in ((runs_root(), False), (recorded_root(), True))[: 1 + include_recorded]:
         summaries = _summaries(root, recorded)
@@ -481,31 +481,31 @@ def _summaries(root: Path, recorded: bool) -> list[RunSummary]:
 
 
 def _stays(summary: RunSummary) -> bool:
-    """Whether a run is as it is until somebody writes a file of it: a process that is gone does not come back."""
+    """Whether a run cannot change until a process writes a file of it: a process that is gone does not come back."""
     if summary.state == "queued":
         return not (summary.folder / "process.json").exists()
     return summary.state in ("done", "failed", "stopped", "lost")
 
 
 def _stamp(folder: str) -> str | None:
-    """What changes when somebody writes any file of a run; None where it is no folder."""
+    """A stamp that changes when any file of a run is written; None where it is no folder."""
     stamps = [INDEXED]
     for name in ("", "/plan.json", "/status.json", "/family.json"):
         try:
-            found = os.stat(folder + name)
+            info = os.stat(folder + name)
         except OSError:
             stamps.append("-")
             continue
-        if not name and not stat.S_ISDIR(found.st_mode):
+        if not name and not stat.S_ISDIR(info.st_mode):
             return None
-        stamps.append(f"{found.st_mtime_ns}.{found.st_size}.{found.st_ino}")
+        stamps.append(f"{info.st_mtime_ns}.{info.st_size}.{info.st_ino}")
     return " ".join(stamps)
 
 
 def _line_of(summary: RunSummary) -> str:
-    """A line of the index; where it lies is not said, because the cache may be moved."""
-    told = {k: v for k, v in vars(summary).items() if k not in ("folder", "recorded")}
-    return json.dumps({**told, "family": summary.family and summary.family.model_dump()})
+    """A line of the index; without its location, because the cache may be moved."""
+    values = {k: v for k, v in vars(summary).items() if k not in ("folder", "recorded")}
+    return json.dumps({**values, "family": summary.family and summary.family.model_dump()})
 
 
 def _from_index(run: Run, stamp: str, kept: tuple[str, str] | None) -> RunSummary | None:
@@ -513,9 +513,9 @@ def _from_index(run: Run, stamp: str, kept: tuple[str, str] | None) -> RunSummar
     if kept is None or kept[0] != stamp:
         return None
     try:
-        told = json.loads(kept[1])
-        family = told["family"] and Family.model_validate(told["family"])
-        return RunSummary(folder=run.folder, recorded=run.recorded, **{**told, "family": family})
+        values = json.loads(kept[1])
+        family = values["family"] and Family.model_validate(values["family"])
+        return RunSummary(folder=run.folder, recorded=run.recorded, **{**values, "family": family})
     except (TypeError, ValueError, KeyError):
         return None
 
@@ -529,18 +529,18 @@ def _read_summary(run: Run) -> RunSummary:
         head |= {"state": "damaged", "message": str(error), "kind": "", "method": "", "created": made}
         return RunSummary(**head, started=None, finished=None, fraction=0.0, plan=None)
     shared = ("state", "message", "kind", "created", "started", "finished", "fraction")
-    told = {name: getattr(status, name) for name in shared}
+    values = {name: getattr(status, name) for name in shared}
     try:
         family = run.family()
     except StoreError:
         family = None
-    return RunSummary(**head, **told, method=str(plan.get("method", "")), plan=plan, family=family)
+    return RunSummary(**head, **values, method=str(plan.get("method", "")), plan=plan, family=family)
 
 
 def _checked(run_id: str) -> str:
     if not _ID.fullmatch(run_id) or ".." in run_id:
         raise StoreError(
-            f"{run_id!r} is no name of a run; expected letters, digits, dots and dashes. Pick one from the list."
+            f"{run_id!r} is not a valid run name; expected letters, digits, dots and dashes. Pick one from the list."
         )
     return run_id
 
@@ -564,7 +564,7 @@ def _object(path: Path, most_bytes: int) -> dict[str, Any]:
 
 
 def _shaped(path: Path, shape: type[BaseModel], otherwise: str) -> dict[str, Any]:
-    """A sealed file whose known entries are of the kinds that everybody who reads it relies on. Raises StoreError."""
+    """A sealed file whose known entries are of the kinds that every reader relies on. Raises StoreError."""
     value = read_sealed(path)
     try:
         shape.model_validate(value)
@@ -585,10 +585,10 @@ def _line(event: dict[str, Any]) -> bytes:
 
 def _event(line: bytes) -> dict[str, Any] | None:
     """The event of a line; None where it is torn or its checksum does not fit. Earlier versions wrote none."""
-    found = _SUM.search(line, max(0, len(line) - 30))
-    if found is not None and found.end() == len(line):
-        body = line[: found.start()]
-        if zlib.crc32(body) != int(found[1], 16):
+    checksum = _SUM.search(line, max(0, len(line) - 30))
+    if checksum is not None and checksum.end() == len(line):
+        body = line[: checksum.start()]
+        if zlib.crc32(body) != int(checksum[1], 16):
             return None
         line = body + b"}"
     elif b"crc32:" in line[-30:] or b'"sum": "' in line[-30:]:

@@ -1,9 +1,9 @@
-"""An index of runs, kept beside them: what their files said when they were last read, so that a list of a thousand opens none.
+"""An index of runs, kept beside them: the content of their files when last read, so that a list of a thousand opens none.
 
 The folders stay the truth. Each line carries the stamp of the files that it was read from and is passed over where that differs;
 an index that is lost, damaged or held by another process costs time and nothing else.
 
-Not covered: what a line says, and which stamps are compared (`runs/folder.py`).
+Not covered: the content of a line, and which stamps are compared (`runs/folder.py`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def known(root: Path) -> dict[str, tuple[str, str]]:
     try:
         with _opened(root / NAME) as index:
             rows = index.execute("SELECT run, stamp, line, sum FROM lines").fetchall()
-        return {run: (stamp, line) for run, stamp, line, told in rows if told == _sum(run, stamp, line)}
+        return {run: (stamp, line) for run, stamp, line, checksum in rows if checksum == _sum(run, stamp, line)}
     except (sqlite3.Error, AttributeError, TypeError, UnicodeError) as error:
         if getattr(error, "sqlite_errorcode", None) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             with suppress(OSError):  # damaged, or of another version: the next list writes a new one

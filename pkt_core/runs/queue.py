@@ -1,6 +1,6 @@
-"""The queue: runs that wait, in an order that anyone may change, and the one worker that carries them out one at a time.
+"""The queue: waiting runs in an order that every process may change, and the one worker that carries them out one at a time.
 
-`<cache>/runs/queue.json` lists run ids: new runs, and runs that ended early and are to go on. Each change reads, changes and
+`<cache>/runs/queue.json` lists run ids: new runs, and runs that ended early and are to be continued. Each change reads, changes and
 replaces the file under a lock, so that two tabs do not lose each other's. The worker is a process of its own that starts each run
 as another (a run that dies or is killed takes nothing with it) and ends when nothing waits.
 
@@ -32,7 +32,7 @@ from pkt_core.runs.folder import MOST_STATUS, Run, open_run, runs_root
 from pkt_core.runs.status import Process
 
 EARLY = ("failed", "stopped", "lost")
-"""States from which a run can go on."""
+"""States from which a run can be continued."""
 LOOK_SECONDS = 0.2
 """Between two looks whether it is the worker's turn."""
 MOST_QUEUE = 2**24
@@ -59,7 +59,7 @@ def enqueue(run_ids: Sequence[str]) -> None:
 
 
 def remove(run_id: str) -> None:
-    """Take a run out; it stays as a run that nobody starts. Raises StoreError where it does not wait."""
+    """Take a run out; it stays as a run that is not started. Raises StoreError where it does not wait."""
     _change(lambda order: _without(run_id, order))
 
 
@@ -76,7 +76,7 @@ def move(run_id: str, place: int) -> None:
 def _without(run_id: str, order: list[str]) -> list[str]:
     """The others. Raises StoreError where the run does not wait."""
     if run_id not in order or not _waits(run_id):
-        raise StoreError(f"Run {run_id} does not wait in the queue; it may have started. Look at the list again.")
+        raise StoreError(f"Run {run_id} is not in the queue; it may have started. Check the queue again.")
     return [other for other in order if other != run_id]
 
 
@@ -86,10 +86,10 @@ def worker() -> Process | None:
     if not path.is_file():
         return None
     try:
-        found = Process.model_validate(read_json(path, MOST_STATUS))
+        process = Process.model_validate(read_json(path, MOST_STATUS))
     except (StoreError, ValidationError):
         return None
-    return found if found.alive() else None
+    return process if process.alive() else None
 
 
 def work(carry_out: Callable[[Run], None]) -> int:
@@ -128,14 +128,14 @@ def start(arguments: Sequence[str], log_file: Path, *, detached: bool) -> subpro
     """
     code = str(Path(__file__).resolve().parents[2])
     search = os.pathsep.join(filter(None, [code, os.environ.get("PYTHONPATH")]))
-    told = {"PKT_CACHE": str(runs_root().parent), "PYTHONPATH": search, "PYTHONUNBUFFERED": "1"}
+    environment = {"PKT_CACHE": str(runs_root().parent), "PYTHONPATH": search, "PYTHONUNBUFFERED": "1"}
     with told_clearly(log_file), open(log_file, "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "pkt_core", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **told},
+            env={**os.environ, **environment},
             start_new_session=detached,
         )
 
@@ -153,7 +153,7 @@ def in_its_turn(run: Run) -> None:
 
 
 def forget(run_id: str) -> None:
-    """Leave out a run that somebody carries out now, wherever it waited."""
+    """Remove a run that is carried out now, wherever it waited."""
     if run_id in _listed():
         _change(lambda order: [other for other in order if other != run_id])
 
@@ -166,7 +166,7 @@ def _next(mine: FileLock) -> Run | None:
             if not order:
                 write_sealed(runs_root() / "queue.json", {"order": []})
                 (runs_root() / "worker.json").unlink(missing_ok=True)
-                mine.release()  # inside: who puts a run into the queue from now on finds no worker and starts one
+                mine.release()  # inside: a process that queues a run from now on finds no worker and starts one
                 return None
             if (free := lock(runs_root() / "turn.lock", wait=False)) is not None:
                 free.release()
@@ -184,14 +184,14 @@ def _listed() -> list[str]:
     if not os.path.lexists(path):
         return []
     data = read_file(path, MOST_QUEUE)
-    found = (
+    order = (
         parsed(path, data) if data.startswith(b"[") else read_sealed(path).get("order")
     )  # earlier versions kept the list alone
-    if not isinstance(found, list) or not all(isinstance(run_id, str) for run_id in found):
+    if not isinstance(order, list) or not all(isinstance(run_id, str) for run_id in order):
         raise StoreError(
             f"{path} is damaged: expected a list of run ids. Delete it; the runs themselves are not harmed."
         )
-    return found
+    return order
 
 
 def _waits(run_id: str) -> bool:

@@ -25,7 +25,7 @@ LayerNumber = Annotated[int, Field(strict=True, ge=0, le=10**6)]
 
 @dataclass(frozen=True)
 class TaughtPair:
-    """A student layer and the teacher layer that taught it."""
+    """A student layer and the teacher layer it was trained towards."""
 
     teacher: LayerNumber
     student: LayerNumber
@@ -134,7 +134,7 @@ class Alignment:
     """The student's state at the main pair of layers against the teacher's."""
 
     cka: float
-    """Debiased linear CKA, 1 at most; higher is more alike."""
+    """Debiased linear CKA, 1 at most; higher is more similar."""
     cosine: float | None = None
     """Mean cosine to the mapped teacher, -1..1; None where the vocabularies share too little for a map."""
 
@@ -168,7 +168,7 @@ class RunResults:
     """What came out of a run."""
 
     layers: TaughtLayers | None = None
-    """None of a process that only helped another one train."""
+    """None of an auxiliary process of a distributed run."""
     attribution: Attribution | None = None
     """None where the plan names its layers."""
     steps: Count | None = None
@@ -196,7 +196,7 @@ class RunResults:
     behaviour: Behaviour | None = None
     """None until it was measured."""
     changes: dict[str, TaskChange] = field(default_factory=dict)
-    """By task, the first of them what was taught; empty until measured, or without a task."""
+    """By task, the first of them the trained one; empty until measured, or without a task."""
     right: dict[str, Answers] = field(default_factory=dict)
     """By task; empty of the first version, which kept no single answers."""
     repeats: dict[str, Count] = field(default_factory=dict)
@@ -241,7 +241,7 @@ class TrainingStep:
     step: Count
     """Steps done, from 1."""
     total: Count
-    """Steps the plan asks for."""
+    """Steps of the plan."""
     seconds: float
     """Since training began."""
     terms: dict[str, float | None]
@@ -251,12 +251,12 @@ class TrainingStep:
     layers: list[int] = field(default_factory=list)
     """Student layers at work, for methods that train one after the other; empty for others."""
     micro_batch: int = 0
-    """Examples that went through the student at once; 0 of the first version, which did not tell."""
+    """Examples that went through the student at once; 0 of the first version, which did not record it."""
     recall: dict[str, float] = field(default_factory=dict)
     """By task, share of some items right, 0..1; empty at steps that were not probed."""
 
 
 def read_steps(events: list[dict[str, Any]], what: str) -> list[TrainingStep]:
     """The training steps among the events of a run. Raises StoreError for one that is none of this version or an earlier one."""
-    told = [{k: v for k, v in event.items() if k != "kind"} for event in events if event.get("kind") == "step"]
-    return [from_json(TrainingStep, one, what) for one in told]
+    steps = [{k: v for k, v in event.items() if k != "kind"} for event in events if event.get("kind") == "step"]
+    return [from_json(TrainingStep, one, what) for one in steps]

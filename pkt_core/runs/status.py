@@ -53,7 +53,7 @@ class Process(BaseModel):
             return not self.elsewhere() and not recycled and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
-        except psutil.AccessDenied:  # somebody else's, and there
+        except psutil.AccessDenied:  # another user's, and alive
             return not self.elsewhere()
 
 
@@ -71,7 +71,7 @@ class RunStatus(BaseModel):
     total_steps: Count = 0
     """0 while unknown."""
     fraction: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
-    """How much is done, 0..1; step / total_steps where only steps are told."""
+    """How much is done, 0..1; step / total_steps where only steps are reported."""
     message: str = ""
     """One sentence for a person."""
     created: Time
@@ -87,7 +87,7 @@ class RunStatus(BaseModel):
     eta_seconds: Time | None = None
     """Seconds left as of `updated`, at the mean pace since `pace_from`; None while unknown and when nothing runs."""
     pace_from: tuple[Time, Time] | None = None
-    """Fraction and time of the first progress that was told."""
+    """Fraction and time of the first reported progress."""
 
     @property
     def pid(self) -> int | None:
@@ -116,7 +116,7 @@ class RunStatus(BaseModel):
         total_steps = self.total_steps if total_steps is None else total_steps
         if fraction is None:
             fraction = min(step / total_steps, 1.0) if total_steps else self.fraction
-        told: dict[str, Any] = {
+        changes: dict[str, Any] = {
             "state": state,
             "step": step,
             "total_steps": total_steps,
@@ -127,12 +127,14 @@ class RunStatus(BaseModel):
             "eta_seconds": None,
         }
         if state == "running" and fraction > 0:
-            # Loading is quick beside training: its pace says nothing about the steps, so they start a new one.
+            # Loading is quick beside training: its pace does not predict that of the steps, so they start a new one.
             first_step = step > 0 and self.step == 0
-            since, began = told["pace_from"] = self.pace_from if self.pace_from and not first_step else (fraction, now)
+            since, began = changes["pace_from"] = (
+                self.pace_from if self.pace_from and not first_step else (fraction, now)
+            )
             left = (now - began) * (1 - fraction) / (fraction - since) if fraction > since else -1.0
-            told["eta_seconds"] = left if 0 <= left < LATEST else None  # a clock that was set back tells nothing
-        return RunStatus.model_validate(self.model_dump() | told)
+            changes["eta_seconds"] = left if 0 <= left < LATEST else None  # a clock that was set back gives no estimate
+        return RunStatus.model_validate(self.model_dump() | changes)
 
     def where(self) -> str:
         """Where it is, as the end of a sentence."""

@@ -22,7 +22,7 @@ from pkt_core.transfer.setup import trainable_ref
 
 @dataclass(frozen=True)
 class Trained:
-    """The trained student that a run keeps. Nothing is loaded yet."""
+    """The stored trained student of a run. Nothing is loaded yet."""
 
     plan: TransferPlan
     """What it was trained by."""
@@ -67,7 +67,7 @@ def open_trained(run: Run, pair: Pair | None = None) -> Trained:
     plan = plan_of(run) if pair is None else plan_of_pair(run, pair)
     if not keeps_student(run.folder):
         raise StoreError(
-            f"Run {run.id} keeps no trained student. Choose a run that finished here, or carry its plan out again."
+            f"Run {run.id} keeps no trained student. Choose a run that finished here, or run its plan again."
         )
     folder = run.folder / "student"
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -83,10 +83,10 @@ def plan_of(run: Run) -> TransferPlan:
 def plan_of_pair(run: Run, pair: Pair | TransferPlan) -> TransferPlan:
     """The same. Raises StoreError also where its teacher or student is not the pair's."""
     plan = plan_of(run)
-    found, expected = [(one.teacher.name, one.student.name) for one in (plan, pair)]
-    if found != expected:
+    actual, expected = [(one.teacher.name, one.student.name) for one in (plan, pair)]
+    if actual != expected:
         raise StoreError(
-            f"Run {run.id} has the teacher {found[0]} and the student {found[1]}; expected {expected[0]} and {expected[1]}. "
+            f"Run {run.id} has the teacher {actual[0]} and the student {actual[1]}; expected {expected[0]} and {expected[1]}. "
             "Choose a run of this pair."
         )
     return plan
@@ -102,5 +102,5 @@ def as_of(path: Path) -> tuple[str, int, int, int] | None:
 
 @functools.lru_cache(maxsize=256)
 def require_whole(run: Run, _files: tuple[tuple[str, int, int, int] | None, ...]) -> None:
-    """Raises StoreError where the files are not those that the run exported; read once for as long as nobody writes them."""
+    """Raises StoreError where the files are not those that the run exported; read once until they are written again."""
     require_exported(run.folder / "student", run.results() or RunResults())

@@ -1,8 +1,8 @@
-"""How alike two sets of activations of the same prompts are, with what chance alone would give.
+"""How similar two sets of activations of the same prompts are, beside a permutation null.
 
 `records` lists the measures, each a record of what it claims (range, direction, chance, invariances, source) and the functions that
 compute it; the maths stands in `cka`, `cca`, `kernels`, `neighbours`, `geometry`, `regression`, `reading`; `grid` holds the records of
-a grid (no torch), `fitter` and `pairwise` fill one, teacher layers down, student layers across; `null` and `interval` say what chance, other prompts and training do to it.
+a grid (no torch), `fitter` and `pairwise` fill one, teacher layers down, student layers across; `null` gives its chance level, `interval` its uncertainty over prompts and its change by training.
 
 To add a measure: its functions in a file of its own or beside its relatives, a `Measure` in `records.py`, and its hand-computed value in
 `tests/test_measures_values.py`. Every claim of the record is then tested, and menus, CLI and captions know it.

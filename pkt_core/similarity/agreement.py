@@ -1,6 +1,6 @@
 """How one teacher layer and one student layer agree: pair of prompts by pair of prompts, and prompt by prompt.
 
-Representational measures (CKA, RSA) say how alike the two tables of "how alike are prompts i and j" are. Here are those tables,
+Representational measures (CKA, RSA) compare two tables of similarities between prompts i and j. Here are those tables,
 their rank correlation with what shuffled prompts give, and which prompts have other neighbours in the two layers. Prompts are
 the independent units, not pairs of prompts: the null shuffles prompts, the interval leaves out groups of prompts.
 
@@ -56,13 +56,13 @@ class Agreement:
 
 def gram(side: str, states: object) -> Float[Tensor, "n n"]:
     """Inner products of centred states. Raises MeasureError where states are no numbers, or do not vary over the prompts."""
-    found = checked(side, states)
-    if not varies(found):
+    matrix = checked(side, states)
+    if not varies(matrix):
         raise MeasureError(
-            f"The {side} layer does not vary over these prompts, so nothing agrees or not. Choose another."
+            f"The {side} activations in this layer are constant over these prompts, so agreement is undefined. Choose another layer."
         )
-    found = near_one(found)
-    centred = found - found.mean(0)
+    matrix = near_one(matrix)
+    centred = matrix - matrix.mean(0)
     return centred @ centred.T
 
 
@@ -120,10 +120,10 @@ def agreement(
     products = [gram("teacher's", teacher), gram("student's", student)]
     alike = [cosines(one) for one in products]
     ranks, near = [ranked(1 - one) for one in alike], [nearest(one) for one in alike]
-    for side, found in zip(("teacher's", "student's"), ranks, strict=True):
-        if bool(found.triangle.isnan().any()):
+    for side, side_ranks in zip(("teacher's", "student's"), ranks, strict=True):
+        if bool(side_ranks.triangle.isnan().any()):
             raise MeasureError(
-                f"All prompts are equally far apart in the {side} layer, so nothing agrees or not. Choose another."
+                f"All prompts are equally far apart in the {side} layer, so agreement is undefined. Choose another layer."
             )
     left_out, overlap_left_out = [], []
     for index in jackknife_groups(n, 1):

@@ -74,19 +74,19 @@ def upper_triangles(side: Float[Tensor, "L n d"]) -> tuple[Float[Tensor, "L m"],
     not enlarge.
     """
     n_layers, n, d = side.shape
-    found = torch.empty(n_layers, n * (n - 1) // 2, dtype=torch.float64)
+    triangles = torch.empty(n_layers, n * (n - 1) // 2, dtype=torch.float64)
     squares = torch.empty(n_layers, n, dtype=torch.float64)
     pieces = -(-n_layers // LAYERS)
     # One memory for all: fresh memory costs more than the subtraction.
     centred = torch.empty(-(-n_layers // pieces), n, d, device=side.device)
-    parts = (whole.tensor_split(pieces) for whole in (side.detach(), found, squares))
+    parts = (whole.tensor_split(pieces) for whole in (side.detach(), triangles, squares))
     for some, into, lengths in zip(*parts, strict=True):
         x = some.float()
         fill_triangles(torch.sub(x, x.mean(1, keepdim=True), out=centred[: len(x)]), into, lengths)
-    return found, squares
+    return triangles, squares
 
 
-def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"], squares: Float[Tensor, "L n"]) -> None:
+def fill_triangles(x: Float[Tensor, "L n d"], triangles: Float[Tensor, "L m"], squares: Float[Tensor, "L n"]) -> None:
     """Write the U-centred triangles and the squared lengths of centred activations; no entry below the diagonal is computed but in
     a strip's square."""
     n, place = x.shape[1], 0
@@ -99,8 +99,8 @@ def fill_triangles(x: Float[Tensor, "L n d"], found: Float[Tensor, "L m"], squar
         squares[:, start:end] = strip[:, :, :h].diagonal(dim1=1, dim2=2)
         square = strip[:, :, :h].triu(1).double()
         rows, columns = torch.triu_indices(h, h, 1)
-        triangle, place = found[:, place : place + len(rows)], place + len(rows)
-        rest, place = found[:, place : place + h * (n - end)].view(len(x), h, n - end), place + h * (n - end)
+        triangle, place = triangles[:, place : place + len(rows)], place + len(rows)
+        rest, place = triangles[:, place : place + h * (n - end)].view(len(x), h, n - end), place + h * (n - end)
         triangle.copy_(square.flatten(1)[:, rows * h + columns])
         rest.copy_(strip[:, :, h:])
         sums[:, start:end] += square.sum(1) + square.sum(2) + rest.sum(2)
@@ -121,7 +121,7 @@ def block_sums(
     orders: Int[Tensor, "P n"],
     weights: Float[Tensor, "D n"],
 ) -> BlockSums:
-    """All HSICs of one block of samples; orders permute them, weights say how often each was drawn."""
+    """All HSICs of one block of samples; orders permute them, weights hold how often each was drawn."""
     n = teacher.shape[1]
     scale = 2 / (n * (n - 3))
     (k, lengths), (other, other_lengths) = upper_triangles(teacher), upper_triangles(student)
@@ -156,9 +156,9 @@ def permuted_products(
     few: Float[Tensor, "F m"], many: Float[Tensor, "M m"], orders: Int[Tensor, "P n"]
 ) -> Float[Tensor, "P F M"]:
     """Inner products of all pairs of triangles with the samples of the few reordered. float32: a null's third decimal decides nothing."""
-    found = torch.zeros(len(orders), len(many), len(few))
+    products = torch.zeros(len(orders), len(many), len(few))
     if not len(orders):
-        return found.mT
+        return products.mT
     n = orders.shape[1]
     rows, columns = entry_order(n)
     place = torch.zeros(n, n, dtype=torch.long)
@@ -170,8 +170,8 @@ def permuted_products(
         moved = place[order[rows], order[columns]]
         for start in range(0, len(moved), PIECE):
             piece = slice(start, start + PIECE)
-            found[p] += against[:, piece] @ entries.index_select(0, moved[piece])
-    return found.mT
+            products[p] += against[:, piece] @ entries.index_select(0, moved[piece])
+    return products.mT
 
 
 def reweighted_products(
@@ -184,12 +184,12 @@ def reweighted_products(
     draws, n = weights.shape
     rows, columns = entry_order(n)
     cross = torch.zeros(draws, len(teacher) * len(student))
-    own = torch.zeros(draws, len(teacher)), torch.zeros(draws, len(student))
+    self_products = torch.zeros(draws, len(teacher)), torch.zeros(draws, len(student))
     for start in range(0, len(rows) if draws else 0, PIECE):
         piece = slice(start, start + PIECE)
         a, b = teacher[:, piece].float(), student[:, piece].float()
         weight = weights[:, rows[piece]] * weights[:, columns[piece]]
         cross += weight @ (a[:, None] * b).flatten(0, 1).T
-        for total, side in zip(own, (a, b), strict=True):
+        for total, side in zip(self_products, (a, b), strict=True):
             total += weight @ side.square().T
-    return cross.view(draws, len(teacher), len(student)), *own
+    return cross.view(draws, len(teacher), len(student)), *self_products

@@ -92,7 +92,7 @@ def debiased_linear_cka(x: Float[Tensor, "n d1"], y: Float[Tensor, "n d2"]) -> f
     if n > max(x.shape[1], y.shape[1]):
         one, other = x - x.mean(0), y - y.mean(0)
         of_x, of_y = hsic(one, one), hsic(other, other)
-        if all(bool(own > CLEAR * whole) for own, whole in (of_x, of_y)):
+        if all(bool(value > CLEAR * whole) for value, whole in (of_x, of_y)):
             return float(hsic(one, other)[0] / (of_x[0] * of_y[0]).sqrt())
     return float(against([prepare_debiased(x)], stack([prepare_debiased(y)])))
 

@@ -1,4 +1,4 @@
-"""What a measure claims, without the steps that compute it, and where noise ends: what records and pages know without torch."""
+"""The claims of a measure without the steps that compute it, and the noise level; torch-free, for records and pages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ QUANTILE = 0.95
 
 @dataclass(frozen=True)
 class MeasureFacts:
-    """What a measure claims of itself."""
+    """The claims of a measure."""
 
     label: str
-    """What the screen calls it."""
+    """Its label on screen."""
     low: float
     """Smallest value it can take; minus infinity where it has none."""
     high: float
@@ -21,11 +21,11 @@ class MeasureFacts:
     larger_is_closer: bool
     """Direction."""
     chance: str
-    """What independent data give, in words."""
+    """Its value on independent data, in words."""
     source: str
     """Paper and equation, and where we differ."""
     note: str
-    """Cost, and where it stops telling layers apart; empty where there is nothing to know."""
+    """Cost, and where it no longer distinguishes layers; empty where there is nothing to note."""
     symmetric: bool
     """Whether the sides may be swapped."""
     invariant_to: list[str]

@@ -114,17 +114,17 @@ class GridFitter:
         teacher, student = (over_two_to(*one).float() for one in zip(exponents, sides, strict=True))
         orders = permutations(n, self.group_size, self.permutations, self.generator)
         weights = bootstrap_weights(n, self.group_size, self.draws, self.generator)
-        found = block_sums(teacher, student, orders, weights)
+        block = block_sums(teacher, student, orders, weights)
         self.n, self.blocks = self.n + n, self.blocks + 1
         if self.sums is None:
-            self.sums, self.exponents = found, exponents
+            self.sums, self.exponents = block, exponents
         else:  # a running mean, each block weighing as many samples as it has, in the larger of both magnitudes
             larger = [torch.maximum(mine, its) for mine, its in zip(self.exponents, exponents, strict=True)]
             self.sums.shift(*(mine - most for mine, most in zip(self.exponents, larger, strict=True)))
-            found.shift(*(its - most for its, most in zip(exponents, larger, strict=True)))
+            block.shift(*(its - most for its, most in zip(exponents, larger, strict=True)))
             self.exponents = larger
             self.sums.add(self.sums, -n / self.n)
-            self.sums.add(found, n / self.n)
+            self.sums.add(block, n / self.n)
 
     def pop(self, n: int) -> list[Tensor]:
         """The first n waiting samples of both sides; nothing is copied that one piece holds."""

@@ -28,7 +28,7 @@ class GridRecipe:
     interval: str
     """How the 95 % interval was made."""
     outliers: str = "none"
-    """Rule for dimensions that stand out."""
+    """Rule for outlier dimensions."""
     seed: int = 0
     """Of prompts, permutations and draws."""
     n: int | None = None
@@ -38,11 +38,11 @@ class GridRecipe:
     permutations: int | None = None
     """Draws of the null."""
     prompts: str | None = None
-    """Name of the prompt set, where the record around does not say."""
+    """Name of the prompt set, where the enclosing record does not name it."""
     pooling: str | None = None
-    """What one sample is; None for activations of one's own."""
+    """What one sample is; None for custom activations."""
     part: str | None = None
-    """Which activation of a layer; None for activations of one's own."""
+    """Which activation of a layer; None for custom activations."""
     skip_first: bool = False
     """Whether position 0 was left out."""
     correction: str | None = None
@@ -60,14 +60,14 @@ class GridRecipe:
     block_difference: float | None = None
     """Largest difference that mini-batches make to any cell, in the unit of the measure, at least 0."""
     too_short: int = 0
-    """Prompts left out because both tokenizers cut too few of their pieces alike."""
+    """Prompts left out because they have too few shared spans."""
     repeats: int = 0
     """Prompts that repeat another word for word and are not counted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SimilarityGrid:
-    """Teacher layer x student layer, with what chance gives and how sure we are."""
+    """Teacher layer x student layer, with its permutation null and 95 % intervals."""
 
     measure: str
     """Name of the measure."""
@@ -140,7 +140,7 @@ class SimilarityGrid:
         )
         if (level := self.noise_level) is not None:
             side = "below" if self.larger_is_closer else "above"
-            caption += f"By chance the closest of all cells stays {side} {level:.3f} in 95 % of permutations."
+            caption += f"In 95 % of permutations the closest cell of the grid stays {side} {level:.3f}."
         return html_grid(caption, self.values, larger_is_closer=self.larger_is_closer)
 
 

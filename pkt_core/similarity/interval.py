@@ -1,9 +1,9 @@
-"""How far a similarity would move with other prompts: bootstrap weights for unbiased HSIC, jackknife groups for the rest.
+"""How much a similarity varies over prompts: bootstrap weights for unbiased HSIC, jackknife groups for the rest.
 
 Drawing prompts with replacement puts copies into a Gram matrix, and a copy is its own neighbour: a plain bootstrap of CKA
 is pushed upward. As the diagonal of a U-centred Gram is zero, weighting its entries by how often both prompts were drawn
-leaves copies out (the weighted bootstrap of a U-statistic). Measures without such a form take a delete-one-group
-jackknife, whose few groups ask for Student's t: a normal interval of ten groups covers 92 to 93 % where 95 is said.
+leaves copies out (the weighted bootstrap of a U-statistic). Measures without such a form take a delete-one-group jackknife,
+whose few groups require Student's t: a normal interval of ten groups covers 92 to 93 % instead of 95.
 
 Two grids of the same prompts, before a run and after it, leave out the same groups in turn, so what they share cancels in the
 difference. The permutation null does not apply there: both are far from chance, and the question is whether they differ.

@@ -94,11 +94,11 @@ def null(
     columns = torch.stack([k.triangle.float() for k in moved], dim=1)  # an entry's layers lie side by side in memory
     rows = torch.stack([k.triangle.float() for k in fixed])
     piece = max(1, AT_A_TIME // len(moved))
-    found = torch.zeros(len(orders), len(fixed), len(moved))
+    products = torch.zeros(len(orders), len(fixed), len(moved))
     for p, order in enumerate(orders):
         places = reordered(n, order.argsort() if swapped else order)
         for start in range(0, len(places), piece):
             end = start + piece
-            found[p] += rows[:, start:end] @ columns.index_select(0, places[start:end])
-    values = found.mT if swapped else found
+            products[p] += rows[:, start:end] @ columns.index_select(0, places[start:end])
+    values = products.mT if swapped else products
     return (values.double() / sizes(teachers, students)).clamp(-1, 1)

@@ -1,9 +1,9 @@
-"""Activation matrices of one's own, without any model: arrays, nested lists, or a folder with one file a layer.
+"""Custom activation matrices, without any model: arrays, nested lists, or a folder with one file a layer.
 
 A folder holds `.npy` files (no pickle) or `.safetensors` files of one tensor each, every one `samples x width`, taken in natural
 order: layer 2 comes before layer 10.
 
-Not covered: what a measure asks of them (measures.py).
+Not covered: what a measure requires of them (measures.py).
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def split(given: object, side: str) -> list[Any]:
 
 
 def matrix(given: object, side: str) -> Tensor:
-    """One layer in float64, or float32 where that holds all it says. MeasureError for what holds no real numbers."""
+    """One layer in float64, or float32 where that holds it exactly. MeasureError for what holds no real numbers."""
     table = as_float64(side, given)
     floats = (torch.float32, torch.float16, torch.bfloat16, np.dtype("float32"), np.dtype("float16"))
     return table.float() if getattr(given, "dtype", None) in floats else table
@@ -88,7 +88,7 @@ def from_folder(folder: Path) -> list[Tensor]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise PathError(
-            f"{str(folder)[:200]} is no folder that can be read ({reason}); expected one with a file a layer."
+            f"{str(folder)[:200]} is not a readable folder ({reason}); expected one with a file a layer."
         ) from error
     for kind in KINDS:
         files = sorted((name for name in names if name.endswith(kind) and not name.startswith(".")), key=natural)
@@ -116,7 +116,7 @@ def read_layer(path: Path) -> Tensor:
         tensors = safetensors.torch.load(data)
     except (ValueError, EOFError, OSError, SyntaxError, TypeError, SafetensorError) as error:
         raise PathError(
-            f"{path} is no {path.suffix} file of plain numbers ({str(error)[:120]}). Write it again."
+            f"{path} is not a {path.suffix} file of plain numbers ({str(error)[:120]}). Write it again."
         ) from error
     if len(tensors) != 1:
         raise PathError(f"{path} holds {len(tensors)} tensors; expected one, samples x width. Write one file a layer.")

@@ -33,12 +33,12 @@ def as_float64(side: str, given: object) -> Tensor:
             array = np.asarray(given)
             kind = f"{kind} of {array.dtype}"
             if array.dtype.kind not in NO_REALS:
-                with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite, which is told
+                with np.errstate(over="ignore"):  # what float64 cannot hold becomes infinite, which is reported below
                     return torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
         except (TypeError, ValueError, RuntimeError):  # ragged lists, records, lists of what is no number
             pass
     raise MeasureError(
-        f"The {side} activations are no table of real numbers (got {kind}); expected a dense tensor, an array or rows of equal length."
+        f"The {side} activations are not a table of real numbers (got {kind}); expected a dense tensor, an array or rows of equal length."
     )
 
 

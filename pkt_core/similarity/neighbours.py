@@ -1,4 +1,4 @@
-"""Do both sides think of the same samples as neighbours?
+"""Do both sides have the same nearest neighbours?
 
 All of them take the k = 10 nearest by cosine of uncentred rows, nearest first, a sample never being its own neighbour. They
 look at what is near and ignore the large-scale geometry that CKA sees, so they disagree with it where a few directions
@@ -41,7 +41,7 @@ class Neighbours:
     own_hsic: Float[Tensor, ""] | None = None
     """`local_hsic` of the layer with itself, where the measure needs it; the order of the samples does not matter to it."""
     by_ties: bool = False
-    """Whether ties decide who the neighbours are, so that nothing can be said of them."""
+    """Whether ties decide who the neighbours are, so that their values are undefined."""
 
     @cached_property
     def ranks(self) -> UInt8[Tensor, "n n"]:
@@ -224,8 +224,8 @@ def local_hsic(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
 
 def prepare_with_own_hsic(x: Float[Tensor, "n d"]) -> Neighbours:
     """For cknna, which divides by it."""
-    found = prepare(x)
-    return replace(found, own_hsic=local_hsic(found, stack([found]))[0])
+    neighbours = prepare(x)
+    return replace(neighbours, own_hsic=local_hsic(neighbours, stack([neighbours]))[0])
 
 
 @by_teacher
@@ -236,10 +236,10 @@ def cknna(of_teacher: Neighbours, table: Table) -> Float[Tensor, L_S]:
     masks are not symmetric, so swapping the sides changes the fourth decimal. The cross term is masked by the neighbours that both sides
     have, each own term by its side's, so Cauchy and Schwarz give no bound: few samples may pass 1. NaN where an own HSIC is not positive.
     """
-    own, others = (
+    own_term, others = (
         of_teacher.own_hsic,
         torch.stack([layer.own_hsic for layer in table.layers if layer.own_hsic is not None]),
     )
-    assert own is not None
-    values = local_hsic(of_teacher, table) / ((own * others).clamp_min(0).sqrt() + EPSILON)
-    return torch.where((own > 0) & (others > 0), values, torch.nan)
+    assert own_term is not None
+    values = local_hsic(of_teacher, table) / ((own_term * others).clamp_min(0).sqrt() + EPSILON)
+    return torch.where((own_term > 0) & (others > 0), values, torch.nan)

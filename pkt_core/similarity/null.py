@@ -1,4 +1,4 @@
-"""What the statistic on screen would be if the two models' samples had nothing to do with each other.
+"""The permutation null of the statistic on screen: its distribution when the two models' samples are unrelated.
 
 The samples of one side are permuted, all its layers together, and the same statistic is taken again. Several samples of
 one prompt move together, because they are not independent. A cell chosen because it is the largest of a grid or of a row
@@ -7,7 +7,7 @@ procedure of Westfall and Young 1993).
 
 Below it stands what independent Gaussian noise gives, where a closed form exists: numbers of n samples and the two widths. Real
 activations do not fill their dimensions evenly, and pieces of one prompt are not independent, so the permutation null on the data
-at hand is what decides; these say what to expect before any data are there.
+at hand is what decides; these give the expected level before any data are there.
 
 Not covered: intervals (interval.py).
 """

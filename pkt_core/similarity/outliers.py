@@ -1,4 +1,4 @@
-"""Dimensions and positions that own a similarity all by themselves, and rules to treat them.
+"""Dimensions and positions that dominate a similarity, and rules to treat them.
 
 One shared dimension thirty times as large as the others brings debiased CKA of otherwise unrelated data to 0.996.
 Language models have such dimensions, and massive activations at the first token. So they are measured and shown, and a
@@ -23,7 +23,7 @@ Rule = Literal["none", "clamp", "drop_top", "standardise"]
 RULES: tuple[str, ...] = get_args(Rule)
 CLAMP_AT = 0.95
 DROPPED = 3
-ENTRIES = 2**22  # of which the clamp's quantile is taken; more say nothing new
+ENTRIES = 2**22  # of which the clamp's quantile is taken; more do not change it
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Any measure between all teacher layers and all student layers, and what it would be by chance.
+"""Any measure between all teacher layers and all student layers, with its permutation null.
 
 Each layer's own work (Grams, ranks, neighbours, bases) is done once. A null moves the prepared layers instead of preparing them
 again. Held in memory: about 4 to 8 n^2 bytes a layer for most measures, a quarter of a GiB for 62 layers at n = 1024.
@@ -30,7 +30,7 @@ PREPARING = 0.3  # of the progress bar
 
 @dataclass(frozen=True)
 class GridNull:
-    """The grid when samples of teacher and student have nothing to do with each other, once for each permutation."""
+    """The grid under unrelated samples of teacher and student, once for each permutation."""
 
     best: Float[Tensor, P]
     """The grid's maximum; its minimum where smaller is closer."""
@@ -71,13 +71,13 @@ def prepared_side(
     record: Measure, side: str, layers: Sequence[object], prepare: Prepare, tick: Callable[[], None]
 ) -> dict[int, Any]:
     """Prepared layers by number, without those that do not vary."""
-    found: dict[int, Any] = {}
+    prepared: dict[int, Any] = {}
     for i, layer in enumerate(layers):
         matrix = checked(side, layer)
         if varies(matrix):
-            found[i] = prepare(scaled(record, matrix))
+            prepared[i] = prepare(scaled(record, matrix))
         tick()
-    return found
+    return prepared
 
 
 def prepare_layers(
@@ -110,7 +110,7 @@ def prepare_layers(
 
 
 def unwatched(label: str, done: float) -> None:
-    """The progress of those who do not watch."""
+    """A progress callback that does nothing."""
 
 
 def grid_of(

@@ -1,9 +1,9 @@
 """Two measures that read activations through the models' own vocabularies. Nothing is fitted, so chance has no dimensions to use.
 
-`semantic_cosine` carries the teacher's activation into the student's space by the semantic map and takes the cosine.
+`semantic_cosine` maps the teacher's activation into the student's space by the semantic map and takes the cosine.
 `next_token_agreement` reads both layers as if they were the last (the logit lens) and compares what they predict.
 
-Not covered: where the map and the heads come from (alignment/, models/); tensors and a function are all that is asked for.
+Not covered: where the map and the heads come from (alignment/, models/); only tensors and a function are needed.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ Tick = Callable[[float], None]
 
 
 def silent(done: float) -> None:
-    """The tick of those who do not watch."""
+    """A tick that does nothing."""
 
 
 def one_by_one(compare: Callable[[Any, Any], float]) -> Callable[[Sequence[Any], Sequence[Any], Tick], Tensor]:
@@ -68,7 +68,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the two measures need to know of the models; each reads only its own part."""
+    """What the two measures need of the models; each reads only its own part."""
 
     matrix: Float[Tensor, "d_S d_T"] | None = None
     """The semantic map, for `semantic_cosine`."""
@@ -83,9 +83,9 @@ class Measure:
     """A similarity of two activation matrices `[n, d1]` and `[n, d2]` whose rows are the same samples."""
 
     name: str
-    """What code and URL call it."""
+    """Its name in code and URLs."""
     label: str
-    """What the screen calls it."""
+    """Its label on screen."""
     low: float
     """Smallest value it can take; minus infinity where it has none."""
     high: float
@@ -95,7 +95,7 @@ class Measure:
     itself: float | None = None
     """The value of X with itself, where the range does not end there."""
     chance: str
-    """What independent data give, in words. Samples are independent too: pieces of one prompt are not, and only the null can say."""
+    """Its value on independent data and samples, in words; spans of one prompt are not independent, so the null decides."""
     chance_level: Callable[[int, int, int], float] | None = None
     """The same as a number of n, d1, d2 for Gaussian noise with unit covariance; None where there is no closed form."""
     invariant_to: frozenset[Invariance]
@@ -106,12 +106,12 @@ class Measure:
     """Fewest samples it can be taken from."""
     why_minimum: str = ""
     """Why it needs more than four samples; empty where it does not."""
-    why_not: str = "too many are the same, or a side varies no more than by chance"
+    why_not: str = "too many samples are identical, or a side varies no more than chance"
     """When it is not a number although both sides vary."""
     source: str
     """Paper and equation, and where we differ."""
     note: str = ""
-    """What its reader should know: cost, and where it stops telling layers apart."""
+    """Cost, and where it no longer distinguishes layers."""
     prepare: Prepare
     """A layer's own work, from a float64 matrix `[n, d]`."""
     against: Callable[[Sequence[Any], Any, Tick], Tensor]
@@ -132,7 +132,7 @@ class Measure:
     """Which side's prepared layers a permutation null moves: the teacher's, unless the place of a row matters."""
 
     def __post_init__(self) -> None:
-        assert self.minimum_n >= 4  # the unbiased HSIC divides by n - 3, and nothing can be said from fewer
+        assert self.minimum_n >= 4  # the unbiased HSIC divides by n - 3, so fewer samples are not enough
 
     @property
     def scale_invariant(self) -> bool:

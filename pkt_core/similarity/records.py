@@ -29,8 +29,8 @@ BY_NEIGHBOURS: dict[str, Any] = {
     "larger_is_closer": True,
     "invariant_to": ANGLES,
     "minimum_n": neighbours.K + 2,
-    "why_not": f"for most of them more than {neighbours.K} others are equally near, so that ties would decide, or too many are the same",
-    "why_minimum": f", because it looks at {neighbours.K} neighbours out of more",
+    "why_not": f"most samples have more than {neighbours.K} equally near neighbours, so ties would decide, or too many samples are identical",
+    "why_minimum": f", because each sample needs more than {neighbours.K} others",
 }
 NO_TELLING_APART = (
     "With as many dimensions as samples it is 1 for any data: read it only where samples outnumber dimensions."
@@ -47,7 +47,7 @@ RECORDS = (
         chance_level=null.zero,
         invariant_to=SIMILAR,
         source="Song et al. 2012, eq. 5, in Kornblith et al. 2019, eq. 1",
-        note="A few directions of large variance decide it: look at the outlier dimensions too.",
+        note="A few directions of large variance dominate it: check the outlier dimensions.",
         prepare=cka.prepare_debiased,
         direct=cka.debiased_linear_cka,
         **BY_KERNEL,
@@ -96,8 +96,8 @@ RECORDS = (
         chance="a little above 0, falling as k / n",
         symmetric=False,
         source="Huh et al. 2024, appendix A, as their code computes it: masks that are not symmetric, 1e-6 in the denominator",
-        note="Not bounded: the neighbours that both sides have may weigh more than either side's own, which with up to about 20 samples now and "
-        "then gives more than 1. X with itself falls short of 1 by 1e-6 over its own HSIC.",
+        note="Not bounded: shared neighbours may weigh more than either side's own, so with about 20 samples or fewer the value occasionally "
+        "exceeds 1. X with itself falls short of 1 by 1e-6 over its own HSIC.",
         prepare=neighbours.prepare_with_own_hsic,
         against=neighbours.cknna,
         itself=1.0,
@@ -117,7 +117,7 @@ RECORDS = (
     Measure(
         name="second_order_cosine",
         label="Second-order cosine",
-        chance="near 1 in high dimensions, where all distances are alike: only the null can say",
+        chance="near 1 in high dimensions, where all distances are similar: judge by the null",
         source="Hamilton et al. 2016, eq. 2, over 1 - cosine to the union of both sides' 10 nearest, as in resi",
         prepare=neighbours.prepare_with_cosines,
         against=neighbours.second_order_cosine,
@@ -227,7 +227,7 @@ RECORDS = (
         larger_is_closer=True,
         chance="above 0, rising to 1 as dimensions approach samples or where both sides have a large mean",
         invariant_to=ANGLES,
-        why_not="one is so far longer than the others that their rotation is rounding, or a side has rows of zeros only",
+        why_not="one sample is so much longer than the others that their rotation is rounding error, or a side has only zero rows",
         source="Hamilton et al. 2016, section 3.2, as in resi: rows as they are, the narrower side padded with zeros",
         note="The rotation is fitted on the samples it is scored on. About 45 s for 25 x 37 layers at n = 512 on one core, "
         "twice that where one sample is much longer than the others.",
@@ -261,7 +261,7 @@ RECORDS = (
         low=-1.0,
         high=1.0,
         larger_is_closer=True,
-        chance="0 without a common mean; a mean direction that all samples share moves it",
+        chance="0 without a common mean; a shared mean direction shifts it",
         chance_level=null.zero,
         invariant_to=frozenset({"scale"}),
         symmetric=False,
@@ -279,7 +279,7 @@ RECORDS = (
         low=0.0,
         high=1.0,
         larger_is_closer=True,
-        chance="what the two models' average predictions share: only the null can say",
+        chance="what the two models' average predictions share: judge by the null",
         invariant_to=frozenset(),
         symmetric=False,
         source="1 - Jensen-Shannon divergence in bits (Lin 1991, eq. 4.1) of logit-lens predictions over the shared vocabulary",

@@ -1,6 +1,6 @@
 """How much of the student's activations can be predicted linearly from the teacher's, on samples not fitted on?
 
-With fewer samples than dimensions a plain least-squares fit is perfect and says nothing, so the fit is held out: fit on one
+With fewer samples than dimensions a plain least-squares fit is always perfect, so the fit is scored held out: fit on one
 half of the samples, score on the other, swap, average. A small ridge (0.001 of the mean eigenvalue of the fitted half's
 Gram) keeps the solution unique; it comes near the minimum-norm one. The halves are drawn with a fixed seed.
 
@@ -49,7 +49,7 @@ class Regressable:
         All centred by the mean of the fitted half: what is scored must not have been seen.
         """
         first, second = (self.order[half] for half in halves(len(self.gram)))
-        found = []
+        parts = []
         for fitted, scored in ((first, second), (second, first)):
             columns = self.gram.index_select(1, fitted)
             inside, across = columns.index_select(0, fitted), columns.index_select(0, scored)
@@ -58,8 +58,8 @@ class Regressable:
             inside = inside - mean_inside[:, None] - mean_inside + mean
             across = across - mean_across[:, None] - mean_inside + mean
             lengths = self.gram.diagonal()[scored] - 2 * mean_across + mean
-            found.append((inside, across, lengths.sum()))
-        return found
+            parts.append((inside, across, lengths.sum()))
+        return parts
 
     @cached_property
     def predictor(self) -> Float[Tensor, m]:

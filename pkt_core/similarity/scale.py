@@ -40,7 +40,7 @@ def layer_exponents(side: Float[Tensor, "L n d"]) -> Int[Tensor, " L"]:
     spread = ends[:, 1] - ends[:, 0]
     if not bool(torch.isfinite(spread).all()):
         raise MeasureError(
-            "The activations hold values that are not numbers, or too far apart for one outlier rule. Check the models' precision."
+            "The activations hold values that are not numbers, or magnitudes too different for one outlier rule. Check the models' precision."
         )
     exponents = torch.frexp(spread).exponent.long().clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)
     exponents = torch.where(exponents.abs() <= ORDINARY_EXPONENT, 0, exponents)
@@ -49,13 +49,13 @@ def layer_exponents(side: Float[Tensor, "L n d"]) -> Int[Tensor, " L"]:
 
 def over_two_to(exponents: Int[Tensor, " L"], side: Float[Tensor, "L n d"]) -> Float[Tensor, "L n d"]:
     """Each layer over two to its power, which is exact; the very tensor where all powers are 0."""
-    there = [i for i, power in enumerate(exponents.tolist()) if power not in (0, STILL)]
-    if not there:
+    moving = [i for i, power in enumerate(exponents.tolist()) if power not in (0, STILL)]
+    if not moving:
         return side
-    found = side.clone()
-    for i in there:  # by way of float64, which holds the factor
-        found[i] = side[i].double() / 2.0 ** int(exponents[i])
-    return found
+    shifted = side.clone()
+    for i in moving:  # by way of float64, which holds the factor
+        shifted[i] = side[i].double() / 2.0 ** int(exponents[i])
+    return shifted
 
 
 def unit_rows(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:

@@ -1,7 +1,7 @@
-"""The anchor: text the student wrote itself before it was taught, on which it is held to what it said and thought then.
+"""The anchor: text the student generated before training, on which it is held to its own earlier predictions or states.
 
-Nothing but the student is asked: no label, no teacher, no text from outside. A student that was trained on much knows more
-than any small corpus says, and its own samples are the cheapest witness of it (self-generated replay; Learning without
+It needs only the student: no label, no teacher, no external text. A pretrained student knows more than any small corpus
+covers, and its own samples are the cheapest record of it (self-generated replay; Learning without
 Forgetting, arXiv 1606.09282, holds outputs on the new data instead).
 """
 
@@ -31,7 +31,7 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Anchor:
-    """Texts, and what the untaught student says and thinks at each of their tokens."""
+    """Texts, with the untrained-on student's predictions and states at each of their tokens."""
 
     texts: list[list[int]]
     """Token ids, each text once."""
@@ -60,7 +60,7 @@ def written(student: LoadedModel, n: int, seed: int) -> list[list[int]]:
     tokenizer = student.tokenizer
     first = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     ends = {*student.ends, tokenizer.pad_token_id}
-    found: dict[tuple[int, ...], None] = {}
+    texts: dict[tuple[int, ...], None] = {}
     with torch.random.fork_rng(devices=[student.device] if student.device.type == "cuda" else []):
         torch.manual_seed(seed)
         for start in range(0, n, BATCH):
@@ -72,10 +72,10 @@ def written(student: LoadedModel, n: int, seed: int) -> list[list[int]]:
             for row in written.tolist():
                 end = next((i + 1 for i, token in enumerate(row) if i and token in ends), len(row))
                 if end >= FEWEST_TOKENS:
-                    found[tuple(row[:end])] = None
-    if not found:
-        raise PlanError(f"{student.name} writes no text of its own to hold it to. Use anchor none.")
-    return [list(text) for text in found]
+                    texts[tuple(row[:end])] = None
+    if not texts:
+        raise PlanError(f"{student.name} generates no text to anchor it to. Use anchor none.")
+    return [list(text) for text in texts]
 
 
 @torch.no_grad()
@@ -116,8 +116,8 @@ def anchor_term(student: LoadedModel, anchor: Anchor, chosen: Sequence[int]) -> 
         logits = forward_ids(student, pad(texts, student.tokenizer.pad_token_id), mask)
     kept, rows = mask.bool().to(logits.device), anchor.rows(chosen)
     if anchor.states is None:
-        said = anchor.log_probs[rows].to(logits.device), anchor.ids[rows].to(logits.device)
-        return distillation_kl(logits[kept].float(), *said, 1.0)
+        recorded = anchor.log_probs[rows].to(logits.device), anchor.ids[rows].to(logits.device)
+        return distillation_kl(logits[kept].float(), *recorded, 1.0)
     assert anchor.variance is not None
     now = torch.stack([seen[site][kept].float() for site in sites], dim=1)
     before, variance = anchor.states[rows].to(now.device), anchor.variance.to(now.device)

@@ -53,13 +53,13 @@ class Batch:
 
         With two tokenizers a span of text counts once, wherever a model needs several tokens for it (chains.py).
         """
-        said = self.targets
+        targets = self.targets
         if kind == "uld":
-            rows = sorted_distance(self.logits, said["log_probs"], temperature)
-        elif "length" in said:
-            rows = DIVERGENCES[kind](*chained(self.logits, self.labels, said, temperature))
+            rows = sorted_distance(self.logits, targets["log_probs"], temperature)
+        elif "length" in targets:
+            rows = DIVERGENCES[kind](*chained(self.logits, self.labels, targets, temperature))
         else:
-            rows = DIVERGENCES[kind](*bucketed(self.logits, said["log_probs"], said["ids"], temperature))
+            rows = DIVERGENCES[kind](*bucketed(self.logits, targets["log_probs"], targets["ids"], temperature))
         return temperature**2 * rows.sum() / len(self.labels)
 
 

@@ -1,4 +1,4 @@
-"""Whether a plan fits the two models it names: asked before anything heavy, in a second rather than after an hour."""
+"""Whether a plan fits the two models it names: checked before anything heavy, in a second rather than after an hour."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The state of a training on disk, so that a run that was killed goes on and ends as if it had not been.
+"""The state of a training on disk, so that a killed run continues and ends as if it had not been killed.
 
 One folder per checkpoint, built beside and moved into place when the disk has all of it; `manifest.json`, written last, holds the
-digests of the state and of itself. The one before is kept beside the last: where the last is damaged, training goes on from there.
+digests of the state and of itself. The one before is kept beside the last: where the last is damaged, training continues from there.
 No pickle.
 """
 
@@ -63,7 +63,7 @@ class Checkpoints:
                 os.rename(staging, target)
                 sync_folder(self.folder)
         except Exception as error:
-            # safetensors tells a full disk in words only.
+            # safetensors reports a full disk only in its message.
             if "No space left" in str(error) and not isinstance(error, StoreError):
                 raise StoreError(
                     f"The disk is full: {target} could not be written. Free some space and resume the run."
@@ -75,14 +75,16 @@ class Checkpoints:
         self.seconds = max(self.seconds, SHARE * (self.last - began)) if self.seconds else 0.0
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last whole one; None where there is none. A damaged one is told in the log, set aside, and the one before is taken."""
-        found = self.whole()
-        for number, folder in enumerate(reversed(found), 1):
+        """The last whole one; None where there is none. A damaged one is logged and set aside, and the previous one is used."""
+        folders = self.whole()
+        for number, folder in enumerate(reversed(folders), 1):
             try:
                 return _read(folder)
             except (StoreError, SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-                former = number < len(found)
-                goes_on = "the one before is taken" if former else "none is left, so training starts from the beginning"
+                former = number < len(folders)
+                goes_on = (
+                    "the previous one is used" if former else "none is left, so training starts from the beginning"
+                )
                 logger.warning("The checkpoint %s is damaged (%s); %s.", folder, error, goes_on)
                 shutil.rmtree(folder.with_name(f"damaged-{folder.name}"), ignore_errors=True)
                 os.rename(folder, folder.with_name(f"damaged-{folder.name}"))
@@ -97,9 +99,9 @@ class Checkpoints:
         )
 
     def steps(self) -> int:
-        """Steps done at the last one, as its name says; 0 where there is none."""
-        found = self.whole()
-        return int(found[-1].name.split("-")[1].partition(".")[0]) if found else 0
+        """Steps done at the last one, from its name; 0 where there is none."""
+        folders = self.whole()
+        return int(folders[-1].name.split("-")[1].partition(".")[0]) if folders else 0
 
     def remove(self) -> None:
         """Delete them all: the run is over."""

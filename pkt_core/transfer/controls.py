@@ -1,4 +1,4 @@
-"""The controls of a plan: the same transfer with its meaning, one of its terms, or its teacher taken away.
+"""The controls of a plan: ablations of its map, one of its terms, or its teacher.
 
 A control is a plan like any other. Which ones a plan has follows from what its method uses.
 
@@ -32,15 +32,15 @@ CONTROLS: tuple[Control, ...] = get_args(Control)
 PURPOSE: dict[Control, str] = {
     "permuted vocabulary": "the map's meaning: teacher tokens recomposed as some other student tokens",
     "random bases": "the vocabulary itself: bases with no model in them",
-    "shuffled teacher rows": "the pairing of positions: each learns from another one's target",
-    "untrained teacher": "what the teacher learnt: the same shape with weights drawn anew",
+    "shuffled teacher rows": "the pairing of positions: each learns from another position's target",
+    "untrained teacher": "what the teacher learnt: the same architecture with random weights",
     "random pair of layers": "the choice of layers: a teacher layer drawn by chance",
     "reversed pairing": "the order of depth: deep teaches shallow",
     "layer term only": "the output term",
     "output term only": "the layer term",
-    "no anchor": "the text it wrote itself: nothing holds the student to what it was",
-    "no anchor, equal compute": "the same, with the steps that the anchor would have paid for",
-    "equal-compute fine-tuning": "the teacher altogether: labels alone, with the steps that its forward passes would have paid for",
+    "no anchor": "the anchor: nothing keeps the student near its own predictions",
+    "no anchor, equal compute": "the anchor, with its compute spent on more steps",
+    "equal-compute fine-tuning": "the teacher altogether: labels alone, with the compute of its forward passes spent on more steps",
 }
 """What each takes away."""
 FORWARD, BACKWARD = 1, 2
@@ -107,10 +107,12 @@ def repaired(plan: TransferPlan, rule: str, student_layer: int | None) -> dict[s
 
 
 def follows_from_models(plan: TransferPlan, name: Control) -> bool:
-    """Whether a control's plan needs both models' shapes: for the steps that it saves, the student layer that stays, or to tell
-    whether another pairing is another."""
-    found = control(plan, name)
-    return found is not None and (found.pairing != plan.pairing or found != control(plan, name, saved=Saved(1, 1)))
+    """Whether a control's plan needs both models' shapes: for the steps that it saves, the student layer that stays, or to
+    decide whether another pairing differs."""
+    changed = control(plan, name)
+    return changed is not None and (
+        changed.pairing != plan.pairing or changed != control(plan, name, saved=Saved(1, 1))
+    )
 
 
 def layer_that_stays(plan: TransferPlan, n_teacher: int, n_student: int) -> int | None:
@@ -148,7 +150,7 @@ def steps_for_teacher(
 def steps_for_anchor(plan: Trained, *, anchor_tokens: int, example_tokens: float) -> int:
     """Steps without an anchor that cost as much as the anchor does, all its texts counted at their full length.
 
-    Writing costs two forward passes a token (one to write it, one to note what was said), of three that a step takes.
+    Writing costs two forward passes a token (one to write it, one to record its predictions), of three that a step takes.
     """
     if plan.anchor == "none":
         return 0

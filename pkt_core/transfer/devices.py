@@ -42,8 +42,8 @@ class Processes:
         if self.n == 1:
             return
         for parameter in parameters:
-            own = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            parameter.grad = self.add(own)
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad = self.add(gradient)
 
     def add(self, tensor: Tensor) -> Tensor:
         """The sum of a tensor over all processes."""

@@ -82,8 +82,8 @@ class Estimate:
             "optimiser": self.optimiser,
             "activations": self.activations,
         }
-        told = ", ".join(f"{name} {size / GIB:.2g}" for name, size in parts.items())
-        return f"Needs about {self.memory / GIB:.2g} GiB of memory ({told}) and {self.disk / GIB:.2g} GiB of disk."
+        listed = ", ".join(f"{name} {size / GIB:.2g}" for name, size in parts.items())
+        return f"Needs about {self.memory / GIB:.2g} GiB of memory ({listed}) and {self.disk / GIB:.2g} GiB of disk."
 
 
 def trained_parameters(plan: TransferPlan, shape: ModelShape) -> int:

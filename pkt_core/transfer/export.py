@@ -53,7 +53,7 @@ tags: [knowledge-transfer, {{ plan.method }}]
 {% if behaviour %}
 ## What changed
 
-| task | n | always the most frequent answer | before | after | change [95 %] | p |
+| task | n | majority-answer baseline | before | after | change [95 %] | p |
 |---|---|---|---|---|---|---|
 {% for name, c in changes.items() -%}
 | {{ name }} | {{ c.n }} | {{ "%.1f"|format(100 * c.prior) }} % | {{ "%.1f"|format(100 * c.before) }} % | {{ "%.1f"|format(100 * c.after) }} % | {{ "%+.1f"|format(100 * c.difference) }} [{{ "%+.1f"|format(100 * c.low) }}, {{ "%+.1f"|format(100 * c.high) }}] | {{ "%.2g"|format(c.p_value) }} |
@@ -65,7 +65,7 @@ Share answered right by greedy decoding, whole answer; paired bootstrap over ite
 {% for who in ("teacher", "before", "after") -%}
 | {{ who }} | {{ "%.3f"|format(behaviour[who].bits_per_byte.value) }} [{{ "%.3f"|format(behaviour[who].bits_per_byte.low) }}, {{ "%.3f"|format(behaviour[who].bits_per_byte.high) }}] |
 {% endfor %}
-Alignment at teacher layer {{ layers.teacher }} and student layer {{ layers.student }} on {{ alignment.n }} prompts that were not trained on: debiased CKA {{ "%.3f"|format(alignment.before.cka) }} before, {{ "%.3f"|format(alignment.after.cka) }} after
+Alignment at teacher layer {{ layers.teacher }} and student layer {{ layers.student }} on {{ alignment.n }} prompts not used in training: debiased CKA {{ "%.3f"|format(alignment.before.cka) }} before, {{ "%.3f"|format(alignment.after.cka) }} after
 {%- if alignment.control %}; cosine to the mapped teacher {{ "%.3f"|format(alignment.before.cosine) }} before, {{ "%.3f"|format(alignment.after.cosine) }} after, and with the vocabulary permuted (control) {{ "%.3f"|format(alignment.control.before) }} and {{ "%.3f"|format(alignment.control.after) }}{% endif %}.
 {% else %}
 Nothing was measured yet.
@@ -121,17 +121,17 @@ def export_student(
         weights = {name: t.detach().cpu().contiguous() for name, t in trainable.foreign.state_dict().items()}
         write_bytes(folder.with_name("foreign.safetensors"), save(weights))
     paired = [TaughtPair(pair.teacher, pair.student) for pair in pairs]
-    told = RunResults(
+    results = RunResults(
         layers=TaughtLayers(paired[0].teacher, paired[0].student, "plan", paired),
         trained_parameters=trainable.n,
         examples=Examples(examples.name, len(examples), examples.digest),
     )
-    write_card(folder, plan, told)
+    write_card(folder, plan, results)
     return exported
 
 
 def require_exported(folder: Path, results: RunResults) -> None:
-    """Raises StoreError where a run's student is missing, or not the one that its results tell of.
+    """Raises StoreError where a run's student is missing, or not the one named in its results.
 
     Results of earlier versions hold no digests: their student is taken as it is.
     """
@@ -141,7 +141,7 @@ def require_exported(folder: Path, results: RunResults) -> None:
         require_files(folder, {name: asdict(one) for name, one in results.exported.items()})
     except StoreError as error:
         raise StoreError(
-            f"The trained student is damaged: {error} Restore it from a copy, or carry the plan out again."
+            f"The trained student is damaged: {error} Restore it from a copy, or run the plan again."
         ) from error
 
 
@@ -170,9 +170,9 @@ def write_card(folder: Path, plan: TransferPlan, results: RunResults) -> None:
 
 def matched(plan: TransferPlan) -> dict[str, str]:
     """Site and map where the method has them, and the positions it looks at."""
-    found: dict[str, str] = {"site": plan.part} if isinstance(plan, Paired) else {}
-    found |= {"map": plan.map} if isinstance(plan, Mapped) else {}
-    return found | {"positions": plan.positions}
+    settings: dict[str, str] = {"site": plan.part} if isinstance(plan, Paired) else {}
+    settings |= {"map": plan.map} if isinstance(plan, Mapped) else {}
+    return settings | {"positions": plan.positions}
 
 
 def open_student(folder: Path, plan: TransferPlan) -> LoadedModel:

@@ -1,4 +1,4 @@
-"""How a plan's teacher states are carried into student space before the student is pulled towards them."""
+"""How a plan's teacher states are mapped into student space before the student is trained towards them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fitting_texts(plan: TransferPlan) -> tuple[str, ...]:
     left = [text for text in every.texts if text not in measured][:FITTING_TEXTS]
     if len(left) < FEWEST_FITTING_TEXTS:
         raise PlanError(
-            f"{every.name} leaves {len(left)} texts beside the {len(measured)} that are measured on; fitting needs "
+            f"{every.name} leaves {len(left)} texts besides the {len(measured)} that are measured on; fitting a map needs "
             f"{FEWEST_FITTING_TEXTS}. Lower the number of general texts, or name a larger set."
         )
     return tuple(left)
@@ -40,17 +40,17 @@ def carries(
     plan: Mapped,
     teacher: LoadedModel,
     student: LoadedModel,
-    found: VocabularyMatch,
+    shared: VocabularyMatch,
     pairs: tuple[LayerPair, ...],
     texts: tuple[str, ...],
 ) -> dict[int, Carry]:
-    """From teacher to student states by student layer: the plan's map, with the teacher's norm before it where asked for."""
+    """From teacher to student states by student layer: the plan's map, with the teacher's norm before it where the plan sets it."""
     if plan.map in FITTED:
         return fitted(plan, teacher, student, pairs, texts)
     if plan.map == "logit-preserving":
-        one = logit_preserving_map(head_of(teacher), head_of(student), found.teacher_ids, found.student_ids)
+        one = logit_preserving_map(head_of(teacher), head_of(student), shared.teacher_ids, shared.student_ids)
     else:
-        one = alignment_map(plan.map, teacher, student, found, plan.seed, folded=plan.basis == "gain-folded")
+        one = alignment_map(plan.map, teacher, student, shared, plan.seed, folded=plan.basis == "gain-folded")
     carry: Carry = one
     if plan.basis == "normed":
         norm = final_norm(teacher)

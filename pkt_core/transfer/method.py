@@ -45,7 +45,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Method(Generic[P]):
-    """How a student is taught, and what is said of it."""
+    """How a student is trained, and how the method is described."""
 
     plan: type[P]
     """Its settings: the common ones, the groups it uses, its own. `method` has the method's name as its one value."""
@@ -58,9 +58,9 @@ class Method(Generic[P]):
     group: Group
     """The kind of method, as the form orders them."""
     pull: str
-    """What the student is pulled towards, for the table of the documentation."""
+    """What the student is trained towards, for the table of the documentation."""
     source: str
-    """Where that table says it comes from, in Markdown; empty where it needs none."""
+    """Its source in that table, in Markdown; empty where it needs none."""
     how: str
     """For a methods section, in LaTeX: `by ... \\cite{key}`."""
     papers: tuple[Paper, ...]
@@ -86,7 +86,7 @@ class Method(Generic[P]):
     foreign: Callable[[P, Pairs, int, int], nn.Module | None] | None = None
     """Weights beside the student (plan, pairs, d_teacher, d_student)."""
     changed: Callable[[P, str, int], str] | None = None
-    """For the model card: what of the student changed (plan, which blocks in words, parameters); None says it of blocks and LoRA."""
+    """For the model card: what of the student changed (plan, which blocks in words, parameters); None describes blocks and LoRA."""
 
     @property
     def name(self) -> str:

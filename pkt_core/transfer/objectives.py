@@ -1,4 +1,4 @@
-"""Losses as pure functions of tensors; lower is closer. A mean over supervised positions unless it says that it is one per row.
+"""Losses as pure functions of tensors; lower is closer. Each is a mean over supervised positions unless its docstring gives one value per row.
 
 Sources: SemAlign v1 = arXiv 2510.24208v1, section 4 (layer and output terms, unweighted sum in the paper).
 """
@@ -65,9 +65,9 @@ def sorted_distance(
     Which token is which plays no part, so the vocabularies may have nothing in common (arXiv 2402.12030). teacher: log-probabilities of its k likeliest tokens, sorted; all beyond k are one last event, which can only
     lower the distance.
     """
-    own = log_softmax(logits / temperature, dim=-1).exp()
-    k = min(teacher.shape[-1], own.shape[-1])
-    pair = own.topk(k, dim=-1).values, teacher.exp()[:, :k]
+    student = log_softmax(logits / temperature, dim=-1).exp()
+    k = min(teacher.shape[-1], student.shape[-1])
+    pair = student.topk(k, dim=-1).values, teacher.exp()[:, :k]
     beyond = [(1 - side.sum(-1)).clamp_min(0) for side in pair]
     return (pair[0] - pair[1]).abs().sum(-1) + (beyond[0] - beyond[1]).abs()
 
@@ -110,7 +110,7 @@ def token_geometry(
     """`|| K/|K| - K*/|K*| ||_F^2 = 2 - 2 CKA(state, target)` of the tokens of one text, 0..2, mean over the texts.
 
     K is the centred Gram of a text's tokens. A rotation of either side changes nothing: a map matters through its
-    non-orthogonal part only. Texts of a single row say nothing and are left out.
+    non-orthogonal part only. Texts of a single row have no geometry and are left out.
     """
     losses = []
     for text in sequence.unique_consecutive():

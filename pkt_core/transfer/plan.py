@@ -6,7 +6,7 @@ plan. Written, a plan is flat. A flat plan of any method is read through `Transf
 earlier versions, which held every setting, are read too.
 
 A plan is checked against both models before anything heavy starts (`check.py`). Defaults follow SemAlign v1 (arXiv 2510.24208v1,
-section 4.3 and appendix A.2) where the paper says, and `shared defaults` of ours where it does not: it never says which
+section 4.3 and appendix A.2) where the paper specifies them, and our `shared defaults` elsewhere: it does not specify which
 sublayer is matched (we take the block's contribution) or which positions (we take those that predict the answer).
 
 Not covered: what each method does (`methods/`), the controls of a plan (`controls.py`).
@@ -62,13 +62,13 @@ def kinds() -> dict[str, type[TransferPlan]]:
 @cache
 def settings() -> dict[str, FieldInfo]:
     """Every setting that some plan has, with type, range, help and default where it is first defined; the common ones first."""
-    found = dict(TransferPlan.model_fields)
+    fields = dict(TransferPlan.model_fields)
     for kind in kinds().values():
         for above in reversed(kind.__mro__):
             if issubclass(above, TransferPlan):
                 for name, field in above.model_fields.items():
-                    found.setdefault(name, field)
-    return found
+                    fields.setdefault(name, field)
+    return fields
 
 
 def users(name: str) -> tuple[str, ...]:
@@ -97,15 +97,15 @@ class TransferPlan(BaseModel):
     n_examples: int | None = Field(None, ge=1)
     """Use that many of them, drawn with the seed; None uses all."""
     method: str = "semalign-v1"
-    """How the student is taught."""
+    """How the student is trained."""
     teacher_layer: int | None = Field(None, ge=0)
     """From 0; None takes the layer of highest attribution and the paper's pairing."""
     student_layer: int | None = Field(None, ge=0)
     """From 0; None takes the layer that the pairing gives to the teacher layer."""
     layer_pairs: str = ""
-    """Pairs drawn by hand, `teacher:student, ...` from 0, as in `5:2, 3:1`; they take the place of the settings around this one."""
+    """Pairs set by hand, `teacher:student, ...` from 0, as in `5:2, 3:1`; they override the other layer settings."""
     n_pairs: int = Field(1, ge=0)
-    """Where layers are open: as many pairs as this, by attribution; 0 pairs every student layer."""
+    """Number of pairs, chosen by attribution where no layer is named; 0 pairs every student layer."""
     pairing: Literal["floor", "last-to-last", "reversed", "random"] = "floor"
     """Which teacher layer a student layer learns from where none is named; the paper's rule is `floor`, the last two are controls."""
     part: Part = "block_delta"
@@ -143,7 +143,7 @@ class TransferPlan(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def of_its_method(cls, given: Any, make: Callable[[Any], TransferPlan]) -> TransferPlan:
-        """Read a flat plan as its method's own. None counts as nothing said, and so does the default of what the method has not.
+        """Read a flat plan as its method's own. None leaves a setting to its default; so does the default of a setting that the method does not have.
 
         Raises PlanError for any other value of a setting that means nothing to the method.
         """
@@ -175,7 +175,7 @@ class TransferPlan(BaseModel):
     @field_validator("layer_pairs")
     @classmethod
     def in_order(cls, given: str) -> str:
-        """Written in one way, so that the same pairs are the same plan; what cannot be read is said by `check_settings`."""
+        """Written in one way, so that the same pairs are the same plan; `check_settings` reports what cannot be read."""
         try:
             return write_pairs(read_pairs(given))
         except PlanError:
@@ -186,15 +186,15 @@ class TransferPlan(BaseModel):
         """Why a plan of this method does not take a setting that other methods have."""
         method = cls.model_fields["method"].default
         if name == "anchor" and "steps" not in cls.model_fields:
-            return f"Got anchor {value} with {method}, which takes no steps. Use anchor none."
+            return f"Got anchor {value} with {method}, which does not train. Use anchor none."
         return (
             f"Got {name.replace('_', ' ')} {value} with {method}, which does not use it. "
-            f"Drop it or use {' or '.join(users(name)[:2])}."
+            f"Remove it, or use {' or '.join(users(name)[:2])}."
         )
 
     @classmethod
     def said(cls, given: dict[str, Any]) -> TransferPlan:
-        """A plan of what somebody said; None leaves a setting to its default. Raises ValidationError or PlanError."""
+        """A plan from given settings; None leaves a setting to its default. Raises ValidationError or PlanError."""
         return cls.model_validate({name: value for name, value in given.items() if value is not None})
 
     @classmethod
@@ -206,14 +206,14 @@ class TransferPlan(BaseModel):
         """
         given = {name: value for name, value in settings.items() if value is not None and value != ()}
         data = given.get("data") or pair.examples
-        own = {
+        of_this_pair = {
             "teacher": pair.teacher,
             "student": pair.student,
             "tasks": pair.tasks if data == pair.examples else (data,),
             "prompts": pair.prompts,
         }
         try:
-            return cls.model_validate({**own, **given, "data": data})
+            return cls.model_validate({**of_this_pair, **given, "data": data})
         except ValidationError as error:
             first = error.errors()[0]
             raise PlanError(f"{first['loc'][0]}: got {first['input']!r}; {first['msg']}.") from error
@@ -232,13 +232,13 @@ class TransferPlan(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise StoreError(
-                f"{path} is no plan that can be carried out ({'.'.join(map(str, first['loc']))}: {first['msg']}). "
+                f"{path} is not a valid plan ({'.'.join(map(str, first['loc']))}: {first['msg']}). "
                 "Restore it from a copy, or start the transfer again."
             ) from error
 
     @classmethod
     def default(cls, name: str, method: str) -> Any:
-        """What a setting is where nothing is said; for a method without it, what it is elsewhere."""
+        """A setting's default for a method; for a method without it, its default elsewhere."""
         return kinds()[method].model_fields.get(name, settings()[name]).default
 
     @property
@@ -256,7 +256,7 @@ class TransferPlan(BaseModel):
 
     @property
     def leaves_layers_open(self) -> bool:
-        """Whether no layer of either side is named or drawn, so that attribution has a say."""
+        """Whether no layer of either side is named or drawn, so that attribution chooses."""
         return not self.layer_pairs and self.teacher_layer is None and self.student_layer is None
 
     @property
@@ -309,28 +309,28 @@ class TransferPlan(BaseModel):
         return {"seed": self.seed}
 
     def check_settings(self) -> None:
-        """Raises PlanError where one setting overrules another, or nothing is left to train towards."""
+        """Raises PlanError where settings conflict, or no training objective is left."""
         n_pairs = self.default("n_pairs", self.method)
         if self.layer_pairs:
             read_pairs(self.layer_pairs)
             layers = (self.teacher_layer, self.student_layer, self.n_pairs) != (None, None, n_pairs)
             if layers or self.interpolates or self.pairing == "last-to-last":
                 raise PlanError(
-                    f"Got layer pairs {self.layer_pairs} and another choice of layers (a layer, a number of pairs, interpolation or "
-                    "last-to-last). Drop one of the two."
+                    f"layer_pairs={self.layer_pairs!r} conflicts with another choice of layers (a layer, n_pairs, interpolation or "
+                    "last-to-last). Set one or the other."
                 )
         named = [layer for layer in (self.teacher_layer, self.student_layer) if layer is not None]
         if named and self.n_pairs != n_pairs:
             raise PlanError(
-                f"Got {self.n_pairs} pairs of layers and a layer by name (layer {named[0]}), which is one pair. Drop one of the two."
+                f"n_pairs={self.n_pairs} conflicts with the explicit layer {named[0]}, which selects one pair. Set one or the other."
             )
         if self.teacher_layer is not None and (self.interpolates or self.pairing != "floor"):
             other = "interpolation" if self.interpolates else f"pairing {self.pairing}"
             raise PlanError(
-                f"Got teacher layer {self.teacher_layer} and {other}, which would take other teacher layers. Drop one of the two; the "
-                "student layer may stay."
+                f"teacher_layer={self.teacher_layer} conflicts with {other}, which selects other teacher layers. Set one or the other; "
+                "the student layer may stay."
             )
         if self.interpolates and self.pairing != "floor":
             raise PlanError(
-                f"Got interpolation with pairing {self.pairing}; it is defined for floor. Drop one of them."
+                f"Got interpolation with pairing {self.pairing}; it is defined for floor only. Set one or the other."
             )

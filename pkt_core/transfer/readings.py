@@ -52,8 +52,10 @@ class Span:
 def spans(reading: Reading) -> list[Span]:
     """All stretches between two cuts, in order; a cut without text before it, as a special token makes, begins none."""
     cuts = [t for t, exact in enumerate(reading.exact) if exact]
-    found = [Span(t, u - t, reading.partner[t], reading.partner[u] - reading.partner[t]) for t, u in pairwise(cuts)]
-    return [span for span in found if span.m > 0]
+    candidates = [
+        Span(t, u - t, reading.partner[t], reading.partner[u] - reading.partner[t]) for t, u in pairwise(cuts)
+    ]
+    return [span for span in candidates if span.m > 0]
 
 
 def whole_spans(reading: Reading, at: Sequence[int]) -> dict[int, Span]:
@@ -81,13 +83,13 @@ def read_apart(
     texts = [item.prompt + item.answer for item in items]
     by_teacher = encode(teacher.tokenizer, items, teacher.context)
     spans = [m.tokenizer(texts, return_offsets_mapping=True)["offset_mapping"] for m in (teacher, student)]
-    found = []
-    for own, theirs, a, b in zip(encoded, by_teacher, *spans, strict=True):
+    readings = []
+    for by_student, by_teacher_item, a, b in zip(encoded, by_teacher, *spans, strict=True):
         partner = partners(a, b)
         exact = [p != ALONE and a[p][1] == end for p, (_, end) in zip(partner, b, strict=True)]
-        assert len(own.ids) == len(partner), "both come from the same tokenizer and text"
-        found.append(Reading(theirs.ids, partner, exact))
-    return found
+        assert len(by_student.ids) == len(partner), "both come from the same tokenizer and text"
+        readings.append(Reading(by_teacher_item.ids, partner, exact))
+    return readings
 
 
 Needs = Literal["state", "cut", "span"]
@@ -108,6 +110,6 @@ def require_rows(rows: Sequence[Sequence[bool]], match: VocabularyMatch) -> None
     n, of = sum(map(sum, rows)), sum(map(len, rows))
     if n < FEWEST_ROWS * of:
         raise PlanError(
-            f"The two tokenizers (sharing {match.n} tokens) meet at {n} of {of} supervised positions; training needs "
+            f"The two tokenizers (sharing {match.n} tokens) align at {n} of {of} supervised positions; training needs "
             f"{FEWEST_ROWS:.0%}. Use positions all, or a method without the teacher's distribution."
         )

@@ -36,7 +36,7 @@ def plan_needs(plan: TransferPlan) -> PlanNeeds:
 
 
 def depths(plan: TransferPlan) -> dict[str, int] | None:
-    """Layers of both models; None where one is not here: the teacher's targets may be stored."""
+    """Layers of both models; None where one is not available here: the teacher's targets may be stored."""
     try:
         return {"teacher": model_shape(plan.teacher).n_layers, "student": model_shape(plan.student).n_layers}
     except ModelError:
@@ -60,7 +60,7 @@ def needs(plan: TransferPlan) -> Estimate:
     student = model_shape(plan.student)
     try:
         teacher = model_shape(plan.teacher)
-    except ModelError:  # its targets may be stored: the run will tell
+    except ModelError:  # its targets may be stored: the run checks
         teacher = student
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
     encoded = encode(load_tokenizer(plan.student), examples.items[:LOOKED_AT], sys.maxsize)
@@ -94,4 +94,4 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return held if sys.platform == "darwin" else held * 1024  # macOS tells bytes, Linux kibibytes
+    return held if sys.platform == "darwin" else held * 1024  # macOS reports bytes, Linux kibibytes

@@ -1,7 +1,7 @@
 """Groups of settings that several methods use: the plan of a method is made of those it needs.
 
-Each group brings its defaults, ranges and help, what is wrong with its values beside each other, and what the stages of a
-transfer ask of a plan. A method that wants another default sets the field anew in its own plan.
+Each group brings its defaults, ranges and help, the conflicts between its values, and what the stages of a transfer need of a
+plan. A method that wants another default sets the field anew in its own plan.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class WithTeacher(TransferPlan):
     """A teacher plays a part."""
 
     teacher_weights: Literal["trained", "untrained"] = "trained"
-    """`untrained` draws the teacher's weights anew: a control for what its mere shape gives."""
+    """`untrained` re-initialises the teacher's weights: a control for the effect of its architecture alone."""
 
     @property
     def uses_teacher(self) -> bool:
@@ -60,7 +60,7 @@ class Mapped(Paired):
     map: MapName = "semantic"
     """Alignment map; `permuted` (vocabulary of the student shuffled) and `random` bases are controls."""
     basis: Literal["raw", "gain-folded", "normed"] = "raw"
-    """Of the semantic map: of the head as it is, of the head with the final norm's gain, or of normed states."""
+    """Bases of the semantic map: from the head as it is, from the head with the final norm's gain, or for normed states."""
 
     @property
     def measured_map(self) -> str:
@@ -72,7 +72,9 @@ class Mapped(Paired):
 
     def check_settings(self) -> None:
         if self.basis != "raw" and self.map not in ("semantic", "permuted"):
-            raise PlanError(f"Got basis {self.basis} with map {self.map}, which has no bases. Drop it or use semantic.")
+            raise PlanError(
+                f"Got basis {self.basis} with map {self.map}, which has no bases. Remove it, or use semantic."
+            )
         super().check_settings()
 
 
@@ -91,7 +93,7 @@ class Weighted(TransferPlan):
     def check_settings(self) -> None:
         if self.layer_weight == 0 and self.output_weight == 0:
             raise PlanError(
-                "Got layer weight 0 and output weight 0, which leaves nothing to train towards. Raise one of them."
+                "Got layer weight 0 and output weight 0, which leaves no training objective. Raise one of them."
             )
         super().check_settings()
 
@@ -100,7 +102,7 @@ class Distributed(TransferPlan):
     """The teacher's next-token distribution is matched."""
 
     temperature: float = Field(1.0, gt=0)
-    """Of distributions that are matched."""
+    """Temperature of the matched distributions."""
 
     @property
     def compares_tokens(self) -> bool:
@@ -113,22 +115,22 @@ class Trained(TransferPlan):
     steps: int = Field(300, ge=1)
     batch_size: int = Field(32, ge=1)
     micro_batch: int | None = Field(None, ge=1)
-    """Examples that go through the student at once, gradients added up; None takes the whole batch."""
+    """Examples per forward pass, with gradients accumulated; None takes the whole batch."""
     learning_rate: float = Field(1e-3, gt=0)
     decay: Literal["none", "cosine"] = "none"
-    """Of the learning rate: none, or a cosine to a twentieth after a short rise."""
+    """Learning-rate decay: none, or a cosine to a twentieth after a short warm-up."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Of the student's forward pass while it trains; its weights stay float32."""
     recompute: bool = False
     """Recompute activations in the backward pass (gradient checkpointing): less memory, a third more time."""
     anchor: Literal["none", "output", "states"] = "none"
-    """Hold the student, on text it wrote itself, to what it said there before (`output`) or to its block outputs (`states`)."""
+    """Anchor the student, on text it generated, to its earlier predictions (`output`) or block outputs (`states`)."""
     anchor_weight: float = Field(1.0, ge=0)
     """Weight of the anchor term."""
     anchor_batch: int = Field(16, ge=1)
-    """Texts of the anchor in a step."""
+    """Anchor texts per step."""
     n_anchor: int = Field(2048, ge=16)
-    """Texts the student writes."""
+    """Texts the student generates for the anchor."""
 
     @property
     def trains(self) -> bool:
@@ -142,9 +144,10 @@ class Trained(TransferPlan):
         return {"steps": self.steps, "batch": self.batch_size, "learning rate": self.learning_rate, "seed": self.seed}
 
     def check_settings(self) -> None:
-        if self.anchor == "none" and any(getattr(self, name) != self.default(name, self.method) for name in ANCHORED):
+        unused = [name for name in ANCHORED if getattr(self, name) != self.default(name, self.method)]
+        if self.anchor == "none" and unused:
             raise PlanError(
-                "Got settings of an anchor without an anchor. Choose anchor output or states, or drop them."
+                f"{unused[0]} has no effect while anchor='none'. Set anchor to 'output' or 'states', or remove it."
             )
         super().check_settings()
 
@@ -197,6 +200,6 @@ class Adapted(Ranked, Trained):
     def check_settings(self) -> None:
         if self.lora_rank != self.default("lora_rank", self.method) and not self.as_adapter:
             raise PlanError(
-                f"Got lora rank {self.lora_rank} with adapter full, where nothing is LoRA. Drop it or use adapter lora."
+                f"lora_rank={self.lora_rank} has no effect with adapter='full'. Remove it, or set adapter to 'lora'."
             )
         super().check_settings()

@@ -1,4 +1,4 @@
-"""The stages of a transfer from the targets to the trained student: the student as it trains, probes, what is told of it."""
+"""The stages of a transfer from the targets to the trained student: the student as it trains, probes, reported results."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 PROBES = 12  # times recall is looked at during training, at most
 PROBED_ITEMS = 64
-PROBED_SHARE = 0.75  # items asked per example trained on, at most; asking costs a third of a step: no backward pass
+PROBED_SHARE = 0.75  # probed items per training example, at most; a probe costs a third of a step: no backward pass
 
 
 def trainable_ref(ref: ModelRef) -> ModelRef:
@@ -61,14 +61,14 @@ def missing(teacher: ModelRef) -> str | None:
         model_digest(teacher)
     except ModelError:
         return (
-            f"The student is trained from stored targets; {teacher.name} is not here, so nothing was measured. "
-            "Copy the run to where it is and use `pkt evaluate`."
+            f"The student was trained from stored targets; {teacher.name} is not available here, so nothing was measured. "
+            "Copy the run to a machine that has it and use `pkt evaluate`."
         )
     return None
 
 
 class Probe:
-    """Recall on a few items of each task, now and then during training, so that the screen shows more than the loss."""
+    """Recall on a few items of each task, now and then during training, so that progress shows more than the loss."""
 
     def __init__(self, plan: Trained, student: LoadedModel):
         self.student, self.last = student, plan.steps
@@ -94,16 +94,18 @@ def student_that_trains(student: LoadedModel, plan: TransferPlan, targets: Targe
 
 
 def taught(plan: TransferPlan, student: LoadedModel, targets: Targets, examples: ExampleSet, steps: int) -> RunResults:
-    """What a finished training says of itself, as results.json has it."""
-    main, found = targets.main, targets.facts["attribution"]
+    """The results of a finished training, as results.json holds them."""
+    main, attribution = targets.main, targets.facts["attribution"]
     return RunResults(
         layers=TaughtLayers(
             teacher=main.teacher,
             student=main.student,
-            chosen_by="attribution" if found is not None else "plan",
+            chosen_by="attribution" if attribution is not None else "plan",
             pairs=[TaughtPair(pair.teacher, pair.student) for pair in targets.pairs],
         ),
-        attribution=None if found is None else from_json(Attribution, found, "The attribution of the targets"),
+        attribution=None
+        if attribution is None
+        else from_json(Attribution, attribution, "The attribution of the targets"),
         steps=steps,
         planned_steps=plan.total_steps,
         examples=Examples(examples.name, len(examples), examples.digest),

@@ -1,4 +1,4 @@
-"""What two models with two tokenizers say of the same stretch of text, though each says it in tokens of its own.
+"""The likelihood of the same span of text under two models with different tokenizers.
 
 A span is the text between two places at which both tokenizers cut. Where it is one token on both sides, the next-token
 distributions are compared over the tokens both vocabularies share, all others merged. Elsewhere the span's text is an event
@@ -38,25 +38,25 @@ def teacher_chains(
     temperature: float,
     top_k: int,
 ) -> dict[str, Tensor]:
-    """What the teacher says of one example, a row per supervised position of the student.
+    """The teacher's log-probabilities for one example, a row per supervised position of the student.
 
     `length` [rows]: tokens that the student takes for the span that begins here; 0 inside a span and where none is whole.
     `chain` [rows]: the teacher's log-probability of the span's text; -inf where it is one token on both sides.
     `log_probs`, `ids` [rows, k]: the likeliest shared tokens, by the student's ids, without those that the chain begins with.
     """
     every = log_softmax(logits.float() / temperature, dim=-1)
-    found = whole_spans(reading, at)
+    span_at = whole_spans(reading, at)
     kept = every[[max(0, reading.partner[t]) for t in at]][:, shared[0]]
     length, chain = torch.zeros(len(at), dtype=torch.long), torch.full((len(at),), -torch.inf)
     for row, t in enumerate(at):
-        if (span := found.get(t)) is None:
+        if (span := span_at.get(t)) is None:
             continue
         length[row] = span.n
         if (span.n, span.m) == (1, 1):
             continue
-        said = reading.ids[span.partner + 1 : span.partner + 1 + span.m]
-        chain[row] = every[range(span.partner, span.partner + span.m), said].sum()
-        begins = (shared[0] == said[0]) | (shared[1] == student_ids[t + 1])
+        span_ids = reading.ids[span.partner + 1 : span.partner + 1 + span.m]
+        chain[row] = every[range(span.partner, span.partner + span.m), span_ids].sum()
+        begins = (shared[0] == span_ids[0]) | (shared[1] == student_ids[t + 1])
         kept[row, begins.to(kept.device)] = -torch.inf
     top = kept.topk(min(top_k, kept.shape[-1] - 2), dim=-1)  # a chain leaves out two at most
     return {
@@ -68,24 +68,24 @@ def teacher_chains(
 
 
 def chained(
-    logits: Float[Tensor, "n V_S"], labels: Int[Tensor, n], said: Mapping[str, Tensor], temperature: float
+    logits: Float[Tensor, "n V_S"], labels: Int[Tensor, n], recorded: Mapping[str, Tensor], temperature: float
 ) -> tuple[Float[Tensor, "span c"], Float[Tensor, "span c"]]:
     """Log-probabilities of student and teacher, a row per span: shared tokens, the span's text, everything else.
 
-    The rows are those of whole spans, one after the other; `said` is what `teacher_chains` gave for them.
+    The rows are those of whole spans, one after the other; `recorded` is what `teacher_chains` gave for them.
     """
     every = log_softmax(logits / temperature, dim=-1)
-    begins = said["length"] > 0
-    own = every.gather(-1, labels[:, None])[:, 0]
-    chain = own.new_zeros(int(begins.sum())).index_add(0, begins.cumsum(0) - 1, own)
-    student, teacher = every[begins].gather(-1, said["ids"][begins]), said["log_probs"][begins]
-    theirs = said["chain"][begins]
+    begins = recorded["length"] > 0
+    label_log_probs = every.gather(-1, labels[:, None])[:, 0]
+    chain = label_log_probs.new_zeros(int(begins.sum())).index_add(0, begins.cumsum(0) - 1, label_log_probs)
+    student, teacher = every[begins].gather(-1, recorded["ids"][begins]), recorded["log_probs"][begins]
+    theirs = recorded["chain"][begins]
     single = theirs.isinf()[:, None]
-    found = []
+    sides = []
     for tokens, text in ((student, chain), (teacher, theirs)):
         alone = torch.cat([tokens, torch.full_like(text, -torch.inf)[:, None]], -1)
         both = torch.cat([tokens, torch.where(single[:, 0], 0.0, text)[:, None]], -1)
         left = torch.where(single, rest(alone), rest(both))
         # A token is no chain: its column weighs nothing and is the same on both sides.
-        found.append(torch.cat([tokens, torch.where(single, -40.0, both[:, -1:]), left], -1))
-    return found[0], found[1]
+        sides.append(torch.cat([tokens, torch.where(single, -40.0, both[:, -1:]), left], -1))
+    return sides[0], sides[1]

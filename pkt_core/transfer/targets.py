@@ -1,4 +1,4 @@
-"""What the teacher says about the training data, computed once and kept on disk: then the teacher is no longer needed.
+"""The teacher's targets on the training data, computed once and kept on disk: then the teacher is no longer needed.
 
 For each example, at each supervised position: the teacher's activations at the paired layers (mapped into student space
 where the method has a map) and its most likely next tokens, as the method needs; with two tokenizers also which rows have a
@@ -58,7 +58,7 @@ class Targets:
     """First row of each example, and the number of rows at the end."""
     shards: list[dict[str, Tensor]]
     """`states.K [rows, d]` for student layer K, `log_probs [rows, k]`, `ids [rows, k]`; with two tokenizers `used [rows]` and what
-    `chains.teacher_chains` says of spans. Empty where no teacher is needed."""
+    `span_likelihood.teacher_chains` gives for spans. Empty where no teacher is needed."""
     first_rows: list[int]
     """Number of the first row in each shard."""
     extract: dict[str, Tensor]
@@ -73,7 +73,7 @@ class Targets:
 
     @property
     def main(self) -> LayerPair:
-        """The pair that stands for all where one number is told: the most attributed, else the deepest."""
+        """The pair that stands for all where one number is reported: the most attributed, else the deepest."""
         return LayerPair(**self.facts["main"])
 
     def n_used(self, example: int) -> int:
@@ -87,18 +87,18 @@ class Targets:
         """The rows of the chosen examples, in that order."""
         if not self.shards:
             return {}
-        found: dict[str, list[Tensor]] = {name: [] for name in self.shards[0]}
+        columns: dict[str, list[Tensor]] = {name: [] for name in self.shards[0]}
         for i in chosen:
             number = max(n for n, first in enumerate(self.first_rows) if first <= self.starts[i])
             shard, first = self.shards[number], self.first_rows[number]
-            for name, rows in found.items():
+            for name, rows in columns.items():
                 rows.append(shard[name][self.starts[i] - first : self.starts[i + 1] - first])
-        return {name: torch.cat(rows) for name, rows in found.items()}
+        return {name: torch.cat(rows) for name, rows in columns.items()}
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be kept of what the teacher says."""
+    """Which of the teacher's outputs are kept."""
 
     states: bool
     logits: bool
@@ -133,7 +133,7 @@ def record_targets(
     shard_bytes: int = SHARD_BYTES,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Targets:
-    """Run the teacher over the data once and keep what it says in `folder`, which appears when it is whole.
+    """Run the teacher over the data once and keep its targets in `folder`, which appears when it is whole.
 
     Tensors are float32 (ids: int64, `used`: bool). Raises StoreError where the disk is full.
     """
@@ -227,17 +227,17 @@ def teacher_rows(
     pairs: Sequence[LayerPair],
     wanted: Wanted,
 ) -> list[dict[str, Tensor]]:
-    """What the teacher says at the supervised positions of each example of a batch, on the CPU."""
+    """The teacher's targets at the supervised positions of each example of a batch, on the CPU."""
     layers = {layer for p in pairs for layer in (p.teacher, p.deeper) if layer is not None} if wanted.states else set()
     sites = {layer: Site(plan.part, layer) for layer in sorted(layers)}
     ids = pad([r.ids for r in readings], teacher.tokenizer.pad_token_id)
     mask = pad([[1] * len(r.ids) for r in readings], 0)
-    found: list[dict[str, Tensor]] = []
+    per_example: list[dict[str, Tensor]] = []
     with Capture(teacher, list(sites.values())) as seen:
-        said = forward_ids(teacher, ids, mask)
+        logits = forward_ids(teacher, ids, mask)
         for i, (example, reading) in enumerate(zip(batch, readings, strict=True)):
             partner = [max(0, reading.partner[t]) for t in supervised(example, plan.positions)]
-            at = torch.tensor(partner, device=said.device)
+            at = torch.tensor(partner, device=logits.device)
             rows: dict[str, Tensor] = {}
             for pair in pairs if wanted.states else ():
                 state = seen[sites[pair.teacher]][i, at].float().cpu()
@@ -245,16 +245,16 @@ def teacher_rows(
                     state = torch.lerp(state, seen[sites[pair.deeper]][i, at].float().cpu(), pair.weight)
                 rows[f"states.{pair.student}"] = wanted.maps[pair.student](state) if wanted.maps else state
             if wanted.logits and (wanted.by_rank or wanted.shared is None):
-                rows |= likeliest(said[i, at].float().cpu() / wanted.temperature)
+                rows |= likeliest(logits[i, at].float().cpu() / wanted.temperature)
             elif wanted.logits and wanted.shared is not None:
                 rows |= teacher_chains(
-                    said[i, : len(reading.ids)].cpu(), reading, example.ids, supervised(example, plan.positions),
+                    logits[i, : len(reading.ids)].cpu(), reading, example.ids, supervised(example, plan.positions),
                     wanted.shared, temperature=wanted.temperature, top_k=TOP_K,
                 )  # fmt: skip
             if wanted.shared is not None:
                 rows["used"] = torch.tensor(usable(reading, example, plan.positions, wanted.needs))
-            found.append(rows)
-    return found
+            per_example.append(rows)
+    return per_example
 
 
 def likeliest(logits: Float[Tensor, "n V"]) -> dict[str, Tensor]:

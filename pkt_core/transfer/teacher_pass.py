@@ -1,4 +1,4 @@
-"""The stage in which the teacher speaks: layers are chosen, it runs over the data once, and what it says is kept.
+"""The teacher's stage: layers are chosen, the teacher runs over the data once, and its targets are kept.
 
 Everything training needs of the teacher is in the stored targets, so a plan can be carried out again on a machine that
 does not have the teacher.
@@ -54,13 +54,13 @@ TEACHER_FIELDS = (
 def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) -> Path:
     """Where the targets of a plan are kept, known without having the teacher."""
     method = method_of(plan)
-    asked = {name: getattr(plan, name, settings()[name].default) for name in TEACHER_FIELDS}
-    asked |= {name: getattr(plan, name) for name in method.own_settings if name not in method.loss_only}
+    fields = {name: getattr(plan, name, settings()[name].default) for name in TEACHER_FIELDS}
+    fields |= {name: getattr(plan, name) for name in method.own_settings if name not in method.loss_only}
     if method.extract is not None:  # elsewhere rows are shuffled after they are read
-        asked["rows"] = getattr(plan, "rows", settings()["rows"].default)
+        fields["rows"] = getattr(plan, "rows", settings()["rows"].default)
     teacher = [plan.teacher.name, plan.teacher.revision, plan.teacher.dtype, plan.teacher.device]
     key = fingerprint(
-        asked=asked,
+        asked=fields,
         teacher=teacher,
         student=model_digest(student),
         data=examples.digest,
@@ -73,25 +73,25 @@ def targets_folder(plan: TransferPlan, student: ModelRef, examples: ExampleSet) 
 def stored_targets(folder: Path, teacher: ModelRef) -> Targets | None:
     """Targets that were recorded before from this very teacher, or from one of its name that is not here now.
 
-    Damaged ones are told in the log, set aside, and count as none.
+    Damaged ones are logged, set aside, and count as none.
     """
     try:
-        found = read_targets(folder)
+        stored = read_targets(folder)
     except StoreError as error:
         aside = set_aside(folder)
         logger.warning("%s They were moved to %s.", error, aside.name)
         return None
-    if found is None:
+    if stored is None:
         return None
     try:
-        same = found.facts["teacher_digest"] == model_digest(teacher)
+        same = stored.facts["teacher_digest"] == model_digest(teacher)
     except ModelError:
-        return found
-    return found if same else None
+        return stored
+    return stored if same else None
 
 
 def require_plan(plan: TransferPlan, *, now: bool) -> None:
-    """Raises what is wrong with a plan that can be told without loading a model, before there is a run of it.
+    """Raises what is wrong with a plan, as far as it shows without loading a model, before there is a run of it.
 
     Settings, layers, shared tokens, prompts, examples and tasks; `now` also whether this device has the memory and the disk.
     """
@@ -103,14 +103,14 @@ def require_plan(plan: TransferPlan, *, now: bool) -> None:
     try:
         teacher = model_shape(plan.teacher)
     except ModelError:
-        if there.is_file():  # what it said is kept
+        if there.is_file():  # its targets are stored
             return
         raise
     require_layers(plan, teacher.n_layers, student.n_layers)
     if plan.compares_tokens:
         tokenizers = load_tokenizer(plan.teacher), load_tokenizer(plan.student)
-        found = match_vocabularies(*tokenizers, teacher.vocabulary, student.vocabulary)
-        found.require(f"{plan.method} on shared tokens")
+        shared = match_vocabularies(*tokenizers, teacher.vocabulary, student.vocabulary)
+        shared.require(f"{plan.method} on shared tokens")
     if now and not there.is_file():
         require_device(plan)
 
@@ -131,16 +131,16 @@ def record(
     context, found_match = min(teacher.context, student.context), match(teacher, student)
     check(plan, teacher, student, found_match)
     encoded = encode(student.tokenizer, examples.items, context)
-    found = attribution(teacher, examples, plan.seed) if plan.leaves_layers_open else None
-    scores = found.scores.tolist() if found is not None else None
+    scored = attribution(teacher, examples, plan.seed) if plan.leaves_layers_open else None
+    scores = scored.scores.tolist() if scored is not None else None
     pairs, main = chosen_pairs(plan, teacher.n_layers, student.n_layers, scores)
     if isinstance(plan, WithTeacher) and plan.teacher_weights == "untrained":
         redraw(teacher, plan.seed)
 
-    def said(done: float) -> None:
-        progress("Recording what the teacher says", 0.1 + 0.1 * done)
+    def report(done: float) -> None:
+        progress("Recording teacher targets", 0.1 + 0.1 * done)
 
-    said(0.0)
+    report(0.0)
     method = method_of(plan)
     logits = method.logits and plan.wants_distribution
     readings, shared = read_alike(encoded), None
@@ -164,43 +164,43 @@ def record(
     facts: dict[str, Any] = {
         "pairs": [asdict(pair) for pair in pairs],
         "main": asdict(main),
-        "attribution": found and to_json(found),
+        "attribution": scored and to_json(scored),
         "teacher_digest": teacher.digest,
         "d_teacher": teacher.d_model,
         "context": context,
     }
     wanted = replace(wanted, maps=maps)
     return record_targets(
-        folder, teacher, encoded, readings, plan, pairs, wanted, extract=extract, facts=facts, progress=said
+        folder, teacher, encoded, readings, plan, pairs, wanted, extract=extract, facts=facts, progress=report
     )
 
 
 def targets(
     plan: TransferPlan, student: LoadedModel, examples: ExampleSet, processes: Processes, progress: Progress
 ) -> tuple[Targets, list[Encoded]]:
-    """What the teacher says about the examples, stored or recorded now, and the examples as the student reads them.
+    """The teacher's targets for the examples, stored or recorded now, and the examples as the student reads them.
 
     Of several processes the first records, the others wait. Raises what `transfer.check.check` does.
     """
     folder = targets_folder(plan, student.ref, examples)
-    found = stored_targets(folder, plan.teacher) if processes.first else None
-    if processes.first and found is None:
+    recorded = stored_targets(folder, plan.teacher) if processes.first else None
+    if processes.first and recorded is None:
         require_device(plan)
         progress("Loading the teacher", 0.02)
         teacher = load(plan.teacher)
         require_measurable(plan, teacher, student)
-        found = record(plan, teacher, student, examples, folder, progress)
+        recorded = record(plan, teacher, student, examples, folder, progress)
         del teacher  # its targets are all that training needs: the memory is the student's now
         release()
     processes.wait()
-    found = found or read_targets(folder)
-    if found is None:
-        raise StoreError(f"The targets in {folder} are gone. Start the transfer again; they will be recorded anew.")
-    return as_planned(found, plan), encode(student.tokenizer, examples.items, found.facts["context"])
+    recorded = recorded or read_targets(folder)
+    if recorded is None:
+        raise StoreError(f"The targets in {folder} are missing. Start the transfer again to record them.")
+    return as_planned(recorded, plan), encode(student.tokenizer, examples.items, recorded.facts["context"])
 
 
 def as_planned(targets: Targets, plan: TransferPlan) -> Targets:
-    """The targets as training uses them: with rows shuffled where that control is asked for."""
+    """The targets as training uses them: with rows shuffled where the plan sets that control."""
     return shuffled(targets, plan.seed) if isinstance(plan, RowWise) and plan.rows == "shuffled" else targets
 
 

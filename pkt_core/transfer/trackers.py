@@ -1,4 +1,4 @@
-"""Experiment trackers through Accelerate: what a run says of each step, told to TensorBoard, W&B, MLflow or trackio too."""
+"""Experiment trackers through Accelerate: each step of a run is also logged to TensorBoard, W&B, MLflow or trackio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow", "trackio")
 
 
 class Tracker:
-    """Tells one tracker, or none. Raises PlanError where it is not known, not installed, or does not start."""
+    """Logs to one tracker, or none. Raises PlanError where it is not known, not installed, or does not start."""
 
     def __init__(self, name: str | None, folder: Path, run: str, plan: TransferPlan):
         self.accelerator: Any = None
@@ -22,7 +22,7 @@ class Tracker:
         from accelerate import Accelerator
         from accelerate.tracking import get_available_trackers
 
-        there = [found.value for found in get_available_trackers()]
+        there = [tracker.value for tracker in get_available_trackers()]
         if name not in TRACKERS or name not in there:
             raise PlanError(
                 f"Got tracker {name}; installed here: {', '.join(t for t in there if t in TRACKERS) or 'none'}. "
@@ -33,13 +33,13 @@ class Tracker:
         try:
             self.accelerator.init_trackers("pkt", config=config)
         except Exception as error:  # each has its own kinds: no server, no login, a store it no longer writes to
-            said = " ".join(str(error).split())[:300]
+            reason = " ".join(str(error).split())[:300]
             raise PlanError(
-                f"The tracker {name} could not be started ({said}). Set it up, or run without it."
+                f"The tracker {name} could not be started ({reason}). Set it up, or run without it."
             ) from error
 
     def tell(self, event: dict[str, Any]) -> None:
-        """One step: each term of the loss, the alignment, recall where it was asked."""
+        """One step: each term of the loss, the alignment, recall where it was probed."""
         if self.accelerator is None:
             return
         values = {f"loss/{name}": value for name, value in event["terms"].items()}

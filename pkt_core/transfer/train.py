@@ -1,7 +1,7 @@
 """The training loop of every method: it yields one StepReport a step and knows nothing of files or screens.
 
-Same plan, same models and same machine give the same weights: batches come from the plan's seed alone, and a loop that is
-given back its `state` goes on as if it had never stopped. Losses are means over the rows of the whole batch, however it
+Same plan, same models and same machine give the same weights: batches come from the plan's seed alone, and a loop restored
+from its `state` continues as if it had never stopped. Losses are means over the rows of the whole batch, however it
 is cut into micro-batches and processes; losses of geometry compare the rows of one micro-batch.
 """
 
@@ -45,7 +45,7 @@ class StepReport:
     step: int
     """Steps done, from 1."""
     total: int
-    """Steps the plan asks for."""
+    """Steps of the plan."""
     seconds: float
     """Since training began."""
     terms: dict[str, float]
@@ -139,7 +139,7 @@ class Trainer:
         while True:
             self.optimizer.zero_grad(set_to_none=True)
             try:
-                told = self.gradients(chosen) | self.hold(texts)
+                terms = self.gradients(chosen) | self.hold(texts)
                 break
             except Exception as error:
                 if not out_of_memory(error) or self.micro_batch == 1:
@@ -148,9 +148,9 @@ class Trainer:
             release()
         parameters = self.trainable.at(self.phase.pairs)
         self.processes.add_gradients(parameters)
-        if not all(torch.isfinite(torch.tensor(value)) for value in told.values()):
+        if not all(torch.isfinite(torch.tensor(value)) for value in terms.values()):
             raise PlanError(
-                f"The loss is no longer a number at step {number}. Lower the learning rate ({self.plan.learning_rate:g})."
+                f"The loss is not finite at step {number}. Lower the learning rate ({self.plan.learning_rate:g})."
             )
         for group in self.optimizer.param_groups:
             group["lr"] = rate(self.plan, number, self.phase)
@@ -158,14 +158,14 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        near = told.pop("alignment", None)
-        return told, near
+        near = terms.pop("alignment", None)
+        return terms, near
 
     def gradients(self, chosen: list[int]) -> dict[str, float]:
         """Add up the gradients of a batch; the terms of its loss, `cross_entropy` and, with a map, `alignment`."""
         rows = torch.tensor(sum(self.targets.n_used(i) for i in chosen), device=self.student.device)
         total = float(self.processes.add(rows))
-        told: dict[str, float] = {}
+        sums: dict[str, float] = {}
         for start in range(0, len(chosen), self.micro_batch):
             part = [i for i in chosen[start : start + self.micro_batch] if self.targets.n_used(i)]
             if not part:
@@ -176,15 +176,15 @@ class Trainer:
             loss = torch.stack(list(terms.values())).sum() * share
             if torch.isfinite(loss):
                 self.scaler.scale(loss).backward()
-            said = {name: float(term.detach()) for name, term in terms.items()} | noted(
+            figures = {name: float(term.detach()) for name, term in terms.items()} | noted(
                 batch, mapped=self.method.mapped
             )
-            for name, value in said.items():
-                told[name] = told.get(name, 0.0) + share * value
+            for name, value in figures.items():
+                sums[name] = sums.get(name, 0.0) + share * value
         if self.processes.n == 1:
-            return told
-        names = self.processes.agree(sorted(told))
-        values = self.processes.add(torch.tensor([told.get(n, 0.0) for n in names], device=self.student.device))
+            return sums
+        names = self.processes.agree(sorted(sums))
+        values = self.processes.add(torch.tensor([sums.get(n, 0.0) for n in names], device=self.student.device))
         return dict(zip(names, values.tolist(), strict=True))
 
     def hold(self, texts: list[int]) -> dict[str, float]:
@@ -192,7 +192,7 @@ class Trainer:
         if self.anchor is None:
             return {}
         rows = sum(len(self.anchor.texts[i]) for i in texts)
-        total, told = float(self.processes.add(torch.tensor(rows, device=self.student.device))), 0.0
+        total, sum_of_parts = float(self.processes.add(torch.tensor(rows, device=self.student.device))), 0.0
         for start in range(0, len(texts), self.micro_batch):
             part = texts[start : start + self.micro_batch]
             share = self.plan.anchor_weight * sum(len(self.anchor.texts[i]) for i in part) / total
@@ -200,8 +200,8 @@ class Trainer:
                 term = anchor_term(self.student, self.anchor, part) * share
             if torch.isfinite(term):
                 self.scaler.scale(term).backward()
-            told += float(term.detach())
-        return {"anchor": float(self.processes.add(torch.tensor(told, device=self.student.device)))}
+            sum_of_parts += float(term.detach())
+        return {"anchor": float(self.processes.add(torch.tensor(sum_of_parts, device=self.student.device)))}
 
     def precision(self) -> torch.autocast:
         """The precision of the student's forward pass."""
@@ -236,7 +236,7 @@ class Trainer:
         )
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that is needed to go on from here: tensors, and plain facts."""
+        """All that is needed to continue from here: tensors, and plain facts."""
         tensors = {f"parameter.{i}": p.detach() for i, p in enumerate(self.trainable.everything)}
         for i, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{i}.{name}": value for name, value in slots.items()}
@@ -249,14 +249,15 @@ class Trainer:
         return tensors, facts
 
     def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Go on from a state of the same plan. Raises PlanError where it belongs to another."""
-        own = self.trainable.everything
+        """Continue from a state of the same plan. Raises PlanError where it belongs to another."""
+        parameters = self.trainable.everything
         if any(
-            f"parameter.{i}" not in tensors or tensors[f"parameter.{i}"].shape != p.shape for i, p in enumerate(own)
+            f"parameter.{i}" not in tensors or tensors[f"parameter.{i}"].shape != p.shape
+            for i, p in enumerate(parameters)
         ):
-            raise PlanError("The checkpoint is of another plan than the run's. Delete it, or start the transfer again.")
+            raise PlanError("The checkpoint belongs to another plan. Delete it, or start the transfer again.")
         with torch.no_grad():
-            for i, parameter in enumerate(own):
+            for i, parameter in enumerate(parameters):
                 parameter.copy_(tensors[f"parameter.{i}"])
         self.step, self.spent, self.micro_batch = facts["step"], facts["spent"], facts["micro_batch"]
         self.enter(next(phase for phase in self.phases if phase.start < self.step <= phase.end))
@@ -271,12 +272,12 @@ class Trainer:
 
 @torch.no_grad()
 def noted(batch: Batch, *, mapped: bool) -> dict[str, float]:
-    """Figures that are told of every method: the label's cross-entropy, and the cosine to the mapped teacher where there is one."""
-    told = {"cross_entropy": float(label_cross_entropy(batch.logits, batch.labels))}
+    """Figures reported for every method: the label's cross-entropy, and the cosine to the mapped teacher where there is one."""
+    figures = {"cross_entropy": float(label_cross_entropy(batch.logits, batch.labels))}
     if mapped and batch.states:
         near = [cosine_similarity(batch.states[p.student], batch.target(p), dim=-1).mean() for p in batch.pairs]
-        told["alignment"] = float(torch.stack(near).mean())
-    return told
+        figures["alignment"] = float(torch.stack(near).mean())
+    return figures
 
 
 def first_trained(student: LoadedModel, trainable: Trainable) -> int:
@@ -289,16 +290,16 @@ def first_trained(student: LoadedModel, trainable: Trainable) -> int:
 def recomputed(student: LoadedModel, first: int) -> Iterator[None]:
     """Inside, blocks from `first` on keep their input alone and run again in the backward pass.
 
-    Not through transformers' own switch, which asks for training mode, in which some families draw dropout by it.
+    Not through transformers' own switch, which requires training mode, in which some families draw dropout by it.
     """
     blocks = list(student.layout.blocks[first:])
-    own = [block.__dict__.get("forward") for block in blocks]  # None: the class's
+    forwards = [block.__dict__.get("forward") for block in blocks]  # None: the class's
     for block in blocks:
         block.forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
     try:
         yield
     finally:
-        for block, forward in zip(blocks, own, strict=True):
+        for block, forward in zip(blocks, forwards, strict=True):
             if forward is None:
                 del block.forward
             else:

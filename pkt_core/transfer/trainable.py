@@ -1,6 +1,6 @@
 """Which parameters of the student train, and proof afterwards that no other changed.
 
-LoRA goes on the modules the paper names (value, attention output and MLP projections; arXiv 2510.24208v1, A.2) and on
+LoRA is applied to the modules that the paper names (value, attention output and MLP projections; arXiv 2510.24208v1, A.2) and on
 their counterparts in families that name them otherwise.
 """
 
@@ -98,7 +98,7 @@ def part(student: LoadedModel, plan: TransferPlan, layer: int) -> nn.Module:
     if not isinstance(plan, Adapted) or plan.modules == "all":
         return student.layout.blocks[layer]
     if not student.layout.sublayers:
-        raise PlanError(f"{student.name} has no MLP apart from its attention; use modules all.")
+        raise PlanError(f"{student.name} has no MLP separate from its attention; use modules all.")
     return student.layout.mlps[layer]
 
 
@@ -121,7 +121,7 @@ def lora_names(student: LoadedModel, blocks: Sequence[nn.Module]) -> list[str]:
         if id(module) in chosen and name.rsplit(".", 1)[-1] in LORA_MODULES and hasattr(module, "weight")
     ]
     if not names:
-        raise PlanError(f"{student.name} has none of the projections LoRA is put on here; use adapter full.")
+        raise PlanError(f"{student.name} has none of the projections that LoRA is applied to here; use adapter full.")
     return names
 
 

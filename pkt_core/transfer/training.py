@@ -1,4 +1,4 @@
-"""The stages that make a trained student: train it, as far as its run lets it, and export it; or find that this was done before."""
+"""The stages that make a trained student: train it until the plan ends or a stop is requested, and export it, unless that was done before."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Taught:
     before: dict[str, str]
     """Fingerprints of its weights before."""
     steps: int
-    """Done; fewer than planned where the run was asked to stop."""
+    """Done; fewer than planned where a stop was requested."""
     first: bool
     """Whether this process is the one that writes, of several on one plan."""
     seconds: Seconds
@@ -55,9 +55,9 @@ def finished_training(plan: TransferPlan, run: Run) -> bool:
 
 
 def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Checkpoints, tracker: str | None) -> Taught:
-    """Train the student from the run's last checkpoint, or from the start; ends between two steps when the run is asked to stop.
+    """Train the student from the run's last checkpoint, or from the start; ends between two steps when a stop is requested.
 
-    Raises Stopped where it is asked before the first step.
+    Raises Stopped where the stop is requested before the first step.
     """
     examples = load_examples(plan.data).sample(plan.n_examples, plan.seed)
     progress("Loading the student", 0.0)
@@ -78,9 +78,9 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
     run.forget_events(after_step=trainer.step)
     probe, tracked = Probe(plan, student), Tracker(tracker, run.folder, run.id, plan)
     for report in trainer.steps():
-        told = {"kind": "step", **event(report), **probe(report.step)}
-        run.append_event(told)
-        tracked.tell(told)
+        step_event = {"kind": "step", **event(report), **probe(report.step)}
+        run.append_event(step_event)
+        tracked.tell(step_event)
         done = 0.2 + 0.5 * report.step / report.total
         run.write_status("running", step=report.step, total_steps=report.total, fraction=done)
         progress("Training", done)
@@ -96,7 +96,7 @@ def train(plan: TransferPlan, run: Run, *, progress: Progress, checkpoints: Chec
 
 
 def export(plan: TransferPlan, run: Run, made: Taught) -> RunResults:
-    """Write the student into the run, and what its training says of itself, which is returned."""
+    """Write the student into the run, and return the results of its training."""
     made.trainable.bake()
     exported = export_student(
         run.folder / "student", made.student, made.trainable, plan, made.targets.pairs, made.examples

@@ -1,4 +1,4 @@
-"""Stitching in closed form: one matrix of the student is changed so that its block says what the mapped teacher says there.
+"""Stitching in closed form: one matrix of the student is changed so that its block outputs the mapped teacher state.
 
 No step of training and no label. For each pair, with k the inputs of the MLP's last matrix, r = carry(h_T) - h_S at the matched
 site, means over the supervised positions of the data and C = E[k k^T] over general text:
@@ -41,18 +41,18 @@ GUARD = 10.0
 """Weight of general text beside the data. Measured on the demo pair (teacher layer 5 to student layer 2, ridge map, strength 1,
 200 facts each; recall of unknown facts in seen forms / of known facts in seen forms, per cent, and bits per byte on 60 general
 texts, some of which the map may have been fitted on; the student as it was: 8 / 100 / 1.877): guard 0 2.5 / 10 / 2.32, 0.1 4 / 13 / 2.07, 1 4 / 34 / 1.93, 10 7.5 / 89 / 1.88,
-100 8.5 / 100 / 1.88. No value carries facts over, nor does layer 3 to 1, the Procrustes or the logit-preserving map, or the
+100 8.5 / 100 / 1.88. No value transfers facts, nor does layer 3 to 1, the Procrustes or the logit-preserving map, or the
 answer's positions alone; 10 is the least that leaves general text as it was, while the matrix still moves (by 0.76 of its norm).
 
 What limits it is what it aims at: the mapped teacher state, read by the student's head, gives the first token of the answer for 4 %
-of the facts (ridge) or 25 % (logit-preserving), the student itself for 10 %. With 32 facts and guard 0 the student comes to say
+of the facts (ridge) or 25 % (logit-preserving), the student itself for 10 %. With 32 facts and guard 0 the student comes to answer
 exactly as many as the target does (28 %), so the edit arrives; with 1,044 facts one matrix is too small and they blur (8 %).
 """
 RIDGE = 1e-6  # relative to the mean of the diagonal: only so that the system has one answer
 BATCH = 32
 REFUSED = (
-    "{} does not add the output of its MLP's last matrix to the residual stream as it is, so stitch cannot move one by "
-    "changing the other. Choose a student such as Llama, Qwen, GPT-2, OPT or Phi, or another method."
+    "{} does not add the output of its MLP's last matrix to the residual stream unchanged, so stitch cannot move the stream "
+    "by editing that matrix. Choose a student such as Llama, Qwen, GPT-2, OPT or Phi, or another method."
 )
 
 
@@ -62,22 +62,22 @@ def change_matrices(
 ) -> dict[str, Tensor]:
     """`change.K [d_S, w]` for each student layer K: dW at strength 1. The student is left as it was.
 
-    strength: how far a pair is moved for those that follow it; `steer` and `shuffled` are told of in `shifts`.
+    strength: how far a pair is moved for those that follow it; `steer` and `shuffled` are described in `shifts`.
     """
     student = extraction.student
     modules = {pair.student: last_matrix(student, pair.student) for pair in extraction.pairs}
     originals = {k: oriented(module).clone() for k, module in modules.items()}
-    found: dict[str, Tensor] = {}
+    changes: dict[str, Tensor] = {}
     try:
         for pair in sorted(extraction.pairs):
             residual, inner, guard = moments(extraction, pair, shifts(extraction, pair, steer=steer, shuffled=shuffled))
             change = solve(residual, inner, guard, GUARD)
-            found[f"change.{pair.student}"] = change.float().cpu()
-            add(modules[pair.student], found[f"change.{pair.student}"], strength)
+            changes[f"change.{pair.student}"] = change.float().cpu()
+            add(modules[pair.student], changes[f"change.{pair.student}"], strength)
     finally:
         for k, module in modules.items():
             oriented(module).copy_(originals[k])
-    return found
+    return changes
 
 
 def solve(
@@ -134,8 +134,8 @@ def carried(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_S"]:
         batch = extraction.encoded[start : start + BATCH]
         readings = extraction.readings[start : start + BATCH]
         wanted = Wanted(states=True, logits=False, by_rank=False, temperature=1.0, maps=extraction.maps, shared=None)
-        said = teacher_rows(extraction.teacher, batch, readings, extraction.plan, [pair], wanted)
-        rows += [row[f"states.{pair.student}"] for row in said]
+        recorded = teacher_rows(extraction.teacher, batch, readings, extraction.plan, [pair], wanted)
+        rows += [row[f"states.{pair.student}"] for row in recorded]
     return torch.cat(rows)
 
 
@@ -177,10 +177,10 @@ def own_rows(
 
 def last_matrix(student: LoadedModel, layer: int) -> nn.Module:
     """The matrix whose output is the MLP's. Raises PlanError where something comes between it and the residual stream."""
-    found = [*matrices(student.layout.mlps[layer]).values()] if student.layout.sublayers else []
-    if not found or oriented(found[-1]).shape[0] != student.d_model:
+    linear_maps = [*matrices(student.layout.mlps[layer]).values()] if student.layout.sublayers else []
+    if not linear_maps or oriented(linear_maps[-1]).shape[0] != student.d_model:
         raise PlanError(REFUSED.format(student.name))
-    return found[-1]
+    return linear_maps[-1]
 
 
 def add(module: nn.Module, change: Float[Tensor, "out in"], strength: float) -> None:

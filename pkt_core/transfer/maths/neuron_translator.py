@@ -1,4 +1,4 @@
-"""LaTen: a small network turns the teacher's most attributed neurons into changes of the student's own, with labels.
+"""LaTen: a small network translates the teacher's most attributed neurons into changes to the student's own, with labels.
 
 Tan, He, Liu, Zhao, ACL 2025 (arXiv 2505.14436); the paper's body could not be read, so this follows their code. Theirs: the
 selection of sublayers and neurons (`neurons.py`), rows of `up_proj` and `v_proj` and columns of `down_proj` and `o_proj` as what
@@ -49,21 +49,21 @@ def take_neurons(extraction: Extraction, *, every_layer: bool) -> dict[str, Tens
     teacher, student = extraction.teacher, extraction.student
     seen = [observe(model, extraction.seed_set(model)) for model in (teacher, student)]
     read = [Readout(model) for model in (teacher, student)]
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for sublayer in SUBLAYERS:
         ranked = [layer_scores(s, r, sublayer) for s, r in zip(seen, read, strict=True)]
         pairs = ranked_pairs(*ranked) if every_layer else [(pair.student, pair.teacher) for pair in extraction.pairs]
-        found[f"sources.{sublayer}"] = torch.tensor(pairs)
+        tensors[f"sources.{sublayer}"] = torch.tensor(pairs)
         for k, layer in pairs:
             given = best_neurons(teacher, seen[0], read[0], sublayer, layer)
             taking = best_neurons(student, seen[1], read[1], sublayer, k)
             n = min(len(given), len(taking))
-            found[f"neurons.{sublayer}.{k}"] = taking[:n].cpu()
+            tensors[f"neurons.{sublayer}.{k}"] = taking[:n].cpu()
             for name, vectors in zip(
                 PROJECTIONS[sublayer], neuron_vectors(teacher, layer, sublayer, given[:n]), strict=True
             ):
-                found[f"{name}.{k}"] = vectors.cpu()
-    return found
+                tensors[f"{name}.{k}"] = vectors.cpu()
+    return tensors
 
 
 def ranked_pairs(teacher: Float[Tensor, L_T], student: Float[Tensor, L_S]) -> list[tuple[int, int]]:

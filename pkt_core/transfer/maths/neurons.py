@@ -1,4 +1,4 @@
-"""Which sublayers and neurons bring a model's answer forth: the scores that LaTen selects by.
+"""Which sublayers and neurons contribute to a model's answer: the scores that LaTen selects by.
 
 Both are increases in the log-probability (nats) of the answer's last useful token, at the position before it, read through
 the model's true final norm and head: of a sublayer, when its output is added to the residual stream it was given; of a
@@ -40,13 +40,13 @@ SENTENCE_ENDS = string.punctuation + string.whitespace
 def projections(loaded: LoadedModel, layer: int, sublayer: Sublayer) -> tuple[nn.Linear, nn.Linear]:
     """Where a sublayer's neurons read and where they write. Raises PlanError for families that keep them otherwise."""
     places = loaded.layout.attentions if sublayer == "attention" else loaded.layout.mlps
-    found = [getattr(places[layer], name, None) for name in PROJECTIONS[sublayer]] if loaded.layout.sublayers else []
-    if not found or not all(isinstance(module, nn.Linear) for module in found):
+    modules = [getattr(places[layer], name, None) for name in PROJECTIONS[sublayer]] if loaded.layout.sublayers else []
+    if not modules or not all(isinstance(module, nn.Linear) for module in modules):
         raise PlanError(
             f"{loaded.name} does not add up_proj/down_proj and v_proj/o_proj neurons to its residual stream as Llama does; laten "
             "is defined on those. Choose a Llama-like pair (Llama, Qwen, Mistral) or another method."
         )
-    return found[0], found[1]  # type: ignore[return-value]
+    return modules[0], modules[1]  # type: ignore[return-value]
 
 
 def value_rows(loaded: LoadedModel, layer: int, channels: Int[Tensor, n]) -> Int[Tensor, n]:
@@ -60,8 +60,8 @@ def value_rows(loaded: LoadedModel, layer: int, channels: Int[Tensor, n]) -> Int
 def useful(tokenizer: Any, example: Encoded) -> int:
     """The position that predicts the last token of the answer that is more than punctuation."""
     answer = [t for t, label in enumerate(example.labels) if label != IGNORE]
-    told = [t for t in answer if tokenizer.decode([example.ids[t]]).strip(SENTENCE_ENDS)]
-    return (told or answer)[-1] - 1
+    worded = [t for t in answer if tokenizer.decode([example.ids[t]]).strip(SENTENCE_ENDS)]
+    return (worded or answer)[-1] - 1
 
 
 @dataclass(frozen=True)
@@ -130,13 +130,13 @@ class Readout:
     def __call__(self, states: Float[Tensor, "n d"], targets: Int[Tensor, n]) -> Float[Tensor, n]:
         """Nats, up to 0."""
         size = max(1, NUMBERS_AT_ONCE // len(self.weight))
-        found = []
+        log_probs = []
         for rows, tokens in zip(states.split(size), targets.split(size), strict=True):
             logits = linear(rows if self.norm is None else self.norm(rows), self.weight, self.bias)
             if self.softcap is not None:
                 logits = self.softcap * torch.tanh(logits / self.softcap)
-            found.append(logits.gather(-1, tokens[:, None]).squeeze(-1) - logits.logsumexp(-1))
-        return torch.cat(found)
+            log_probs.append(logits.gather(-1, tokens[:, None]).squeeze(-1) - logits.logsumexp(-1))
+        return torch.cat(log_probs)
 
 
 def layer_scores(seen: Observed, read: Readout, sublayer: Sublayer) -> Float[Tensor, L]:

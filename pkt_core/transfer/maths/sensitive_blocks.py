@@ -41,10 +41,10 @@ def seek(extraction: Extraction, *, every_layer: bool, rank: int) -> dict[str, T
     if every_layer and teacher.n_layers < student.n_layers:
         raise PlanError(
             f"{teacher.name} has {teacher.n_layers} layers, fewer than the {student.n_layers} of {student.name}; seeking gives "
-            "each student layer one of the teacher's own. Choose a deeper teacher, or scope layer."
+            "each student layer a different teacher layer. Choose a deeper teacher, or scope layer."
         )
     totals, scores = sensitivity(teacher, extraction.seed_set(teacher), names)
-    found: dict[str, Tensor] = {}
+    factors: dict[str, Tensor] = {}
     sources = {pair.student: pair.teacher for pair in extraction.pairs}
     if every_layer:
         sources = most_sensitive(totals, student.n_layers)
@@ -54,8 +54,8 @@ def seek(extraction: Extraction, *, every_layer: bool, rank: int) -> dict[str, T
             weight = oriented(teacher.layout.blocks[layer].get_submodule(name)).float()
             top, left = densest_block(scores[layer, name], n, m)
             b, a = low_rank(weight[top : top + n, left : left + m], rank)
-            found |= {f"B.{k}.{name}": b.cpu(), f"A.{k}.{name}": a.cpu()}
-    return found
+            factors |= {f"B.{k}.{name}": b.cpu(), f"A.{k}.{name}": a.cpu()}
+    return factors
 
 
 def sensitivity(
@@ -157,17 +157,17 @@ def plant(student: LoadedModel, extract: dict[str, Tensor], rank: int) -> Traina
     from peft import LoraConfig, get_peft_model
 
     keys = [key.removeprefix("A.") for key in extract if key.startswith("A.")]
-    found = {key: student.layout.blocks[int(key.split(".")[0])].get_submodule(key.split(".", 1)[1]) for key in keys}
+    modules = {key: student.layout.blocks[int(key.split(".")[0])].get_submodule(key.split(".", 1)[1]) for key in keys}
     full = {id(module): name for name, module in student.model.named_modules()}
     config = LoraConfig(
         r=rank,
         lora_alpha=rank,  # scale 1
-        target_modules=[full[id(module)] for module in found.values()],
-        fan_in_fan_out=any(map(turned, found.values())),
+        target_modules=[full[id(module)] for module in modules.values()],
+        fan_in_fan_out=any(map(turned, modules.values())),
     )
     peft = get_peft_model(student.model, config)
     with torch.no_grad():
-        for key, base in found.items():
+        for key, base in modules.items():
             a, b = (extract[f"{side}.{key}"].to(student.device) for side in "AB")
             adapter = student.model.get_submodule(full[id(base)])
             adapter.lora_A["default"].weight.copy_(a)  # type: ignore[operator, index, union-attr]

@@ -1,4 +1,4 @@
-"""A steering vector moved across: where the teacher's states on the data lie from its states on general text, in student space.
+"""A transferred steering vector: where the teacher's states on the data lie from its states on general text, in student space.
 
 The vector is a difference of means (data minus general text) at the matched site. An affine map takes a difference without
 its bias, and the length is then set anew, as those do who move steering vectors between models of one family: the vector is
@@ -6,7 +6,7 @@ to the student's mean state on general text what it was to the teacher's.
 
     v_S = unit(carry(m_data) - carry(m_general)) * |m_data - m_general| / mean |h_T| * mean |h_S|
 
-One vector holds no facts: what can cross is that answers of this kind are called for. A cosine near 1 between carried and own
+One vector holds no facts: it can only transfer that answers of this kind are expected. A cosine near 1 between carried and own
 directions is no sign that steering works (Pythia, arXiv 2606.03280: about 0.97, and no effect), so recall stands beside it.
 
 Not covered: vectors from contrasting prompts, adding the vector at every token (stitch.py solves for a change of weights).
@@ -37,17 +37,17 @@ def steering_vector(extraction: Extraction, pair: LayerPair) -> Float[Tensor, d_
     plan = extraction.plan
     on_data = on_examples(extraction, pair)
     general = on_texts(extraction.teacher, extraction.texts, Site(plan.part, pair.teacher))
-    own = on_texts(extraction.student, extraction.texts, Site(plan.part, pair.student))
-    here, there = on_data.mean(0), general.mean(0)
+    student_states = on_texts(extraction.student, extraction.texts, Site(plan.part, pair.student))
+    data_mean, general_mean = on_data.mean(0), general.mean(0)
     carry = extraction.maps[pair.student]
-    carried = (carry(here[None].float()) - carry(there[None].float()))[0].double()
+    carried = (carry(data_mean[None].float()) - carry(general_mean[None].float()))[0].double()
     if not float(carried.norm()):
         raise PlanError(
-            f"Teacher layer {pair.teacher} has the same mean on the data and on general text, so there is no direction to "
-            "move across. Choose another layer or other data."
+            f"Teacher layer {pair.teacher} has the same mean on the data and on general text, so there is no steering direction to "
+            "transfer. Choose another layer or other data."
         )
-    share = (here - there).norm() / general.norm(dim=-1).mean()
-    vector: Tensor = carried / carried.norm() * share * own.norm(dim=-1).mean()
+    share = (data_mean - general_mean).norm() / general.norm(dim=-1).mean()
+    vector: Tensor = carried / carried.norm() * share * student_states.norm(dim=-1).mean()
     return vector
 
 
@@ -58,17 +58,17 @@ def on_examples(extraction: Extraction, pair: LayerPair) -> Float[Tensor, "n d_T
     for start in range(0, len(extraction.encoded), BATCH):
         part = slice(start, start + BATCH)
         encoded, readings = extraction.encoded[part], extraction.readings[part]
-        said = teacher_rows(extraction.teacher, encoded, readings, plan, [pair], wanted)
-        for row, example, reading in zip(said, encoded, readings, strict=True):
-            there = torch.tensor(usable(reading, example, plan.positions, "state"))
-            rows.append(row[f"states.{pair.student}"][there].double())
+        recorded = teacher_rows(extraction.teacher, encoded, readings, plan, [pair], wanted)
+        for row, example, reading in zip(recorded, encoded, readings, strict=True):
+            used = torch.tensor(usable(reading, example, plan.positions, "state"))
+            rows.append(row[f"states.{pair.student}"][used].double())
     return torch.cat(rows)
 
 
 def on_texts(loaded: LoadedModel, texts: tuple[str, ...], site: Site) -> Float[Tensor, "n d"]:
     """A model's states at every token of some texts but the first of each, which often is an outlier; float64 on the CPU."""
     require_fit(loaded, list(texts))
-    found = []
+    states = []
     every = loaded.tokenizer(list(texts))["input_ids"]
     with Capture(loaded, [site]) as seen:
         for start in range(0, len(every), BATCH):
@@ -76,5 +76,5 @@ def on_texts(loaded: LoadedModel, texts: tuple[str, ...], site: Site) -> Float[T
             mask = pad([[1] * len(ids) for ids in batch], 0)
             forward_states(loaded, pad(batch, loaded.tokenizer.pad_token_id), mask)
             mask[:, 0] = 0
-            found.append(seen[site].double().cpu()[mask.bool()])
-    return torch.cat(found)
+            states.append(seen[site].double().cpu()[mask.bool()])
+    return torch.cat(states)

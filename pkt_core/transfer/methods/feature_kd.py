@@ -2,7 +2,7 @@
 
 Through a learned projector (`mse`, `cosine`; DistillKit's form: bias-free, from student to teacher, one per pair, orthogonal
 at the start so that both losses begin with the student's geometry), or without one by comparing geometries of the batch
-(`procrustes`, `cka`): these two say nothing of a single position and need batches of many rows. A zero loss of the projector
+(`procrustes`, `cka`): these two are undefined at a single position and need batches of many rows. A zero loss of the projector
 or of CKA does not mean equal features (arXiv 2509.25253).
 """
 
@@ -22,7 +22,7 @@ class FeatureKDPlan(Adapted, Scoped, Distributed, Weighted, Paired):
     method: Literal["feature-kd"] = "feature-kd"
     part: Part = "block_out"
     feature_loss: Literal["mse", "cosine", "procrustes", "cka"] = "cosine"
-    """Of feature-kd; the first two go through a learned projector, the last two compare geometries."""
+    """Loss of feature-kd; the first two use a learned projector, the last two compare geometries."""
 
 
 def projectors(plan: FeatureKDPlan, pairs: Pairs, d_teacher: int, d_student: int) -> nn.Module | None:

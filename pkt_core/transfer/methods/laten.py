@@ -1,4 +1,4 @@
-"""LaTen: a small network turns the teacher's most attributed neurons into changes of the student's own, with labels.
+"""LaTen: a small network translates the teacher's most attributed neurons into changes to the student's own, with labels.
 
 Tan, He, Liu, Zhao, ACL 2025 (arXiv 2505.14436), in the form of their code; what is theirs and what is ours, and the maths,
 are in `transfer/maths/neuron_translator.py`.
@@ -62,9 +62,9 @@ METHOD = Method(
     plan=LaTenPlan,
     order=80,
     title="LaTen",
-    sentence="LaTen: a small network turns the teacher's most attributed neurons into changes of the student's, with labels",
+    sentence="LaTen: a small network translates the teacher's most attributed neurons into changes to the student's, with labels",
     group="Rival",
-    pull="labels, through a network that turns teacher neurons into changes of student neurons",
+    pull="labels, through a network that translates teacher neurons into changes to student neurons",
     source="arXiv 2505.14436, the form of its code with the true norm",
     how="by LaTen in the form of its authors' code, with the exact norm \\cite{laten2025}",
     papers=(

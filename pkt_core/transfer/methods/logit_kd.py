@@ -22,7 +22,7 @@ class LogitKDPlan(Adapted, Scoped, Distributed, RowWise):
 
     method: Literal["logit-kd", "ours"] = "logit-kd"
     divergence: Literal["kl", "reverse-kl", "jsd", "uld"] = "kl"
-    """Of logit-kd, from teacher to student; `uld` compares sorted probabilities and needs no shared token."""
+    """Divergence of logit-kd, from teacher to student; `uld` compares sorted probabilities and needs no shared token."""
 
     @property
     def by_rank(self) -> bool:

@@ -1,4 +1,4 @@
-"""Ours, self-anchored distillation: logit distillation into the MLPs, while the student is held to itself.
+"""Ours, self-anchored distillation: logit distillation into the MLPs, with the student anchored to its own predictions.
 
 What sets it apart from `logit_kd.py` is where it trains and what holds it (`transfer/anchor.py`): its defaults.
 """
@@ -25,11 +25,11 @@ METHOD = Method(
     plan=OursPlan,
     order=100,
     title="Self-anchored distillation",
-    sentence="Ours, self-anchored distillation: the teacher's next-token distribution into the MLPs, while the student is held to what it said on text it wrote itself, no labels",
+    sentence="Ours, self-anchored distillation: the teacher's next-token distribution into the MLPs, while an anchor holds the student to its own predictions on text it generated, no labels",
     group="Ours",
-    pull="the teacher's distribution into the MLPs, held to what the student said on text it wrote itself",
+    pull="the teacher's distribution into the MLPs, anchored to the student's own predictions on text it generated",
     source="[log of the search](demo/LOG.md)",
-    how="by distillation of the next-token distribution \\cite{distillation2015} into the MLPs, the student held to what it said on text it wrote itself",
+    how="by distillation of the next-token distribution \\cite{distillation2015} into the MLPs, with the student anchored to its own predictions on text it generated",
     papers=(DISTILLATION,),
     terms=terms,
     logits=True,

@@ -48,7 +48,7 @@ METHOD = Method(
     sentence="SemAlign ACL, reconstructed from its abstract: Fisher-weighted logits of mapped states, shallow to deep, output KL",
     group="SemAlign",
     pull="logits of the mapped state in the Fisher metric, shallow to deep, output KL",
-    source="**reconstruction**: only the abstract of ACL Findings 2026 could be read",
+    source="**reconstruction**: only the abstract of ACL Findings 2026 was available",
     how="by a reconstruction of SemAlign's ACL version, made from its abstract \\cite{semalignacl2026}",
     papers=(
         Paper(

@@ -19,7 +19,7 @@ class SemAlignV1Plan(Adapted, Scoped, Weighted, Mapped):
 
 
 def terms(batch: Batch, plan: SemAlignV1Plan) -> Terms:
-    """`layer` (mean over the pairs) and `output`, weighted as the plan says (1 and 1 in the paper)."""
+    """`layer` (mean over the pairs) and `output`, with the weights of the plan (1 and 1 in the paper)."""
     import torch
 
     from pkt_core.transfer.objectives import layer_cosine, output_cosine

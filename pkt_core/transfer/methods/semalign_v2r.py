@@ -43,7 +43,7 @@ METHOD = Method(
     sentence="SemAlign v2, reconstructed from its abstract: token geometry of residual contributions, shallow to deep, output KL",
     group="SemAlign",
     pull="token geometry of residual contributions, shallow to deep, output KL",
-    source="**reconstruction**: only the abstract of arXiv v2 could be read",
+    source="**reconstruction**: only the abstract of arXiv v2 was available",
     how="by a reconstruction of SemAlign's version 2, made from its abstract \\cite{semalign2026}",
     papers=(
         Paper(

@@ -38,7 +38,7 @@ class StitchPlan(Mapped):
     def check_settings(self) -> None:
         if self.steer and self.rows == "shuffled":
             raise PlanError(
-                "Got rows shuffled with a steering vector, which is a mean over rows and the same in any order. Use paired."
+                "Got rows shuffled with a steering vector, which is a mean over rows and the same in any order, so shuffling has no effect. Use paired."
             )
         super().check_settings()
 
@@ -76,7 +76,7 @@ METHOD = Method(
     title="Stitching",
     sentence="Stitching: no training, one layer's output moved to the mapped teacher's in closed form, no labels",
     group="No training",
-    pull="nothing trains: one matrix solved so that its block says what the mapped teacher says, or is moved by one steering vector (`--steer`)",
+    pull="no training: one matrix solved so that its block outputs the mapped teacher state, or is shifted by one steering vector (`--steer`)",
     source="ours, after MEMIT (arXiv 2210.07229)",
     how="in closed form, by changing one matrix (after MEMIT \\cite{memit2023})",
     papers=(
