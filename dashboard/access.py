@@ -41,8 +41,8 @@ def folders() -> list[Path]:
         return []
     named = os.environ.get("PKT_FOLDERS")
     chosen = [Path(one) for one in named.split(os.pathsep) if one] if named is not None else usual()
-    own = Path(__file__).resolve().parents[1] / "assets"
-    return [one.expanduser().resolve() for one in (*chosen, own, cache_root())]
+    assets = Path(__file__).resolve().parents[1] / "assets"
+    return [one.expanduser().resolve() for one in (*chosen, assets, cache_root())]
 
 
 def usual() -> list[Path]:
@@ -113,20 +113,20 @@ def require_plain(entry: Path, name: str, *, sized: bool) -> None:
 
     `sized`: also where it is text and too large.
     """
-    found = os.lstat(entry)
-    if stat.S_ISLNK(found.st_mode):
+    status = os.lstat(entry)
+    if stat.S_ISLNK(status.st_mode):
         try:
             place_of(os.path.realpath(entry))
-            found = os.stat(entry)
+            status = os.stat(entry)
         except (PathError, OSError) as error:
             raise PathError(
                 f"{name[:200]} holds the link {entry.name[:80]!r}, which leads nowhere or outside the folders that this app may read. Replace it by a copy."
             ) from error
-    if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise PathError(f"{name[:200]} holds {entry.name[:80]!r}, which is no regular file. Take it away.")
-    if sized and entry.suffix.lower() in TEXT and found.st_size > MOST_BYTES:
+    if sized and entry.suffix.lower() in TEXT and status.st_size > MOST_BYTES:
         raise PathError(
-            f"{name[:200]} holds {entry.name[:80]!r} of {found.st_size / 2**20:.0f} MiB; at most {MOST_BYTES >> 20} are read of a file that a "
+            f"{name[:200]} holds {entry.name[:80]!r} of {status.st_size / 2**20:.0f} MiB; at most {MOST_BYTES >> 20} are read of a file that a "
             "page names. Split it, or work in a terminal."
         )
 
@@ -181,9 +181,9 @@ DOORS: dict[str, Callable[[str], object]] = {
 """Fields of requests and plans that may name a file or folder, and what they may name."""
 
 
-def require_allowed(asked: Any) -> None:
+def require_allowed(request: Any) -> None:
     """Raises PathError for the first name in a request or plan, however deep, that may not be opened."""
-    for field, name in names_in(asked):
+    for field, name in names_in(request):
         DOORS[field](name)
 
 
@@ -198,14 +198,14 @@ def require_benchmark(tasks: Sequence[str], *, include: str | None, data: str | 
         folder(data, deep=True)
 
 
-def names_in(asked: Any, field: str = "") -> Iterator[tuple[str, str]]:
+def names_in(request: Any, field: str = "") -> Iterator[tuple[str, str]]:
     """Every text in a request that may name a file or folder, with its field."""
-    if isinstance(asked, str):
+    if isinstance(request, str):
         if field in DOORS:
-            yield field, asked
-    elif isinstance(asked, dict):
-        for key, value in asked.items():
+            yield field, request
+    elif isinstance(request, dict):
+        for key, value in request.items():
             yield from names_in(value, key)
-    elif isinstance(asked, list | tuple):
-        for value in asked:
+    elif isinstance(request, list | tuple):
+        for value in request:
             yield from names_in(value, field)

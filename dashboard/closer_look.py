@@ -52,10 +52,10 @@ def asked_for(layers: Layers) -> bool:
 
 def look(layers: Layers, what: str) -> CloserLook | None:
     """The record from the engine, or its progress; from stored states it takes a moment."""
-    asked = request(layers)
-    task = loaders.soon(loaders.ask("closer_look", asked), 1.5)
-    found: CloserLook | None = widgets.result(task, what, lambda: loaders.ask("closer_look", asked, again=True))
-    return found
+    arguments = request(layers)
+    task = loaders.soon(loaders.ask("closer_look", arguments), 1.5)
+    record: CloserLook | None = widgets.result(task, what, lambda: loaders.ask("closer_look", arguments, again=True))
+    return record
 
 
 def show(comparison: Comparison, grid: SimilarityGrid | None, label: str, chosen: Layers) -> None:
@@ -99,8 +99,8 @@ def pins(chosen: Layers, kept: Layers | None) -> None:
                 "Swap", key="swap-layers", icon=":material/swap_horiz:", on_click=state.swap_pinned, args=(chosen,)
             )
         st.button("Unpin", key="unpin-layers", icon=":material/keep_off:", on_click=state.pin, args=(None,))
-        said = f"Pinned: teacher layer {kept[0]}, student layer {kept[1]}."
-        st.caption(f"{said} Click another cell to compare." if kept == chosen else said)
+        sentence = f"Pinned: teacher layer {kept[0]}, student layer {kept[1]}."
+        st.caption(f"{sentence} Click another cell to compare." if kept == chosen else sentence)
 
 
 def scatter(looks: list[CloserLook], names: tuple[str, ...], caption: str) -> None:

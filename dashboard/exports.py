@@ -19,11 +19,11 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 def csv(table: pd.DataFrame) -> str:
     """A table as CSV. Text that a spreadsheet would take for a formula gets an apostrophe before it, headings too; numbers stay."""
-    told = table.rename(columns=harmless)
-    for place, dtype in enumerate(told.dtypes):
+    safe = table.rename(columns=harmless)
+    for place, dtype in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
-            told.isetitem(place, told.iloc[:, place].astype(object).map(harmless).to_numpy())
-    return str(told.to_csv(index=False, quoting=QUOTE_NONNUMERIC))  # a bare carriage return would begin a row
+            safe.isetitem(place, safe.iloc[:, place].astype(object).map(harmless).to_numpy())
+    return str(safe.to_csv(index=False, quoting=QUOTE_NONNUMERIC))  # a bare carriage return would begin a row
 
 
 def harmless(cell: object) -> object:

@@ -48,8 +48,8 @@ def once(draw: Callable[..., go.Figure]) -> Callable[..., go.Figure]:
 
     @functools.wraps(draw)
     def given(*args: Any, **options: Any) -> go.Figure:
-        told = json.dumps([draw.__qualname__, args, options], default=values)
-        key = hashlib.sha256(told.encode()).hexdigest()
+        content = json.dumps([draw.__qualname__, args, options], default=values)
+        key = hashlib.sha256(content.encode()).hexdigest()
         with _lock:
             if key in _drawn:
                 _drawn.move_to_end(key)

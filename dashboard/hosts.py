@@ -33,8 +33,8 @@ READING = ("GET", "HEAD")
 
 def name_in(host: str) -> str | None:
     """The name or address in a `Host` header, in lower case, without port, brackets and final dot; None where it is malformed."""
-    found = HOST.fullmatch(host.lower())
-    return None if found is None else found[1].strip("[]").removesuffix(".")
+    match = HOST.fullmatch(host.lower())
+    return None if match is None else match[1].strip("[]").removesuffix(".")
 
 
 def is_ours(name: str) -> bool:
@@ -61,8 +61,8 @@ def is_ours(name: str) -> bool:
 
 def is_allowed(scope: Scope) -> bool:
     """Whether a request is answered: `Host` is ours, and what may change something comes from a page of ours, or from no page."""
-    told = [(key.lower(), value.decode("latin-1")) for key, value in scope["headers"]]
-    hosts, origins = ([value for key, value in told if key == header] for header in (b"host", b"origin"))
+    headers = [(key.lower(), value.decode("latin-1")) for key, value in scope["headers"]]
+    hosts, origins = ([value for key, value in headers if key == header] for header in (b"host", b"origin"))
     if len(hosts) != 1 or (name := name_in(hosts[0])) is None or not is_ours(name):
         return False
     if not origins or (scope["type"] == "http" and scope["method"] in READING):

@@ -35,7 +35,7 @@ def text_choice() -> tuple[str, str]:
             help=f"Its number in the set chosen on the left, 0 to {len(texts) - 1}. Empty: the first of the picked prompts.",
         )
     with two:
-        own = st.text_input(
+        typed = st.text_input(
             "Or a text of your own",
             key=Param.TEXT.value,
             bind=widgets.BIND,
@@ -44,8 +44,8 @@ def text_choice() -> tuple[str, str]:
             on_change=state.look_at,
             args=(None,),
         )
-    if own and own.strip():
-        return str(own), ""
+    if typed and typed.strip():
+        return str(typed), ""
     number = first if number is None else int(number)
     if number >= len(texts):
         st.info(f"This set has prompts 0 to {len(texts) - 1}, got {number}; showing prompt {first} instead.")
@@ -77,8 +77,8 @@ def basis_choice() -> choice.BasisChoice:
 
 def layers() -> dict[str, int]:
     """The chosen layers as the engine wants them: from the comparison where there is one, else as the link says."""
-    if found := selection.recorded() or selection.compared():
-        teacher, student = selection.layers(found)
+    if comparison := selection.recorded() or selection.compared():
+        teacher, student = selection.layers(comparison)
         return {"teacher_layer": teacher, "student_layer": student}
     held = {"teacher_layer": Param.TEACHER_LAYER, "student_layer": Param.STUDENT_LAYER}
     return {

@@ -130,10 +130,10 @@ def require_short(plan: Any) -> None:
         require_items(name)
 
 
-def require_within(asked: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]]) -> None:
+def require_within(values: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]]) -> None:
     """Raises PlanError for the first number that is out of bounds, or that has none, and for long texts and lists."""
     letters = 0
-    for name, value in leaves(asked):
+    for name, value in leaves(values):
         if isinstance(value, str):
             letters += len(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
@@ -152,18 +152,18 @@ def require_within(asked: Mapping[str, Any], bounds: Mapping[str, tuple[float, f
         )
 
 
-def leaves(asked: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Every value in a request with its field; those of a mapping by names of runs have the field that holds it."""
-    if isinstance(asked, Mapping | list | tuple) and len(asked) > MOST_LISTED:
-        raise PlanError(f"Got {len(asked):,} of {name}; this public demo takes at most {MOST_LISTED}. Choose fewer.")
-    if isinstance(asked, Mapping):
-        for key, value in asked.items():
+    if isinstance(values, Mapping | list | tuple) and len(values) > MOST_LISTED:
+        raise PlanError(f"Got {len(values):,} of {name}; this public demo takes at most {MOST_LISTED}. Choose fewer.")
+    if isinstance(values, Mapping):
+        for key, value in values.items():
             yield from leaves(value, name or str(key))
-    elif isinstance(asked, list | tuple):
-        for value in asked:
+    elif isinstance(values, list | tuple):
+        for value in values:
             yield from leaves(value, name)
     else:
-        yield name, asked
+        yield name, values
 
 
 def require_items(name: Any) -> None:

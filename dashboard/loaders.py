@@ -93,10 +93,10 @@ def prompt_facts(name: str) -> dict[str, Any] | None:
 
     try:
         access.require_allowed({"prompts": name})
-        found = load_prompts(name)
+        loaded = load_prompts(name)
     except PktError:
         return None
-    return {"n": len(found), "labels": list(found.labels)}
+    return {"n": len(loaded), "labels": list(loaded.labels)}
 
 
 @st.cache_data(ttl=600, max_entries=32, show_spinner=False)
@@ -109,9 +109,9 @@ def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = N
     counted = ""
     try:
         access.require_allowed({"prompts": prompts})
-        found = pasted(lines or "") if prompts is None else load_prompts(prompts)
-        counted = found.counted
-        found.require_samples(pooling)
+        loaded = pasted(lines or "") if prompts is None else load_prompts(prompts)
+        counted = loaded.counted
+        loaded.require_samples(pooling)
     except PktError as error:
         return counted, str(error) if counted else ""
     return counted, ""
@@ -123,8 +123,8 @@ def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[l
     from pkt_core.data.prompts import load_prompts, pasted
 
     access.require_allowed({"prompts": prompts})
-    found = pasted(lines or "") if prompts is None else load_prompts(prompts)
-    return list(found.texts), {name: list(values) for name, values in found.labels.items()}
+    loaded = pasted(lines or "") if prompts is None else load_prompts(prompts)
+    return list(loaded.texts), {name: list(values) for name, values in loaded.labels.items()}
 
 
 def ask(function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:

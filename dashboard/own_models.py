@@ -80,10 +80,10 @@ def room(request: dict[str, Any]) -> None:
         name, there = free()
         st.caption(widgets.plain(f"Wants about {facts['needs_gib']:g} GiB; {name} has {style.memory(there)} free."))
         return
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         key: request[key] for key in ("pair", "teacher", "student", "device", "dtype") if key in request
     }
-    task = loaders.soon(loaders.ask("pair_room", asked))
+    task = loaders.soon(loaders.ask("pair_room", arguments))
     widgets.until_over("Reading both configurations.", task)
     if task.status == "done":
         needs: PairNeeds = task.record

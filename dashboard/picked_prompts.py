@@ -17,7 +17,7 @@ from pkt_core.studies.generations.record import PickedCell, PickedTokens
 MOST = 200  # more picked prompts than these are not looked at one by one
 
 
-def asked(ids: list[int]) -> dict[str, Any]:
+def request(ids: list[int]) -> dict[str, Any]:
     return {**selection.pair_request(), **selection.prompts_request(), "ids": ids[:MOST]}
 
 
@@ -34,11 +34,11 @@ def tokens() -> None:
     if not ids:
         st.caption("Pick prompts in the map or the table, and both models' next tokens for them appear here.")
         return
-    found: PickedTokens | None = answered("picked_tokens", asked(ids), "The next tokens")
-    if found is None:
+    record: PickedTokens | None = answered("picked_tokens", request(ids), "The next tokens")
+    if record is None:
         return
     st.dataframe(
-        generations_text.next_token_table(found),
+        generations_text.next_token_table(record),
         hide_index=True,
         column_config={
             "prompt": st.column_config.NumberColumn("Prompt", width="small"),
@@ -50,7 +50,7 @@ def tokens() -> None:
         },
         alt="Next tokens of both models for the picked prompts",
     )
-    st.caption(f"{len(found.rows)} of {len(ids)} picked prompts. {generations_text.PICKED_TOKENS}")
+    st.caption(f"{len(record.rows)} of {len(ids)} picked prompts. {generations_text.PICKED_TOKENS}")
 
 
 def tokens_if_picked() -> None:
@@ -59,7 +59,7 @@ def tokens_if_picked() -> None:
     if not ids:
         return
     ships = bool(loaders.pair_names().get(selection.pair_name(), {}).get("bundled"))
-    if ships or loaders.known("picked_tokens", asked(ids)) is not None:
+    if ships or loaders.known("picked_tokens", request(ids)) is not None:
         tokens()
         return
     st.subheader("What would they say next?", anchor=False)
@@ -74,7 +74,7 @@ def tokens_if_picked() -> None:
 
 def begin_tokens(ids: list[int]) -> None:
     """Ask both models; for callbacks."""
-    loaders.ask("picked_tokens", asked(ids))
+    loaders.ask("picked_tokens", request(ids))
 
 
 def cell(teacher: int, student: int, measure: str, label: str) -> None:
@@ -83,13 +83,13 @@ def cell(teacher: int, student: int, measure: str, label: str) -> None:
     if not ids:
         return
     st.subheader("The picked prompts at this pair of layers", anchor=False)
-    arguments = {**selection.comparison_request(), **asked(ids), "measure": measure}
+    arguments = {**selection.comparison_request(), **request(ids), "measure": measure}
     arguments |= {"teacher_layer": teacher, "student_layer": student}
-    found: PickedCell | None = answered("picked_cell", arguments, "The picked prompts")
-    if found is None:
+    record: PickedCell | None = answered("picked_cell", arguments, "The picked prompts")
+    if record is None:
         return
-    st.markdown(widgets.plain(generations_text.picked_cell(found, label)))
-    table = pd.DataFrame(found.rows)
+    st.markdown(widgets.plain(generations_text.picked_cell(record, label)))
+    table = pd.DataFrame(record.rows)
     st.dataframe(
         table,
         hide_index=True,

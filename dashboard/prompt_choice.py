@@ -36,7 +36,7 @@ def draw() -> None:
             placeholder="hf:OWNER/NAME,split=test",
             help="A dataset of the Hugging Face hub, or a folder as hf:./folder. Add config=, split=, text= (the column), rows= or cut= (characters a prompt) after commas. Its first 5,000 rows are read, once for each version.",
         )
-    found()
+    count()
 
 
 def file() -> None:
@@ -70,7 +70,7 @@ def facts() -> dict[str, Any] | None:
     return None if name.startswith("hf:") else loaders.prompt_facts(name)
 
 
-def found() -> None:
+def count() -> None:
     """How many prompts there are, which labels they carry, and whether they are enough for a grid, where that is known."""
     request = selection.comparison_request()
     named = {key: request[key] for key in ("prompts", "lines") if key in request}

@@ -79,8 +79,8 @@ def record(kind: type[T], data: object) -> T | None:
 
 def records(kind: type[T], data: object) -> dict[str, T]:
     """Recorded results by name; those that are missing or broken are left out."""
-    found = {name: record(kind, one) for name, one in data.items()} if isinstance(data, dict) else {}
-    return {name: one for name, one in found.items() if one is not None}
+    parsed = {name: record(kind, one) for name, one in data.items()} if isinstance(data, dict) else {}
+    return {name: one for name, one in parsed.items() if one is not None}
 
 
 def read(name: str) -> dict[str, Any] | None:
@@ -88,7 +88,7 @@ def read(name: str) -> dict[str, Any] | None:
     from pkt_core.data.prompts import assets_folder
 
     try:
-        found = json.loads(access.own(assets_folder() / "recorded" / name))
+        content = json.loads(access.own(assets_folder() / "recorded" / name))
     except (PathError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None

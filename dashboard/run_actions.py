@@ -122,12 +122,12 @@ def at_work(run: Any, status: Any) -> bool:
 
 def families() -> list[Family]:
     """All families, newest first; runs that cannot be read are left out."""
-    found: dict[str, list[tuple[int, Any, str]]] = {}
+    members: dict[str, list[tuple[int, Any, str]]] = {}
     for summary in loaders.runs():
         if (place := summary.family) is not None:
-            found.setdefault(place.family, []).append((place.place, summary, place.label))
+            members.setdefault(place.family, []).append((place.place, summary, place.label))
     made = []
-    for name, entries in found.items():
+    for name, entries in members.items():
         entries.sort(key=lambda entry: entry[0])
         made.append(Family(name, [run for _, run, _ in entries], {run.id: label for _, run, label in entries}))
     return sorted(made, key=lambda family: family.created, reverse=True)

@@ -60,8 +60,8 @@ def run_choice(
         state.forget(param)
     picked = st.selectbox(f"{label} (auto is {suggested})", names, key=param.value, bind=widgets.BIND)
     if refused or (refused := state.rejected(param, picked)):
-        said = f"The run {refused[:80]} cannot be shown here; showing {suggested if picked == state.AUTO else picked} instead."
-        place.info(widgets.plain(said))
+        notice = f"The run {refused[:80]} cannot be shown here; showing {suggested if picked == state.AUTO else picked} instead."
+        place.info(widgets.plain(notice))
     return suggested if picked == state.AUTO else picked
 
 
@@ -220,8 +220,8 @@ def at_work(run: Any, status: Any, place: Any) -> None:
     behind = time.time() - status.updated
     rest = widgets.left(max(0.0, status.eta_seconds - behind)) if status.eta_seconds is not None else ""
     counted = f"step {status.step} of {status.total_steps}" if status.total_steps else ""
-    said = status.message or ("Loading" if status.state == "queued" else STATES[status.state][1])
-    words = [said, "" if counted in status.message else counted, rest]
+    message = status.message or ("Loading" if status.state == "queued" else STATES[status.state][1])
+    words = [message, "" if counted in status.message else counted, rest]
     st.progress(status.fraction, text=widgets.plain(" · ".join(w for w in words if w)))
     with place:
         if run.stop_requested():
@@ -297,19 +297,19 @@ def pace(plan: Any) -> Pace | None:
 
 def paces(plans: Sequence[Any]) -> dict[str, Pace]:
     """The pace of each method among the plans, which have the same models; empty where these have no finished run here."""
-    found: dict[str, Pace] = {}
-    wanted = {plan.method for plan in plans}
+    by_method: dict[str, Pace] = {}
+    methods = {plan.method for plan in plans}
     for summary in loaders.runs():
         other = summary.plan or {}
         same = models(other) == (plans[0].teacher.name, plans[0].student.name)
-        if summary.state != "done" or not same or other.get("method") in found:
+        if summary.state != "done" or not same or other.get("method") in by_method:
             continue
         if (known := pace_of(summary.id, summary.finished)) is not None:
-            found[str(other.get("method"))] = known
-        if wanted <= set(found):
+            by_method[str(other.get("method"))] = known
+        if methods <= set(by_method):
             break
-    newest = next(iter(found.values()), None)
-    return {method: found.get(method, newest) for method in wanted} if newest else {}
+    newest = next(iter(by_method.values()), None)
+    return {method: by_method.get(method, newest) for method in methods} if newest else {}
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)

@@ -101,8 +101,8 @@ def comparison(why: str = "") -> tuple[Comparison | None, bool]:
 
     Pairs that come with the project are compared at once; others when asked, because they may be large.
     """
-    if (found := recorded()) is not None:
-        return found, True
+    if (shipped := recorded()) is not None:
+        return shipped, True
     request, name = comparison_request(), pair_name()
     custom = (request.get("teacher", ""), request.get("student", ""))
     if problem := loaders.unavailable(name, *custom):

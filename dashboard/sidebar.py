@@ -59,17 +59,19 @@ def pair() -> None:
 
 
 def layers() -> None:
-    found = selection.recorded() or selection.compared()
+    comparison = selection.recorded() or selection.compared()
     left, right = st.columns(2)
     with left:
-        widgets.layer_choice("Teacher layer", found.teacher.n_layers if found else None, Param.TEACHER_LAYER)
+        widgets.layer_choice("Teacher layer", comparison.teacher.n_layers if comparison else None, Param.TEACHER_LAYER)
     with right:
-        widgets.layer_choice("Student layer", found.student.n_layers if found else None, Param.STUDENT_LAYER)
-    if found:
-        teacher, student = found.chosen
-        by = f"{'attribution' if found.attribution else 'depth'} and pairing"
-        if own := selection.own_layers():
-            st.caption(f"auto: {own[0]} and {own[1]}, where the recorded runs worked; {by} say {teacher} and {student}")
+        widgets.layer_choice("Student layer", comparison.student.n_layers if comparison else None, Param.STUDENT_LAYER)
+    if comparison:
+        teacher, student = comparison.chosen
+        by = f"{'attribution' if comparison.attribution else 'depth'} and pairing"
+        if default := selection.own_layers():
+            st.caption(
+                f"auto: {default[0]} and {default[1]}, where the recorded runs worked; {by} say {teacher} and {student}"
+            )
         else:
             st.caption(f"auto: {teacher} and {student}, by {by}")
 
@@ -95,8 +97,8 @@ def picked() -> None:
 def pinned() -> None:
     """The pair of layers kept for comparison; one that cannot be is dropped with a notice."""
     given = str(state.value(Param.PIN, "") or "").strip()
-    found = selection.recorded() or selection.compared()
-    deep = (found.teacher.n_layers, found.student.n_layers) if found else None
+    comparison = selection.recorded() or selection.compared()
+    deep = (comparison.teacher.n_layers, comparison.student.n_layers) if comparison else None
     layers = state.read_pin(given)
     bad = bool(given) and (layers is None or (deep is not None and not (layers[0] < deep[0] and layers[1] < deep[1])))
     from_link = bad and not state.held(Param.PIN)

@@ -104,16 +104,16 @@ def value(param: Param, default: Any = None) -> Any:
 def whole(param: Param, default: int, low: int, high: int) -> int:
     """A whole number that another page's control holds; the default where the link says something else."""
     try:
-        found = int(value(param, default))
+        number = int(value(param, default))
     except (TypeError, ValueError):
         return default
-    return found if low <= found <= high else default
+    return number if low <= number <= high else default
 
 
 def one_of(param: Param, options: Iterable[str], default: str) -> str:
     """An option that another page's control holds; the default where the link says something else."""
-    found = str(value(param, default))
-    return found if found in options else default
+    chosen = str(value(param, default))
+    return chosen if chosen in options else default
 
 
 def held(param: Param) -> bool:
@@ -233,9 +233,9 @@ def look_at_sentence(key: str, order: list[int], run_id: str) -> None:
 
 def look_at_its_token(key: str, run_id: str) -> None:
     """Select the token that was clicked in the sentence of that key, and name the run; for callbacks."""
-    if found := selected_ids(key):
+    if ids := selected_ids(key):
         open_run(run_id)
-        st.session_state[Param.TOKEN.value] = found[0]
+        st.session_state[Param.TOKEN.value] = ids[0]
 
 
 def open_inspector(pair: dict[str, str], text: str, at: int, run_id: str) -> None:
@@ -289,13 +289,13 @@ def selected_ids(key: str) -> list[int] | None:
     held = st.session_state.get(key)
     if held is None:
         return None
-    found = []
+    ids = []
     for point in held.get("selection", {}).get("points", []):
         data = point.get("customdata")
         first = data.get("0") if isinstance(data, dict) else data[0] if data else None
         if first is not None:
-            found.append(int(first))
-    return list(dict.fromkeys(found))
+            ids.append(int(first))
+    return list(dict.fromkeys(ids))
 
 
 def selected_rows(key: str) -> list[int]:

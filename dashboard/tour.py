@@ -34,30 +34,30 @@ class Step:
 
 
 def compatible() -> str:
-    found = recorded.comparison()
-    return comparison_text.compatible(found) if found else ""
+    comparison = recorded.comparison()
+    return comparison_text.compatible(comparison) if comparison else ""
 
 
 def best_cell() -> str:
-    found = recorded.comparison()
-    if not found:
+    comparison = recorded.comparison()
+    if not comparison:
         return ""
-    teacher, student, value = found.grid.best
+    teacher, student, value = comparison.grid.best
     return f"Most alike are teacher layer {teacher} and student layer {student}, at {number(value)}."
 
 
-def of_run(told: Callable[[RunResults], str]) -> Callable[[], str]:
+def of_run(sentence: Callable[[RunResults], str]) -> Callable[[], str]:
     """Something said of the recorded run that is opened first; empty where it is not there."""
 
-    def said() -> str:
+    def from_recording() -> str:
         shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
         try:
             results = loaders.run(shipped.id).results() if shipped else None
         except PktError:
             return ""
-        return told(results) if results is not None and results.behaviour is not None else ""
+        return sentence(results) if results is not None and results.behaviour is not None else ""
 
-    return said
+    return from_recording
 
 
 def effort(results: RunResults) -> str:
@@ -133,8 +133,8 @@ def draw(here: str) -> None:
     step = STEPS[at]
     with st.container(border=True, key="tour"):
         fact = step.fact()
-        said = f"**{at + 1} of {len(STEPS)}: {step.title}{'' if step.title.endswith('?') else '.'}** {widgets.plain(step.words)} {widgets.plain(fact)}"
-        st.markdown(said)
+        text = f"**{at + 1} of {len(STEPS)}: {step.title}{'' if step.title.endswith('?') else '.'}** {widgets.plain(step.words)} {widgets.plain(fact)}"
+        st.markdown(text)
         with st.container(horizontal=True, gap="small"):
             if step.page != here:
                 st.button("Go there", key="tour-there", on_click=state.tour_to, args=(at,), icon=":material/near_me:")

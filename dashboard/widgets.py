@@ -69,7 +69,7 @@ def small_table(frame: pd.DataFrame) -> None:
     st.markdown("\n".join([first, "|---" * len(rows[0]) + "|", *others]))
 
 
-def told(param: Param, accepted: Any) -> None:
+def note_rejected(param: Param, accepted: Any) -> None:
     """A notice when the link held a value that the control does not take."""
     given = state.rejected(param, accepted)
     if given is not None:
@@ -86,7 +86,7 @@ def choice(
     """A drop-down bound to the link."""
     index = list(options).index(default) if default is not None and default in options else 0
     picked = st.selectbox(label, options, index=index, key=param.value, bind=BIND, help=help)
-    told(param, picked)
+    note_rejected(param, picked)
     return picked
 
 
@@ -103,7 +103,7 @@ def layer_choice(label: str, n: int | None, param: Param) -> None:
         bind=BIND,
         help="Counted from 0. A click in the heatmap of Alignment sets both.",
     )
-    told(param, picked)
+    note_rejected(param, picked)
 
 
 def switch(
@@ -119,15 +119,15 @@ def switch(
     picked = st.segmented_control(
         label, options, default=default, required=True, key=param.value, bind=BIND, help=help, on_change=on_change
     )
-    told(param, picked)
+    note_rejected(param, picked)
     return str(picked or default)
 
 
 def tabs(labels: Sequence[str], param: Param, *, default: str | None = None) -> Sequence[Any]:
     """Parts of a page of which one is drawn at a time, bound to the link; whoever fills one asks whether it is open."""
-    found = st.tabs(labels, default=default, key=param.value, bind=BIND, on_change="rerun")
-    told(param, next(label for label, tab in zip(labels, found, strict=True) if tab.open))
-    return found
+    panes = st.tabs(labels, default=default, key=param.value, bind=BIND, on_change="rerun")
+    note_rejected(param, next(label for label, tab in zip(labels, panes, strict=True) if tab.open))
+    return panes
 
 
 def amount(
@@ -135,7 +135,7 @@ def amount(
 ) -> int:
     """A whole number bound to the link."""
     picked = st.number_input(label, low, high, default, step, key=param.value, bind=BIND, help=help)
-    told(param, picked)
+    note_rejected(param, picked)
     return int(picked if picked is not None else default)
 
 
@@ -146,7 +146,7 @@ def number(
     picked = st.number_input(
         label, low, high, None, step, key=param.value, bind=BIND, help=help, placeholder=f"auto: {auto}"
     )
-    told(param, state.AUTO if picked is None else picked)
+    note_rejected(param, state.AUTO if picked is None else picked)
     return picked
 
 
@@ -167,7 +167,7 @@ def several(
 def toggle(label: str, param: Param, *, default: bool = False, help: str | None = None) -> bool:
     """Yes or no, bound to the link."""
     picked = st.toggle(label, default, key=param.value, bind=BIND, help=help)
-    told(param, picked)
+    note_rejected(param, picked)
     return bool(picked)
 
 
@@ -181,14 +181,14 @@ def line(
 ) -> str:
     """A short text bound to the link."""
     given = st.text_input(label, key=param.value, bind=BIND, max_chars=max_chars, placeholder=placeholder, help=help)
-    told(param, given or "")
+    note_rejected(param, given or "")
     return str(given or "").strip()
 
 
 def place(label: str, param: Param, *, low: int = 0, auto: str, help: str) -> None:
     """A place in a text or list, bound to the link; empty while it is left to `auto`."""
     picked = st.number_input(label, low, value=None, placeholder=f"auto: {auto}", key=param.value, bind=BIND, help=help)
-    told(param, state.AUTO if picked is None else picked)
+    note_rejected(param, state.AUTO if picked is None else picked)
 
 
 def figure(

@@ -27,10 +27,10 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
 
     name, teacher, student = (arguments.pop(key, None) for key in ("pair", "teacher", "student"))
     device, dtype = arguments.pop("device", "auto"), arguments.pop("dtype", "auto")
-    found = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
-    if sentence := catalog.availability(found):
+    pair = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
+    if sentence := catalog.availability(pair):
         raise PktError(sentence)
-    return found.held(device, dtype)
+    return pair.held(device, dtype)
 
 
 def named_run(arguments: dict[str, Any]) -> Any:
@@ -69,9 +69,9 @@ def answer(
     progress("Starting the engine", 0.0)
     access.require_allowed(arguments)
     limits.require_modest(arguments)
-    asked = registry.FUNCTIONS[function]
-    work = registry.resolved(asked.place)
-    given = {name: value for name, value in arguments.items() if name not in asked.renewed_by}
+    entry = registry.FUNCTIONS[function]
+    work = registry.resolved(entry.place)
+    given = {name: value for name, value in arguments.items() if name not in entry.renewed_by}
     if (lines := given.pop("lines", None)) is not None:
         from pkt_core.data.prompts import pasted
 
@@ -85,7 +85,7 @@ def answer(
             pool().clear()
     if "tell" in takes:
         given["tell"] = tell
-    first = () if asked.subject == "none" else (SUBJECTS[asked.subject](given),)
+    first = () if entry.subject == "none" else (SUBJECTS[entry.subject](given),)
     return as_json(work(*first, **given))
 
 

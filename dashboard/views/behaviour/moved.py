@@ -34,10 +34,10 @@ def show(run: Any, results: RunResults) -> None:
             "Measure", list(recorded.measures()), Param.MEASURE, default=selection.MEASURE,
             help="CKA was not trained by any method here; the cosine to the mapped teacher is what semalign-v1 trains.",
         )  # fmt: skip
-    asked = request(run.id, measure)
-    task = loaders.ask("similarity_change", asked)
+    arguments = request(run.id, measure)
+    task = loaders.ask("similarity_change", arguments)
     moved: GridChange | None = widgets.result(
-        task, "Reading all three models", lambda: loaders.ask("similarity_change", asked, again=True)
+        task, "Reading all three models", lambda: loaders.ask("similarity_change", arguments, again=True)
     )
     if moved is None:
         return

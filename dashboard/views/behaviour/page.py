@@ -104,11 +104,11 @@ def made(results: RunResults) -> str:
     """Layers, parameters, time and memory of a run."""
     layers, peak = results.layers, results.memory and results.memory.peak
     steps = "no step of training" if results.steps == 0 else f"{results.trained_parameters or 0:,} parameters trained"
-    said = f"{steps}; {widgets.spent(results.seconds.total)} in all"
+    summary = f"{steps}; {widgets.spent(results.seconds.total)} in all"
     if layers is not None:
         pairs = ", ".join(f"{pair.teacher} to {pair.student}" for pair in layers.every)
-        said = f"Teacher to student layer: {pairs}, chosen by {layers.chosen_by}; {said}"
-    return f"{said}; at most {style.memory(peak / 2**30)} of memory held." if peak else f"{said}."
+        summary = f"Teacher to student layer: {pairs}, chosen by {layers.chosen_by}; {summary}"
+    return f"{summary}; at most {style.memory(peak / 2**30)} of memory held." if peak else f"{summary}."
 
 
 def not_yet(run: Any) -> None:

@@ -48,21 +48,21 @@ def controls(run: Any, results: RunResults) -> None:
         )
         return
     others = sum(one.state == "done" for one in loaders.runs())
-    asked = {"run": run.id, "finished": run.status().finished, "others": others}
-    task = loaders.soon(loaders.ask("run_controls", asked))
-    found: Controls | None = widgets.result(
-        task, "The controls", lambda: loaders.ask("run_controls", asked, again=True)
+    arguments = {"run": run.id, "finished": run.status().finished, "others": others}
+    task = loaders.soon(loaders.ask("run_controls", arguments))
+    record: Controls | None = widgets.result(
+        task, "The controls", lambda: loaders.ask("run_controls", arguments, again=True)
     )
-    if found is None:
+    if record is None:
         return
-    st.markdown(f"**{widgets.plain(behaviour_text.controls(found))}**")
-    table = behaviour_text.controls_table(found)
-    if found.carried_out:
+    st.markdown(f"**{widgets.plain(behaviour_text.controls(record))}**")
+    table = behaviour_text.controls_table(record)
+    if record.carried_out:
         widgets.figure(
-            behaviour_figures.controls_figure(results.changes, found), behaviour_text.AGAINST, table, "controls",
+            behaviour_figures.controls_figure(results.changes, record), behaviour_text.AGAINST, table, "controls",
             alt="Change by task of this run and of its controls, with 95 % intervals around zero",
         )  # fmt: skip
-    if found.controls:
+    if record.controls:
         with st.expander("Every control, task by task", icon=":material/table:"):
             st.dataframe(table, hide_index=True, alt="Controls: what each takes away, its run, what is left")
             st.caption("Carry out what is missing on the page Transfer: Control, or all of them at once as a family.")
@@ -73,11 +73,11 @@ def controls(run: Any, results: RunResults) -> None:
 
 def seeds(run: Any, changes: dict[str, TaskChange], beside: TaskTests | None) -> None:
     """Every seed of the same plan, where the run belongs to a family."""
-    if beside is None or (found := beside.seeds) is None:
+    if beside is None or (spread := beside.seeds) is None:
         return
-    st.markdown(widgets.plain(behaviour_text.seeds(found)))
+    st.markdown(widgets.plain(behaviour_text.seeds(spread)))
     widgets.figure(
-        figures.seeds_figure(found, changes, run.id), behaviour_text.SEEDS, behaviour_text.seeds_table(found), "seeds",
+        figures.seeds_figure(spread, changes, run.id), behaviour_text.SEEDS, behaviour_text.seeds_table(spread), "seeds",
         alt="Share of answers right by task, one point per seed, beside the student before",
     )  # fmt: skip
 
@@ -116,9 +116,9 @@ def turned(run: Any, right: dict[str, Answers]) -> None:
         labels = {ALL_TASKS: ALL_TASKS, **{style.task_name(name): name for name in right}}
         task = labels[widgets.choice("Of", list(labels), Param.TURNED_TASK)]
     plan = run.plan()
-    wanted = {name: answers for name, answers in right.items() if task in (ALL_TASKS, name)}
+    selected = {name: answers for name, answers in right.items() if task in (ALL_TASKS, name)}
     items: dict[str, list[tuple[str, str]]] = {}
-    for name in list(wanted):
+    for name in list(selected):
         try:
             items[name] = loaders.task_items(name, plan.get("n_task_items"), plan.get("seed", 0))
         except PromptError as error:
@@ -128,8 +128,8 @@ def turned(run: Any, right: dict[str, Answers]) -> None:
             st.info(
                 widgets.plain(f"The items of {style.task_name(name)} are not those that were asked; they are left out.")
             )
-            del wanted[name]
-    table = behaviour_text.turned_table(wanted, items, (FORGOTTEN, NEW) if way == BOTH else (way,))
+            del selected[name]
+    table = behaviour_text.turned_table(selected, items, (FORGOTTEN, NEW) if way == BOTH else (way,))
     if table.empty:
         st.caption("None.")
         return

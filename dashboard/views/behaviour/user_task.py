@@ -42,16 +42,16 @@ def show(run: Any) -> None:
     if not named:
         return
     try:
-        asked = {"run": run.id, "task": loaders.task_as_it_is(named)}
+        arguments = {"run": run.id, "task": loaders.task_as_it_is(named)}
     except PktError as error:
         st.error(widgets.plain(str(error)), icon=":material/error:")
         return
-    task = loaders.ask("user_task", asked)
-    found: UserTask | None = widgets.result(
-        loaders.soon(task), "Your task", lambda: loaders.ask("user_task", asked, again=True)
+    task = loaders.ask("user_task", arguments)
+    record: UserTask | None = widgets.result(
+        loaders.soon(task), "Your task", lambda: loaders.ask("user_task", arguments, again=True)
     )
-    if found is not None:
-        result(found)
+    if record is not None:
+        result(record)
         widgets.command(shlex.join(["pkt", "evaluate", run.id, "--task", named]))
 
 
@@ -60,22 +60,22 @@ def keep() -> None:
     state.keep_upload(UPLOAD, Param.OWN_TASK, loaders.keep_task)
 
 
-def result(found: UserTask) -> None:
+def result(record: UserTask) -> None:
     """Scores by each scoring, confidence by the first of them, and the items that turned."""
-    blind = "chance: choosing blindly" if len(found.scored) > 1 else "chance: always the most frequent answer"
+    blind = "chance: choosing blindly" if len(record.scored) > 1 else "chance: always the most frequent answer"
     widgets.figure(
-        figures.behaviour_figure(found.behaviour, found.changes, blind), behaviour_text.OWN_TASK, behaviour_text.behaviour_table(found.behaviour), "own-task",
+        figures.behaviour_figure(record.behaviour, record.changes, blind), behaviour_text.OWN_TASK, behaviour_text.behaviour_table(record.behaviour), "own-task",
         alt="Share of items right by scoring: student before, student after, teacher, chance",
     )  # fmt: skip
-    shown = behaviour_text.changes_shown(found.changes, found.tests).rename(
+    shown = behaviour_text.changes_shown(record.changes, record.tests).rename(
         columns={"Task": "Scoring", "Prior": "Chance"}
     )
     st.dataframe(shown, hide_index=True, alt="Paired changes by scoring")
-    st.caption(f"{found.n:,} items. {behaviour_text.CHANGES}")
-    if found.repeats:
-        st.caption(widgets.plain(behaviour_text.repeated(found.task, found.repeats, found.n)))
-    first = found.scored[0]
-    table = behaviour_text.turned_table({NAME: first.answers}, {NAME: found.items}).drop(columns=["task"])
+    st.caption(f"{record.n:,} items. {behaviour_text.CHANGES}")
+    if record.repeats:
+        st.caption(widgets.plain(behaviour_text.repeated(record.task, record.repeats, record.n)))
+    first = record.scored[0]
+    table = behaviour_text.turned_table({NAME: first.answers}, {NAME: record.items}).drop(columns=["task"])
     if len(table):
         st.dataframe(table, hide_index=True, height=min(260, 38 * (len(table) + 1)), alt="Items that turned")
         st.caption(widgets.plain(f"{len(table)} items turned ({first.scoring})."))
@@ -87,4 +87,4 @@ def result(found: UserTask) -> None:
         st.dataframe(
             token_change_text.calibration_shown(first.calibration), hide_index=True, alt="Calibration over items"
         )
-        st.caption(widgets.plain(f"Scoring: {first.scoring}; {style.task_name(found.task)}."))
+        st.caption(widgets.plain(f"Scoring: {first.scoring}; {style.task_name(record.task)}."))

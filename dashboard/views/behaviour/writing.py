@@ -28,25 +28,27 @@ FIRST = 8  # prompts of the set that are written on where none is picked or type
 
 def request(run_id: str) -> dict[str, Any]:
     """What is asked of the engine: typed prompts, else the picked ones, else the first of the set on the left."""
-    asked: dict[str, Any] = {"run": run_id, "new_tokens": state.whole(Param.WRITE_TOKENS, 24, 1, 512)}
+    arguments: dict[str, Any] = {"run": run_id, "new_tokens": state.whole(Param.WRITE_TOKENS, 24, 1, 512)}
     typed = str(state.value(Param.WRITE_AFTER, "") or "").strip()
-    asked |= {"lines": typed} if typed else {**selection.prompts_request(), "ids": state.picked() or list(range(FIRST))}
+    arguments |= (
+        {"lines": typed} if typed else {**selection.prompts_request(), "ids": state.picked() or list(range(FIRST))}
+    )
     if state.one_of(Param.WRITE_HOW, (GREEDY, SAMPLED), GREEDY) == SAMPLED:
-        asked |= {
+        arguments |= {
             "temperature": number(Param.WRITE_HEAT, 0.8, 0.05, 10.0),
             "top_p": number(Param.WRITE_TOP_P, 0.95, 0.01, 1.0),
         }
-        asked["seed"] = state.whole(Param.WRITE_SEED, 0, 0, 10**6)
-    return asked
+        arguments["seed"] = state.whole(Param.WRITE_SEED, 0, 0, 10**6)
+    return arguments
 
 
 def number(param: Param, default: float, low: float, high: float) -> float:
     """A number that a control holds; the default where the link says something else."""
     try:
-        found = float(state.value(param, default))
+        held = float(state.value(param, default))
     except (TypeError, ValueError):
         return default
-    return found if low <= found <= high else default
+    return held if low <= held <= high else default
 
 
 def controls() -> None:
@@ -85,7 +87,7 @@ def controls() -> None:
 def marked(runs: Marked, colour: str) -> str:
     """Words as Markdown that shows them literally, those of one text alone on a coloured ground."""
     return " ".join(
-        f":{colour}-background[{widgets.plain(words)}]" if own else widgets.plain(words) for own, words in runs
+        f":{colour}-background[{widgets.plain(words)}]" if unique else widgets.plain(words) for unique, words in runs
     )
 
 
@@ -101,10 +103,10 @@ def rows_shown(rows: Sequence[Written], only: bool) -> None:
             place.markdown(f"**{name}**")
         for row in shown:
             before, after = marked_words(row.before, row.after)
-            said = (marked(before, "orange"), marked(after, "green"), widgets.plain(row.teacher))
+            cells = (marked(before, "orange"), marked(after, "green"), widgets.plain(row.teacher))
             one, *others = st.columns([4, 3, 3, 3])
             one.caption(widgets.plain(row.text))
-            for place, text in zip(others, said, strict=True):
+            for place, text in zip(others, cells, strict=True):
                 place.markdown(text or "–")
     st.caption(
         f"Before and after differ at {changed} of {len(rows)} prompts, those first{f'; {len(shown)} are shown' if len(shown) < len(ranked) else ''}. "
@@ -112,7 +114,7 @@ def rows_shown(rows: Sequence[Written], only: bool) -> None:
     )
 
 
-def told(task: Task) -> list[Written]:
+def rows_so_far(task: Task) -> list[Written]:
     """The rows that came so far."""
     return [from_json(Written, row, "A row of the writing") for row in task.rows]
 
@@ -132,14 +134,14 @@ def watch(task: Task, only: bool) -> None:
             width="stretch",
         )
         if task.rows:
-            rows_shown(told(task), only)
+            rows_shown(rows_so_far(task), only)
 
     pulse.live(draw, lambda: task.over)
 
 
-def begin(asked: dict[str, Any]) -> None:
+def begin(arguments: dict[str, Any]) -> None:
     """Start writing; for callbacks."""
-    loaders.ask("writing", asked, again=True)
+    loaders.ask("writing", arguments, again=True)
 
 
 def show(run: Any) -> None:
@@ -149,8 +151,8 @@ def show(run: Any) -> None:
         st.caption("This run keeps no trained student, so nothing new can be written.")
         return
     controls()
-    asked = request(run.id)
-    task = loaders.known("writing", asked)
+    arguments = request(run.id)
+    task = loaders.known("writing", arguments)
     left, right = st.columns([1, 3], vertical_alignment="center")
     with right:
         only = widgets.toggle("Only what changed", Param.WRITE_CHANGED)
@@ -162,10 +164,10 @@ def show(run: Any) -> None:
         icon=":material/edit:",
         disabled=task is not None and not ended,
         on_click=begin,
-        args=(asked,),
+        args=(arguments,),
     )
     if task is None:
-        if "ids" in asked and state.picked():
+        if "ids" in arguments and state.picked():
             picked_first(run.id, only)
         return
     if not task.over:
@@ -176,22 +178,22 @@ def show(run: Any) -> None:
             widgets.plain(f"Stopped after {len(task.rows)} prompts. {task.error}" if task.rows else str(task.error))
         )
     writing: Writing | None = task.record if task.result else None
-    if rows := writing.rows if writing else told(task):
+    if rows := writing.rows if writing else rows_so_far(task):
         rows_shown(rows, only)
         download(rows)
 
 
 def picked_first(run_id: str, only: bool) -> None:
     """The first of the picked prompts, greedily, without being asked; kept, so that they are there at once the next time."""
-    arguments = {**picked_prompts.asked(state.picked()), "run": run_id}
-    found: PickedContinuations | None = picked_prompts.answered("picked_continuations", arguments, "The continuations")
-    if found is None:
+    arguments = {**picked_prompts.request(state.picked()), "run": run_id}
+    record: PickedContinuations | None = picked_prompts.answered("picked_continuations", arguments, "The continuations")
+    if record is None:
         return
-    rows_shown(found.rows, only)
+    rows_shown(record.rows, only)
     st.caption(
-        f"{len(found.rows)} of {found.n_picked} picked prompts, {found.facts.decoding}. `Write` goes on after all of them, with the settings above."
+        f"{len(record.rows)} of {record.n_picked} picked prompts, {record.facts.decoding}. `Write` goes on after all of them, with the settings above."
     )
-    download(found.rows)
+    download(record.rows)
 
 
 def download(rows: Sequence[Written]) -> None:

@@ -257,8 +257,8 @@ def command_of(run_id: str, against: list[str], tasks: list[str], asking: Asking
 
 def students(run_id: str) -> list[str]:
     """Further runs of the same pair that keep a trained student, newest first."""
-    own = next((run for run in loaders.runs() if run.id == run_id), None)
-    if own is None or own.plan is None:
+    this_run = next((run for run in loaders.runs() if run.id == run_id), None)
+    if this_run is None or this_run.plan is None:
         return []
 
     def pair(plan: dict[str, Any]) -> list[Any]:
@@ -267,5 +267,8 @@ def students(run_id: str) -> list[str]:
     return [
         run.id
         for run in loaders.runs()
-        if run.id != run_id and run.plan and pair(run.plan) == pair(own.plan) and run_widgets.keeps_student(run.folder)
+        if run.id != run_id
+        and run.plan
+        and pair(run.plan) == pair(this_run.plan)
+        and run_widgets.keeps_student(run.folder)
     ]

@@ -39,8 +39,8 @@ def show_board(board: Board) -> None:
             st.dataframe(table, hide_index=True, alt="Scores by other metrics")
     with st.expander("How it was asked, and the same with the harness's own command line"):
         st.dataframe(benchmarks_text.protocols(board), hide_index=True, alt="Protocol of each task")
-        for asked in [one for one in board.asked if one.label == "student after"][:COMMANDS]:
-            st.code(benchmarks_text.harness_command(board, asked), language="bash", wrap_lines=True)
+        for request in [one for one in board.asked if one.label == "student after"][:COMMANDS]:
+            st.code(benchmarks_text.harness_command(board, request), language="bash", wrap_lines=True)
         st.caption(benchmarks_text.BENCHMARK_PROTOCOL)
     turned(board)
 

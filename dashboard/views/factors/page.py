@@ -26,9 +26,9 @@ def name_of(plan: dict[str, Any]) -> str:
     return run_widgets.describe({**plan, "seed": 0}).removesuffix(", seed 0")
 
 
-def task_choice(found: Factors) -> str:
+def task_choice(record: Factors) -> str:
     """Which gain is asked about."""
-    labels = {task_name(task): task for task in found.factors}
+    labels = {task_name(task): task for task in record.factors}
     return labels[widgets.switch("Gain in", list(labels), Param.FACTOR_TASK, default=next(iter(labels)))]
 
 
@@ -48,10 +48,10 @@ def opened(key: str) -> None:
         state.tell(run, POINTS)
 
 
-def shown(found: Factors) -> None:
-    task = task_choice(found)
-    factors = found.factors[task]
-    groups = found.groups_used
+def shown(record: Factors) -> None:
+    task = task_choice(record)
+    factors = record.factors[task]
+    groups = record.groups_used
     names = {group.key: name_of(group.plan) for group in groups}
     widgets.answer(factors_text.eases(factors, task, found.depth.get(task)))
     st.caption(widgets.plain(factors_text.cannot(factors)))
@@ -83,9 +83,13 @@ def shown(found: Factors) -> None:
         st.dataframe(
             factors_text.factors_shown(factors), hide_index=True, alt="Factors with correlation, interval and p"
         )
-        for one in found.groups:
+        for one in record.groups:
             why = (
-                "" if one.key in found.used else ": a control, left out" if one.control else ": too few pairs of layers"
+                ""
+                if one.key in record.used
+                else ": a control, left out"
+                if one.control
+                else ": too few pairs of layers"
             )
             runs = sum(len(point.runs) for point in one.points)
             st.caption(widgets.plain(f"{name_of(one.plan)}: {runs} runs at {len(one.points)} pairs of layers{why}."))
@@ -104,8 +108,8 @@ def of_the_store() -> Factors | str | None:
     task = loaders.soon(loaders.ask("factors", request))
     if task.status == "failed" and not task.fault:  # too few runs: a sentence, and no failure
         return str(task.error)
-    found: Factors | None = widgets.result(task, "The factors", lambda: loaders.ask("factors", request, again=True))
-    return found
+    record: Factors | None = widgets.result(task, "The factors", lambda: loaders.ask("factors", request, again=True))
+    return record
 
 
 def show() -> None:
@@ -115,15 +119,15 @@ def show() -> None:
         words=("correlation beyond depth", "Holm", "reworded", "95 % interval", "CKA", "logit lens"),
     )
     with widgets.errors():
-        found = of_the_store()
-        if found is None and any(run.state == "done" and not run.recorded for run in loaders.runs()):
+        result = of_the_store()
+        if result is None and any(run.state == "done" and not run.recorded for run in loaders.runs()):
             return
-        if isinstance(found, Factors):
-            shown(found)
+        if isinstance(result, Factors):
+            shown(result)
         else:
             kept = recorded.factors()
             if kept is None:
-                widgets.empty("No factor can be compared yet", found or "Try every pair of layers below.")
+                widgets.empty("No factor can be compared yet", result or "Try every pair of layers below.")
             else:
                 st.badge("recorded", icon=":material/inventory_2:", color="gray")
                 st.caption(

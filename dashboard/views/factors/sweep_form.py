@@ -34,8 +34,8 @@ def draw() -> None:
         )  # fmt: skip
     with last:
         seeds = widgets.amount("Seeds of each", Param.SWEEP_SEEDS, low=1, high=100, default=1)
-    wanted = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
-    settings = held_by(method, wanted)  # a method without steps takes none
+    defaults = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
+    settings = held_by(method, defaults)  # a method without steps takes none
     plan = loaders.plan_of({**selection.pair_request(), **settings})
     request = {"plan": plan.model_dump(mode="json"), "at_most": at_most, "seeds": seeds}
     task = loaders.soon(loaders.ask("sweep_members", request), 0.6)
@@ -72,11 +72,11 @@ def in_words(task: Task) -> str:
         return "Working out the pairs of layers."
     family: PlannedFamily = task.record
     plans = [loaders.read_plan(member.plan) for member in family.members]
-    said = f"{len(plans)} runs, 300 items of each task, 60 general texts, one after the other in the queue"
+    sentence = f"{len(plans)} runs, 300 items of each task, 60 general texts, one after the other in the queue"
     known = run_widgets.paces(plans[:1])
     if not known:
-        return f"{said}; how long it takes shows after the first run."
-    return f"{said}, about {widgets.spent(sum(run_widgets.expected_seconds(p, known[p.method]) for p in plans))} from the pace of earlier runs."
+        return f"{sentence}; how long it takes shows after the first run."
+    return f"{sentence}, about {widgets.spent(sum(run_widgets.expected_seconds(p, known[p.method]) for p in plans))} from the pace of earlier runs."
 
 
 def start(members: Sequence[PlannedRun]) -> None:

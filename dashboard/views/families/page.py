@@ -28,15 +28,15 @@ def choose(families: list[run_actions.Family]) -> run_actions.Family:
 
 def progress(name: str) -> None:
     """How many runs are done and what became of the others, looked at again while any goes on; the page anew when one ends."""
-    shown = found(name)
+    shown = family_named(name)
     ended = len(shown.runs) - len(shown.among("queued", "running"))
 
     def one_ended() -> bool:
-        now = found(name)
+        now = family_named(name)
         return len(now.runs) - len(now.among("queued", "running")) != ended
 
     def draw() -> None:
-        now = found(name)
+        now = family_named(name)
         words = [f"{len(now.among('done'))} of {len(now.runs)} runs done"]
         words += [f"{len(some)} {word}" for word in ("failed", "stopped", "lost") if (some := now.among(word))]
         at_work = now.among("running")
@@ -59,7 +59,7 @@ def progress(name: str) -> None:
                 opens(f"{shown.labels[run.id]}, seed {run.plan.get('seed')}: {run.message}", run.id)
 
 
-def found(name: str) -> run_actions.Family:
+def family_named(name: str) -> run_actions.Family:
     return next(family for family in run_actions.families() if family.name == name)
 
 
@@ -112,8 +112,8 @@ def shown(table: FamilyTable) -> None:
                 "Task of the answer and the table", list(labels), Param.FAMILY_TASK, default=telling(labels, table)
             )
         ]
-    said = f"{families_text.winner(table, task)}{families_text.gained(table, task)}"
-    widgets.answer(f"{said} {families_text.explained(table, task)}")
+    answer = f"{families_text.winner(table, task)}{families_text.gained(table, task)}"
+    widgets.answer(f"{answer} {families_text.explained(table, task)}")
     widgets.figure(
         figures.family_figure(table), families_text.FAMILY, families_text.family_table(table), "family",
         alt="Share of answers right by task and member of the family, with 95 % intervals, seeds and prior",

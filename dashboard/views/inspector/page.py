@@ -40,13 +40,13 @@ def token_row(label: str, reader: Reader, text: str) -> None:
     )
 
 
-def token_rows(found: Inspection) -> None:
+def token_rows(record: Inspection) -> None:
     """One row of tokens where both models cut alike, else one each."""
-    if found.teacher.tokens == found.student.tokens:
-        token_row("Token", found.teacher, found.text)
+    if record.teacher.tokens == record.student.tokens:
+        token_row("Token", record.teacher, record.text)
         return
-    token_row("As the teacher cuts it", found.teacher, found.text)
-    token_row("As the student cuts it", found.student, found.text)
+    token_row("As the teacher cuts it", record.teacher, record.text)
+    token_row("As the student cuts it", record.student, record.text)
     st.caption("The two tokens that cover the chosen character are compared; nothing is matched by position or id.")
 
 
@@ -93,38 +93,38 @@ def answered(function: str, request: dict[str, Any], what: str) -> Any:
     return widgets.result(loaders.soon(task), what, lambda: loaders.ask(function, request, again=True))
 
 
-def pictures(found: Inspection) -> None:
+def pictures(record: Inspection) -> None:
     """Readings, ways through the layers, differences."""
     st.subheader("What does each layer say?", anchor=False)
     widgets.figure(
-        figures.reading_figure(found),
+        figures.reading_figure(record),
         inspection_text.READING,
-        inspection_text.reading_table(found),
+        inspection_text.reading_table(record),
         "readings",
         alt="Nearest tokens by layer for teacher, student, carried teacher and control",
     )
-    if found.teacher.lens:
+    if record.teacher.lens:
         with st.expander("What the logit lens says", icon=":material/table:"):
-            st.dataframe(inspection_text.lens_table(found), hide_index=True, alt="Logit lens by layer")
+            st.dataframe(inspection_text.lens_table(record), hide_index=True, alt="Logit lens by layer")
             st.caption(
                 "The next token if this layer were the last one: its state through the final norm and the head, with probabilities."
             )
     st.subheader("Where does the word come in?", anchor=False)
     widgets.figure(
-        figures.trajectory_figure(found),
+        figures.trajectory_figure(record),
         inspection_text.TRAJECTORY,
-        inspection_text.trajectory_table(found),
+        inspection_text.trajectory_table(record),
         "trajectory",
         alt="Rank and coefficient of the followed tokens by layer, and the nearest token of each layer",
     )
     st.subheader("Where do the two readings differ?", anchor=False)
-    if found.crossing is None:
-        st.info(widgets.plain(found.why_not))
+    if record.crossing is None:
+        st.info(widgets.plain(record.why_not))
         return
     widgets.figure(
-        figures.difference_figure(found.crossing),
+        figures.difference_figure(record.crossing),
         inspection_text.DIFFERENCES,
-        inspection_text.difference_table(found.crossing),
+        inspection_text.difference_table(record.crossing),
         "differences",
         alt="Tokens whose coefficients differ most between carried teacher and student, as bars around zero",
     )
@@ -188,7 +188,7 @@ def show() -> None:
         row, holder = st.container(), st.container()
         settings = advanced(answer)
         at = inspection.character(text)
-        asked = {
+        arguments = {
             **inspection.common(),
             **inspection.layers(),
             **asdict(inspection.basis_choice()),
@@ -196,16 +196,16 @@ def show() -> None:
             "text": text,
         }
         with holder:
-            found: Inspection | None = answered(
-                "inspect_token", asked | ({} if at is None else {"at": at}), "The reading"
+            record: Inspection | None = answered(
+                "inspect_token", arguments | ({} if at is None else {"at": at}), "The reading"
             )
-        if found is not None:
+        if record is not None:
             with row:
-                token_rows(found)
+                token_rows(record)
             with holder:
-                widgets.answer(inspection_text.inspected(found))
-            pictures(found)
-        options(None if found is None else found.layers)
+                widgets.answer(inspection_text.inspected(record))
+            pictures(record)
+        options(None if record is None else record.layers)
 
 
 show()

@@ -27,10 +27,10 @@ SHOWN_ROWS = 100
 
 def names_of_pair() -> tuple[str, str]:
     """What the chosen pair calls its teacher and student."""
-    asked = selection.pair_request()
-    known = loaders.pair_names().get(asked["pair"])
+    request = selection.pair_request()
+    known = loaders.pair_names().get(request["pair"])
     if known is None:
-        return str(asked.get("teacher")), str(asked.get("student"))
+        return str(request.get("teacher")), str(request.get("student"))
     return known["teacher"]["name"], known["student"]["name"]
 
 
@@ -89,7 +89,7 @@ def show(comparison: Comparison) -> bool:
             "All in one, joined by lines", Param.MAP_OVERLAY, help="Arrows follow the picked prompts through the chain."
         )
     teacher, student = selection.layers(comparison) if kind in ("pair", "run") else (0, 0)
-    asked = {
+    arguments = {
         **latent_map_panel.request(),
         "kind": kind,
         "run": run,
@@ -107,7 +107,7 @@ def show(comparison: Comparison) -> bool:
             help="umap: AlignedUMAP with alignment regularisation 0.01, computed behind the scenes and kept. pca: each space by itself, turned onto the one before.",
         )
     with answer:
-        picture: ChainMap | None = latent_map_panel.shown_picture("chain_map", asked, method)
+        picture: ChainMap | None = latent_map_panel.shown_picture("chain_map", arguments, method)
     if picture is None:
         return False
     with three:
@@ -127,8 +127,8 @@ def show(comparison: Comparison) -> bool:
         )
         latent_map_panel.not_shown(picture.ids)
         if kind in ("pair", "run"):
-            latent_map_pinned.chain(comparison, asked, method, colour, overlay)
-    moves(picture, asked)
+            latent_map_pinned.chain(comparison, arguments, method, colour, overlay)
+    moves(picture, arguments)
     return True
 
 
@@ -143,21 +143,21 @@ def between(picture: ChainMap) -> tuple[int, int]:
     return pairs[widgets.choice("Between", list(pairs), Param.MAP_BETWEEN, default=default)]
 
 
-def moves(picture: ChainMap, asked: dict[str, Any]) -> None:
+def moves(picture: ChainMap, arguments: dict[str, Any]) -> None:
     """Prompts ranked by how much more their neighbours changed than those of the prompts around them."""
     st.subheader("Who left their neighbourhood?", anchor=False)
     left, _ = st.columns([2, 3])
     with left:
         first, second = between(picture)
-    request = {**asked, "first": first, "second": second}
+    request = {**arguments, "first": first, "second": second}
     task = loaders.ask("turnover", request)
-    found: TurnoverTable | None = widgets.result(
+    record: TurnoverTable | None = widgets.result(
         task, "The table", lambda: loaders.ask("turnover", request, again=True)
     )
-    if found is None:
+    if record is None:
         return
-    st.markdown(widgets.plain(latent_map_text.turnover(found)))
-    table = latent_map_text.turnover_table(found)
+    st.markdown(widgets.plain(latent_map_text.turnover(record)))
+    table = latent_map_text.turnover_table(record)
     shown = table.head(SHOWN_ROWS)
     st.dataframe(
         shown,

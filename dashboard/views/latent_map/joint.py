@@ -38,9 +38,9 @@ def show(comparison: Comparison) -> bool:
         links = widgets.toggle("Join the two points of a prompt", Param.MAP_LINKS)
     teacher, student = selection.layers(comparison)
     layers = {"teacher_layer": teacher, "student_layer": student}
-    asked = {**latent_map_panel.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
+    arguments = {**latent_map_panel.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
     with answer:
-        picture: LatentMap | None = latent_map_panel.shown_picture("latent_map", asked, method)
+        picture: LatentMap | None = latent_map_panel.shown_picture("latent_map", arguments, method)
     if picture is None:
         return False
     with three:
@@ -63,5 +63,5 @@ def show(comparison: Comparison) -> bool:
             st.info(
                 "This is the control: the map's meaning was removed. Structure that you still see is not alignment."
             )
-        latent_map_pinned.joint(comparison, asked, method, colour, links)
+        latent_map_pinned.joint(comparison, arguments, method, colour, links)
     return True

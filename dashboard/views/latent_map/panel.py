@@ -44,11 +44,11 @@ def colour_choice(labels: Mapping[str, Any]) -> str:
     )
 
 
-def shown_picture(function: str, asked: dict[str, Any], method: str, of: str = "") -> Any:
+def shown_picture(function: str, arguments: dict[str, Any], method: str, of: str = "") -> Any:
     """The picture asked for, `of` something where there is another; while a UMAP is computed, its progress and the PCA, which takes no time."""
 
     def task(name: str, again: bool = False) -> Any:
-        return loaders.ask(function, {**asked, "method": name}, again=again)
+        return loaders.ask(function, {**arguments, "method": name}, again=again)
 
     picture = widgets.result(task("pca"), f"The PCA{of}", lambda: task("pca", True))
     if picture is None or method == "pca":

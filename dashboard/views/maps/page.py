@@ -31,24 +31,24 @@ def begin(request: dict[str, Any]) -> None:
 def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: MapComparison | None) -> None:
     """All maps at the chosen pair of layers; `kept` is what was recorded, at layers of its own."""
     recorded = kept is not None and (kept.teacher_layer, kept.student_layer) == (teacher, student)
-    found = kept
+    maps = kept
     if not recorded:
         request = {**request, "teacher_layer": teacher, "student_layer": student}
         task = loaders.ask("alignment_maps", request)
-        found = widgets.result(task, "The maps", lambda: loaders.ask("alignment_maps", request, again=True))
-    if found is None:
+        maps = widgets.result(task, "The maps", lambda: loaders.ask("alignment_maps", request, again=True))
+    if maps is None:
         return
-    widgets.answer(alignment_maps_text.maps(found), recorded=recorded)
+    widgets.answer(alignment_maps_text.maps(maps), recorded=recorded)
     st.caption(
-        f"Teacher layer {teacher}, student layer {student}; fitted on {found.n_fitted:,} tokens of one half of "
-        f"{found.n_texts} prompts, scored on {found.n_held_out:,} tokens of the other."
-        f"{alignment_maps_text.massive(found.massive)}"
+        f"Teacher layer {teacher}, student layer {student}; fitted on {maps.n_fitted:,} tokens of one half of "
+        f"{maps.n_texts} prompts, scored on {maps.n_held_out:,} tokens of the other."
+        f"{alignment_maps_text.massive(maps.massive)}"
     )
-    missing = [kind for kind in KINDS if kind not in found.maps]
+    missing = [kind for kind in KINDS if kind not in maps.maps]
     if missing:
         st.info(f"Left out, because the two vocabularies share too few tokens: {', '.join(missing)}.")
     widgets.figure(
-        figures.maps_figure(found), alignment_maps_text.MAPS, alignment_maps_text.maps_table(found), "maps",
+        figures.maps_figure(maps), alignment_maps_text.MAPS, alignment_maps_text.maps_table(maps), "maps",
         alt="Scores of each alignment map and its control on held-out texts",
     )  # fmt: skip
 

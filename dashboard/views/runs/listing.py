@@ -46,7 +46,7 @@ def opened_by_click(ids: list[str]) -> None:
         state.open_run(chosen[1], Param.OTHER_RUN)
 
 
-def found(listed: list[Any]) -> list[Any]:
+def runs_shown(listed: list[Any]) -> list[Any]:
     """The runs that are shown: all where they are few, else those that hold the words looked for, the newest of them first."""
     if len(listed) <= PAGE:
         return listed
@@ -69,13 +69,13 @@ def holds(run: Any, words: list[str]) -> bool:
     if not words:
         return True
     plan = run_widgets.describe(run.plan) if run.plan else run.message
-    said = f"{run.id} {run_widgets.STATES[run.state][1]} {plan} {' '.join(map(str, run.family.model_dump().values())) if run.family else ''}".lower()
-    return all(word in said for word in words)
+    text = f"{run.id} {run_widgets.STATES[run.state][1]} {plan} {' '.join(map(str, run.family.model_dump().values())) if run.family else ''}".lower()
+    return all(word in text for word in words)
 
 
 def show(listed: list[Any]) -> None:
     """The table."""
-    listed = found(listed)
+    listed = runs_shown(listed)
     if not listed:
         return
     config = {

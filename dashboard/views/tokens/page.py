@@ -20,11 +20,11 @@ N_TEXTS, MOST_TEXTS = 120, 500
 
 def request(run_id: str, texts: str) -> dict[str, Any]:
     """What is asked of the engine: the texts, and for one's own prompts which set and which of them are picked."""
-    asked: dict[str, Any] = {"run": run_id, "texts": KINDS[texts], "seed": state.whole(Param.SEED, 0, 0, 10**6)}
-    asked["n"] = state.whole(Param.N_TEXTS, N_TEXTS, 2, MOST_TEXTS)
+    arguments: dict[str, Any] = {"run": run_id, "texts": KINDS[texts], "seed": state.whole(Param.SEED, 0, 0, 10**6)}
+    arguments["n"] = state.whole(Param.N_TEXTS, N_TEXTS, 2, MOST_TEXTS)
     if texts == PROMPTS:
-        asked |= {**selection.prompts_request(), "ids": state.picked()[:MOST_TEXTS]}
-    return asked
+        arguments |= {**selection.prompts_request(), "ids": state.picked()[:MOST_TEXTS]}
+    return arguments
 
 
 def advanced() -> None:
@@ -56,27 +56,29 @@ def show_run(run: Any) -> None:
         only = widgets.toggle("Only what changed", Param.ONLY_DIFFERENT, help="Leaves out texts at which the student would say the same as before everywhere.")  # fmt: skip
     place = st.container()
     advanced()
-    asked = request(run.id, texts)
+    arguments = request(run.id, texts)
     with place:
-        task = loaders.ask("token_change", asked)
-        found: TokenChange | None = widgets.result(
-            loaders.soon(task, 0.3), "Reading token by token", lambda: loaders.ask("token_change", asked, again=True)
+        task = loaders.ask("token_change", arguments)
+        record: TokenChange | None = widgets.result(
+            loaders.soon(task, 0.3),
+            "Reading token by token",
+            lambda: loaders.ask("token_change", arguments, again=True),
         )
-        if found is None:
+        if record is None:
             return
-        widgets.answer(token_change_text.tokens(found), recorded=run.recorded)
-        order = tokens_sentence.ranking(found, only)
+        widgets.answer(token_change_text.tokens(record), recorded=run.recorded)
+        order = tokens_sentence.ranking(record, only)
         if not order:
             st.info("The student says the same as before everywhere. Switch `Only what changed` off to see the texts.")
             return
-        sentence = tokens_sentence.chosen_sentence(found, order)
+        sentence = tokens_sentence.chosen_sentence(record, order)
         token = tokens_sentence.chosen_token(sentence)
         if figures.COLOURINGS[measure].of(sentence) is None:
             st.info("Teacher and student cut text differently, so nothing can be said of the teacher token by token.")
         tokens_sentence.in_colour(run.id, sentence, measure, token)
         tokens_sentence.closely(sentence, token)
         tokens_sentence.layers(run, sentence, token)
-        tokens_sentence.confidence(found)
+        tokens_sentence.confidence(record)
 
 
 def show() -> None:

@@ -34,13 +34,13 @@ WORDS = {
 def colour_choice() -> str:
     """The number that tokens are coloured by."""
     by_word = {word: key for key, word in WORDS.items()}
-    told = "; ".join(f"{WORDS[key]}: {one.label}" for key, one in figures.COLOURINGS.items())
-    return by_word[widgets.choice("Colour tokens by", list(by_word), Param.TOKEN_COLOUR, help=told)]
+    meanings = "; ".join(f"{WORDS[key]}: {one.label}" for key, one in figures.COLOURINGS.items())
+    return by_word[widgets.choice("Colour tokens by", list(by_word), Param.TOKEN_COLOUR, help=meanings)]
 
 
-def ranking(found: TokenChange, only: bool) -> list[int]:
+def ranking(record: TokenChange, only: bool) -> list[int]:
     """Sentences, most changed first; a click on a row reads it. Returns their numbers in that order."""
-    table = token_change_text.ranked(found)
+    table = token_change_text.ranked(record)
     if only:
         table = table[table["flips"] > 0]
     order = [int(number) for number in table["sentence"]]
@@ -62,20 +62,20 @@ def ranking(found: TokenChange, only: bool) -> list[int]:
         table = table.drop(columns=["verdict", "task"])
     st.dataframe(
         table, hide_index=True, height=248, column_config=config, key=key, selection_mode="single-row",
-        on_select=lambda: state.look_at_sentence(key, order, found.run), alt="Sentences ranked by how much the student changed on them",
+        on_select=lambda: state.look_at_sentence(key, order, record.run), alt="Sentences ranked by how much the student changed on them",
     )  # fmt: skip
-    st.caption(f"{len(order)} of {len(found.sentences)} texts. {token_change_text.RANKED}")
+    st.caption(f"{len(order)} of {len(record.sentences)} texts. {token_change_text.RANKED}")
     return order
 
 
-def chosen_sentence(found: TokenChange, order: list[int]) -> Sentence:
+def chosen_sentence(record: TokenChange, order: list[int]) -> Sentence:
     """The sentence that the link or a click names, else the most changed one."""
-    last = len(found.sentences) - 1
+    last = len(record.sentences) - 1
     held = state.whole(Param.SENTENCE, order[0] if order else 0, 0, last)
-    asked = state.value(Param.SENTENCE)
-    if asked is not None and str(asked) != str(held):
-        st.info(widgets.plain(f"There is no sentence {asked} among 0 to {last}; showing {held} instead."))
-    return found.sentences[held]
+    named = state.value(Param.SENTENCE)
+    if named is not None and str(named) != str(held):
+        st.info(widgets.plain(f"There is no sentence {named} among 0 to {last}; showing {held} instead."))
+    return record.sentences[held]
 
 
 def chosen_token(sentence: Sentence) -> int:
@@ -132,7 +132,7 @@ def layers(run: Any, sentence: Sentence, token: int) -> None:
     ships = bool(loaders.pair_names().get(pair[Param.PAIR.value], {}).get("bundled"))
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
-        wanted = widgets.toggle(
+        read_layers = widgets.toggle(
             "Read the layers", Param.LAYERS_SAID, default=ships, help="Loads the models and makes their semantic bases: seconds for small ones, minutes for large ones."
         )  # fmt: skip
     args = (pair, sentence.text, at, run.id)
@@ -143,7 +143,7 @@ def layers(run: Any, sentence: Sentence, token: int) -> None:
         # refuses to leave a link that controls are bound to.
         new = {Param.TEXT.value: sentence.text, Param.AT.value: str(at)}
         st.switch_page("views/inspector/page.py", query_params=new)
-    if not wanted:
+    if not read_layers:
         return
     came = sentence.tokens[token][0].strip()
     request = {**pair, "text": sentence.text, "at": at, "k": 3, "anchor": came, "run": run.id, "device": "auto", "dtype": "auto"}  # fmt: skip
@@ -162,16 +162,18 @@ def layers(run: Any, sentence: Sentence, token: int) -> None:
     st.caption(inspection_text.LAYERS)
 
 
-def confidence(found: TokenChange) -> None:
+def confidence(record: TokenChange) -> None:
     """Whether the models are as sure as they are right."""
     st.subheader("Do they know what they know?", anchor=False)
-    told = found.calibration
-    st.markdown(widgets.plain(token_change_text.calibration(told)))
+    calibration = record.calibration
+    st.markdown(widgets.plain(token_change_text.calibration(calibration)))
     widgets.figure(
-        figures.reliability_figure(told), token_change_text.RELIABILITY, token_change_text.calibration_table(told), "reliability",
+        figures.reliability_figure(calibration), token_change_text.RELIABILITY, token_change_text.calibration_table(calibration), "reliability",
         alt="Share right against confidence for student before, student after and teacher, with 95 % intervals",
     )  # fmt: skip
-    st.dataframe(token_change_text.calibration_shown(told), hide_index=True, alt="Calibration errors of each model")
+    st.dataframe(
+        token_change_text.calibration_shown(calibration), hide_index=True, alt="Calibration errors of each model"
+    )
     st.caption(
         "ECE: expected calibration error over 10 bins, 0 is best. Brier: mean squared error of confidence, 0 is best."
     )

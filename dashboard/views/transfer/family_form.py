@@ -66,12 +66,12 @@ def in_words(task: Task) -> str:
     family: PlannedFamily = task.record
     plans = [loaders.read_plan(member.plan) for member in family.members]
     labels = list(dict.fromkeys(member.label for member in family.members))
-    said = f"The family: {len(plans)} runs of {len(labels)} plans ({'; '.join(labels)})"
+    sentence = f"The family: {len(plans)} runs of {len(labels)} plans ({'; '.join(labels)})"
     known, without = run_widgets.paces(plans), " ".join(["", *family.left_out])
     if not known:
-        return f"{said}; how long it takes shows after the first run.{without}"
+        return f"{sentence}; how long it takes shows after the first run.{without}"
     seconds = sum(run_widgets.expected_seconds(plan, known[plan.method]) for plan in plans)
-    return f"{said}, about {widgets.spent(seconds)} one after the other.{without}"
+    return f"{sentence}, about {widgets.spent(seconds)} one after the other.{without}"
 
 
 def start(members: Sequence[PlannedRun]) -> None:

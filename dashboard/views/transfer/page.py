@@ -50,14 +50,14 @@ def headline(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
 
 def particulars(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
     """Where the figures of the headline come from."""
-    said = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
+    sentences = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
     if pace:
-        said.append(
+        sentences.append(
             f"Pace of run {pace.run}; {widgets.spent(pace.around)} of it go to targets and measuring behaviour."
         )
     if needed:
-        said.append(f"{needed.sentence} Device: {needed.device}.")
-    return " ".join(said)
+        sentences.append(f"{needed.sentence} Device: {needed.device}.")
+    return " ".join(sentences)
 
 
 def cost(plan: Any, task: Task) -> None:
@@ -106,10 +106,10 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
     """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
     from pkt_core.transfer.method import method_of
 
-    found = plan_choices.found_layers()
-    attribution = found.attribution if found else None
+    comparison = plan_choices.found_layers()
+    attribution = comparison.attribution if comparison else None
     worked_out = needs.record.n_layers if needs.status == "done" else None
-    facts = {side: of.n_layers for side, of in found.models.items()} if found else worked_out
+    facts = {side: of.n_layers for side, of in comparison.models.items()} if comparison else worked_out
     depths = (facts["teacher"], facts["student"]) if facts and chosen.pairs_layers else None
     pairs: Any = ()
     known = attribution is not None or not chosen.leaves_layers_open or chosen.n_pairs == 0
@@ -117,7 +117,7 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
         try:
             if depths and known:
                 pairs, _ = plan_choices.paired(chosen, *depths, attribution)
-            st.markdown(widgets.plain(plan_choices.layers_in_words(found, chosen)))
+            st.markdown(widgets.plain(plan_choices.layers_in_words(comparison, chosen)))
         except LayerNotFound as error:  # what can be drawn instead stays in sight
             st.error(widgets.plain(str(error)))
     if depths is None:

@@ -51,11 +51,11 @@ def controlled(plan: Any, name: Any) -> Any:
         return made(plan, name)
     request = {"plan": plan.model_dump(mode="json"), "control": name}
     task = loaders.soon(loaders.ask("control_plan", request))
-    told = widgets.result(task, "Working out the control", lambda: loaders.ask("control_plan", request, again=True))
-    return None if told is None else loaders.read_plan(told.plan)
+    record = widgets.result(task, "Working out the control", lambda: loaders.ask("control_plan", request, again=True))
+    return None if record is None else loaders.read_plan(record.plan)
 
 
-def layers_in_words(found: Comparison | None, plan: Any) -> str:
+def layers_in_words(comparison: Comparison | None, plan: Any) -> str:
     """Which layer will teach which; `found` is a comparison of the pair, None where there is none yet."""
     from pkt_core.transfer.method import method_of
 
@@ -76,8 +76,8 @@ def layers_in_words(found: Comparison | None, plan: Any) -> str:
         )
         return f"{many} will learn, each from the teacher layer that the {plan.pairing} pairing gives it."
     by = "chosen by attribution and pairing" if (teacher, student) == (None, None) else chosen_in_the_bar()
-    if found is not None and None in (teacher, student):
-        teacher, student = partner(found, plan)
+    if comparison is not None and None in (teacher, student):
+        teacher, student = partner(comparison, plan)
     if student is None and teacher is None:
         return "Attribution will pick the teacher layer when the run starts, and the pairing its student layer."
     if output_only:
@@ -97,9 +97,9 @@ def chosen_in_the_bar() -> str:
     return "chosen in the bar at the left" if held else "as in the recorded runs of this pair"
 
 
-def partner(found: Comparison, plan: Any) -> tuple[int, int]:
+def partner(comparison: Comparison, plan: Any) -> tuple[int, int]:
     """Both layers of the pair that the plan will work on, where none or one is given."""
-    main = paired(plan, found.teacher.n_layers, found.student.n_layers, found.attribution)[1]
+    main = paired(plan, comparison.teacher.n_layers, comparison.student.n_layers, comparison.attribution)[1]
     return main.teacher, main.student
 
 

@@ -191,24 +191,24 @@ def advanced(method: Any, layers: dict[str, Any]) -> dict[str, Any]:
     """The settings that the method uses beside the chosen layers and that somebody set; the rest is the method's own."""
     from pkt_core.transfer.settings import ANCHORED
 
-    found: dict[str, Any] = {}
-    own = own_settings(method)
-    with widgets.advanced(*ADVANCED, *(one.param for one in own)):
+    chosen: dict[str, Any] = {}
+    extra = own_settings(method)
+    with widgets.advanced(*ADVANCED, *(one.param for one in extra)):
         st.caption("Only what this method uses. `auto` is the method's own default.")
-        for title, group in {**SETTINGS, "Of this method": own}.items():
+        for title, group in {**SETTINGS, "Of this method": extra}.items():
             used = [one for one in group if uses(method, one.name) and one.name not in settled(layers)]
             if not used:
                 continue
             st.markdown(f"**{title}**")
             columns = st.columns(3)
             for i, one in enumerate(used):
-                if one.name in ANCHORED and found["anchor"] in (None, "none"):
+                if one.name in ANCHORED and chosen["anchor"] in (None, "none"):
                     continue
                 with columns[i % 3]:
-                    found[one.name] = setting(method, one, found)
+                    chosen[one.name] = setting(method, one, chosen)
         st.markdown("**Data**")
-        found |= data()
-    return {name: value for name, value in found.items() if value is not None}
+        chosen |= data()
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def data() -> dict[str, Any]:
@@ -280,7 +280,7 @@ def chosen_layers() -> dict[str, Any]:
 
 def where_one_starts(method: Any, chosen: dict[str, Any]) -> dict[str, Any]:
     """The pair's own layers for a method that works on one pair; none where it has none, or layers were chosen in another way."""
-    own = selection.own_layers()
-    if own is None or bare(method).n_pairs != 1 or chosen.keys() & {"n_pairs", "pairing", "interpolate"}:
+    pair_layers = selection.own_layers()
+    if pair_layers is None or bare(method).n_pairs != 1 or chosen.keys() & {"n_pairs", "pairing", "interpolate"}:
         return {}
-    return {"teacher_layer": own[0], "student_layer": own[1]}
+    return {"teacher_layer": pair_layers[0], "student_layer": pair_layers[1]}

@@ -69,10 +69,10 @@ def waits(order: list[str], busy: bool) -> None:
 def line(place: int, run_id: str, n: int) -> None:
     words, *buttons = st.columns([6, 1, 1.2, 1.4], vertical_alignment="center")
     try:
-        said = f"{place + 1}. {run_widgets.label_of(run_id)}{run_widgets.describe(loaders.run(run_id).plan())}"
+        label = f"{place + 1}. {run_widgets.label_of(run_id)}{run_widgets.describe(loaders.run(run_id).plan())}"
     except PktError:
-        said = f"{place + 1}. {run_id} cannot be read"
-    words.markdown(widgets.plain(said))
+        label = f"{place + 1}. {run_id} cannot be read"
+    words.markdown(widgets.plain(label))
     kinds = (("Up", "arrow_upward", place == 0), ("Down", "arrow_downward", place == n - 1), ("Remove", "close", False))
     for column, (word, icon, off) in zip(buttons, kinds, strict=True):
         column.button(
