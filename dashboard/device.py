@@ -1,4 +1,4 @@
-"""What this machine has: memory, and graphics cards by asking their driver, so that a page never waits for torch."""
+"""Memory and GPUs of this machine. GPUs are queried from their driver, so that a page never waits for torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 
 @st.cache_data(ttl=10, show_spinner=False)
 def memory_gib() -> tuple[float, float]:
-    """Memory of this machine: free, and all of it, in GiB."""
+    """Free and total memory of this machine, in GiB."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -16,7 +16,7 @@ def memory_gib() -> tuple[float, float]:
 
 @st.cache_data(ttl=5, show_spinner=False)
 def cards() -> list[tuple[str, float, float]]:
-    """Each NVIDIA graphics card: name, memory used and all of it, in GiB; empty where there is none. Asks the driver, not torch."""
+    """Each NVIDIA GPU: name, used and total memory in GiB; empty where there is none."""
     import shutil
     import subprocess
 

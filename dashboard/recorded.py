@@ -1,4 +1,4 @@
-"""What ships with the project and shows before anything was computed here: results of the demo pair, made by `assets/recorded/record.py`."""
+"""Recorded results of the demo pair, shown before anything is computed here; made by `assets/recorded/record.py`."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ def family() -> RecordedFamily | None:
 
 @st.cache_data(show_spinner=False)
 def factors() -> RecordedFactors | None:
-    """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
+    """The recorded factors of transfer gain over every pair of layers of the demo pair; None where they are missing or broken."""
     return record(RecordedFactors, read("factors.json"))
 
 
 @st.cache_data(show_spinner=False)
 def measures() -> dict[str, MeasureFacts]:
-    """What each measure of similarity claims of itself, by name, as it ships: the measures themselves bring torch along."""
+    """Properties of each similarity measure by name, from a recorded file: importing the measures would import torch."""
     return records(MeasureFacts, read("measures.json")) or claims()
 
 
 def claims() -> dict[str, MeasureFacts]:
-    """The same from the measures."""
+    """The same, from the measures themselves."""
     from pkt_core.similarity.measures import MEASURES
 
     return {name: measure.facts for name, measure in MEASURES.items()}

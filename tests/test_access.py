@@ -255,7 +255,7 @@ def test_a_folder_of_thousands_of_files_is_not_walked_to_its_end(locked, monkeyp
 
 def test_task_files_of_the_harness_are_never_read_from_a_page(locked, nothing_starts):
     (locked.inside / "data" / "t.yaml").write_text("task: t\ndoc_to_text: !function evil.run\n")
-    with pytest.raises(PktError, match="may carry code, so no page reads them. Give their folder in a terminal"):
+    with pytest.raises(PktError, match="may contain code, so no page reads them. Pass their folder in a terminal"):
         benchmark(tasks=["t"], include=str(locked.inside / "data"))
     assert not nothing_starts
     benchmark(tasks=["demo/known-seen"], data=str(locked.inside / "data"))

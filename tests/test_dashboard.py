@@ -29,8 +29,8 @@ def test_every_page_opens_with_nothing_there(name):
     assert not app.exception
     assert len(app.title) == 1
     assert app.title[0].value in (
-        "Can these two talk?", "Where do they agree?", "What does it look like?", "Which map carries a state across?", "What does a state mean?", "Make it flow", "What changed?", "Where did it change?", "What have we done?", "Which method wins, and against which control?",
-        "What eases it?", "Does it score differently where the field looks?"
+        "Two models side by side", "Where do the layers agree?", "Both latent spaces in one picture", "Mapping states from teacher to student", "What does a state encode?", "Run a transfer", "What changed, and at what cost?", "Where did predictions change?", "Runs", "Compare methods",
+        "What predicts transfer gain?", "Standard benchmarks"
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_an_error_of_the_user_is_one_sentence_and_a_fault_is_called_one(answers)
     answers.status, answers.error = "failed", "there is no folder nowhere."
     assert [widgets.plain(answers.error)] == [e.value for e in page("alignment").error]
     answers.fault = True
-    assert "fault of the program" in page("alignment").error[0].value
+    assert "fault in the program" in page("alignment").error[0].value
 
 
 def test_a_comparison_under_way_shows_progress_and_no_result(answers):
@@ -212,7 +212,7 @@ def test_a_stopped_run_says_how_to_measure_it():
     made.write_status("stopped", message="Stopped after step 3 of 20.")
     app = page("behaviour", run="short")
     assert not app.exception
-    assert app.button(key="go-on").label == "Go on with this run"
+    assert app.button(key="go-on").label == "Resume this run"
     assert not app.code, "without a student there is nothing to measure"
     (made.folder / "student").mkdir()
     (made.folder / "student" / "model.safetensors").write_bytes(b"")
@@ -266,7 +266,7 @@ def test_a_run_with_weights_shows_what_it_moved_and_one_without_says_so(answers)
     run = finished_run()
     app = page("behaviour", proof="Layers", run="one", measure="rsa")
     assert not app.exception
-    assert "keeps no trained student" in words(app)
+    assert "trained weights are not stored" in words(app)
     (run.folder / "student").mkdir()
     app = page("behaviour", proof="Layers", run="one", measure="rsa", n="128")
     assert not app.exception

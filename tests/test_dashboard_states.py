@@ -31,8 +31,8 @@ TABLE = {  # page: what is told where nothing is there; the demo's first words; 
     "families": (ON_TRANSFER, "ours wins with", ON_TRANSFER),
     "factors": ("Try every pair of layers below", "A sweep of the demo pair", NO_WEIGHTS),
     "behaviour": (ON_TRANSFER, "The student gained on", "damaged: expected a JSON object"),
-    "tokens": (ON_TRANSFER, "the student would say something else", "keeps no trained student"),
-    "benchmarks": (ON_TRANSFER, "Nothing was asked of these models yet", "keeps no trained student"),
+    "tokens": (ON_TRANSFER, "the student would say something else", "trained weights are not stored"),
+    "benchmarks": (ON_TRANSFER, "No benchmark has been run on these models yet", "trained weights are not stored"),
     "runs": (ON_TRANSFER, "5 came recorded with the project", "2 damaged"),
 }
 DRAWN = dict.fromkeys(PAGES, 1) | {"transfer": 0, "benchmarks": 0, "runs": 0}

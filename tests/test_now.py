@@ -28,7 +28,7 @@ def progress(app: AppTest) -> list[str]:
 def test_memory_is_always_there_and_an_idle_machine_says_so():
     app = page("alignment")
     assert any("CPU memory" in text for text in progress(app))
-    assert "No run at work" in words(app)
+    assert "No transfer is running" in words(app)
 
 
 def test_runs_at_work_and_waiting_are_on_every_page_and_one_that_ends_is_told_once():

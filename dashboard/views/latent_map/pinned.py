@@ -1,4 +1,4 @@
-"""The map of the pinned pair of layers below that of the chosen one: the same prompts, colours and settings, other layers."""
+"""The map of the pinned pair of layers, below the chosen one: same prompts, colours and settings, other layers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def below(
     table: Callable[[Picture], pd.DataFrame],
     drawn: Callable[[Picture], go.Figure],
 ) -> None:
-    """The same picture at the pinned layers."""
+    """The same figure at the pinned layers."""
     kept = closer_look.pinned(comparison)
     if kept is None or kept == (arguments["teacher_layer"], arguments["student_layer"]):
         return
@@ -60,7 +60,7 @@ def below(
     st.markdown(widgets.plain(sentence(picture)))
     widgets.figure(
         drawn(picture),
-        f"The picture above at other layers: each is laid out by itself, so compare who is near whom, not places. {caption}",
+        f"The figure above at other layers. Each layout is computed separately, so compare neighbours, not positions. {caption}",
         table(picture),
         name,
         zoom=True,
