@@ -87,7 +87,7 @@ def test_a_link_that_means_nothing_shows_the_defaults_and_says_so(chromium, serv
         notice = "document.querySelector('[data-testid=stAlert]') && /instead|cannot be/.test(document.body.innerText)"
         who.page.wait_for_function(notice)
         _, seen = view(who.page)
-        assert any("instead" in one or "cannot be" in one for one in seen["notices"])
+        assert any("not available here" in one or "cannot be" in one for one in seen["notices"])
         assert seen["figures"] or "runs?" in link
         assert "Traceback" not in who.page.inner_text("body")
 

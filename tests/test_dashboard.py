@@ -136,7 +136,7 @@ def test_bad_values_in_a_link_give_the_default_and_a_notice(name, link):
     finished_run()
     app = page(name, **link)
     assert not app.exception
-    assert any("instead" in one.value for one in app.info)
+    assert any("not available here" in one.value or "cannot be shown" in one.value for one in app.info)
 
 
 def test_a_umap_under_way_leaves_the_pca_on_the_page(answers):

@@ -57,7 +57,7 @@ def test_what_the_engine_computes_is_shown_and_warming_is_not(monkeypatch):
     monkeypatch.setattr(loaders, "engine", lambda: engine)
     app = page("runs")
     assert [text for text in progress(app) if "stage of" in text] == ["stage of compare"]
-    assert "1 computation waits" in words(app)
+    assert "1 computation waiting" in words(app)
 
 
 def test_graphics_cards_are_asked_of_the_driver(monkeypatch, tmp_path):

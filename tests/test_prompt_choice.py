@@ -90,7 +90,7 @@ def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, pict
     label = list(labels)[-1]
     app = page("latent_map", prompts=name, colour=label, picture=picture)
     assert not app.exception
-    assert not any("instead" in one.value for one in app.info)
+    assert not any("not available here" in one.value for one in app.info)
     assert app.selectbox(key="colour").options[2:] == list(labels)
     assert app.selectbox(key="colour").value == label
     assert f"{len(load_prompts(name)):,} prompts" in words(app)
