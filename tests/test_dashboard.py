@@ -173,7 +173,7 @@ def test_starting_a_transfer_puts_a_run_into_the_queue_and_opens_it(worked):
 
 def test_a_control_takes_the_meaning_out_of_the_plan(worked):
     app = page("transfer", control="permuted vocabulary")
-    assert "What it takes away: the map's meaning" in words(app).replace("\\", "")
+    assert "What it removes: the map's meaning" in words(app).replace("\\", "")
     app.button(key="start").click().run()
     assert len(worked) == 1
     assert run_folder.list_runs()[0].plan["map"] == "permuted"
@@ -189,7 +189,7 @@ def test_a_running_run_is_found_by_its_link_and_can_be_stopped(monkeypatch):
     assert [one.value for one in app.subheader] == [
         "Watch",
         "Queue: 1 running, 0 waiting",
-        "Plan another",
+        "Plan another transfer",
     ]
     assert "step 5 of 20" in app.main.get("progress")[0].proto.text
     app.button(key="stop").click().run()
