@@ -1,7 +1,7 @@
-"""What goes on, at the foot of the bar on every page: memory of the device, computations, runs at work and waiting.
+"""Current activity, at the foot of the sidebar on every page: memory of the device, computations, running and waiting runs.
 
-The user wants to know at a glance whether the machine is busy with something of theirs, and when it will be done; and to hear
-of a run that ended while they looked at another page.
+The user sees at a glance whether the machine is busy and when it will be done, and gets a notice of a run that ended while another
+page was open.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pkt_core.runs import queue as run_queue
 
 
 def draw() -> None:
-    """The foot of the bar, drawn again with every tick."""
+    """The foot of the sidebar, drawn again with every tick."""
     pulse.part(foot)
 
 
@@ -37,18 +37,18 @@ def memory() -> None:
 
 
 def computations() -> None:
-    """What the engine works on, for any visitor."""
+    """The engine's computations, for all visitors."""
     tasks = loaders.engine().at_work()
     working = [task for task in tasks if task.status == "working"]
     for task in working:
         words = [task.stage, widgets.left(task.left)]
         st.progress(task.fraction, text=widgets.plain(" · ".join(word for word in words if word)))
     if waits := len(tasks) - len(working):
-        st.caption(f"{waits} {'computation waits' if waits == 1 else 'computations wait'}.")
+        st.caption(f"{waits} {'computation' if waits == 1 else 'computations'} waiting.")
 
 
 def runs() -> None:
-    """Runs at work with the time left, how many wait, and a notice for those that ended since the last look."""
+    """Running runs with the time left, the number waiting, and a notice for each that ended since the last tick."""
     at_work = [run for run in loaders.runs() if run.state == "running"]
     for run in at_work:
         status = loaders.run(run.id).status()
@@ -57,15 +57,15 @@ def runs() -> None:
         words = [f"{run.method} {status.message}".strip(), rest]
         st.progress(run.fraction, text=widgets.plain(" · ".join(word for word in words if word)))
     if waits := len(run_queue.waiting()):
-        st.caption(f"{waits} {'run waits' if waits == 1 else 'runs wait'} in the queue.")
+        st.caption(f"{waits} {'run' if waits == 1 else 'runs'} waiting in the queue.")
     if not at_work and not waits:
-        st.caption("No run at work.")
+        st.caption("No transfer is running.")
     for run_id in state.ended_since([run.id for run in at_work]):
         notify(run_id)
 
 
 def notify(run_id: str) -> None:
-    """Say that a run ended, and how."""
+    """A notice that a run ended, with its final state."""
     try:
         run: Any = loaders.run(run_id)
         status = run.status()

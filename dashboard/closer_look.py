@@ -1,4 +1,4 @@
-"""A closer look at the chosen pair of layers: all pairs of prompts, who disagrees, where to go from here, and a pinned pair beside it.
+"""A closer look at the chosen pair of layers: all pairs of prompts, prompts with different neighbours, and a pinned pair beside it.
 
 Not covered: the picked prompts alone (`dashboard/picked_prompts.py`).
 """
@@ -25,9 +25,9 @@ FIGURE, TABLE = "closer", "closer-prompts"
 SHOWN_ROWS = 200
 FURTHER = (
     ("latent_map", "See it on the latent map", ":material/scatter_plot:"),
-    ("maps", "Which map carries it?", ":material/swap_horiz:"),
-    ("inspector", "What does it mean?", ":material/search:"),
-    ("transfer", "Make it flow", ":material/moving:"),
+    ("maps", "Map its states", ":material/swap_horiz:"),
+    ("inspector", "What does it encode?", ":material/search:"),
+    ("transfer", "Run a transfer", ":material/moving:"),
 )
 
 
@@ -43,7 +43,7 @@ def request(layers: Layers) -> dict[str, Any]:
 
 
 def asked_for(layers: Layers) -> bool:
-    """Whether somebody wants it: layers, prompts or a pin were named, or it is there already."""
+    """Whether to compute it: layers, prompts or a pin were chosen, or the result exists already."""
     named = any(
         str(state.value(param, state.AUTO)) != state.AUTO for param in (Param.TEACHER_LAYER, Param.STUDENT_LAYER)
     )
@@ -51,20 +51,20 @@ def asked_for(layers: Layers) -> bool:
 
 
 def look(layers: Layers, what: str) -> CloserLook | None:
-    """The record from the engine, or its progress; from stored states it takes a moment."""
-    asked = request(layers)
-    task = loaders.soon(loaders.ask("closer_look", asked), 1.5)
-    found: CloserLook | None = widgets.result(task, what, lambda: loaders.ask("closer_look", asked, again=True))
-    return found
+    """The record from the engine, or its progress; quick where the states are stored."""
+    arguments = request(layers)
+    task = loaders.soon(loaders.ask("closer_look", arguments), 1.5)
+    record: CloserLook | None = widgets.result(task, what, lambda: loaders.ask("closer_look", arguments, again=True))
+    return record
 
 
 def show(comparison: Comparison, grid: SimilarityGrid | None, label: str, chosen: Layers) -> None:
-    """The section; nothing is computed until somebody wants it."""
+    """The section; nothing is computed until it is requested."""
     st.subheader(f"A closer look at teacher layer {chosen[0]} and student layer {chosen[1]}", anchor=False)
     if not asked_for(chosen):
         st.caption(
-            "Click a cell above, or look at this one: pairs of prompts in both layers, and which prompts they disagree on. "
-            "The first look reads the prompts through both models where that was not done here yet, which takes seconds for small ones."
+            "Click a cell above, or open this one: similarity of all pairs of prompts in both layers, and prompts whose neighbours differ. "
+            "The first time, both models read the prompts, which takes seconds for small models."
         )
         st.button(
             "Look at these two layers", on_click=state.choose_layers, args=chosen, key="look-closer", icon=":material/zoom_in:"
@@ -90,7 +90,7 @@ def pins(chosen: Layers, kept: Layers | None) -> None:
         if kept != chosen:
             st.button(
                 "Pin this pair of layers", key="pin-layers", icon=":material/keep:", on_click=state.pin, args=(chosen,),
-                help="Keeps it in the link and sets every other pair that you choose beside it.",
+                help="Keeps it in the link and shows every other pair you choose beside it.",
             )  # fmt: skip
         if kept is None:
             return
@@ -99,8 +99,8 @@ def pins(chosen: Layers, kept: Layers | None) -> None:
                 "Swap", key="swap-layers", icon=":material/swap_horiz:", on_click=state.swap_pinned, args=(chosen,)
             )
         st.button("Unpin", key="unpin-layers", icon=":material/keep_off:", on_click=state.pin, args=(None,))
-        said = f"Pinned: teacher layer {kept[0]}, student layer {kept[1]}."
-        st.caption(f"{said} Click another cell to compare." if kept == chosen else said)
+        sentence = f"Pinned: teacher layer {kept[0]}, student layer {kept[1]}."
+        st.caption(f"{sentence} Click another cell to compare." if kept == chosen else sentence)
 
 
 def scatter(looks: list[CloserLook], names: tuple[str, ...], caption: str) -> None:
@@ -120,7 +120,7 @@ def scatter(looks: list[CloserLook], names: tuple[str, ...], caption: str) -> No
 
 
 def prompts(table: pd.DataFrame, name: str, columns: dict[str, Any], caption: str, alt: str) -> None:
-    """A table of prompts whose selected rows are picked for every page."""
+    """A table of prompts; selected rows are picked on every page."""
     rows = table.head(SHOWN_ROWS)
     key = f"table-{name}"
     st.dataframe(
@@ -137,7 +137,9 @@ def prompts(table: pd.DataFrame, name: str, columns: dict[str, Any], caption: st
         },
         alt=alt,
     )
-    st.caption(f"{caption} The first {len(rows)} of {len(table)} prompts." if len(rows) < len(table) else caption)
+    st.caption(
+        f"{caption} Showing the first {len(rows)} of {len(table)} prompts." if len(rows) < len(table) else caption
+    )
     st.download_button(
         "CSV", lambda: exports.csv(table), f"{name}.csv", "text/csv", key=f"csv-{name}", on_click="ignore",
         type="tertiary", icon=":material/download:",
@@ -145,7 +147,7 @@ def prompts(table: pd.DataFrame, name: str, columns: dict[str, Any], caption: st
 
 
 def share(label: str) -> Any:
-    """A column of shares of common neighbours."""
+    """A column with the share of common neighbours."""
     return st.column_config.ProgressColumn(label, min_value=0, max_value=1, format="percent", width=110)
 
 
@@ -167,7 +169,7 @@ def alone(here: CloserLook) -> None:
             TABLE,
             columns,
             captions.OVERLAP,
-            "Prompts by the share of neighbours that both layers have",
+            "Prompts by the share of nearest neighbours common to both layers",
         )
 
 
@@ -178,10 +180,10 @@ def beside(here: CloserLook, other: CloserLook, grid: SimilarityGrid | None, lab
         st.dataframe(
             tables.summary_table(here, other, label, grid),
             hide_index=True,
-            alt="Both pairs of layers in numbers, with 95 % intervals",
+            alt="Summary of both pairs of layers, with 95 % intervals",
         )
     scatter([here, other], ("Chosen", "Pinned"), f"{captions.SCATTER} {captions.BESIDE}")
-    st.markdown("**Prompts that the two pairs of layers treat most differently**")
+    st.markdown("**Prompts whose shared neighbours differ most between the two pairs of layers**")
     columns = {
         "chosen": share("Shared, chosen"),
         "pinned": share("Shared, pinned"),
@@ -192,5 +194,5 @@ def beside(here: CloserLook, other: CloserLook, grid: SimilarityGrid | None, lab
         "closer-beside",
         columns,
         captions.DIFFERENT,
-        "Prompts by how differently the two pairs of layers treat them",
+        "Prompts by the difference in shared neighbours between the two pairs of layers",
     )

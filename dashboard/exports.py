@@ -1,4 +1,4 @@
-"""What is taken away: a figure as a page that opens without a network, or as a picture, on white paper; its numbers as CSV."""
+"""Downloads: a figure as an offline HTML page or as a picture, on white paper; its numbers as CSV."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import plotly.graph_objects as go
 
 from pkt_core.words import style
 
-WIDTH = 1100  # pixels of a figure that takes what there is
+WIDTH = 1100  # pixels of a figure without a fixed width
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Spreadsheets take a cell of text that begins so for a formula, and may carry it out."""
+"""A spreadsheet reads text that begins with one of these as a formula, and may run it."""
 
 
 def csv(table: pd.DataFrame) -> str:
-    """A table as CSV. Text that a spreadsheet would take for a formula gets an apostrophe before it, headings too; numbers stay."""
-    told = table.rename(columns=harmless)
-    for place, dtype in enumerate(told.dtypes):
+    """A table as CSV. Text that a spreadsheet would read as a formula gets a leading apostrophe, also in headings; numbers are unchanged."""
+    safe = table.rename(columns=harmless)
+    for place, dtype in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_datetime64_any_dtype(dtype):
-            told.isetitem(place, told.iloc[:, place].astype(object).map(harmless).to_numpy())
-    return str(told.to_csv(index=False, quoting=QUOTE_NONNUMERIC))  # a bare carriage return would begin a row
+            safe.isetitem(place, safe.iloc[:, place].astype(object).map(harmless).to_numpy())
+    return str(safe.to_csv(index=False, quoting=QUOTE_NONNUMERIC))  # a bare carriage return would begin a row
 
 
 def harmless(cell: object) -> object:
-    """The cell; where it is text that begins like a formula, with an apostrophe before it."""
+    """The cell, with a leading apostrophe where it is text that begins like a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
 
 
@@ -39,7 +39,7 @@ def offline(shown: go.Figure, title: str, caption: str) -> str:
 
 @functools.cache
 def can_draw() -> bool:
-    """Whether pictures can be drawn here: that takes Kaleido (`pip install "semalign-pkt[pictures]"`) and a Chromium that it finds."""
+    """Whether pictures can be drawn here: requires Kaleido (`pip install "semalign-pkt[pictures]"`) and Chromium on the path."""
     browsers = ("chromium", "chromium-browser", "google-chrome", "chrome")
     return importlib.util.find_spec("kaleido") is not None and any(shutil.which(name) for name in browsers)
 

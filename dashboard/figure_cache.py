@@ -1,9 +1,9 @@
-"""The project's figures, each drawn once: a page that is drawn again after a click takes what did not change as it was.
+"""The project's figures, each drawn once: after a click, unchanged figures come from this cache.
 
-Plotly spends more time on building a figure of many panels than all else on a page together. A figure is named by what it was
-drawn from, value by value, so that nothing stale is ever shown. Pages draw through here.
+Building a Plotly figure of many panels takes longer than everything else on a page. A figure's key is a digest of all its inputs,
+so that nothing stale is ever shown. Pages draw through this module.
 
-Not covered: figures that change every second (training), which would only push the others out.
+Not covered: figures that change every second (training), which would only evict the others.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _lock = threading.Lock()
 
 
 def values(drawn: Any) -> Any:
-    """All that a record or an array holds, for the name of a figure: their own text leaves out the middle of a large one."""
+    """All values of a record or an array, for a figure's key: the repr of a large array omits its middle."""
     if is_dataclass(drawn):
         return [type(drawn).__qualname__, {one.name: getattr(drawn, one.name) for one in fields(drawn)}]
     if isinstance(drawn, np.ndarray):
@@ -44,12 +44,12 @@ def values(drawn: Any) -> Any:
 
 
 def once(draw: Callable[..., go.Figure]) -> Callable[..., go.Figure]:
-    """The same function, which gives a figure that it drew of the same values before. Nobody may change what it gives."""
+    """The same function, cached by the values of its arguments. Callers must not change the figure."""
 
     @functools.wraps(draw)
     def given(*args: Any, **options: Any) -> go.Figure:
-        told = json.dumps([draw.__qualname__, args, options], default=values)
-        key = hashlib.sha256(told.encode()).hexdigest()
+        content = json.dumps([draw.__qualname__, args, options], default=values)
+        key = hashlib.sha256(content.encode()).hexdigest()
         with _lock:
             if key in _drawn:
                 _drawn.move_to_end(key)

@@ -1,11 +1,11 @@
-"""Who is answered: requests that name this machine, from pages of our own; and no foreign page may frame ours.
+"""Which requests are answered: those that name this machine and come from its own pages. Other sites may not frame the app.
 
-A browser lets a foreign page talk to whatever its own host name leads to, and its owner may lead that name to 127.0.0.1 after
-the page was loaded (DNS rebinding). The name stays in `Host`, so a name that is not ours gets 403 before anything else
-is looked at, on every address and on the websocket. Streamlit's own `server.allowedHosts` holds for the websocket alone;
-Starlette's TrustedHostMiddleware looks at no `Origin`, and says 400.
+A browser lets a page of another site send requests to its own host name, and the owner of that name can point it at 127.0.0.1 after
+the page was loaded (DNS rebinding). The name stays in `Host`, so a foreign name gets 403 before anything else is checked, on every
+address and on the websocket. Streamlit's `server.allowedHosts` covers the websocket only; Starlette's TrustedHostMiddleware ignores
+`Origin`, and answers 400.
 
-Not covered: who may visit at all; the app binds to this machine unless it is told otherwise (`.streamlit/config.toml`).
+Not covered: who may visit at all; the app binds to this machine unless configured otherwise (`.streamlit/config.toml`).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ Receive = Callable[[], Awaitable[Scope]]
 Send = Callable[[Scope], Awaitable[None]]
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 EVERYWHERE = ("0.0.0.0", "::")
-"""Addresses to bind to that stand for all of the machine's."""
+"""Bind addresses that stand for every address of the machine."""
 FRAMES = ((b"content-security-policy", b"frame-ancestors 'self'"), (b"x-frame-options", b"SAMEORIGIN"))
-REFUSED = b"This address is not answered under that host name, or not for a page of another site. Open it as localhost, or name the host with --browser.serverAddress.\n"
+REFUSED = b"This app does not answer to this host name, or to pages of other sites. Open it as localhost, or set the host with --browser.serverAddress.\n"
 READING = ("GET", "HEAD")
 
 
 def name_in(host: str) -> str | None:
     """The name or address in a `Host` header, in lower case, without port, brackets and final dot; None where it is malformed."""
-    found = HOST.fullmatch(host.lower())
-    return None if found is None else found[1].strip("[]").removesuffix(".")
+    match = HOST.fullmatch(host.lower())
+    return None if match is None else match[1].strip("[]").removesuffix(".")
 
 
 def is_ours(name: str) -> bool:
-    """Whether a name or address is one that this server answers to.
+    """Whether the server answers to a name or address.
 
-    It answers to localhost, names under it and addresses of the loopback; to what `server.address`, `browser.serverAddress` and
-    `server.allowedHosts` name; and, where it is bound to every address of the machine, to any address in numbers, which
-    nobody can lead elsewhere, and to the machine's own name.
+    It answers to localhost, names under it and loopback addresses; to the values of `server.address`, `browser.serverAddress` and
+    `server.allowedHosts`; and, where it is bound to every address of the machine, to any numeric address, which DNS cannot
+    redirect, and to the machine's own name.
     """
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -60,9 +60,9 @@ def is_ours(name: str) -> bool:
 
 
 def is_allowed(scope: Scope) -> bool:
-    """Whether a request is answered: `Host` is ours, and what may change something comes from a page of ours, or from no page."""
-    told = [(key.lower(), value.decode("latin-1")) for key, value in scope["headers"]]
-    hosts, origins = ([value for key, value in told if key == header] for header in (b"host", b"origin"))
+    """Whether a request is answered: `Host` is ours, and a request that may change something comes from our pages or from no page."""
+    headers = [(key.lower(), value.decode("latin-1")) for key, value in scope["headers"]]
+    hosts, origins = ([value for key, value in headers if key == header] for header in (b"host", b"origin"))
     if len(hosts) != 1 or (name := name_in(hosts[0])) is None or not is_ours(name):
         return False
     if not origins or (scope["type"] == "http" and scope["method"] in READING):
@@ -74,7 +74,7 @@ def is_allowed(scope: Scope) -> bool:
 
 
 class Door:
-    """Middleware before all of Streamlit's: refuses with 403, and tells browsers that no foreign page may frame an answer."""
+    """Middleware before all of Streamlit's: refuses with 403, and sends headers that forbid other sites to frame a response."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self.app = app
@@ -85,7 +85,9 @@ class Door:
         if is_allowed(scope):
             return await self.app(scope, receive, unframed(send))
         if scope["type"] == "websocket":
-            return await send({"type": "websocket.close", "code": 1008})  # before it is accepted: the server says 403
+            return await send(
+                {"type": "websocket.close", "code": 1008}
+            )  # before it is accepted: the server answers 403
         headers = [(b"content-type", b"text/plain; charset=utf-8"), *FRAMES]
         await send({"type": "http.response.start", "status": 403, "headers": headers})
         await send({"type": "http.response.body", "body": REFUSED})
@@ -93,7 +95,7 @@ class Door:
 
 
 def unframed(send: Send) -> Send:
-    """The same way to answer, with the headers that forbid foreign frames."""
+    """The same `send`, with the headers that forbid foreign frames."""
 
     async def sends(message: Scope) -> None:
         if message["type"] == "http.response.start":

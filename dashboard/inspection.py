@@ -1,6 +1,6 @@
-"""What the Inspector looks at: a text, a token in it, a run, and the way bases are made, all from the link.
+"""The Inspector's inputs, all from the link: a text, a token in it, a run, and the choices for semantic bases.
 
-Not covered: what is shown of it (`views/inspector/page.py`).
+Not covered: what the page shows (`views/inspector/page.py`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dashboard.params import Param
 from pkt_core.alignment import choice
 
 RIDGES = tuple(f"{ridge:g}" for ridge in choice.RIDGES)
-ANSWER = "answer"  # label of a prompt that names the word it leads to
+ANSWER = "answer"  # label that holds the expected next word of a prompt
 
 
 def text_choice() -> tuple[str, str]:
-    """The text to look at, and the word it leads to where its prompt set says so."""
+    """The text to inspect, and its expected next word where the prompt set has one."""
     texts, labels = loaders.prompt_list(**selection.prompts_request())
     first = next((number for number in state.picked() if number < len(texts)), 0)
     one, two = st.columns([1, 3])
@@ -32,11 +32,11 @@ def text_choice() -> tuple[str, str]:
             bind=widgets.BIND,
             on_change=state.look_at,
             args=(None,),
-            help=f"Its number in the set chosen on the left, 0 to {len(texts) - 1}. Empty: the first of the picked prompts.",
+            help=f"Number in the set chosen in the sidebar, 0 to {len(texts) - 1}. Empty: the first picked prompt.",
         )
     with two:
-        own = st.text_input(
-            "Or a text of your own",
+        typed = st.text_input(
+            "Or your own text",
             key=Param.TEXT.value,
             bind=widgets.BIND,
             max_chars=600,
@@ -44,11 +44,11 @@ def text_choice() -> tuple[str, str]:
             on_change=state.look_at,
             args=(None,),
         )
-    if own and own.strip():
-        return str(own), ""
+    if typed and typed.strip():
+        return str(typed), ""
     number = first if number is None else int(number)
     if number >= len(texts):
-        st.info(f"This set has prompts 0 to {len(texts) - 1}, got {number}; showing prompt {first} instead.")
+        st.info(f"Got prompt {number}; this set has prompts 0 to {len(texts) - 1}. Showing prompt {first}.")
         number = first
     return texts[number], labels.get(ANSWER, [""] * len(texts))[number]
 
@@ -59,15 +59,13 @@ def character(text: str) -> int | None:
     if at is None or not str(at).isdecimal():
         return None
     if int(at) >= len(text):
-        st.info(
-            f"The link asks for character {int(at)}, which this text does not have; showing its last token instead."
-        )
+        st.info(f"The link sets character {int(at)}, which this text does not have. Showing its last token.")
         return None
     return int(at)
 
 
 def basis_choice() -> choice.BasisChoice:
-    """How bases are made."""
+    """How semantic bases are computed."""
     return choice.BasisChoice(
         gain=str(state.value(Param.GAIN, False)).lower() == "true",
         norm=str(state.value(Param.NORM, False)).lower() == "true",
@@ -76,9 +74,9 @@ def basis_choice() -> choice.BasisChoice:
 
 
 def layers() -> dict[str, int]:
-    """The chosen layers as the engine wants them: from the comparison where there is one, else as the link says."""
-    if found := selection.recorded() or selection.compared():
-        teacher, student = selection.layers(found)
+    """The chosen layers as a request to the engine: from the comparison where there is one, else from the link."""
+    if comparison := selection.recorded() or selection.compared():
+        teacher, student = selection.layers(comparison)
         return {"teacher_layer": teacher, "student_layer": student}
     held = {"teacher_layer": Param.TEACHER_LAYER, "student_layer": Param.STUDENT_LAYER}
     return {
@@ -87,30 +85,30 @@ def layers() -> dict[str, int]:
 
 
 def run_choice() -> str | None:
-    """A finished run whose student is read too; `auto` is none here."""
+    """A finished run whose student is inspected too; `auto` means none."""
     listed = [run.id for run in loaders.runs() if run.state in ("done", "stopped")]
     held = str(state.value(Param.RUN, state.AUTO))
     if held not in (state.AUTO, *listed):
-        st.info(widgets.plain(f"The run {held[:80]} cannot be read here; showing none instead."))
+        st.info(widgets.plain(f"Got run {held[:80]}, which cannot be read here. Showing no run."))
         state.forget(Param.RUN)
     picked = st.selectbox(
         "Student after a run (auto: none)",
         [state.AUTO, *listed],
         key=Param.RUN.value,
         bind=widgets.BIND,
-        help="Reads the student that this run trained beside the student before.",
+        help="Shows the student trained in this run beside the original student.",
     )
     return None if picked == state.AUTO else picked
 
 
 def common() -> dict[str, Any]:
-    """What both requests of this page share."""
+    """The fields that both requests of this page share."""
     shared = selection.comparison_request()
     return {**selection.pair_request(), "part": shared["part"], "seed": shared["seed"]}
 
 
 def may_start(function: str) -> bool:
-    """Whether to compute without being asked: for pairs that ship, and for those whose models were loaded before."""
+    """Whether to compute at once: for bundled pairs, and for those whose models were loaded before."""
     ships = loaders.ships(selection.pair_name())
     return ships or loaders.asked_before(function, selection.pair_request())
 

@@ -1,8 +1,8 @@
-"""Starts a run, or the worker of the queue, as a process of its own: it outlives the click, the page and the server; ends a run.
+"""Starts a run, or the worker of the queue, as a separate process that outlives the click, the page and the server; stops a run.
 
-The run folder is all that passes between the two: status and events are read from there (`pkt_core.runs.folder`), a stop is a file.
+Both sides communicate through the run folder only: status and events are read from there (`pkt_core.runs.folder`), a stop is a file.
 
-Not covered: what a run does (`pkt_core.cli`), comparisons and pictures, which end with the dashboard (`dashboard/engine/client.py`).
+Not covered: what a run does (`pkt_core.cli`); comparisons and figures, which end with the dashboard (`dashboard/engine/client.py`).
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pkt_core.base.files import told_clearly
 from pkt_core.runs import folder as run_folder
 from pkt_core.runs import queue as run_queue
 
-_workers: list[subprocess.Popen[bytes]] = []  # that this server started; those that find another at work end at once
-TAIL_BYTES = 65_536  # of the log, at most, that are read for its last lines
+_workers: list[subprocess.Popen[bytes]] = []  # started by this server; one that finds another at work ends at once
+TAIL_BYTES = 65_536  # of the log, at most, read for its last lines
 
 
 def start(arguments: list[str], run_id: str | Path) -> None:
-    """Start `python -m pkt_core <arguments>` for a run that exists; what it prints goes to the run's log.txt.
+    """Start `python -m pkt_core <arguments>` for a run that exists; its output goes to the run's log.txt.
 
-    Returns at once. Raises StoreError where there is no such run, it is recorded, or a process works on it already.
+    Returns at once. Raises StoreError where there is no such run, it is recorded, or it is already running.
     """
     run = run_folder.open_run(run_id)
     run.require_writable()
@@ -40,7 +40,7 @@ def start(arguments: list[str], run_id: str | Path) -> None:
 
 
 def work() -> None:
-    """See to it that a worker carries out what waits in the queue; what it prints goes to worker.log beside the runs.
+    """Make sure that a worker processes the queue; its output goes to worker.log beside the runs.
 
     Returns at once. Where two are started at the same moment, the later one finds the other at work and ends.
     """
@@ -51,12 +51,12 @@ def work() -> None:
 
 
 def worker_lives() -> bool:
-    """Whether somebody works on the queue, or was started for it and has not signed on yet, which takes some seconds."""
+    """Whether a worker processes the queue, or was started and has not registered yet, which takes some seconds."""
     return run_queue.worker() is not None or any(process.poll() is None for process in _workers)
 
 
 def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
-    """Ask a run to end at its next step, and end it by force, with its children, if it has not after `kill_after` seconds.
+    """Request that a run ends at its next step; kill it, with its children, if it has not after `kill_after` seconds.
 
     Returns at once; the thread returned is over when the process is.
     """
@@ -69,7 +69,7 @@ def stop(run_id: str | Path, *, kill_after: float) -> threading.Thread:
 
 
 def _end(run: run_folder.Run, kill_after: float) -> None:
-    """Its process is looked up each time: while the queue starts a run, the worker stands for it."""
+    """The process is looked up each time: while the queue starts a run, it is the worker's."""
     deadline = time.monotonic() + kill_after
     while (process := run.process()) is not None and process.alive():
         if time.monotonic() >= deadline and not _kill(process.pid):
@@ -78,7 +78,7 @@ def _end(run: run_folder.Run, kill_after: float) -> None:
 
 
 def _kill(pid: int) -> bool:
-    """The process first, so that it starts no more, then its children. False where it is somebody else's and may not be ended."""
+    """The process first, so that it starts no more, then its children. False where it belongs to another user and may not be killed."""
     with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
         try:
@@ -91,7 +91,7 @@ def _kill(pid: int) -> bool:
 
 
 def log_tail(run_id: str | Path, n: int) -> str:
-    """The last n lines of what the run printed, a progress bar as it stood last; empty where there is no log yet."""
+    """The last n lines of a run's output, a progress bar in its last state; empty where there is no log yet."""
     path = run_folder.open_run(run_id).folder / "log.txt"
     if not path.is_file():
         return ""

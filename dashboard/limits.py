@@ -1,9 +1,9 @@
-"""What strangers may do in a public demo (`pkt app --demo`): which models, how much, and to whose runs. Elsewhere nothing is limited here.
+"""Limits of a public demo (`pkt app --demo`): which models, how much computation, and whose runs. Outside a demo nothing is limited here.
 
-A page draws what it will; these are asked where something is carried out, so that no link, form or message gets past them. Whoever
-visits is known by a random word of the session, kept with each run that the session starts: others see the run and leave it alone.
+Limits are checked where an action is carried out, not where it is drawn, so that no link, form or message bypasses them. A session is
+identified by a random token, stored with each run that it starts: other sessions can see the run but not change it.
 
-Not covered: which files may be opened (`access.py`), who is answered at all (`hosts.py`).
+Not covered: which files may be opened (`access.py`), which requests are answered at all (`hosts.py`).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from pkt_core.base.files import cache_root, read_json, write_json
 from pkt_core.errors import PlanError, StoreError
 
 MOST_PROMPTS, MOST_STEPS, MOST_WAITING, MOST_CHARACTERS = 512, 300, 2, 4000
-"""Prompts of a comparison, steps of a transfer, runs that wait, characters of a text."""
+"""Prompts of a comparison, steps of a transfer, waiting runs, characters of a text."""
 MOST_ITEMS = 1000
 """Of an uploaded task."""
 MOST_LISTED = 256
-"""Things that a request may list: picked prompts, runs, measures."""
+"""Entries of one list in a request: picked prompts, runs, measures."""
 MOST_ASKED, MOST_ASKED_BY_ALL = 8, 32
-"""Computations of a session, and of all, that are not done."""
+"""Unfinished computations of one session, and of all sessions."""
 UPLOAD_BYTES, UPLOADS, ALL_BYTES = 2**20, 10, 2**28
-"""Bytes of an upload, uploads of a session, bytes that are kept of all."""
+"""Bytes of an upload, uploads of a session, bytes of all stored uploads."""
 FREE_BYTES = 2**31
-"""Of the disk, below which nothing new is computed."""
+"""Free disk space below which nothing new is computed."""
 MOST_SEED = 2**31 - 1
 REQUEST: dict[str, tuple[float, float]] = {
     "n_prompts": (1, MOST_PROMPTS),
@@ -82,16 +82,16 @@ def demo() -> bool:
 
 
 def visitor() -> str:
-    """The word of the session that asks."""
+    """The token of the current session."""
     from dashboard import state
 
     return state.visitor()
 
 
 def require_here(what: str) -> None:
-    """Raises PlanError in a demo for what it does not do at all."""
+    """Raises PlanError in a demo for an action that it does not offer; `what` completes "This public demo ..."."""
     if demo():
-        raise PlanError(f"This public demo {what}. Run it on a machine of your own for that.")
+        raise PlanError(f"This public demo {what}. Run the app on your own machine for more.")
 
 
 def require_pair(name: Any) -> None:
@@ -105,7 +105,7 @@ def require_pair(name: Any) -> None:
 
 
 def require_modest(arguments: Mapping[str, Any]) -> None:
-    """Raises PlanError in a demo for a request to the engine that is not for strangers, or asks for too much."""
+    """Raises PlanError in a demo for a request to the engine that is not offered, or is too large."""
     if not demo():
         return
     if "pair" in arguments:
@@ -118,11 +118,11 @@ def require_modest(arguments: Mapping[str, Any]) -> None:
         shutil.disk_usage(next(path for path in (cache_root(), *cache_root().parents) if path.exists())).free
         < FREE_BYTES
     ):
-        raise PlanError("The disk of this public demo is nearly full, so nothing new is computed. Tell its host.")
+        raise PlanError("The disk of this public demo is nearly full, so nothing new is computed. Contact its host.")
 
 
 def require_short(plan: Any) -> None:
-    """Raises PlanError in a demo for a run that would keep others waiting."""
+    """Raises PlanError in a demo for a run that is too long."""
     if not demo():
         return
     require_within(plan.model_dump(mode="json"), PLAN)
@@ -130,40 +130,40 @@ def require_short(plan: Any) -> None:
         require_items(name)
 
 
-def require_within(asked: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]]) -> None:
-    """Raises PlanError for the first number that is out of bounds, or that has none, and for long texts and lists."""
+def require_within(values: Mapping[str, Any], bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Raises PlanError for the first number that is out of bounds or has no bounds, and for long texts and lists."""
     letters = 0
-    for name, value in leaves(asked):
+    for name, value in leaves(values):
         if isinstance(value, str):
             letters += len(value)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             low, high = bounds.get(name, (math.nan, math.nan))
             if math.isnan(low):
-                raise PlanError(f"Got {name} = {value}, which this public demo leaves as it is. Leave it out.")
+                raise PlanError(f"Got {name} = {value}; this public demo does not offer that setting. Leave it out.")
             if not low <= value <= high:
                 word = "at most" if value > high else "at least"
                 raise PlanError(
-                    f"Got {value} {name.replace('_', ' ')}; this public demo runs {word} {high if value > high else low}. "
+                    f"Got {value} {name.replace('_', ' ')}; this public demo allows {word} {high if value > high else low}. "
                     f"{'Lower' if value > high else 'Raise'} the {name.replace('_', ' ')}."
                 )
     if letters > MOST_CHARACTERS:
         raise PlanError(
-            f"Got {letters:,} characters; this public demo reads at most {MOST_CHARACTERS:,}. Shorten the text."
+            f"Got {letters:,} characters; this public demo accepts at most {MOST_CHARACTERS:,}. Shorten the text."
         )
 
 
-def leaves(asked: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value in a request with its field; those of a mapping by names of runs have the field that holds it."""
-    if isinstance(asked, Mapping | list | tuple) and len(asked) > MOST_LISTED:
-        raise PlanError(f"Got {len(asked):,} of {name}; this public demo takes at most {MOST_LISTED}. Choose fewer.")
-    if isinstance(asked, Mapping):
-        for key, value in asked.items():
+def leaves(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a request with its top-level field. Raises PlanError for a list or mapping that is too long."""
+    if isinstance(values, Mapping | list | tuple) and len(values) > MOST_LISTED:
+        raise PlanError(f"Got {len(values):,} {name}; this public demo accepts at most {MOST_LISTED}. Choose fewer.")
+    if isinstance(values, Mapping):
+        for key, value in values.items():
             yield from leaves(value, name or str(key))
-    elif isinstance(asked, list | tuple):
-        for value in asked:
+    elif isinstance(values, list | tuple):
+        for value in values:
             yield from leaves(value, name)
     else:
-        yield name, asked
+        yield name, values
 
 
 def require_items(name: Any) -> None:
@@ -173,13 +173,13 @@ def require_items(name: Any) -> None:
 
     if demo() and isinstance(name, str) and name.startswith(KEPT) and (n := len(load_examples(name))) > MOST_ITEMS:
         raise PlanError(
-            f"Got a task of {n:,} items; this public demo asks at most {MOST_ITEMS:,}. Upload a shorter one."
+            f"Got a task of {n:,} items; this public demo evaluates at most {MOST_ITEMS:,}. Upload a shorter one."
         )
 
 
 @contextmanager
 def place() -> Iterator[None]:
-    """A place among the runs that wait, to be taken inside. Raises PlanError in a demo where there is none."""
+    """A place in the queue; the run is added inside this context. Raises PlanError in a demo where the queue is full."""
     if not demo():
         yield
         return
@@ -188,19 +188,19 @@ def place() -> Iterator[None]:
     with _place:
         if len(run_queue.waiting()) >= MOST_WAITING:
             raise PlanError(
-                f"{MOST_WAITING} runs wait already, as many as this public demo lets wait. Try again in some minutes."
+                f"{MOST_WAITING} runs are already waiting, the most that this public demo queues. Try again in a few minutes."
             )
         yield
 
 
 def own(run: Any) -> None:
-    """Note in a demo that this session started a run."""
+    """Record in a demo that this session started a run."""
     if demo():
         write_json(run.folder / OWNER, {"visitor": visitor()})
 
 
 def require_own(run: Any) -> None:
-    """Raises PlanError in a demo where another session started a run, or nobody knows who did."""
+    """Raises PlanError in a demo where another session started the run, or its session is unknown."""
     if not demo():
         return
     try:
@@ -208,11 +208,11 @@ def require_own(run: Any) -> None:
     except StoreError:
         owner = None
     if not isinstance(owner, dict) or owner.get("visitor") != visitor():
-        raise PlanError(f"Run {run.id} was started by somebody else, so it is theirs to change. Start one of your own.")
+        raise PlanError(f"Run {run.id} was started in another session, which alone can change it. Start your own run.")
 
 
 def require_own_among(order: list[str], first: int, last: int) -> None:
-    """Raises PlanError in a demo where one of the runs from one place of the queue to another is somebody else's."""
+    """Raises PlanError in a demo where a run between two places of the queue belongs to another session."""
     from pkt_core.runs.folder import open_run
 
     for run_id in order[min(first, last) : max(first, last) + 1]:
@@ -220,38 +220,40 @@ def require_own_among(order: list[str], first: int, last: int) -> None:
 
 
 def too_many(waiting: Collection[Collection[str]]) -> str | None:
-    """Why in a demo no more may be computed now, given who asked for what is not done yet; None where it may."""
+    """Why a demo accepts no further computation now, given the sessions behind each unfinished one; None where it does."""
     if not demo():
         return None
     mine = sum(visitor() in askers for askers in waiting)
     if mine < MOST_ASKED and len(waiting) < MOST_ASKED_BY_ALL:
         return None
-    return "Too many computations wait in this public demo. Try again when some are done."
+    return "Too many computations are waiting in this public demo. Try again when some are done."
 
 
 def require_nobody_else(waiting: Collection[Collection[str]]) -> None:
-    """Raises PlanError in a demo where somebody else asked for one of these computations."""
+    """Raises PlanError in a demo where another session requested one of these computations."""
     if demo() and any(set(askers) != {visitor()} for askers in waiting):
-        raise PlanError("Somebody else waits for a computation that this would end. Try again when it is done.")
+        raise PlanError("Another session is waiting for a computation that this would end. Try again when it is done.")
 
 
 def require_room(data: bytes) -> None:
-    """Count an upload. Raises PlanError in a demo where it is too large, or too much was uploaded, here or by all."""
+    """Count an upload. Raises PlanError in a demo where it is too large, or this session or all sessions uploaded too much."""
     if not demo():
         return
     if len(data) > UPLOAD_BYTES:
         raise PlanError(
-            f"Got {len(data) / 2**20:.1f} MiB; this public demo keeps uploads of at most 1 MiB. Upload less."
+            f"Got {len(data) / 2**20:.1f} MiB; this public demo accepts uploads of at most 1 MiB. Upload a smaller file."
         )
     with _place:
         if _uploads[visitor()] >= UPLOADS:
-            raise PlanError(f"This session has uploaded {UPLOADS} files, the most that this public demo keeps of one.")
+            raise PlanError(
+                f"This session has uploaded {UPLOADS} files, the most that this public demo stores per session. Use a bundled set."
+            )
         if kept_bytes() + len(data) > ALL_BYTES:
-            raise PlanError("This public demo has no room for further uploads. Tell its host, or take a bundled set.")
+            raise PlanError("This public demo has no room for further uploads. Contact its host, or use a bundled set.")
         _uploads[visitor()] += 1
 
 
 def kept_bytes() -> int:
-    """Bytes of all uploads that are kept."""
+    """Bytes of all stored uploads."""
     places = (cache_root() / "prompts", cache_root() / "tasks")
     return sum(path.stat().st_size for place in places if place.is_dir() for path in place.iterdir())

@@ -1,7 +1,7 @@
-"""What pages show, fetched once: the catalogue, prompts, runs, and computations asked of the engine.
+"""Cached access to what pages show: the catalogue, prompts, runs, and the engine's computations.
 
-Arguments are plain names and numbers, so that Streamlit's caches key on all that matters. Caches are for speed only:
-the truth is in the project's store and run folders.
+Arguments are plain names and numbers, so that Streamlit's caches key on everything that matters. Caches are for speed only;
+the project's store and run folders are authoritative.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def ships(name: str) -> bool:
 
 @st.cache_data(ttl=60, show_spinner=False)
 def unavailable(name: str, teacher: str = "", student: str = "") -> str | None:
-    """Why a pair cannot be used here, as one sentence; None where it can. A wrong name is a sentence too."""
+    """Why a pair cannot be used here, as one sentence, also for a wrong name; None where it can."""
     from pkt_core.errors import PktError
     from pkt_core.models import catalog
 
@@ -64,7 +64,7 @@ def prompt_sets() -> list[str]:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def kept(path: str, stamp: tuple[int, int]) -> str:
-    """The name of a copy of the file as it was at this time of change and size. Raises PktError for a bad file."""
+    """The name of a stored copy of the file, keyed by its modification time and size. Raises PktError for a bad file."""
     from pkt_core.data.prompt_files import keep
 
     del stamp
@@ -72,8 +72,8 @@ def kept(path: str, stamp: tuple[int, int]) -> str:
 
 
 def file_as_it_is(path: str) -> str:
-    """The name of the prompts that a file holds now, so that nobody gets results of what it held before; the path itself where
-    it cannot be read, and the engine will say why."""
+    """The name of a copy of the file's current content, so that results never come from an earlier version; the path itself where
+    it cannot be read, which the engine then reports."""
     from pkt_core.errors import PktError
 
     try:
@@ -84,7 +84,7 @@ def file_as_it_is(path: str) -> str:
 
 
 def keep_prompts(name: str, data: bytes) -> tuple[str | None, str]:
-    """Keep an uploaded file: the name of the copy, or None and what is wrong as one sentence."""
+    """Store an uploaded file: the name of the copy, or None and one sentence about what is wrong."""
     from pkt_core.data.prompt_files import keep
     from pkt_core.errors import PktError
 
@@ -107,31 +107,31 @@ class PromptFacts:
 
 @st.cache_data(ttl=600, max_entries=32, show_spinner=False)
 def prompt_facts(name: str) -> PromptFacts | None:
-    """How many prompts a set has and the names of their labels; None where it cannot be read."""
+    """The number of prompts in a set and the names of their labels; None where it cannot be read."""
     from pkt_core.data.prompts import load_prompts
     from pkt_core.errors import PktError
 
     try:
         access.require_allowed({"prompts": name})
-        found = load_prompts(name)
+        loaded = load_prompts(name)
     except PktError:
         return None
-    return PromptFacts(n=len(found), labels=list(found.labels))
+    return PromptFacts(n=len(loaded), labels=list(loaded.labels))
 
 
 @st.cache_data(ttl=600, max_entries=32, show_spinner=False)
 def prompt_count(pooling: str, prompts: str | None = None, lines: str | None = None) -> tuple[str, str]:
-    """How many prompts there are, repeats said, and why a similarity grid cannot be made of them; empty where they cannot be read
-    or it can."""
+    """The number of prompts, with repeats, and why they do not suffice for a similarity grid. The first is empty where they cannot
+    be read, the second where they suffice."""
     from pkt_core.data.prompts import load_prompts, pasted
     from pkt_core.errors import PktError
 
     counted = ""
     try:
         access.require_allowed({"prompts": prompts})
-        found = pasted(lines or "") if prompts is None else load_prompts(prompts)
-        counted = found.counted
-        found.require_samples(pooling)
+        loaded = pasted(lines or "") if prompts is None else load_prompts(prompts)
+        counted = loaded.counted
+        loaded.require_samples(pooling)
     except PktError as error:
         return counted, str(error) if counted else ""
     return counted, ""
@@ -143,17 +143,17 @@ def prompt_list(prompts: str | None = None, lines: str | None = None) -> tuple[l
     from pkt_core.data.prompts import load_prompts, pasted
 
     access.require_allowed({"prompts": prompts})
-    found = pasted(lines or "") if prompts is None else load_prompts(prompts)
-    return list(found.texts), {name: list(values) for name, values in found.labels.items()}
+    loaded = pasted(lines or "") if prompts is None else load_prompts(prompts)
+    return list(loaded.texts), {name: list(values) for name, values in loaded.labels.items()}
 
 
 def ask(function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
-    """A computation, started where nobody asked for it yet."""
+    """A computation; starts it where it was not requested before."""
     return engine().ask(function, arguments, again=again)
 
 
 def soon(task: Task, seconds: float = 1.0) -> Task:
-    """The task, over if it is a matter of moments: a page that waits so long for a quick answer needs no progress bar."""
+    """The task, after waiting up to `seconds` for it to finish: a quick result needs no progress bar."""
     end = time.monotonic() + seconds
     while not task.over and time.monotonic() < end:
         time.sleep(0.01)
@@ -161,13 +161,13 @@ def soon(task: Task, seconds: float = 1.0) -> Task:
 
 
 def asked_before(function: str, arguments: dict[str, Any]) -> bool:
-    """Whether anybody asked for this computation with these arguments, whatever the others were."""
+    """Whether this computation was requested before with these arguments, whatever its others were."""
     tasks = list(engine().tasks.values())
     return any(task.function == function and arguments.items() <= task.arguments.items() for task in tasks)
 
 
 def known(function: str, arguments: dict[str, Any]) -> Task | None:
-    """A computation that was asked for before, started by nobody now."""
+    """A computation that was requested before; starts nothing."""
     return engine().known(function, arguments)
 
 
@@ -179,7 +179,7 @@ def runs() -> list[Any]:
 
 
 def outcome(run_id: str, folder: Path) -> dict[str, float]:
-    """What a run came to, in four numbers at most; empty where nothing was measured or its results cannot be read."""
+    """A run's outcome in at most four numbers; empty where nothing was measured or its results cannot be read."""
     try:
         written = (folder / "results.json").stat().st_mtime_ns
     except OSError:
@@ -189,7 +189,7 @@ def outcome(run_id: str, folder: Path) -> dict[str, float]:
 
 @st.cache_data(max_entries=4096, show_spinner=False)
 def outcome_then(run_id: str, folder: str, written: int) -> dict[str, float]:  # noqa: ARG001 - part of the key
-    """The same as of when the results were written: a list of hundreds of runs reads each of them once."""
+    """The same, cached by the time the results were written: a list of hundreds of runs reads each of them once."""
     from pkt_core.errors import StoreError
     from pkt_core.runs.folder import open_run
     from pkt_core.studies.behaviour.text import outcome
@@ -209,7 +209,7 @@ def run(run_id: str) -> Any:
 
 
 def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
-    """Keep an uploaded task: the name of the copy, or None and what is wrong as one sentence."""
+    """Store an uploaded task: the name of the copy, or None and one sentence about what is wrong."""
     from pkt_core.data.examples import keep_examples
     from pkt_core.errors import PktError
 
@@ -221,8 +221,8 @@ def keep_task(name: str, data: bytes) -> tuple[str | None, str]:
 
 
 def task_as_it_is(path: str) -> str:
-    """The name of a copy of a task's file as it is now, so that nobody gets results of what it held before. Raises PromptError,
-    PathError where no page may read it."""
+    """The name of a copy of the file's current content, so that results never come from an earlier version. Raises PromptError, and
+    PathError where pages may not read it."""
     from pkt_core.data.examples import bundled, keep_examples, load_examples
     from pkt_core.data.row_files import KEPT
 
@@ -234,14 +234,14 @@ def task_as_it_is(path: str) -> str:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def task_items(name: str, n: int | None, seed: int) -> list[tuple[str, str]]:
-    """Prompt and answer of the items that a plan asked of a task, in order. Raises PromptError where the task is not here."""
+    """Prompt and answer of the task's items under a plan, in order. Raises PromptError where the task is not here."""
     from pkt_core.data.examples import load_examples
 
     return [(item.prompt, item.answer) for item in load_examples(name).sample(n, seed).items]
 
 
 def plan_of(settings: dict[str, Any]) -> Any:
-    """A plan made from a pair and the transfer page's settings. Raises PlanError in one sentence where they do not fit."""
+    """A plan from a pair and the transfer page's settings. Raises PlanError in one sentence where they conflict."""
     from pkt_core.models import catalog
     from pkt_core.transfer.plan import TransferPlan
 
@@ -255,7 +255,7 @@ def plan_of(settings: dict[str, Any]) -> Any:
 
 
 def read_plan(stored: dict[str, Any]) -> Any:
-    """A plan from its JSON form, as the engine answers it."""
+    """A plan from its JSON form."""
     from pkt_core.transfer.plan import TransferPlan
 
     return TransferPlan.model_validate(stored)
@@ -269,14 +269,14 @@ def command_of(plan: Any) -> str:
 
 
 def stop(run_id: str) -> None:
-    """Ask a run to end after its current step; by force where it does not listen within half a minute."""
+    """Request that a run ends after its current step; kill it where it has not within half a minute."""
     from dashboard import jobs
 
     jobs.stop(run_id, kill_after=30)
 
 
 def log_tail(run_id: str, n: int = 40) -> str:
-    """The last lines of what a run wrote."""
+    """The last lines of a run's log."""
     from dashboard import jobs
 
     return jobs.log_tail(run_id, n)

@@ -1,6 +1,6 @@
-"""Models of one's own: what fits this device, and how to bring them.
+"""Custom models: what fits this device, and how to choose them.
 
-The user wants to know, before a download or a crash, whether the two models they have in mind can be looked at on this machine.
+The user learns, before a download or a crash, whether two models can be compared on this machine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pkt_core.transfer.record import PairNeeds
 from pkt_core.words import style
 
 GIB = 2**30
-BESIDE = 1.2  # states and single layers' copies, beside the weights
+BESIDE = 1.2  # memory relative to the weights: states and copies of single layers come on top
 CUSTOM = "custom"
 
 
@@ -29,7 +29,7 @@ def free() -> tuple[str, float]:
 
 
 def fitting() -> pd.DataFrame:
-    """Every pair of the catalogue: what it needs, whether that fits here now, and whether its models can be had."""
+    """Every pair of the catalogue: the memory it needs, whether that is free now, and whether its models are available."""
     _, there = free()
     rows = []
     for name, facts in loaders.pair_names().items():
@@ -40,15 +40,15 @@ def fitting() -> pd.DataFrame:
                 "Models": facts.title,
                 "Needs (GiB)": facts.needs_gib,
                 "Fits now": "yes" if facts.needs_gib <= there else "no",
-                "Can be had": "yes" if missing is None else "no",
-                "Why one would": facts.note,
+                "Available": "yes" if missing is None else "no",
+                "Purpose": facts.note,
             }
         )
     return pd.DataFrame(rows)
 
 
 def invite() -> None:
-    """How to bring two models, and what would fit; nothing where a public demo has its own only."""
+    """How to choose two models, and what would fit; nothing in a public demo, which offers only its own."""
     if limits.demo():
         return
     st.subheader("Bring your own models", anchor=False)
@@ -57,9 +57,9 @@ def invite() -> None:
     most = there * GIB / BESIDE / each / 1e9
     st.markdown(
         widgets.plain(
-            f"{name} has {style.memory(there)} free: room to compare two models of about {most:.1f} billion parameters together, at "
-            f"{each} bytes each. Any two decoders in Hugging Face format will do, by hub id or folder; they are asked for the capitals "
-            "of 159 countries unless you bring examples."
+            f"{name} has {style.memory(there)} free: enough to compare two models of about {most:.1f} billion parameters in total, at "
+            f"{each} bytes each. Any two decoders in Hugging Face format work, by hub id or folder. They are tested on the capitals "
+            "of 159 countries unless you provide examples."
         )
     )
     st.button(
@@ -68,22 +68,22 @@ def invite() -> None:
     with st.expander("Pairs worth trying, and which fit here", icon=":material/table:"):
         widgets.small_table(fitting())
         st.caption(
-            "Needs: both models in 16 bits and one student layer in training, about; the page Transfer works out a plan's needs before it "
-            "starts. Can be had: it comes with the project, is in the Hugging Face cache, or the hub can be reached."
+            "Needs: approximate, for both models in 16 bits and one student layer in training; the page Transfer estimates each plan before it "
+            "starts. Available: bundled, in the Hugging Face cache, or the hub can be reached."
         )
 
 
 def room(request: dict[str, Any]) -> None:
-    """Whether a pair that was not compared yet fits: what the catalogue says of it, or from two named models' configurations."""
+    """Whether a pair that was not compared yet fits: from the catalogue, or from the configurations of two custom models."""
     facts = loaders.pair_names().get(request["pair"])
     if facts is not None:
         name, there = free()
-        st.caption(widgets.plain(f"Wants about {facts.needs_gib:g} GiB; {name} has {style.memory(there)} free."))
+        st.caption(widgets.plain(f"Needs about {facts.needs_gib:g} GiB; {name} has {style.memory(there)} free."))
         return
-    asked: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         key: request[key] for key in ("pair", "teacher", "student", "device", "dtype") if key in request
     }
-    task = loaders.soon(loaders.ask("pair_room", asked))
+    task = loaders.soon(loaders.ask("pair_room", arguments))
     widgets.until_over("Reading both configurations.", task)
     if task.status == "done":
         needs: PairNeeds = task.record
@@ -91,15 +91,15 @@ def room(request: dict[str, Any]) -> None:
 
 
 def fits(needs: PairNeeds) -> bool:
-    """Whether both models have room beside each other, with what a comparison needs beside the weights."""
+    """Whether both models fit together, with the memory that a comparison needs besides the weights."""
     return needs.bytes * BESIDE <= needs.free
 
 
 def in_words(needs: PairNeeds) -> str:
-    """Parameters, memory and whether that is there."""
+    """Parameters, the memory needed and the memory free."""
     sizes = " and ".join(f"{n / 1e9:.2f}" for n in needs.n_parameters.values())
     sentence = (
-        f"{sizes} billion parameters: about {style.memory(needs.bytes * BESIDE / GIB)} of memory to compare them, "
+        f"{sizes} billion parameters: comparing them needs about {style.memory(needs.bytes * BESIDE / GIB)}; "
         f"{needs.device} has {style.memory(needs.free / GIB)} free"
     )
     if fits(needs):

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class OwnParam(str):
-    """The name in the link of a setting that only one method has: the setting's name, so that a new method needs no line here."""
+    """The name in the link of a setting that only one method has: the setting's own name, so that a new method needs no line here."""
 
     @property
     def value(self) -> str:

@@ -1,7 +1,7 @@
-"""The part of the sidebar where prompts are chosen: a bundled set, lines of one's own, a file, or a Hugging Face dataset.
+"""The part of the sidebar where prompts are chosen: a bundled set, typed lines, a file, or a Hugging Face dataset.
 
-What is chosen is in the link. An uploaded file is kept in the cache under a name made of its content, and the link has
-that name; a file given by its path is read again when it changed.
+The choice is in the link. An uploaded file is stored in the cache under a digest of its content, and the link holds that name; a
+file given by its path is read again when it changes.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ UPLOAD = "uploaded-prompts"
 
 
 def draw() -> None:
-    """The controls, and what was found."""
+    """The controls, and the number of prompts."""
     chosen = widgets.choice(
         "Prompts",
         selection.prompt_choices(),
         Param.PROMPTS,
         default=selection.own_prompts(),
-        help="Both models read these; similarity and maps are measured on them.",
+        help="Both models read these prompts; similarities and maps are computed on them.",
     )
     if chosen == selection.OWN_LINES:
-        st.text_area("One prompt a line, 64 at least", key=Param.LINES.value, bind=widgets.BIND, max_chars=6000)
+        st.text_area("One prompt per line, at least 64", key=Param.LINES.value, bind=widgets.BIND, max_chars=6000)
     elif chosen == selection.FILE:
         file()
     elif chosen == selection.DATASET:
@@ -32,20 +32,20 @@ def draw() -> None:
             "Dataset",
             Param.DATASET,
             placeholder="hf:OWNER/NAME,split=test",
-            help="A dataset of the Hugging Face hub, or a folder as hf:./folder. Add config=, split=, text= (the column), rows= or cut= (characters a prompt) after commas. Its first 5,000 rows are read, once for each version.",
+            help="A dataset of the Hugging Face hub, or a folder as hf:./folder. Add config=, split=, text= (the column), rows= or cut= (characters per prompt) after commas. The first 5,000 rows are read, once per version.",
         )
-    found()
+    count()
 
 
 def file() -> None:
-    """A file by upload or by path; both end in the same box."""
+    """A file by upload or by path; both fill the same control."""
     st.file_uploader(
         "Upload prompts",
         type=["txt", "jsonl", "csv"],
         key=UPLOAD,
         on_change=keep,
         max_upload_size=50,
-        help="txt: a prompt a line. jsonl: objects with text. csv: a column text. Other fields become labels, which colour the latent map.",
+        help="txt: one prompt per line. jsonl: objects with the field text. csv: a column text. Other fields become labels, which colour the latent map.",
     )
     if sentence := state.told(UPLOAD):
         st.error(widgets.plain(sentence), icon=":material/error:")
@@ -53,23 +53,23 @@ def file() -> None:
         "or its path",
         Param.PROMPT_FILE,
         placeholder="prompts.jsonl",
-        help="On the machine where the app runs. An upload fills in the name under which it is kept here.",
+        help="On the machine where the app runs. An upload fills in the name of its stored copy.",
     )
 
 
 def keep() -> None:
-    """Keep what was uploaded and choose it; for the callback."""
+    """Store the uploaded file and select it; for the callback."""
     state.keep_upload(UPLOAD, Param.PROMPT_FILE, loaders.keep_prompts)
 
 
 def facts() -> loaders.PromptFacts | None:
-    """Size and labels of the chosen set; None where only the hub knows, or nobody."""
+    """Size and labels of the chosen set; None where they are not known here."""
     name = selection.prompts_request().get("prompts", "")
     return None if name.startswith("hf:") else loaders.prompt_facts(name)
 
 
-def found() -> None:
-    """How many prompts there are, which labels they carry, and whether they are enough for a grid, where that is known."""
+def count() -> None:
+    """The number of prompts, their labels, and whether they suffice for a similarity grid, where that is known."""
     request = selection.comparison_request()
     named = {key: request[key] for key in ("prompts", "lines") if key in request}
     if str(named.get("prompts", "")).startswith("hf:"):

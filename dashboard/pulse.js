@@ -1,5 +1,5 @@
-// The app's one clock. It ticks while the app is at rest: never while a page is being drawn, nor just after somebody pressed
-// something, which may lead to another page. A page that went white is loaded once more, with its link, and not again soon after.
+// The app's only clock. It ticks while the app is at rest: not while a page is being drawn, and not just after a press or key, which
+// may lead to another page. A page that went white is reloaded once, with its link, and not again soon after.
 const STILL = 2000; // milliseconds after a press
 const AGAIN = 60000; // milliseconds in which a page is loaded again once
 let pressed = -STILL, timer;

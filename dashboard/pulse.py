@@ -1,10 +1,10 @@
-"""The app's one clock: parts of a page that change by themselves are drawn again, and the page once what it waits for is there.
+"""The app's only clock: parts of a page that change by themselves are redrawn, and the whole page once a result that it waits for exists.
 
-A fragment that Streamlit draws again by a timer of its own (`run_every`) asks for the page that its browser shows at that moment.
-Where the server has just gone to another page, that asks for the former one, and Streamlit empties the new page: whatever is
-drawn into it next ends in "Bad delta path", a white page for good. So no fragment here has a timer. One component at the foot of
-the bar ticks in the browser (`pulse.js`); it holds still from a click until the page that it leads to has been drawn, and while
-the app draws. A tick that was under way all the same is noticed below, and the page is drawn again.
+A fragment with Streamlit's own timer (`run_every`) requests the page that its browser shows at that moment. If the server has just
+switched pages, this is the previous one, and Streamlit empties the new page: the next element drawn into it fails with "Bad delta
+path", and the page stays white. So no fragment here has a timer. One component at the foot of the sidebar ticks in the browser
+(`pulse.js`); it pauses from a click until the next page has been drawn, and while the app draws. A tick that was already on its way
+is detected below, and the page is drawn again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import streamlit as st
 from dashboard import state
 from pkt_core.errors import PktError
 
-PARTS = "parts"  # the name under which all parts are drawn again at once
-SECONDS = 1.0  # between two ticks while the page waits for something or shows something at work
-IDLE_SECONDS = 4.0  # while nothing but the foot of the bar may change
+PARTS = "parts"  # the shared key under which all parts are redrawn at once
+SECONDS = 1.0  # between two ticks while the page waits for a result or shows progress
+IDLE_SECONDS = 4.0  # while only the foot of the sidebar may change
 Over = Callable[[], bool]
 clock = st.components.v2.component(
     "pkt-pulse",
@@ -31,12 +31,12 @@ clock = st.components.v2.component(
 
 
 def begin() -> None:
-    """Forget what the page waited for before; at the start of each drawing of the whole page."""
+    """Clear what the page waited for; called at the start of each full drawing."""
     state.waited_for().clear()
 
 
 def until(over: Over) -> None:
-    """Have the whole page drawn again once this is so."""
+    """Redraw the whole page once `over` returns True."""
     state.waited_for().append(over)
 
 
@@ -55,13 +55,13 @@ def part(draw: Callable[[], Any], over: Over | None = None) -> None:
 
 
 def tick() -> None:
-    """What a tick asks for: the page where something is over, else the parts of the present page."""
+    """Redraw the page where something is over, else the parts of the current page."""
     if state.page_asked_for() == state.page_drawn() and not any_over():
         st.rerun(PARTS)
 
 
 def any_over() -> bool:
-    """Whether anything came to its end that the page waits for; what cannot be read says so where it is drawn."""
+    """Whether anything that the page waits for is over; an unreadable run is reported where it is drawn."""
     for over in state.waited_for():
         with suppress(PktError):
             if over():
@@ -70,14 +70,14 @@ def any_over() -> bool:
 
 
 def end(here: str) -> None:
-    """Start the clock, when all of the page is drawn; `here` is its name."""
+    """Start the clock once the whole page is drawn; `here` is its name."""
     state.draws_page()
     first = True
 
     @st.fragment
     def ticks() -> None:
         nonlocal first
-        if not first:  # a tick that asks for more than parts
+        if not first:  # a tick that redraws more than parts
             if state.page_asked_for() != state.page_drawn():
                 state.go(here)
             st.rerun()

@@ -1,4 +1,4 @@
-"""What ships with the project and shows before anything was computed here: results of the demo pair, made by `assets/recorded/record.py`."""
+"""Recorded results of the demo pair, shown before anything is computed here; made by `assets/recorded/record.py`."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ def family() -> RecordedFamily | None:
 
 @st.cache_data(show_spinner=False)
 def factors() -> RecordedFactors | None:
-    """What eased transfers at every pair of layers of the demo pair, as it ships with the project; None where it is missing or broken."""
+    """The recorded factors of transfer gain over every pair of layers of the demo pair; None where they are missing or broken."""
     return record(RecordedFactors, read("factors.json"))
 
 
 @st.cache_data(show_spinner=False)
 def measures() -> dict[str, MeasureFacts]:
-    """What each measure of similarity claims of itself, by name, as it ships: the measures themselves bring torch along."""
+    """Properties of each similarity measure by name, from a recorded file: importing the measures would import torch."""
     return records(MeasureFacts, read("measures.json")) or claims()
 
 
 def claims() -> dict[str, MeasureFacts]:
-    """The same from the measures."""
+    """The same, from the measures themselves."""
     from pkt_core.similarity.measures import MEASURES
 
     return {name: measure.facts for name, measure in MEASURES.items()}
@@ -79,8 +79,8 @@ def record(kind: type[T], data: object) -> T | None:
 
 def records(kind: type[T], data: object) -> dict[str, T]:
     """Recorded results by name; those that are missing or broken are left out."""
-    found = {name: record(kind, one) for name, one in data.items()} if isinstance(data, dict) else {}
-    return {name: one for name, one in found.items() if one is not None}
+    parsed = {name: record(kind, one) for name, one in data.items()} if isinstance(data, dict) else {}
+    return {name: one for name, one in parsed.items() if one is not None}
 
 
 def read(name: str) -> dict[str, Any] | None:
@@ -88,7 +88,7 @@ def read(name: str) -> dict[str, Any] | None:
     from pkt_core.data.prompts import assets_folder
 
     try:
-        found = json.loads(access.own(assets_folder() / "recorded" / name))
+        content = json.loads(access.own(assets_folder() / "recorded" / name))
     except (PathError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return content if isinstance(content, dict) else None

@@ -1,4 +1,4 @@
-"""What pages do to runs: put plans into the queue, change its order, resume a run, start a family, and what there is of each.
+"""Actions on runs: queue plans, reorder the queue, resume a run, start a family; and the list of families.
 
 Not covered: the queue itself and its worker (`pkt_core.runs.queue`), starting processes (`jobs.py`).
 """
@@ -20,14 +20,14 @@ from pkt_core.studies.families.record import PlannedRun
 
 @dataclass(frozen=True)
 class Family:
-    """A family as a list of them shows it."""
+    """A family of runs."""
 
     name: str
-    """As its runs name it."""
+    """As stored with its runs."""
     runs: list[Any]
-    """Summaries in the order they were planned."""
+    """Summaries in the planned order."""
     labels: dict[str, str]
-    """What each run is in it, by run id."""
+    """The label of each run in the family, by run id."""
 
     @property
     def created(self) -> float:
@@ -39,7 +39,7 @@ class Family:
 
 
 def launch(plan: Any) -> str:
-    """Put a run of this plan into the queue, see to it that a worker lives, and return its id."""
+    """Put a run of this plan into the queue, make sure that a worker is running, and return its id."""
     limits.require_short(plan)
     access.require_allowed(plan.model_dump(mode="json"))
     with limits.place():
@@ -64,7 +64,7 @@ def launch_family(members: Sequence[PlannedRun], method: str) -> str:
 
 
 def requeue(run_id: str) -> None:
-    """Put a run that nobody starts into the queue, new or ended early. Raises StoreError where it is at work or done."""
+    """Put a run into the queue that is new or ended early. Raises StoreError where it is running or done."""
     limits.require_own(loaders.run(run_id))
     with limits.place():
         run_queue.enqueue([run_id])
@@ -78,29 +78,29 @@ def take_out(run_id: str) -> None:
 
 
 def shift(run_id: str, by: int) -> None:
-    """Move a waiting run by places, as the queue is now. Raises StoreError where it waits no longer."""
+    """Move a waiting run by places in the current queue. Raises StoreError where it is no longer waiting."""
     order = run_queue.waiting()
     if run_id not in order:
-        raise StoreError(f"Run {run_id} does not wait in the queue any more. Look at the list again.")
+        raise StoreError(f"Run {run_id} is no longer waiting in the queue. Reload the list.")
     place = max(0, order.index(run_id) + by)
     limits.require_own_among(order, order.index(run_id), place)
     run_queue.move(run_id, place)
 
 
 def resume(run_id: str) -> None:
-    """Go on with a run that ended early, when its turn comes: from its last checkpoint, or with measuring where it is trained."""
+    """Queue a run that ended early: it continues from its last checkpoint, or with the evaluation where training is complete."""
     requeue(run_id)
 
 
 def checkpoint_step(run: Any) -> int:
-    """The step that a resumed run goes on from; 0 where it has no checkpoint."""
+    """The step from which a resumed run continues; 0 where it has no checkpoint."""
     from pkt_core.transfer.checkpoint import Checkpoints
 
     return Checkpoints(run.folder / "checkpoints").steps()
 
 
 def only_measuring_is_left(run: Any) -> bool:
-    """Whether a run did all its steps and keeps its student, so that going on measures it and trains nothing."""
+    """Whether a run is fully trained and its student is stored, so that resuming only evaluates it."""
     try:
         results = run.results()
     except StoreError:
@@ -109,12 +109,12 @@ def only_measuring_is_left(run: Any) -> bool:
 
 
 def starting(run: Any, status: Any) -> bool:
-    """Whether a process was started for a run that is over, and has not told its status yet."""
+    """Whether a process was started for a run that had ended, and has not written its status yet."""
     return status.state not in ("queued", "running", "done") and run.starting(status)
 
 
 def at_work(run: Any, status: Any) -> bool:
-    """Whether somebody carries a run out or is about to, so that nobody else may start it."""
+    """Whether a process carries the run out or is about to, so that it must not be started again."""
     return (
         status.state == "running" or starting(run, status) or (status.state == "queued" and run.process() is not None)
     )
@@ -122,12 +122,12 @@ def at_work(run: Any, status: Any) -> bool:
 
 def families() -> list[Family]:
     """All families, newest first; runs that cannot be read are left out."""
-    found: dict[str, list[tuple[int, Any, str]]] = {}
+    members: dict[str, list[tuple[int, Any, str]]] = {}
     for summary in loaders.runs():
         if (place := summary.family) is not None:
-            found.setdefault(place.family, []).append((place.place, summary, place.label))
+            members.setdefault(place.family, []).append((place.place, summary, place.label))
     made = []
-    for name, entries in found.items():
+    for name, entries in members.items():
         entries.sort(key=lambda entry: entry[0])
         made.append(Family(name, [run for _, run, _ in entries], {run.id: label for _, run, label in entries}))
     return sorted(made, key=lambda family: family.created, reverse=True)

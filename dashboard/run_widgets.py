@@ -1,4 +1,4 @@
-"""What pages show of a run: choosing one, its status with buttons to stop and resume, and the pace that earlier runs had."""
+"""Widgets for runs: choosing one, its status with buttons to stop and resume, and the pace of earlier runs."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def run_choice(
     finished: bool = False,
     weights: bool = False,
 ) -> str | None:
-    """The id of a run; `auto` is the newest one, else the recorded one. Where asked, one with weights goes first, or one at work,
-    of these two models where there is any."""
+    """The id of a run; `auto` is the newest one, else the recorded one. With `weights`, auto prefers a run with a stored student; with
+    `running_first`, a running or waiting run, of the two models `of` where there is one."""
     listed = [
         run for run in loaders.runs() if not finished or run.state in ("done", "stopped") or has_results(run.folder)
     ]
@@ -60,19 +60,21 @@ def run_choice(
         state.forget(param)
     picked = st.selectbox(f"{label} (auto is {suggested})", names, key=param.value, bind=widgets.BIND)
     if refused or (refused := state.rejected(param, picked)):
-        said = f"The run {refused[:80]} cannot be shown here; showing {suggested if picked == state.AUTO else picked} instead."
-        place.info(widgets.plain(said))
+        notice = (
+            f"The run {refused[:80]} cannot be shown here. Showing {suggested if picked == state.AUTO else picked}."
+        )
+        place.info(widgets.plain(notice))
     return suggested if picked == state.AUTO else picked
 
 
 def finished_run(*, weights: bool = False) -> Any:
-    """The finished run that a page is about, named and described; None, and what to do, where there is none."""
+    """The finished run that a page is about, named and described; None and a hint where there is none."""
     chosen = run_choice("Run", finished=True, weights=weights)
     if chosen is None:
         widgets.empty(
             "No finished run yet", "Start one on the page Transfer; it takes about a minute for the demo pair."
         )
-        st.page_link("views/transfer/page.py", label="Make it flow", icon=":material/moving:")
+        st.page_link("views/transfer/page.py", label="Run a transfer", icon=":material/moving:")
         return None
     run = loaders.run(chosen)
     st.caption(widgets.plain(f"{chosen}: {describe(run.plan())}"))
@@ -86,28 +88,28 @@ def models(plan: dict[str, Any] | None) -> tuple[str, str]:
 
 
 def at_work_or_next(listed: Sequence[Any]) -> str | None:
-    """The run that runs, else the next of those that wait; None where there is neither."""
+    """The running run, else the next in the queue; None where there is neither."""
     ids = [run.id for run in listed if run.state == "running"] + run_queue.waiting()
     return next((run_id for run_id in ids if any(run.id == run_id for run in listed)), None)
 
 
 def has_begun(run: Any) -> bool:
-    """Whether a process was ever started for a run, or a line of the list of runs."""
+    """Whether a process was ever started for a run or its summary."""
     return (run.folder / "process.json").is_file()
 
 
 def taken_out(run: Any, state_of_it: str, order: Sequence[str]) -> bool:
-    """Whether a run, or a line of the list of runs, was queued and does not wait any more, so that nobody will start it."""
+    """Whether a run or its summary was removed from the queue before it started."""
     return state_of_it == "queued" and run.id not in order and not has_begun(run)
 
 
 def has_results(folder: Path) -> bool:
-    """Whether a run came to a trained student, whatever happened to it afterwards."""
+    """Whether a run has results, whatever happened to it afterwards."""
     return (folder / "results.json").is_file()
 
 
 def is_measured(run: Any) -> bool:
-    """Whether there is something to see of what a run changed."""
+    """Whether a run's behaviour was measured."""
     try:
         results = run.results()
         return results is not None and results.behaviour is not None
@@ -116,7 +118,7 @@ def is_measured(run: Any) -> bool:
 
 
 def is_over(run_id: str) -> bool:
-    """Whether nothing more will happen to a run by itself."""
+    """Whether a run has ended and nothing is queued for it."""
     try:
         run = loaders.run(run_id)
         status = run.status()
@@ -126,7 +128,7 @@ def is_over(run_id: str) -> bool:
 
 
 def describe(plan: dict[str, Any] | None) -> str:
-    """A plan in a few words: its method, what is taken away from it, the models, steps and seed."""
+    """A plan in a few words: its method, the ablations, the models, steps and seed."""
     if not plan:
         return "unreadable plan"
     from pkt_core.transfer.method import methods
@@ -139,7 +141,7 @@ def describe(plan: dict[str, Any] | None) -> str:
 
 
 def taken_away(plan: dict[str, Any]) -> list[str]:
-    """The controls that a plan is, and other maps and pairings than the usual ones."""
+    """The ablations in a plan, and maps and pairings other than its method's defaults."""
     words = []
     if plan.get("map", "semantic") not in ("semantic", usual_map(plan)):
         words.append({"permuted": "permuted vocabulary", "random": "random bases"}.get(plan["map"], plan["map"]))
@@ -157,7 +159,7 @@ def taken_away(plan: dict[str, Any]) -> list[str]:
 
 
 def usual_map(plan: dict[str, Any]) -> str | None:
-    """The map that a plan's method takes by itself, None where it has none or is not known here."""
+    """The default map of a plan's method; None where it has none or is not known here."""
     from pkt_core.transfer.method import methods
 
     known = methods().get(str(plan.get("method")))
@@ -166,7 +168,7 @@ def usual_map(plan: dict[str, Any]) -> str | None:
 
 
 def label_of(run_id: str) -> str:
-    """What a run is in its family, as the start of a line; empty where it stands alone."""
+    """A run's label in its family, as a prefix; empty where it belongs to none."""
     try:
         place = loaders.run(run_id).family()
     except StoreError:
@@ -179,11 +181,11 @@ def status_line(run: Any, status: Any) -> None:
     icon, word = STATES[status.state]
     order = run_queue.waiting()
     if taken_out(run, status.state, order):
-        word = "taken out of the queue"
+        word = "removed from the queue"
     elif status.state == "queued" and has_begun(run):
         word = "starting"
     elif run.id in order and status.state != "queued":
-        word = f"{word}, waiting to go on"
+        word = f"{word}, waiting to resume"
     left, right = st.columns([4, 1], vertical_alignment="center")
     with left:
         if run.recorded:
@@ -202,15 +204,15 @@ def status_line(run: Any, status: Any) -> None:
 
 
 def waits(run: Any, order: Sequence[str], place: Any) -> None:
-    """A run that has not begun: where it stands in the queue, or how to put it there."""
+    """A run that has not started: its place in the queue, or a button to queue it."""
     if run.id in order:
         at = order.index(run.id)
         st.caption(f"Number {at + 1} of {len(order)} in the queue." if at else "Next in the queue.")
         place.button(
-            "Take out", key="dequeue", icon=":material/close:", on_click=act, args=(run_actions.take_out, run.id)
+            "Remove", key="dequeue", icon=":material/close:", on_click=act, args=(run_actions.take_out, run.id)
         )
         return
-    st.caption("It does not wait in the queue, so nobody will start it.")
+    st.caption("It is not in the queue, so it will not start.")
     place.button(
         "Put in the queue", key="requeue", icon=":material/queue:", on_click=act, args=(run_actions.requeue, run.id)
     )
@@ -220,8 +222,8 @@ def at_work(run: Any, status: Any, place: Any) -> None:
     behind = time.time() - status.updated
     rest = widgets.left(max(0.0, status.eta_seconds - behind)) if status.eta_seconds is not None else ""
     counted = f"step {status.step} of {status.total_steps}" if status.total_steps else ""
-    said = status.message or ("Loading" if status.state == "queued" else STATES[status.state][1])
-    words = [said, "" if counted in status.message else counted, rest]
+    message = status.message or ("Loading" if status.state == "queued" else STATES[status.state][1])
+    words = [message, "" if counted in status.message else counted, rest]
     st.progress(status.fraction, text=widgets.plain(" · ".join(w for w in words if w)))
     with place:
         if run.stop_requested():
@@ -232,7 +234,7 @@ def at_work(run: Any, status: Any, place: Any) -> None:
 
 
 def ended(run: Any, status: Any) -> None:
-    """Why a run is not done, how to go on with it, and its log."""
+    """Why a run ended early, the button that resumes it, and its log."""
     if status.message:
         (st.error if status.state in ("failed", "lost") else st.info)(widgets.plain(status.message))
     if run.recorded:
@@ -244,19 +246,19 @@ def ended(run: Any, status: Any) -> None:
 
 
 def how_it_goes_on(run: Any) -> tuple[str, str | None]:
-    """What the button says that goes on with a run that ended early, and what stands beside it."""
+    """The label and help of the button that resumes a run."""
     if run_actions.only_measuring_is_left(run):
-        return "Measure its behaviour", "The student is trained and kept; only measuring is left."
+        return "Measure its behaviour", "Training is complete and the student is stored; only the evaluation is left."
     if step := run_actions.checkpoint_step(run):
         return f"Resume from step {step} of {run.plan().get('steps', '?')}", None
     return (
         "Start again from the beginning",
-        "It has no checkpoint; what the teacher said is kept where it was recorded.",
+        "It has no checkpoint. Recorded teacher outputs are reused.",
     )
 
 
 def live_status(run_id: str) -> None:
-    """The status, drawn again while the run goes on; the page once when it is over."""
+    """The status, redrawn while the run is active; the whole page once when it is over."""
 
     def draw() -> None:
         run = loaders.run(run_id)
@@ -269,7 +271,7 @@ def live_status(run_id: str) -> None:
 
 
 def act(what: Callable[[str], Any], run_id: str) -> None:
-    """Do something to a run; what cannot be done says why on the page."""
+    """Apply an action to a run; an error is shown on the page."""
     try:
         what(run_id)
     except PktError as error:
@@ -278,14 +280,14 @@ def act(what: Callable[[str], Any], run_id: str) -> None:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a finished run was."""
+    """The pace of a finished run."""
 
     run: str
     """Its id."""
     seconds_per_step: float
     """Training only."""
     batch_size: int
-    """Examples a step."""
+    """Examples per step."""
     around: float
     """Seconds for targets and evaluation."""
 
@@ -297,24 +299,24 @@ def pace(plan: Any) -> Pace | None:
 
 def paces(plans: Sequence[Any]) -> dict[str, Pace]:
     """The pace of each method among the plans, which have the same models; empty where these have no finished run here."""
-    found: dict[str, Pace] = {}
-    wanted = {plan.method for plan in plans}
+    by_method: dict[str, Pace] = {}
+    methods = {plan.method for plan in plans}
     for summary in loaders.runs():
         other = summary.plan or {}
         same = models(other) == (plans[0].teacher.name, plans[0].student.name)
-        if summary.state != "done" or not same or other.get("method") in found:
+        if summary.state != "done" or not same or other.get("method") in by_method:
             continue
         if (known := pace_of(summary.id, summary.finished)) is not None:
-            found[str(other.get("method"))] = known
-        if wanted <= set(found):
+            by_method[str(other.get("method"))] = known
+        if methods <= set(by_method):
             break
-    newest = next(iter(found.values()), None)
-    return {method: found.get(method, newest) for method in wanted} if newest else {}
+    newest = next(iter(by_method.values()), None)
+    return {method: by_method.get(method, newest) for method in methods} if newest else {}
 
 
 @st.cache_data(max_entries=1000, show_spinner=False)
 def pace_of(run_id: str, finished: float | None) -> Pace | None:
-    """How fast a run was; None where it measured nothing. `finished` renews it when the run was carried out again."""
+    """The pace of a run; None where it recorded none. `finished` renews it when the run was carried out again."""
     del finished
     try:
         run = loaders.run(run_id)
@@ -328,5 +330,5 @@ def pace_of(run_id: str, finished: float | None) -> Pace | None:
 
 
 def expected_seconds(plan: Any, known: Pace) -> float:
-    """What a plan will take at that pace: its steps, and what is around them."""
+    """Expected seconds of a plan at that pace: its steps, targets and evaluation."""
     return known.seconds_per_step * plan.total_steps * getattr(plan, "batch_size", 0) / known.batch_size + known.around

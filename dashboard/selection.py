@@ -1,4 +1,4 @@
-"""What is being looked at, on every page alike: the pair, its prompts, its comparison and the chosen pair of layers."""
+"""The selection shared by all pages: the pair, its prompts, its comparison and the chosen pair of layers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def pair_name() -> str:
 
 
 def pair_choices() -> list[str]:
-    """Pairs of the catalogue, and the way to name any other two; a public demo has its own only."""
+    """Pairs of the catalogue, and `custom` for any other two; a public demo offers only its own."""
     return [*loaders.pair_names(), *([] if limits.demo() else [CUSTOM])]
 
 
 def pair_request() -> dict[str, Any]:
-    """The chosen pair as the engine wants it."""
+    """The chosen pair as a request to the engine."""
     chosen: dict[str, Any] = {"pair": pair_name()}
     if chosen["pair"] == CUSTOM:
         chosen |= {
@@ -53,12 +53,12 @@ def own_prompts() -> str:
 
 
 def prompt_choices() -> list[str]:
-    """Bundled sets, and the other ways to name prompts."""
+    """Bundled sets, and the other sources of prompts."""
     return [*loaders.prompt_sets(), OWN_LINES, *([] if limits.demo() else [FILE, DATASET])]
 
 
 def prompts_request() -> dict[str, Any]:
-    """The chosen prompts as the engine wants them."""
+    """The chosen prompts as a request to the engine."""
     chosen = state.one_of(Param.PROMPTS, prompt_choices(), own_prompts())
     if chosen == OWN_LINES:
         return {"lines": str(state.value(Param.LINES, "") or "")}
@@ -71,7 +71,7 @@ def prompts_request() -> dict[str, Any]:
 
 
 def comparison_request() -> dict[str, Any]:
-    """Everything that could change the comparison."""
+    """Everything that determines the comparison."""
     return {
         **pair_request(),
         **prompts_request(),
@@ -85,12 +85,12 @@ def comparison_request() -> dict[str, Any]:
 
 
 def most_prompts() -> int:
-    """As many prompts as a comparison may read here."""
+    """The most prompts that a comparison may read here."""
     return limits.MOST_PROMPTS if limits.demo() else MOST_PROMPTS
 
 
 def recorded() -> Comparison | None:
-    """The comparison that ships with the project, where it is what the view asks for."""
+    """The recorded comparison, where the view shows exactly its settings."""
     standard = {"pair": DEMO, "device": "auto", "dtype": "auto", "prompts": own_prompts(), "n_prompts": N_PROMPTS}
     standard |= {"pooling": "mean", "part": "block_out", "outliers": "none", "skip_first": False, "seed": 0}
     fresh = str(state.value(Param.FRESH, False)).lower() == "true"
@@ -98,12 +98,12 @@ def recorded() -> Comparison | None:
 
 
 def comparison(why: str = "") -> tuple[Comparison | None, bool]:
-    """The comparison the view asks for and whether it is the recorded one; else its progress, error or start button.
+    """The comparison for this view and whether it is the recorded one; else its progress, error or start button.
 
-    Pairs that come with the project are compared at once; others when asked, because they may be large.
+    Bundled pairs are compared at once; others on request, because they may be large.
     """
-    if (found := recorded()) is not None:
-        return found, True
+    if (shipped := recorded()) is not None:
+        return shipped, True
     request, name = comparison_request(), pair_name()
     custom = (request.get("teacher", ""), request.get("student", ""))
     if problem := loaders.unavailable(name, *custom):
@@ -115,11 +115,11 @@ def comparison(why: str = "") -> tuple[Comparison | None, bool]:
         loaders.engine().warm()
         widgets.empty(
             "Not compared yet",
-            f"{why} Reading both models over the prompts takes seconds on a graphics card; on a CPU, minutes for models of hundreds of millions of parameters.".strip(),
+            f"{why} Running both models over the prompts takes seconds on a GPU. On a CPU it takes minutes for models with hundreds of millions of parameters.".strip(),
         )
         own_models.room(request)
         st.button(
-            "Compare these two",
+            "Compare these models",
             type="primary",
             key="compare-now",
             icon=":material/play_arrow:",
@@ -131,7 +131,7 @@ def comparison(why: str = "") -> tuple[Comparison | None, bool]:
 
 
 def grid(comparison: Comparison, recorded: bool, measure: str) -> SimilarityGrid | None:
-    """The grid by one measure: the comparison's own, a recorded one, or asked of the engine, whose progress is shown."""
+    """The grid by one measure: from the comparison, a recorded one, or from the engine, whose progress is shown."""
     if measure == comparison.grid.measure:
         return comparison.grid
     if recorded and measure in (kept := dashboard_recorded.grids()):
@@ -150,7 +150,7 @@ def begin(request: dict[str, Any]) -> None:
 
 
 def compared() -> Comparison | None:
-    """The comparison if it is there already; starts nothing."""
+    """The comparison if it exists already; starts nothing."""
     task = loaders.known("compare", comparison_request())
     if task is None or task.status != "done":
         return None
@@ -159,7 +159,7 @@ def compared() -> Comparison | None:
 
 
 def own_layers() -> tuple[int, int] | None:
-    """Where the recorded runs of a pair worked, which is where one starts; None where a pair has none."""
+    """The pair's default layers, which its recorded runs use; None where it has none."""
     known = loaders.pair_names().get(pair_name())
     return known.layers if known else None
 

@@ -1,6 +1,6 @@
-"""The bar that is always there: pair, prompts, chosen layers, how activations are read, and what goes on.
+"""The sidebar: pair, prompts, chosen layers, how activations are read, and current activity.
 
-These controls are drawn on every page, so that what is selected stays selected, and in the link, from page to page.
+These controls are drawn on every page, so that a selection stays in force, and in the link, from page to page.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ADVANCED = (
 
 
 def draw(here: str) -> None:
-    """All shared controls; `here` is the page one is on."""
+    """All shared controls; `here` is the current page."""
     state.remember_link(here)
     with st.sidebar:
         above, place = st.container(), st.container()
         with place:
-            pinned()  # first: it may have to begin again, which must not lose what the others tell of the link
+            pinned()  # first: it may rerun the page, which must not lose the other controls' notices about the link
         with above:
             pair()
             layers()
@@ -45,31 +45,36 @@ def pair() -> None:
         "Pair",
         selection.pair_choices(),
         Param.PAIR,
-        help="The demo pair ships with the project; others come from the Hugging Face hub; custom is any two of your own.",
+        help="The demo pair ships with the project; others come from the Hugging Face hub. Choose custom for any two of your own models.",
     )
     if name == selection.CUSTOM:
         folder = "A Hugging Face id such as Qwen/Qwen2.5-0.5B, or a local folder."
         widgets.line(
-            "Teacher", Param.TEACHER, placeholder="hub id or folder", help=f"It gives and stays as it is. {folder}"
+            "Teacher",
+            Param.TEACHER,
+            placeholder="hub id or folder",
+            help=f"The source of knowledge; its weights stay frozen. {folder}",
         )
         widgets.line(
-            "Student", Param.STUDENT, placeholder="hub id or folder", help=f"It receives and changes. {folder}"
+            "Student", Param.STUDENT, placeholder="hub id or folder", help=f"The model that is trained. {folder}"
         )
     prompt_choice.draw()
 
 
 def layers() -> None:
-    found = selection.recorded() or selection.compared()
+    comparison = selection.recorded() or selection.compared()
     left, right = st.columns(2)
     with left:
-        widgets.layer_choice("Teacher layer", found.teacher.n_layers if found else None, Param.TEACHER_LAYER)
+        widgets.layer_choice("Teacher layer", comparison.teacher.n_layers if comparison else None, Param.TEACHER_LAYER)
     with right:
-        widgets.layer_choice("Student layer", found.student.n_layers if found else None, Param.STUDENT_LAYER)
-    if found:
-        teacher, student = found.chosen
-        by = f"{'attribution' if found.attribution else 'depth'} and pairing"
-        if own := selection.own_layers():
-            st.caption(f"auto: {own[0]} and {own[1]}, where the recorded runs worked; {by} say {teacher} and {student}")
+        widgets.layer_choice("Student layer", comparison.student.n_layers if comparison else None, Param.STUDENT_LAYER)
+    if comparison:
+        teacher, student = comparison.chosen
+        by = f"{'attribution' if comparison.attribution else 'depth'} and pairing"
+        if default := selection.own_layers():
+            st.caption(
+                f"auto: {default[0]} and {default[1]}, as in the recorded runs; {by} suggest {teacher} and {student}"
+            )
         else:
             st.caption(f"auto: {teacher} and {student}, by {by}")
 
@@ -80,23 +85,23 @@ def picked() -> None:
         "Picked prompts",
         Param.PICKED,
         placeholder="none",
-        help="Numbers of prompts in their set, from 0. A click or lasso in the latent map fills this in; every page then shows these prompts. Empty it to pick none.",
+        help="Prompt numbers in the set, from 0. Filled in by a click or lasso in the latent map; every page then shows these prompts. Leave empty to pick none.",
         max_chars=None,
     )
     known = prompt_choice.facts()
     if vain := state.picked_in_vain(known.n if known else None):
         named = ", ".join(word[:20] for word in vain[:5]) + (" and others" if len(vain) > 5 else "")
         numbers = f"0 to {known.n - 1:,}" if known else "whole numbers from 0"
-        st.info(widgets.plain(f"Picked prompts are {numbers}; passed over: {named}."))
+        st.info(widgets.plain(f"Picked prompts must be {numbers}. Ignored: {named}."))
     if chosen := state.picked():
         st.button(f"Clear {len(chosen)} picked", on_click=state.pick, args=([],), icon=":material/close:", key="unpick")
 
 
 def pinned() -> None:
-    """The pair of layers kept for comparison; one that cannot be is dropped with a notice."""
+    """The pair of layers kept for comparison; one that these models do not have is dropped with a notice."""
     given = str(state.value(Param.PIN, "") or "").strip()
-    found = selection.recorded() or selection.compared()
-    deep = (found.teacher.n_layers, found.student.n_layers) if found else None
+    comparison = selection.recorded() or selection.compared()
+    deep = (comparison.teacher.n_layers, comparison.student.n_layers) if comparison else None
     layers = state.read_pin(given)
     bad = bool(given) and (layers is None or (deep is not None and not (layers[0] < deep[0] and layers[1] < deep[1])))
     from_link = bad and not state.held(Param.PIN)
@@ -104,15 +109,19 @@ def pinned() -> None:
         state.unlink(Param.PIN)
     elif bad:
         expected = f"such as 5.2: teacher layer{f' 0 to {deep[0] - 1}' if deep else ''}, a dot, student layer{f' 0 to {deep[1] - 1}' if deep else ''}"
-        st.info(widgets.plain(f"{given[:40]} is no pair of layers here, so nothing is pinned. A pin is {expected}."))
+        st.info(
+            widgets.plain(
+                f"Got the pin {given[:40]}, which is no pair of layers here, so nothing is pinned. Expected one {expected}."
+            )
+        )
         state.pin(None)
     widgets.line(
         "Pinned layers",
         Param.PIN,
         placeholder="none",
-        help="Teacher layer, a dot, student layer, such as 5.2: Alignment and the latent map show that pair beside the chosen one. The button is on Alignment, under A closer look. Empty it to pin none.",
+        help="Teacher layer, a dot, student layer, such as 5.2. Alignment and the latent map show this pair beside the chosen one. Pin a pair on Alignment, under A closer look. Leave empty to pin none.",
     )
-    if from_link:  # Streamlit gives a new control what the link said; only now can it be emptied
+    if from_link:  # Streamlit fills a new control from the link; only now can it be emptied
         st.rerun()
 
 
@@ -121,7 +130,7 @@ def advanced() -> None:
         "Pooling",
         selection.POOLINGS,
         Param.POOLING,
-        help="One vector a prompt: the mean over its tokens, its last token, or every token.",
+        help="mean: one vector per prompt, averaged over its tokens. last: its last token. tokens: every token is a sample.",
     )
     widgets.choice(
         "Site",
@@ -133,30 +142,41 @@ def advanced() -> None:
         "Outlier dimensions",
         selection.OUTLIERS,
         Param.OUTLIERS,
-        help="A few huge dimensions can own a similarity. clamp cuts entries at their 0.95 quantile, drop_top removes the three dimensions of largest variance, standardise brings all to one variance.",
+        help="A few dimensions of very large variance can dominate a similarity. clamp: cut entries at their 0.95 quantile. drop_top: remove the three dimensions of largest variance. standardise: give every dimension unit variance.",
     )
     widgets.toggle(
         "Skip position 0",
         Param.SKIP_FIRST,
-        help="The first token often carries a massive activation that says nothing of the text.",
+        help="The first token often carries a massive activation that is unrelated to the text.",
     )
     widgets.amount(
-        "Prompts, at most", Param.N_PROMPTS, low=64, high=selection.most_prompts(), default=selection.N_PROMPTS, step=64
+        "Maximum prompts", Param.N_PROMPTS, low=64, high=selection.most_prompts(), default=selection.N_PROMPTS, step=64
     )
-    widgets.amount("Seed", Param.SEED, low=0, high=10**6, default=0, help="Draws prompts, permutations and controls.")
+    widgets.amount(
+        "Seed",
+        Param.SEED,
+        low=0,
+        high=10**6,
+        default=0,
+        help="For the random draws of prompts, permutations and controls.",
+    )
     widgets.choice(
         "Device",
         selection.DEVICES,
         Param.DEVICE,
-        help="auto takes the first there is of cuda, mps, cpu; spread shares a model out over all cards.",
+        help="auto: the first available of cuda, mps and cpu. spread: split a model over all GPUs.",
     )
-    widgets.choice("Precision", selection.DTYPES, Param.DTYPE, help="auto: 32 bits on a CPU, 16 on a graphics card.")
-    widgets.toggle("Measure again", Param.FRESH, help="Instead of showing the recorded comparison of the demo pair.")
+    widgets.choice("Precision", selection.DTYPES, Param.DTYPE, help="auto: 32 bits on a CPU, 16 on a GPU.")
+    widgets.toggle(
+        "Measure again",
+        Param.FRESH,
+        help="Compute the demo pair's comparison here instead of showing the recorded one.",
+    )
     free_memory(len(loaders.engine().at_work()))
 
 
 def release() -> None:
-    """End what the engine does and forget what it holds; for callbacks."""
+    """End the engine's computations and free its memory; for callbacks."""
     try:
         loaders.engine().release()
     except widgets.PktError as error:
@@ -164,14 +184,16 @@ def release() -> None:
 
 
 def free_memory(at_work: int) -> None:
-    """The button that ends both engine processes; asked again where that ends what somebody waits for."""
+    """The button that ends both engine processes; it asks for confirmation while computations are running or waiting."""
     label, icon = "Free the engine's memory", ":material/memory:"
     if sentence := state.told(MEMORY):
         st.info(widgets.plain(sentence))
     if not at_work:
-        st.button(label, on_click=release, icon=icon, help="Forgets loaded models; results stay.")
+        st.button(label, on_click=release, icon=icon, help="Unloads the models; results are kept.")
         return
     with st.popover(label, icon=icon):
-        going_on = "1 computation goes on" if at_work == 1 else f"{at_work} computations go on or wait"
-        st.markdown(f"{going_on}, perhaps for another visitor. They would end; results that are there stay.")
+        active = "1 computation is" if at_work == 1 else f"{at_work} computations are"
+        st.markdown(
+            f"{active} running or waiting, possibly for another visitor. Freeing the memory ends them; finished results are kept."
+        )
         st.button("End them and free the memory", key="free-anyway", on_click=release, type="primary")

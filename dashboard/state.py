@@ -1,4 +1,4 @@
-"""What a view is made of: the parameters in its link, and the few things only this session knows.
+"""The state of a view: the parameters in its link, and the few values that only this session holds.
 
 No other file touches `st.session_state` or `st.query_params`. Controls are bound to the link by Streamlit itself
 (`bind="query-params"`), under the names of `params.py`; a link therefore reopens the same view.
@@ -16,7 +16,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from dashboard.params import Param
 
 AUTO = "auto"
-"""A layer or run that the data choose; it is left out of the link."""
+"""A layer or run chosen from the data; it is left out of the link."""
 
 
 SEEN = "link_seen"
@@ -31,14 +31,14 @@ TOUR, TOUR_MOVES, TOUR_OVER = "tour_step", "tour_moves", "tour_is_over"
 
 
 def visitor() -> str:
-    """A random word that stands for this session and for no other."""
+    """A random token that identifies this session."""
     return str(st.session_state.setdefault(VISITOR, secrets.token_hex(16)))
 
 
 def remember_link(here: str = "") -> None:
-    """Keep what the link said when the session began, before Streamlit drops values that no control accepts.
+    """Store the link's values at the start of the session, before Streamlit drops those that no control accepts.
 
-    What was refused on the page before `here` has been read there and is forgotten.
+    Values refused on the page before `here` were reported there and are dropped.
     """
     if SEEN not in st.session_state:
         st.session_state[SEEN] = st.query_params.to_dict()
@@ -53,14 +53,14 @@ def remember_link(here: str = "") -> None:
 
 
 def named(*params: Param) -> bool:
-    """Whether the link named any of these when the session began: what it sets must then be in sight."""
+    """Whether the link set any of these at the start of the session; their controls must then be visible."""
     return not st.session_state.get(NAMED, frozenset()).isdisjoint(param.value for param in params)
 
 
 def rejected(param: Param, accepted: Any) -> str | None:
-    """The link's first value for a control if it was not taken over; until another value is chosen, or another page.
+    """The link's value for a control that did not accept it, until another value or page is chosen.
 
-    A page is drawn again whenever something is ready: a sentence said once would be gone before it was read.
+    A page is redrawn whenever a result arrives: a notice shown only once would vanish before it was read.
     """
     given = st.session_state.get(SEEN, {}).get(param.value)
     if given is None:
@@ -80,12 +80,12 @@ def same(given: str, accepted: Any) -> bool:
 
 
 def still(refusals: str, param: Param, accepted: Any) -> bool:
-    """Whether a control holds what it held when it first refused the link's value."""
+    """Whether a control still holds the value it had when it first refused the link's."""
     return bool(st.session_state.setdefault(refusals, {}).setdefault(param.value, accepted) == accepted)
 
 
 def rejected_among(param: Param, options: Iterable[str], accepted: list[str]) -> list[str]:
-    """The link's values for a control of several that are no options of it; until others are chosen, or another page."""
+    """The link's values for a multiple choice that are not among its options, until another selection or page is chosen."""
     wrong = [one for one in st.session_state.get(LISTED, {}).get(param.value, []) if one and one not in options]
     if not wrong or not still(REFUSED_LISTS, param, accepted):
         st.session_state.get(LISTED, {}).pop(param.value, None)
@@ -94,7 +94,7 @@ def rejected_among(param: Param, options: Iterable[str], accepted: list[str]) ->
 
 
 def value(param: Param, default: Any = None) -> Any:
-    """What a control holds, also on pages that do not show it: from the session, else from the link, else the default."""
+    """The value of a control, also on pages that do not show it: from the session, else from the link, else the default."""
     if param.value in st.session_state:
         return st.session_state[param.value]
     given = st.query_params.get(param.value)
@@ -102,18 +102,18 @@ def value(param: Param, default: Any = None) -> Any:
 
 
 def whole(param: Param, default: int, low: int, high: int) -> int:
-    """A whole number that another page's control holds; the default where the link says something else."""
+    """A whole number from another page's control; the default where the link's value is invalid."""
     try:
-        found = int(value(param, default))
+        number = int(value(param, default))
     except (TypeError, ValueError):
         return default
-    return found if low <= found <= high else default
+    return number if low <= number <= high else default
 
 
 def one_of(param: Param, options: Iterable[str], default: str) -> str:
-    """An option that another page's control holds; the default where the link says something else."""
-    found = str(value(param, default))
-    return found if found in options else default
+    """An option from another page's control; the default where the link's value is invalid."""
+    chosen = str(value(param, default))
+    return chosen if chosen in options else default
 
 
 def held(param: Param) -> bool:
@@ -127,7 +127,7 @@ def forget(param: Param) -> None:
 
 
 def unlink(param: Param) -> None:
-    """Take a value out of the link that no control has taken over yet; before its control is drawn."""
+    """Remove a value from the link before its control is drawn."""
     st.query_params.pop(param.value, None)
 
 
@@ -138,7 +138,7 @@ def forget_all(params: Iterable[Param]) -> None:
 
 
 def hold(param: Param, chosen: str) -> None:
-    """Set what a control holds; for callbacks, before the controls are drawn."""
+    """Set the value of a control; for callbacks, before the controls are drawn."""
     st.session_state[param.value] = chosen
 
 
@@ -148,7 +148,7 @@ def uploaded(key: str) -> Any:
 
 
 def keep_upload(key: str, param: Param, keep: Callable[[str, bytes], tuple[str | None, str]]) -> None:
-    """Have the file in the uploader of that key kept, and hold the name it was kept under; else tell what is wrong with it."""
+    """Store the file in the uploader of that key and set the control to its stored name; else leave a sentence about what is wrong."""
     if (file := uploaded(key)) is None:
         return
     name, sentence = keep(file.name, file.getvalue())
@@ -165,17 +165,17 @@ def choose_layers(teacher: int, student: int) -> None:
 
 
 def picked() -> list[int]:
-    """Ids of the prompts that are selected on every page, in order; what is not a number is passed over."""
+    """Ids of the picked prompts, in order; anything that is not a number is ignored."""
     return list(dict.fromkeys(int(word) for word in picked_words() if word.isdecimal()))
 
 
 def picked_words() -> list[str]:
-    """What stands among the picked prompts, numbers or not."""
+    """The entries of the picked prompts, numbers or not."""
     return str(value(Param.PICKED, "") or "").replace(",", " ").split()
 
 
 def picked_in_vain(n: int | None) -> list[str]:
-    """What stands among the picked prompts and is none of a set of `n`, from 0; None: nobody knows how many there are."""
+    """Entries of the picked prompts that are not among 0 to n - 1; `n` is None where the size of the set is not known."""
     return [word for word in picked_words() if not word.isdecimal() or (n is not None and int(word) >= n)]
 
 
@@ -191,7 +191,7 @@ def read_pin(given: object) -> tuple[int, int] | None:
 
 
 def pinned() -> tuple[int, int] | None:
-    """The pair of layers that is kept for comparison."""
+    """The pinned pair of layers."""
     return read_pin(value(Param.PIN))
 
 
@@ -233,13 +233,13 @@ def look_at_sentence(key: str, order: list[int], run_id: str) -> None:
 
 def look_at_its_token(key: str, run_id: str) -> None:
     """Select the token that was clicked in the sentence of that key, and name the run; for callbacks."""
-    if found := selected_ids(key):
+    if ids := selected_ids(key):
         open_run(run_id)
-        st.session_state[Param.TOKEN.value] = found[0]
+        st.session_state[Param.TOKEN.value] = ids[0]
 
 
 def open_inspector(pair: dict[str, str], text: str, at: int, run_id: str) -> None:
-    """Have the Inspector look at a character of a text with a run's models; for callbacks, before the controls are drawn."""
+    """Set the Inspector to a character of a text with a run's models; for callbacks, before the controls are drawn."""
     open_run(run_id)
     for name, chosen in {**pair, Param.TEXT.value: text, Param.AT.value: at}.items():
         st.session_state[name] = chosen
@@ -256,18 +256,18 @@ def open_run(run_id: str, param: Param = Param.RUN) -> None:
 
 
 def triggered(key: str, name: str) -> Any:
-    """What the component of that key has just sent under a name, or None; for its callback."""
+    """The value that the component of that key has just sent under a name, or None; for its callback."""
     return (st.session_state.get(key) or {}).get(name)
 
 
 def carried(point: dict[str, Any]) -> list[Any]:
-    """What a selected point carries; Streamlit gives a list, or an object by place."""
+    """The customdata of a selected point; Streamlit returns a list, or an object keyed by position."""
     data = point.get("customdata")
     return [data[k] for k in sorted(data, key=int)] if isinstance(data, dict) else list(data or [])
 
 
 def clicked(key: str, least: int) -> list[Any] | None:
-    """What the first selected point of that key carries that holds as many values; None where there is none."""
+    """The customdata of the first selected point of that key with at least that many values; None where there is none."""
     points = (st.session_state.get(key) or {}).get("selection", {}).get("points", [])
     return next((data for point in points if len(data := carried(point)) >= least), None)
 
@@ -279,7 +279,7 @@ def clicked_cell(key: str) -> tuple[int, int] | None:
 
 
 def clicked_text(key: str, place: int) -> str | None:
-    """What the clicked point of the figure of that key carries at a place of its customdata."""
+    """One entry of the clicked point's customdata in the figure of that key."""
     data = clicked(key, place + 1)
     return None if data is None else str(data[place])
 
@@ -289,13 +289,13 @@ def selected_ids(key: str) -> list[int] | None:
     held = st.session_state.get(key)
     if held is None:
         return None
-    found = []
+    ids = []
     for point in held.get("selection", {}).get("points", []):
         data = point.get("customdata")
         first = data.get("0") if isinstance(data, dict) else data[0] if data else None
         if first is not None:
-            found.append(int(first))
-    return list(dict.fromkeys(found))
+            ids.append(int(first))
+    return list(dict.fromkeys(ids))
 
 
 def selected_rows(key: str) -> list[int]:
@@ -316,25 +316,25 @@ def pick_clicked(key: str) -> None:
 
 
 def ended_since(at_work: list[str]) -> list[str]:
-    """Runs that were at work when this was last asked and are no longer; nothing the first time."""
+    """Runs that were running at the last call and are no longer; empty the first time."""
     before = st.session_state.get(AT_WORK, [])
     st.session_state[AT_WORK] = at_work
     return [run for run in before if run not in at_work]
 
 
 def waited_for() -> list[Callable[[], bool]]:
-    """What the page on the screen waits for; whoever draws a page empties it and adds to it."""
+    """The conditions that the current page waits for; each drawing of the page starts the list anew."""
     return st.session_state.setdefault(WAITED_FOR, [])
 
 
 def page_asked_for() -> str:
-    """Which page a request is about, which is the one that its browser showed when it was sent."""
+    """The page that a request is about: the one its browser showed when it was sent."""
     run = get_script_run_ctx()
     return run.page_script_hash if run is not None else ""
 
 
 def draws_page() -> None:
-    """Note that the page asked for is drawn."""
+    """Record that the requested page is drawn."""
     st.session_state[DRAWN] = page_asked_for()
 
 
@@ -344,12 +344,12 @@ def page_drawn() -> str:
 
 
 def go(view: str) -> None:
-    """Show another page. What controls hold comes along and into its link again; Streamlit refuses to touch it here."""
+    """Show another page. The controls' values go along into its link; Streamlit does not allow setting them here."""
     st.switch_page(f"views/{view}/page.py", query_params={})
 
 
 def came_by_link() -> bool:
-    """Whether the session began with a link that says something: who sent it has a view in mind."""
+    """Whether the session began with a link that sets a view, so that no tour is offered."""
     return bool(st.session_state.get(NAMED)) or TOUR_OVER in st.session_state
 
 
@@ -364,7 +364,7 @@ def tour_to(step: int) -> None:
 
 
 def tour_moves() -> bool:
-    """Whether the tour has just gone to another step; asked once."""
+    """Whether the tour has just moved to another step; True once per move."""
     return bool(st.session_state.pop(TOUR_MOVES, False))
 
 
@@ -375,10 +375,10 @@ def tour_end() -> None:
 
 
 def tell(sentence: str, place: str = "") -> None:
-    """Keep a sentence from a callback until the page, or that place of it, is drawn."""
+    """Store a sentence from a callback until the page, or that place of it, is drawn."""
     st.session_state[f"{TOLD}{place}"] = sentence
 
 
 def told(place: str = "") -> str | None:
-    """The sentence a callback left there, once."""
+    """The sentence that a callback stored, once."""
     return st.session_state.pop(f"{TOLD}{place}", None)

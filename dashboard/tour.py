@@ -1,7 +1,7 @@
-"""The first minute: seven steps through the recorded demo run, each on the page that shows it, with next, back and skip.
+"""The tour: seven steps through the recorded demo run, each on the page that shows it, with next, back and skip.
 
-Who comes for the first time wants to know what this is and whether to believe it; every number said here is read from what ships
-with the project and can be made again by the command beside it.
+It shows a first visitor what the app does and how far its results can be trusted. Every number is read from the recorded results and
+can be reproduced with the command beside them.
 """
 
 from __future__ import annotations
@@ -22,47 +22,47 @@ from pkt_core.words.style import number
 
 @dataclass(frozen=True)
 class Step:
-    """One stop."""
+    """One step."""
 
     page: str
-    """The page it is on, as the link names it."""
+    """The page, as the link names it."""
     title: str
     words: str
     """What to look at."""
     fact: Callable[[], str]
-    """What the recording says there; empty where it is missing."""
+    """A result of the recording; empty where it is missing."""
 
 
 def compatible() -> str:
-    found = recorded.comparison()
-    return comparison_text.compatible(found) if found else ""
+    comparison = recorded.comparison()
+    return comparison_text.compatible(comparison) if comparison else ""
 
 
 def best_cell() -> str:
-    found = recorded.comparison()
-    if not found:
+    comparison = recorded.comparison()
+    if not comparison:
         return ""
-    teacher, student, value = found.grid.best
-    return f"Most alike are teacher layer {teacher} and student layer {student}, at {number(value)}."
+    teacher, student, value = comparison.grid.best
+    return f"Teacher layer {teacher} and student layer {student} are the most similar, at {number(value)}."
 
 
-def of_run(told: Callable[[RunResults], str]) -> Callable[[], str]:
-    """Something said of the recorded run that is opened first; empty where it is not there."""
+def of_run(sentence: Callable[[RunResults], str]) -> Callable[[], str]:
+    """A sentence about the first finished recorded run; empty where there is none."""
 
-    def said() -> str:
+    def from_recording() -> str:
         shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
         try:
             results = loaders.run(shipped.id).results() if shipped else None
         except PktError:
             return ""
-        return told(results) if results is not None and results.behaviour is not None else ""
+        return sentence(results) if results is not None and results.behaviour is not None else ""
 
-    return said
+    return from_recording
 
 
 def effort(results: RunResults) -> str:
     spent = widgets.spent(results.seconds.total)
-    return f"The recorded run took {results.steps} steps and {spent} on the CPU it was made on."
+    return f"The recorded run took {results.steps} steps and {spent} on a CPU."
 
 
 def against_controls() -> str:
@@ -74,57 +74,57 @@ STEPS = (
     Step(
         "pair",
         "Two models",
-        "A large model, the teacher, knows facts that a small one, the student, does not. The question is whether knowledge can flow from one to the other although no parameter of theirs fits the other.",
+        "A large model, the teacher, knows facts that a small one, the student, does not. Can its knowledge be transferred, although their parameters have different shapes?",
         compatible,
     ),
     Step(
         "alignment",
-        "Where they agree",
-        "Each cell holds one teacher layer against one student layer, on the same prompts. Click a cell: every page then looks at those two layers.",
+        "Where the layers agree",
+        "Each cell compares one teacher layer with one student layer on the same prompts. Click a cell to select those two layers on every page.",
         best_cell,
     ),
     Step(
         "latent_map",
-        "What it looks like",
-        "Each prompt is a point in both models, drawn in one picture. Circle some with the lasso: they stay chosen on every page.",
+        "Both latent spaces",
+        "Each prompt is a point in both latent spaces. Select some with the lasso: they stay selected on every page.",
         lambda: "",
     ),
     Step(
         "transfer",
-        "Make it flow",
-        "Here a student is taught, by the teacher's activations or by a rival method. Nothing leaves this machine.",
+        "Run a transfer",
+        "This page trains a student on the teacher's activations, or by a rival method. Nothing leaves this machine.",
         of_run(effort),
     ),
     Step(
         "behaviour",
         "What changed",
-        "What the student answers before and after, beside the teacher. Below, one part at a time: whether a control gained as much, what it cost, which layers moved, what the models write.",
+        "The student's answers before and after, beside the teacher's. The tabs below show controls, costs, layers that moved, and generated text.",
         of_run(behaviour_text.behaviour),
     ),
     Step(
         "families",
         "Is it real?",
-        "The same transfer with its meaning taken away, and rival methods on the same data. Where a control does as well, what it lacks did nothing.",
+        "The same transfer with one ingredient removed, and rival methods on the same data. Where a control does as well, the removed ingredient contributed nothing.",
         against_controls,
     ),
     Step(
         "transfer",
         "Your turn",
-        "Press Start the transfer: it takes about a minute for the demo pair. For models of your own, choose custom under Pair in the bar at the left and name two Hugging Face ids or folders.",
+        "Press Start the transfer: it takes about a minute for the demo pair. For your own models, choose custom under Pair in the sidebar and enter two Hugging Face ids or folders.",
         lambda: "",
     ),
 )
 
 
 def move(here: str) -> None:
-    """Go to the page of a step that was just asked for."""
+    """Go to the page of a step that was just requested."""
     at = state.tour_step()
     if state.tour_moves() and at is not None and STEPS[at].page != here:
         state.go(STEPS[at].page)
 
 
 def draw(here: str) -> None:
-    """The card of the present step, on its page or with the way there; `here` is the page one is on. An offer on a first visit."""
+    """The card of the current step, with a link where its page is another than `here`. On a first visit, an offer of the tour."""
     at = state.tour_step()
     if at is None:
         if not state.came_by_link():
@@ -133,8 +133,8 @@ def draw(here: str) -> None:
     step = STEPS[at]
     with st.container(border=True, key="tour"):
         fact = step.fact()
-        said = f"**{at + 1} of {len(STEPS)}: {step.title}{'' if step.title.endswith('?') else '.'}** {widgets.plain(step.words)} {widgets.plain(fact)}"
-        st.markdown(said)
+        text = f"**{at + 1} of {len(STEPS)}: {step.title}{'' if step.title.endswith('?') else '.'}** {widgets.plain(step.words)} {widgets.plain(fact)}"
+        st.markdown(text)
         with st.container(horizontal=True, gap="small"):
             if step.page != here:
                 st.button("Go there", key="tour-there", on_click=state.tour_to, args=(at,), icon=":material/near_me:")
@@ -147,7 +147,7 @@ def draw(here: str) -> None:
 
 
 def offer() -> None:
-    """What a first visitor may do."""
+    """The offer to take or skip the tour."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="tour-offer"):
         st.markdown("New here?", width="content")
         st.button(

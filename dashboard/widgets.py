@@ -20,15 +20,15 @@ from pkt_core.errors import PktError
 from pkt_core.words import glossary, style
 
 BIND: Final = "query-params"
-WORDS = 310  # pixels of words that stand beside a small picture on a laptop
+WORDS = 310  # pixels of text beside a small figure on a laptop
 
 
 def head(question: str, promise: str, *, words: Sequence[str] = ()) -> None:
-    """The page's one question, what it shows, and what the words mean that it uses."""
+    """The page's title, what it shows, and a glossary of its terms."""
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.title(question, anchor=False, width="content")
         if words:
-            with st.popover("What the words mean", icon=":material/dictionary:", type="tertiary"):
+            with st.popover("Glossary", icon=":material/dictionary:", type="tertiary"):
                 for word, entry in glossary.entries(words):
                     st.markdown(f"**{word}** {plain(entry.meaning)}")
                     st.caption(plain(entry.source))
@@ -36,7 +36,7 @@ def head(question: str, promise: str, *, words: Sequence[str] = ()) -> None:
 
 
 def answer(sentence: str, *, recorded: bool = False) -> None:
-    """The answer in one sentence, before anything else; `recorded` labels a result that ships with the project."""
+    """The headline: the result in one sentence; `recorded` labels a result that ships with the project."""
     with st.container(border=True):
         if recorded:
             st.badge("recorded", icon=":material/inventory_2:", color="gray")
@@ -45,7 +45,7 @@ def answer(sentence: str, *, recorded: bool = False) -> None:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Shows what a user can mend as one sentence; anything else is a fault and goes to the terminal's log."""
+    """Shows an error that the user can fix as one sentence; anything else is a fault and goes to the terminal's log."""
     try:
         yield
     except PktError as error:
@@ -59,7 +59,7 @@ def plain(text: object) -> str:
 
 
 def small_table(frame: pd.DataFrame) -> None:
-    """A few facts as a table of text, with its index where that has names. Streamlit's own tables bring a megabyte of scripts each first visit."""
+    """A few facts as a Markdown table, with its index where that has names. Streamlit's own tables load a megabyte of scripts on a first visit."""
     named = not isinstance(frame.index, pd.RangeIndex)
     rows = [["", *frame.columns] if named else [*frame.columns]]
     rows += [
@@ -69,13 +69,13 @@ def small_table(frame: pd.DataFrame) -> None:
     st.markdown("\n".join([first, "|---" * len(rows[0]) + "|", *others]))
 
 
-def told(param: Param, accepted: Any) -> None:
-    """A notice when the link held a value that the control does not take."""
+def note_rejected(param: Param, accepted: Any) -> None:
+    """A notice when the link set a value that the control does not accept."""
     given = state.rejected(param, accepted)
     if given is not None:
         st.info(
             plain(
-                f"The link asks for {param.value}={given[:60]}, which cannot be had here; showing {'nothing' if accepted == '' else accepted} instead."
+                f"The link sets {param.value}={given[:60]}, which is not available here. Using {'nothing' if accepted == '' else accepted}."
             )
         )
 
@@ -86,12 +86,12 @@ def choice(
     """A drop-down bound to the link."""
     index = list(options).index(default) if default is not None and default in options else 0
     picked = st.selectbox(label, options, index=index, key=param.value, bind=BIND, help=help)
-    told(param, picked)
+    note_rejected(param, picked)
     return picked
 
 
 def layer_choice(label: str, n: int | None, param: Param) -> None:
-    """A layer from 0, or `auto`; `n` layers, or None where they are not known yet and what the link says is believed."""
+    """A layer from 0, or `auto`; `n` layers, or None where the number is not known yet and the link's value is accepted."""
     held = str(state.value(param, state.AUTO))
     known = [*map(str, range(n))] if n is not None else [held] * held.isdecimal()
     if held not in (state.AUTO, *known) and state.held(param):
@@ -101,9 +101,9 @@ def layer_choice(label: str, n: int | None, param: Param) -> None:
         [state.AUTO, *known],
         key=param.value,
         bind=BIND,
-        help="Counted from 0. A click in the heatmap of Alignment sets both.",
+        help="Counted from 0. Click a cell of the heatmap on Alignment to set both layers.",
     )
-    told(param, picked)
+    note_rejected(param, picked)
 
 
 def switch(
@@ -119,15 +119,15 @@ def switch(
     picked = st.segmented_control(
         label, options, default=default, required=True, key=param.value, bind=BIND, help=help, on_change=on_change
     )
-    told(param, picked)
+    note_rejected(param, picked)
     return str(picked or default)
 
 
 def tabs(labels: Sequence[str], param: Param, *, default: str | None = None) -> Sequence[Any]:
-    """Parts of a page of which one is drawn at a time, bound to the link; whoever fills one asks whether it is open."""
-    found = st.tabs(labels, default=default, key=param.value, bind=BIND, on_change="rerun")
-    told(param, next(label for label, tab in zip(labels, found, strict=True) if tab.open))
-    return found
+    """Tabs, bound to the link; the caller draws only the open one."""
+    panes = st.tabs(labels, default=default, key=param.value, bind=BIND, on_change="rerun")
+    note_rejected(param, next(label for label, tab in zip(labels, panes, strict=True) if tab.open))
+    return panes
 
 
 def amount(
@@ -135,7 +135,7 @@ def amount(
 ) -> int:
     """A whole number bound to the link."""
     picked = st.number_input(label, low, high, default, step, key=param.value, bind=BIND, help=help)
-    told(param, picked)
+    note_rejected(param, picked)
     return int(picked if picked is not None else default)
 
 
@@ -146,33 +146,33 @@ def number(
     picked = st.number_input(
         label, low, high, None, step, key=param.value, bind=BIND, help=help, placeholder=f"auto: {auto}"
     )
-    told(param, state.AUTO if picked is None else picked)
+    note_rejected(param, state.AUTO if picked is None else picked)
     return picked
 
 
 def several(
     label: str, options: Sequence[str], param: Param, *, default: Sequence[str], help: str | None = None
 ) -> list[str]:
-    """Any number of options, bound to the link; held ones that are no longer options are dropped."""
+    """A multiple choice bound to the link; values that are no longer options are dropped."""
     held = state.value(param)
     if state.held(param) and not set(held) <= set(options):
         state.forget(param)
     picked = st.multiselect(label, options, default=default, key=param.value, bind=BIND, help=help)
     if unknown := state.rejected_among(param, options, picked):
         named = ", ".join(one[:60] for one in unknown)
-        st.info(plain(f"The link asks for {param.value}={named}, which cannot be had here; the rest is shown."))
+        st.info(plain(f"The link sets {param.value}={named}, which is not available here. Using the rest."))
     return picked
 
 
 def toggle(label: str, param: Param, *, default: bool = False, help: str | None = None) -> bool:
     """Yes or no, bound to the link."""
     picked = st.toggle(label, default, key=param.value, bind=BIND, help=help)
-    told(param, picked)
+    note_rejected(param, picked)
     return bool(picked)
 
 
 def advanced(*params: Param) -> Any:
-    """Where the knobs are that most views do without; open where the link turned one of them."""
+    """A section for rarely used settings; open where the link sets one of them."""
     return st.expander("Advanced", expanded=state.named(*params))
 
 
@@ -181,14 +181,14 @@ def line(
 ) -> str:
     """A short text bound to the link."""
     given = st.text_input(label, key=param.value, bind=BIND, max_chars=max_chars, placeholder=placeholder, help=help)
-    told(param, given or "")
+    note_rejected(param, given or "")
     return str(given or "").strip()
 
 
 def place(label: str, param: Param, *, low: int = 0, auto: str, help: str) -> None:
     """A place in a text or list, bound to the link; empty while it is left to `auto`."""
     picked = st.number_input(label, low, value=None, placeholder=f"auto: {auto}", key=param.value, bind=BIND, help=help)
-    told(param, state.AUTO if picked is None else picked)
+    note_rejected(param, state.AUTO if picked is None else picked)
 
 
 def figure(
@@ -202,7 +202,7 @@ def figure(
     zoom: bool = False,
     select: Sequence[str] = ("points",),
 ) -> None:
-    """A figure with its caption and its downloads: PNG and SVG where they can be drawn here, HTML that opens offline, CSV.
+    """A figure with its caption and its downloads: PNG and SVG where they can be rendered here, HTML that opens offline, CSV.
 
     `select` is what a visitor may select with, where `on_select` is given: points, box, lasso.
     """
@@ -225,7 +225,7 @@ def figure(
                 functools.partial(exports.picture, shown, end, alt, caption),
                 end,
                 mime,
-                f"This figure on white paper, as {end.upper()}.",
+                f"This figure on a white background, as {end.upper()}.",
             )
             for end, mime in (("png", "image/png"), ("svg", "image/svg+xml"))
             if exports.can_draw()
@@ -237,7 +237,7 @@ def figure(
                 lambda: exports.offline(shown, alt, caption),
                 "html",
                 "text/html",
-                "This figure as a page that opens without a network.",
+                "This figure as an HTML page that opens offline.",
             ),
             ("CSV", lambda: exports.csv(table), "csv", "text/csv", "The numbers behind this figure."),
         ):
@@ -255,9 +255,9 @@ def figure(
 
 
 def beside(width: int | None) -> tuple[Any, Any]:
-    """A place for a picture of that many pixels, and one for words beside it; below it where the picture takes all there is.
+    """Containers for a figure of that many pixels and for text beside it; below it where the figure takes the full width (None).
 
-    Columns never wrap, so a small picture and its words get fixed widths, which do in a narrow window.
+    Columns never wrap, so a small figure and its text get fixed widths, which wrap in a narrow window.
     """
     if width is None:
         return st.container(), st.container()
@@ -266,7 +266,7 @@ def beside(width: int | None) -> tuple[Any, Any]:
 
 
 def left(seconds: float | None) -> str:
-    """A time left in words."""
+    """The time left, in words."""
     if seconds is None or seconds != seconds:
         return ""
     return f"about {spent(seconds)} left"
@@ -280,18 +280,18 @@ def spent(seconds: float) -> str:
 
 
 def waiting(task: Task, what: str) -> None:
-    """Progress of a computation until it is over; then the page is drawn again with its result."""
+    """Progress of a computation; the page is redrawn with its result when it is over."""
 
     def draw() -> None:
         words = [f"{time.monotonic() - task.began:.0f} s so far", left(task.left)]
         st.progress(task.fraction, text=plain(f"{what}: {task.stage} ({', '.join(w for w in words if w)})"))
-        st.caption("You can leave this page; the computation goes on and its result is kept.")
+        st.caption("You can leave this page; the computation continues and its result is stored.")
 
     pulse.live(draw, lambda: task.over)
 
 
 def until_over(words: str, *tasks: Task) -> None:
-    """Draws the page again once what the engine was asked is there; until then the words, and all else can be used."""
+    """A caption until the engine's tasks are over, when the page is redrawn; the rest of the page stays usable."""
     if all(task.over for task in tasks):
         return
     with st.container(key="until-over"):
@@ -300,14 +300,14 @@ def until_over(words: str, *tasks: Task) -> None:
 
 
 def result(task: Task, what: str, ask_again: Callable[[], Any]) -> Any:
-    """The result of a computation, a record where its function has one; None while its progress or its error is on the page."""
+    """The result of a computation, a record where its function has one; None while the page shows its progress or error."""
     if task.status == "done":
         return task.record if task.function in RECORDS else task.result
     if not task.over:
         waiting(task, what)
         return None
     if task.fault:
-        st.error(plain(f"{what} failed through a fault of the program: {task.error}"), icon=":material/error:")
+        st.error(plain(f"{what} failed because of a fault in the program: {task.error}"), icon=":material/error:")
     else:
         st.error(plain(task.error), icon=":material/error:")
     st.button("Try again", on_click=ask_again, key=f"again-{what}", icon=":material/refresh:")
@@ -315,7 +315,7 @@ def result(task: Task, what: str, ask_again: Callable[[], Any]) -> Any:
 
 
 def empty(what: str, do: str) -> None:
-    """A page with nothing to show yet says what to do."""
+    """The empty state of a page: what is missing and what to do."""
     with st.container(border=True):
         st.markdown(f"#### {what}")
         st.write(do)

@@ -221,12 +221,12 @@ def test_a_folder_holds_nothing_but_regular_files(locked, door):
         (
             "out",
             lambda path: path.symlink_to(locked.outside / "mine.jsonl"),
-            "link 'out', which leads nowhere or outside",
+            "link 'out', which is broken or leads outside",
         ),
         (
             "nowhere",
             lambda path: path.symlink_to(locked.outside / "missing"),
-            "link 'nowhere', which leads nowhere or outside",
+            "link 'nowhere', which is broken or leads outside",
         ),
         ("loop", lambda path: path.symlink_to(path), "link 'loop'"),
         ("null", lambda path: path.symlink_to("/dev/null"), "link 'null'"),
@@ -239,7 +239,7 @@ def test_a_folder_holds_nothing_but_regular_files(locked, door):
         (place / "deeper").mkdir()
         with (place / "deeper" / "large.jsonl").open("wb") as large:
             large.truncate(50_000_000)
-        assert "'large.jsonl' of 48 MiB; at most 20 are read" in said_of(door, place)
+        assert "'large.jsonl' of 48 MiB; pages read files of at most 20 MiB" in said_of(door, place)
         (place / "deeper" / "large.jsonl").unlink()
     (place / "same").symlink_to(locked.inside / "mine.jsonl")
     assert said_of(door, place) == ""
@@ -255,7 +255,7 @@ def test_a_folder_of_thousands_of_files_is_not_walked_to_its_end(locked, monkeyp
 
 def test_task_files_of_the_harness_are_never_read_from_a_page(locked, nothing_starts):
     (locked.inside / "data" / "t.yaml").write_text("task: t\ndoc_to_text: !function evil.run\n")
-    with pytest.raises(PktError, match="may carry code, so no page reads them. Give their folder in a terminal"):
+    with pytest.raises(PktError, match="may contain code, so no page reads them. Pass their folder in a terminal"):
         benchmark(tasks=["t"], include=str(locked.inside / "data"))
     assert not nothing_starts
     benchmark(tasks=["demo/known-seen"], data=str(locked.inside / "data"))

@@ -94,10 +94,10 @@ def test_a_run_with_other_items_or_without_single_answers_says_so():
     short.write_results(replace(short.results(), right=kept))
     app = page("behaviour", proof="Costs", run="short")  # five answers kept, twenty asked
     assert not app.exception
-    assert "are not those that were asked" in words(app)
+    assert "have changed since the evaluation" in words(app)
     made = measured("bare")
     made.write_results(replace(made.results(), right={}))
-    assert "did not keep its single answers" in words(page("behaviour", proof="Costs", run="bare"))
+    assert "answers per item are not stored" in words(page("behaviour", proof="Costs", run="bare"))
 
 
 def test_nothing_worse_is_said_so():
@@ -177,7 +177,7 @@ def test_picked_prompts_are_written_on_in_one_section_at_once_and_all_of_them_wh
 
 def test_a_run_without_weights_writes_nothing_new():
     measured()
-    assert "nothing new can be written" in words(page("behaviour", proof="Answers", run="one"))
+    assert "cannot generate new text" in words(page("behaviour", proof="Answers", run="one"))
 
 
 def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_path):

@@ -187,7 +187,7 @@ def student(answers):
 def test_the_page_answers_first_and_shows_how_it_was_asked():
     app = page("benchmarks", run="one")
     assert not app.exception
-    assert "Does it score differently" in app.title[0].value
+    assert "Standard benchmarks" in app.title[0].value
     assert "scores differently" in words(app)
     assert len(app.dataframe) >= 3  # measured, protocol, reported
     assert any("lm-eval run --model hf" in code.value for code in app.code)
@@ -199,7 +199,7 @@ def test_a_run_without_a_student_says_so():
     finished_run("bare")
     app = page("benchmarks", run="bare")
     assert not app.exception
-    assert "keeps no trained student" in words(app)
+    assert "trained weights are not stored" in words(app)
 
 
 @pytest.mark.usefixtures("student")
@@ -218,7 +218,7 @@ def test_a_click_asks_in_a_process_of_its_own_and_stops_there(monkeypatch):
     started = []
     monkeypatch.setattr(jobs, "start", lambda arguments, folder: started.append((arguments, folder)))
     app = page("benchmarks", run="one")
-    next(b for b in app.button if b.label == "Ask all models").click().run()
+    next(b for b in app.button if b.label == "Run on all models").click().run()
     assert not app.exception
     (job,) = benchmarks_jobs.listed()
     assert started == [(["benchmark", "--job", str(job.folder)], job.folder)]

@@ -17,17 +17,17 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 @pytest.mark.parametrize(
     ("path", "title"),
     [
-        ("", "Can these two talk?"),
-        ("alignment", "Where do they agree?"),
-        ("latent_map", "What does it look like?"),
-        ("inspector", "What does a state mean?"),
-        ("transfer", "Make it flow"),
-        ("families", "Which method wins, and against which control?"),
-        ("factors", "What eases it?"),
-        ("behaviour", "What changed?"),
-        ("tokens", "Where did it change?"),
-        ("benchmarks", "Does it score differently where the field looks?"),
-        ("runs", "What have we done?"),
+        ("", "Two models side by side"),
+        ("alignment", "Where do the layers agree?"),
+        ("latent_map", "Both latent spaces in one picture"),
+        ("inspector", "What does a state encode?"),
+        ("transfer", "Run a transfer"),
+        ("families", "Compare methods"),
+        ("factors", "What predicts transfer gain?"),
+        ("behaviour", "What changed, and at what cost?"),
+        ("tokens", "Where did predictions change?"),
+        ("benchmarks", "Standard benchmarks"),
+        ("runs", "Runs"),
     ],
 )
 def test_every_page_opens_for_a_first_visitor(page, server, path, title):
@@ -40,7 +40,7 @@ def test_the_first_visit_shows_recorded_results_and_computes_nothing(page, serve
         "new MutationObserver(() => window.computed ||= !!document.querySelector('[data-testid=stMain] [data-testid=stProgress]'))"
         ".observe(document, {childList: true, subtree: true})"
     )
-    visit(page, server, "Can these two talk?")
+    visit(page, server, "Two models side by side")
     page.get_by_text("recorded").first.wait_for()
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     reads(page, "4,093 tokens", "The student gained on")
@@ -51,9 +51,15 @@ def test_the_first_visit_shows_recorded_results_and_computes_nothing(page, serve
 def test_the_tour_goes_through_the_recorded_run_and_keeps_what_the_link_holds(page, server):
     from playwright.sync_api import TimeoutError, expect
 
-    visit(page, server, "Can these two talk?")
+    visit(page, server, "Two models side by side")
     page.get_by_role("button", name="Take the tour, one minute").click()
-    titles = ["Can these two talk?", "Where do they agree?", "What does it look like?", "Make it flow", "What changed?"]
+    titles = [
+        "Two models side by side",
+        "Where do the layers agree?",
+        "Both latent spaces in one picture",
+        "Run a transfer",
+        "What changed, and at what cost?",
+    ]
     page.get_by_text("1 of 7").wait_for()
     page.get_by_text("Advanced").first.click()
     page.locator("input[aria-label='Seed']").first.fill("3")
@@ -77,7 +83,7 @@ def test_the_tour_goes_through_the_recorded_run_and_keeps_what_the_link_holds(pa
 
 
 def test_clicking_a_cell_picks_the_layer_pair_on_every_page_and_in_the_link(page, server):
-    visit(page, f"{server}/alignment", "Where do they agree?")
+    visit(page, f"{server}/alignment", "Where do the layers agree?")
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
     settled(page)
     click_cell(page, 4, 1)
@@ -88,15 +94,15 @@ def test_clicking_a_cell_picks_the_layer_pair_on_every_page_and_in_the_link(page
     page.get_by_role("link", name="Transfer").click()
     page.get_by_text("Teacher layer 4 teaches student layer 1, chosen in the bar").wait_for()
     # The link is the view: a fresh visitor sees the same choice.
-    visit(page, link, "Where do they agree?")
+    visit(page, link, "Where do the layers agree?")
     page.get_by_text("Teacher layer 4 and student layer 1: similarity").wait_for()
 
 
 def test_values_a_link_cannot_mean_give_defaults_and_a_notice(page, server):
-    visit(page, f"{server}/alignment?pair=nonsense&tl=99", "Where do they agree?")
+    visit(page, f"{server}/alignment?pair=nonsense&tl=99", "Where do the layers agree?")
     reads(page, "nonsense")
     settled(page)
-    visit(page, f"{server}/behaviour?run=%3Cscript%3Ealert(1)%3C/script%3E", "What changed?")
+    visit(page, f"{server}/behaviour?run=%3Cscript%3Ealert(1)%3C/script%3E", "What changed, and at what cost?")
     reads(page, "cannot be shown")
     settled(page)
 
@@ -104,7 +110,7 @@ def test_values_a_link_cannot_mean_give_defaults_and_a_notice(page, server):
 def test_a_transfer_survives_a_closed_tab_and_can_be_stopped_and_compared(chromium, server, run_folders, few, tmp_path):
     with visitor(chromium) as first:
         page = first.page
-        visit(page, f"{server}/transfer?{few}&tl=5&sl=2&steps=20000", "Make it flow")
+        visit(page, f"{server}/transfer?{few}&tl=5&sl=2&steps=20000", "Run a transfer")
         page.get_by_role("button", name="Start the transfer").click()
         page.wait_for_url("**run=**")
         link = page.url
@@ -114,22 +120,22 @@ def test_a_transfer_survives_a_closed_tab_and_can_be_stopped_and_compared(chromi
     # The tab is closed; the run is a process of its own.
     with visitor(chromium) as second:
         page = second.page
-        visit(page, link, "Make it flow")
+        visit(page, link, "Run a transfer")
         page.get_by_role("button", name="Stop", exact=True).click()
         page.get_by_text("stopped", exact=True).first.wait_for(timeout=SLOW)
         page.screenshot(path=SHOTS / "transfer-stopped.png", full_page=True)
 
-        visit(page, f"{server}/transfer?{few}&tl=5&sl=2&steps=40&method=sft", "Make it flow")
+        visit(page, f"{server}/transfer?{few}&tl=5&sl=2&steps=40&method=sft", "Run a transfer")
         page.get_by_role("button", name="Start the transfer").click()
         page.wait_for_url("**run=**")
         run = page.url.split("run=")[1].split("&")[0]
         page.get_by_text("See its behaviour").first.wait_for(timeout=2 * SLOW)
         assert (run_folders / run / "results.json").is_file()
-        visit(page, f"{server}/behaviour?run={run}", "What changed?")
+        visit(page, f"{server}/behaviour?run={run}", "What changed, and at what cost?")
         page.get_by_text("The student").first.wait_for()
         page.screenshot(path=SHOTS / "behaviour.png", full_page=True)
 
-        visit(page, f"{server}/runs?run={run}&with=demo-semalign-v1", "What have we done?")
+        visit(page, f"{server}/runs?run={run}&with=demo-semalign-v1", "Runs")
         page.get_by_text("Report (HTML)").wait_for()
         page.locator(".js-plotly-plot .main-svg").first.wait_for()
         with page.expect_download() as download:
@@ -146,9 +152,9 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
         first, second = one.page, other.page
         # Steps enough that the first run is not over before the second visitor has found it, beside other tests too.
         link = f"transfer?{few}&tl=5&sl=2&steps=150&seeds=1&rivals=sft&controls=permuted+vocabulary"
-        visit(second, f"{server}/transfer", "Make it flow")
+        visit(second, f"{server}/transfer", "Run a transfer")
         settled(second)
-        visit(first, f"{server}/{link}", "Make it flow")
+        visit(first, f"{server}/{link}", "Run a transfer")
         first.get_by_role("button", name="Run as a family (3 runs)").click(timeout=SLOW)
         for page in (first, second):
             page.get_by_text("1 running, 2 waiting").wait_for(timeout=SLOW)
@@ -156,7 +162,7 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
         for page in (first, second):  # both see the new order
             page.get_by_text(re.compile(r"^1\. permuted vocabulary")).wait_for()
         second.screenshot(path=SHOTS / "transfer-queue.png", full_page=True)
-        first.get_by_role("link", name="See the table of the family grow").click()
+        first.get_by_role("link", name="See the family's table").click()
         first.get_by_text("3 of 3 runs done").wait_for(timeout=600_000)
         first.locator(".js-plotly-plot .main-svg").first.wait_for()
         first.get_by_text(re.compile("sft (wins|is ahead)|than sft")).wait_for(
@@ -167,7 +173,7 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
 
 
 def test_umap_comes_when_it_is_ready(page, server):
-    visit(page, f"{server}/latent_map?tl=5&sl=2&picture=joined+by+a+map", "What does it look like?")
+    visit(page, f"{server}/latent_map?tl=5&sl=2&picture=joined+by+a+map", "Both latent spaces in one picture")
     page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SLOW)
     page.get_by_text("umap", exact=True).click()
     page.get_by_text("UMAP 1").first.wait_for(timeout=2 * SLOW)
@@ -175,7 +181,7 @@ def test_umap_comes_when_it_is_ready(page, server):
 
 
 def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
-    visit(page, f"{server}/latent_map?tl=5&sl=2&run=demo-semalign-v1&points=100", "What does it look like?")
+    visit(page, f"{server}/latent_map?tl=5&sl=2&run=demo-semalign-v1&points=100", "Both latent spaces in one picture")
     page.get_by_text("student after, layer 2").first.wait_for(timeout=SLOW)
     page.get_by_text("UMAP 1 (no unit)").first.wait_for(timeout=2 * SLOW)  # PCA until then, in the same panels
     settled(page)
@@ -198,14 +204,14 @@ def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
     link = page.url
     no_error(page, "behaviour-picked")
     # The link is the selection: a fresh visitor has it too, and can clear it for all pages.
-    visit(page, link, "What changed?")
+    visit(page, link, "What changed, and at what cost?")
     page.get_by_role("button", name="Clear 100 picked").click()
     page.get_by_role("button", name="Clear 100 picked").wait_for(state="detached")
     page.wait_for_url(lambda url: "picked=" not in url)
 
 
 def test_a_clicked_token_is_read_in_both_models_and_kept_in_the_link(page, server):
-    visit(page, f"{server}/inspector?tl=5&sl=2&text=the+king+of+the+city", "What does a state mean?")
+    visit(page, f"{server}/inspector?tl=5&sl=2&text=the+king+of+the+city", "What does a state encode?")
     page.get_by_text(re.compile("At “·city”, teacher layer 5")).wait_for(timeout=SLOW)
     page.get_by_role("radio", name=re.compile("^·the")).or_(
         page.get_by_role("button", name=re.compile("^·the"))
@@ -215,7 +221,7 @@ def test_a_clicked_token_is_read_in_both_models_and_kept_in_the_link(page, serve
     page.get_by_text("Names the prediction").first.wait_for(timeout=SLOW)
     no_error(page, "inspector-token")
     link = page.url
-    visit(page, link, "What does a state mean?")  # the link is the view
+    visit(page, link, "What does a state encode?")  # the link is the view
     page.get_by_text(re.compile("At “·the”")).wait_for()
     page.locator(".js-plotly-plot .main-svg").nth(2).wait_for()
     settled(page)

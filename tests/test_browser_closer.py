@@ -48,7 +48,9 @@ def both_shown(tab):
 
 
 def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chromium, server):
-    visit(page, f"{server}/alignment?n=128", "Where do they agree?")  # other tests ask about fewer prompts or more
+    visit(
+        page, f"{server}/alignment?n=128", "Where do the layers agree?"
+    )  # other tests ask about fewer prompts or more
     settled(page)
     page.get_by_role("button", name="Look at these two layers").wait_for()  # nothing is computed unasked
     click_cell(page, 4, 1)
@@ -65,7 +67,7 @@ def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chr
 
     fresh = chromium.new_context(viewport={"width": 1280, "height": 1200}).new_page()
     fresh.set_default_timeout(WAIT)
-    visit(fresh, link, "Where do they agree?")
+    visit(fresh, link, "Where do the layers agree?")
     both_shown(fresh)
     fresh.get_by_role("button", name="Swap").click()
     closer(fresh, 4, 1)
@@ -78,7 +80,7 @@ def test_a_cell_is_clicked_pinned_and_compared_and_the_link_reopens_it(page, chr
 
 
 def test_a_point_and_a_row_pick_their_prompts_for_every_page(page, server):
-    visit(page, f"{server}/alignment?tl=5&sl=2", "Where do they agree?")
+    visit(page, f"{server}/alignment?tl=5&sl=2", "Where do the layers agree?")
     closer(page, 5, 2)
     plot = scatter(page, "Cosine in student layer 2", "Cosine in teacher layer 5")
     most = "(t => { const i = t.x.indexOf(Math.max(...t.x)); return [t.x[i], t.y[i]] })(div._fullData[0])"
@@ -99,22 +101,22 @@ def test_a_point_and_a_row_pick_their_prompts_for_every_page(page, server):
     eventually(page, lambda: picked.input_value().isdecimal(), True)
     first = picked.input_value()
     page.get_by_role("link", name="See it on the latent map").first.click()
-    page.get_by_role("heading", name="What does it look like?", level=1).wait_for()
+    page.get_by_role("heading", name="Both latent spaces in one picture", level=1).wait_for()
     page.wait_for_url(re.compile("tl=5.*sl=2|sl=2.*tl=5"))
     eventually(page, picked.input_value, first)
 
 
 @pytest.mark.parametrize("bad", ["9.1", "nonsense"])
 def test_a_bad_pin_in_a_link_is_said_and_gone(page, server, bad):
-    visit(page, f"{server}/alignment?tl=5&sl=2&pin={bad}", "Where do they agree?")
-    page.get_by_text(f"{bad} is no pair of layers here").wait_for()
+    visit(page, f"{server}/alignment?tl=5&sl=2&pin={bad}", "Where do the layers agree?")
+    page.get_by_text(f"{bad}, which is no pair of layers here").wait_for()
     pinned = page.get_by_role("textbox", name="Pinned layers")
     eventually(page, pinned.input_value, "")
     page.wait_for_url(lambda url: "pin=" not in url)
     settled(page)
     pinned.fill("7.7")  # one that is typed is treated alike
     page.keyboard.press("Enter")
-    page.get_by_text("7.7 is no pair of layers here").wait_for()
+    page.get_by_text("7.7, which is no pair of layers here").wait_for()
     eventually(page, pinned.input_value, "")
     settled(page)
     assert "pin=" not in page.url

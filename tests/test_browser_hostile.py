@@ -83,7 +83,7 @@ def literal(page, *words: str) -> None:
         ("behaviour?run=hostile-one&proof=Costs", (BOLD, IMAGE)),
         ("behaviour?run=hostile-one&proof=Answers", (LINK,)),
         ("behaviour?run=hostile-one&proof=How+it+was+made", (ODD,)),
-        ("tokens?run=hostile-one", ("keeps no trained student",)),
+        ("tokens?run=hostile-one", ("trained weights are not stored",)),
         ("benchmarks?run=hostile-one", (LINK,)),
         ("transfer?run=hostile-failed", (IMAGE,)),
         ("families", (LINK,)),
@@ -128,7 +128,7 @@ def test_prompts_of_a_hostile_file_stay_text(chromium, server):
         settled(page)
         literal(page, BOLD)
         page.screenshot(path=SHOTS / "hostile-prompts.png", full_page=True)
-        for name, title in (("Inspector", "What does a state mean?"), ("Alignment", "Where do they agree?")):
+        for name, title in (("Inspector", "What does a state encode?"), ("Alignment", "Where do the layers agree?")):
             page.get_by_role("link", name=name, exact=True).click()
             page.get_by_role("heading", name=title, level=1).wait_for()
             settled(page)

@@ -31,11 +31,11 @@ VIEW = """() => {
 
 
 LINKS = [
-    ("", "tl=4&sl=1&pooling=last", ["Can these two talk?"]),
+    ("", "tl=4&sl=1&pooling=last", ["Two models side by side"]),
     (
         "alignment",
         "measure=mutual_knn&tl=4&sl=1&about=Outliers",
-        ["Teacher layer 4 and student layer 1", "own the picture?"],
+        ["Teacher layer 4 and student layer 1", "or the first token, dominate?"],
     ),
     ("latent_map", "picture=joined+by+a+map&map=ridge&colour=neighbour+overlap&points=100&tl=4&sl=1&links=true", []),
     ("maps", "tl=4&sl=1&stitch=ridge", []),
@@ -43,10 +43,10 @@ LINKS = [
     ("transfer", "method=logit-kd&steps=60&temp=3&tl=4&sl=1", ["Start the transfer"]),
     ("families", "ftask=known%20facts", ["known facts"]),
     ("factors", "gained=known%20facts", ["known facts"]),
-    ("behaviour", "run=demo-sft&proof=Answers&differ=true", ["demo-sft: sft", "What do they write?"]),
+    ("behaviour", "run=demo-sft&proof=Answers&differ=true", ["demo-sft: sft", "Generated text"]),
     ("tokens", "run=demo-semalign-v1&read=general+text&texts=20&sentence=3&token=4&differ=true", []),
     ("benchmarks", "run=demo-semalign-v1&tasks=demo%2Fknown-unseen&items=40", []),
-    ("runs", "run=demo-sft&with=demo-ours", ["The command that made it", "sft)"]),
+    ("runs", "run=demo-sft&with=demo-ours", ["Command", "sft)"]),
 ]
 
 
@@ -87,7 +87,7 @@ def test_a_link_that_means_nothing_shows_the_defaults_and_says_so(chromium, serv
         notice = "document.querySelector('[data-testid=stAlert]') && /instead|cannot be/.test(document.body.innerText)"
         who.page.wait_for_function(notice)
         _, seen = view(who.page)
-        assert any("instead" in one or "cannot be" in one for one in seen["notices"])
+        assert any("not available here" in one or "cannot be" in one for one in seen["notices"])
         assert seen["figures"] or "runs?" in link
         assert "Traceback" not in who.page.inner_text("body")
 
@@ -97,7 +97,7 @@ def test_two_runs_are_compared_and_their_link_says_which(chromium, server):
         page = first.page
         open_page(page, server)
         page.get_by_role("link", name="Runs").click()
-        page.get_by_role("heading", name="What have we done?", level=1).wait_for()
+        page.get_by_role("heading", name="Runs", level=1).wait_for()
         settled(page)
         choose(page, "Open", "demo-semalign-v1")
         settled(page)
@@ -138,11 +138,11 @@ def test_the_report_opens_without_a_network(chromium, server, tmp_path):
 
 HELD = [["1"], ["0"], ["3, 7"], None]
 ELSEWHERE = {
-    "Families": "Which method wins",
-    "Pair": "Can these two talk?",
-    "Transfer": "Make it flow",
-    "Benchmarks": "Does it score differently",
-    "Runs": "What have we done?",
+    "Families": "Compare methods",
+    "Pair": "Two models side by side",
+    "Transfer": "Run a transfer",
+    "Benchmarks": "Standard benchmarks",
+    "Runs": "Runs",
 }
 
 

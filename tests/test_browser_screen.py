@@ -33,9 +33,9 @@ def test_next_while_a_step_computes_over_a_slow_line_leaves_no_blank_page(page, 
         main.get_by_text("3 of 7").wait_for()
         page.get_by_text("so far").first.wait_for()
         main.get_by_role("button", name="Next", exact=True).click()
-        page.get_by_role("heading", name="Make it flow", level=1).wait_for()
+        page.get_by_role("heading", name="Run a transfer", level=1).wait_for()
         page.wait_for_timeout(3 * 1000 * seconds + 2000)
-        page.get_by_role("heading", name="Make it flow", level=1).wait_for()
+        page.get_by_role("heading", name="Run a transfer", level=1).wait_for()
         assert not page.evaluate(BLANK)
 
 
@@ -46,13 +46,13 @@ def test_random_clicks_in_tour_and_pages_leave_no_blank_page(server):
 
 def test_a_page_that_went_white_comes_back_once_with_its_link(page, server):
     page.goto(f"{server}/runs?run=demo-sft")
-    page.get_by_role("heading", name="What have we done?", level=1).wait_for()
-    page.get_by_test_id("stSidebar").get_by_text("No run at work.").wait_for()
+    page.get_by_role("heading", name="Runs", level=1).wait_for()
+    page.get_by_test_id("stSidebar").get_by_text("No transfer is running.").wait_for()
     page.locator(WATCHED).wait_for(state="attached")
     loads: list[str] = []
     page.on("framenavigated", lambda frame: loads.append(frame.url))
     page.evaluate("document.getElementById('root').replaceChildren()")
-    page.get_by_role("heading", name="What have we done?", level=1).wait_for()
+    page.get_by_role("heading", name="Runs", level=1).wait_for()
     eventually(page, lambda: parse_qs(urlsplit(page.url).query), {"run": ["demo-sft"]})
     page.locator(WATCHED).wait_for(state="attached")
     page.evaluate("document.getElementById('root').replaceChildren()")
@@ -80,7 +80,7 @@ def test_what_was_typed_into_the_plan_is_there_after_a_reload_and_on_coming_back
     holds("Steps", "120")
     holds("Batch size", "16")
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Runs").click()
-    page.get_by_role("heading", name="What have we done?", level=1).wait_for()
+    page.get_by_role("heading", name="Runs", level=1).wait_for()
     page.get_by_test_id("stSidebarNav").get_by_role("link", name="Transfer").click()
     holds("Steps", "120")
     page.wait_for_function("() => new URLSearchParams(location.search).get('steps') === '120'", timeout=WAIT)

@@ -35,7 +35,7 @@ def drawn(page, pairs):
 def test_a_pairing_is_drawn_kept_in_the_link_and_started_with(server, page, run_folders):
     page.goto(f"{server}/transfer?steps=2&nx=32&tl=1&sl=0")
     page.locator("[data-line='1:0']").wait_for(state="attached")
-    page.get_by_role("button", name="Student layer 2, joined with none").wait_for()
+    page.get_by_role("button", name="Student layer 2, not paired").wait_for()
     settled(page)
 
     start, end = centre(page, "teacher-5"), centre(page, "student-2")  # drag
@@ -75,5 +75,5 @@ def test_a_pairing_is_drawn_kept_in_the_link_and_started_with(server, page, run_
     assert json.loads(plan.read_text())["layer_pairs"] == "2:0,5:2"
 
     page.get_by_role("button", name="Back to automatic").click()
-    page.get_by_text("chosen in the bar at the left").wait_for()
+    page.get_by_text("chosen in the sidebar").wait_for()
     drawn(page, ["1:0"])

@@ -128,8 +128,8 @@ def test_the_map_of_the_pinned_layers_stands_below_the_chosen(answers, picture):
 
 
 def test_what_picked_prompts_are_followed_by_is_asked_of_a_small_pair_at_once():
-    assert "What would they say next?" in heads(page("alignment", picked="100"))
-    assert "What would they say next?" not in heads(page("alignment"))
+    assert "Predicted next tokens" in heads(page("alignment", picked="100"))
+    assert "Predicted next tokens" not in heads(page("alignment"))
 
 
 def test_the_figure_escapes_text_names_its_axes_and_carries_both_prompts():

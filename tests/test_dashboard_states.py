@@ -31,9 +31,9 @@ TABLE = {  # page: what is told where nothing is there; the demo's first words; 
     "families": (ON_TRANSFER, "ours wins with", ON_TRANSFER),
     "factors": ("Try every pair of layers below", "A sweep of the demo pair", NO_WEIGHTS),
     "behaviour": (ON_TRANSFER, "The student gained on", "damaged: expected a JSON object"),
-    "tokens": (ON_TRANSFER, "the student would say something else", "keeps no trained student"),
-    "benchmarks": (ON_TRANSFER, "Nothing was asked of these models yet", "keeps no trained student"),
-    "runs": (ON_TRANSFER, "5 came recorded with the project", "2 damaged"),
+    "tokens": (ON_TRANSFER, "the student would say something else", "trained weights are not stored"),
+    "benchmarks": (ON_TRANSFER, "No benchmark has been run on these models yet", "trained weights are not stored"),
+    "runs": (ON_TRANSFER, "5 were recorded with the project", "2 damaged"),
 }
 DRAWN = dict.fromkeys(PAGES, 1) | {"transfer": 0, "benchmarks": 0, "runs": 0}
 """Figures that the demo has at least."""
@@ -127,8 +127,8 @@ def test_a_run_that_is_not_there_is_told_until_one_is_chosen():
     ("name", "link", "said"),
     [
         ("inspector", {"at": "many"}, "at=many"),
-        ("pair", {"picked": "all"}, "Picked prompts are 0 to 1,047; passed over: all."),
-        ("pair", {"picked": "3, 1048, 2"}, "passed over: 1048."),
+        ("pair", {"picked": "all"}, "Picked prompts must be 0 to 1,047. Ignored: all."),
+        ("pair", {"picked": "3, 1048, 2"}, "Ignored: 1048."),
         (
             "pair",
             {"pair": "custom", "teacher": "<img src=x onerror=alert(1)>", "student": "b"},

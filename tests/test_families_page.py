@@ -95,7 +95,7 @@ def test_a_running_family_shows_how_far_it_is_and_the_part_of_the_table_that_is_
 
 def test_a_family_that_waits_has_no_table_and_one_with_failures_names_them():
     member(0, "semalign-v1", None)
-    assert "No run of it is done yet" in plain(page("families"))
+    assert "No run of this family is done yet" in plain(page("families"))
     bad = member(1, "sft", None)
     bad.write_status("running")
     bad.write_status("failed", message="The disk is full.")

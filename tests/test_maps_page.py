@@ -68,7 +68,7 @@ def test_runs_of_other_models_or_without_weights_are_not_offered(answers):
     finished_run("no-weights", **PLAN)
     app = page("latent_map", chain="before and after a run")
     assert not app.exception
-    assert "No run of this pair keeps a student yet" in words(app)
+    assert "No run of this pair has a stored student yet" in words(app)
     kept_run("good")
     app = page("latent_map", chain="before and after a run", run="no-weights")
     assert last(answers, "chain_map")["run"] == "good"

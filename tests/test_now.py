@@ -28,7 +28,7 @@ def progress(app: AppTest) -> list[str]:
 def test_memory_is_always_there_and_an_idle_machine_says_so():
     app = page("alignment")
     assert any("CPU memory" in text for text in progress(app))
-    assert "No run at work" in words(app)
+    assert "No transfer is running" in words(app)
 
 
 def test_runs_at_work_and_waiting_are_on_every_page_and_one_that_ends_is_told_once():
@@ -57,7 +57,7 @@ def test_what_the_engine_computes_is_shown_and_warming_is_not(monkeypatch):
     monkeypatch.setattr(loaders, "engine", lambda: engine)
     app = page("runs")
     assert [text for text in progress(app) if "stage of" in text] == ["stage of compare"]
-    assert "1 computation waits" in words(app)
+    assert "1 computation waiting" in words(app)
 
 
 def test_graphics_cards_are_asked_of_the_driver(monkeypatch, tmp_path):

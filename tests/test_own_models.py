@@ -58,7 +58,7 @@ def test_whether_they_fit_is_said_before_they_are_compared(two, monkeypatch):
 def test_a_pair_of_the_catalogue_says_what_it_wants_and_asks_no_hub(monkeypatch, answers):
     monkeypatch.setattr(Engine, "known", lambda *_: None)
     app = page("pair", pair="pythia")
-    assert "Wants about 2 GiB; CPU has" in shown(app)
+    assert "Needs about 2 GiB; CPU has" in shown(app)
     assert not answers.asked
 
 

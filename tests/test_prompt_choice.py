@@ -90,7 +90,7 @@ def test_the_labels_of_every_set_colour_the_map(answers, monkeypatch, name, pict
     label = list(labels)[-1]
     app = page("latent_map", prompts=name, colour=label, picture=picture)
     assert not app.exception
-    assert not any("instead" in one.value for one in app.info)
+    assert not any("not available here" in one.value for one in app.info)
     assert app.selectbox(key="colour").options[2:] == list(labels)
     assert app.selectbox(key="colour").value == label
     assert f"{len(load_prompts(name)):,} prompts" in words(app)
@@ -117,7 +117,7 @@ def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypat
     assert "| Padding rows, left out | 64 | 0 |" in said
     assert "Second token for a text, left out" not in said
     assert "Only the teacher has: 1,093, 1 of them" in said
-    assert "also where both have one of the same name (<pad>, <bos>, <eos>)" in said
+    assert "even where both have one of the same name (<pad>, <bos>, <eos>)" in said
     assert any(repr("\n<b>") in block.value for block in app.text)
 
 

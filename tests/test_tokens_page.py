@@ -103,7 +103,7 @@ def test_the_layers_that_changed_come_first_and_the_inspector_opens_there(found)
     assert "layers changed their top semantic token" in words(app)
     app.button(key="inspect").click().run()
     assert not app.exception
-    assert app.title[0].value == "What does a state mean?"
+    assert app.title[0].value == "What does a state encode?"
     request = asked(found, "inspect_token")
     assert request["text"].startswith("<script>")
     read = recorded_studies.token_change().sentences[0].tokens[7][1] - 1
@@ -113,12 +113,12 @@ def test_the_layers_that_changed_come_first_and_the_inspector_opens_there(found)
 def test_a_first_token_has_no_layers_to_read():
     app = page("tokens", run="one", sentence="1", token="1")
     assert not app.exception
-    assert "no place in the Inspector" in words(app)
+    assert "the Inspector cannot show it" in words(app)
 
 
 def test_a_run_without_weights_and_a_bad_link_say_so():
     finished_run("bare", **MODELS)
-    assert "keeps no trained student" in words(page("tokens", run="bare"))
+    assert "trained weights are not stored" in words(page("tokens", run="bare"))
     app = page("tokens", run="one", read="tea leaves", shade="beige", sentence="99", token="99")
     assert not app.exception
     assert any("tea leaves" in one.value for one in app.info)

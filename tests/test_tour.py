@@ -68,7 +68,7 @@ def test_elsewhere_it_shows_the_way_back_to_its_step():
     assert "tour-there" in buttons(app)
     buttons(app)["tour-there"].click().run()
     assert "tour-there" not in buttons(app)
-    assert "Can these two talk?" in app.title[0].value
+    assert "Two models side by side" in app.title[0].value
 
 
 def test_without_recordings_it_still_explains():

@@ -141,7 +141,7 @@ def test_drawn_pairs_that_cannot_be_are_one_sentence(drawn, sentence):
 def test_a_bad_value_gives_the_default_and_a_notice(link):
     app = page("transfer", **({"method": "semalign-v2r"} | link))
     assert not app.exception
-    assert any("cannot be had here" in one.value for one in app.info)
+    assert any("is not available here" in one.value for one in app.info)
 
 
 @pytest.mark.usefixtures("worked")
@@ -217,7 +217,7 @@ def test_two_tabs_change_one_queue_without_losing_each_others_changes():
     assert run_queue.waiting() == ["c", "a", "b"]
     one.button(key="queue-remove-b").click().run()
     two.button(key="queue-up-b").click().run()  # gone meanwhile
-    assert "does not wait" in plain(two)
+    assert "is no longer waiting" in plain(two)
     assert run_queue.waiting() == ["c", "a"]
     assert one.query_params == {}
     one.button(key="queue-clear").click().run()
@@ -227,7 +227,7 @@ def test_two_tabs_change_one_queue_without_losing_each_others_changes():
 def test_a_queue_that_nobody_works_on_offers_to(worked):
     queued("a")
     app = page("transfer")
-    assert "Nobody works on this queue" in plain(app)
+    assert "No worker is processing this queue" in plain(app)
     app.button(key="work").click().run()
     assert worked == [["a"]]
 
@@ -260,7 +260,7 @@ def test_a_run_that_ended_early_says_from_where_it_goes_on(monkeypatch, state_of
         assert button.label == ("Resume from step 120 of 300" if kept else "Start again from the beginning")
         button.click().run()
         assert not app.exception
-        assert f"{state_of_it}, waiting to go on" in plain(app)
+        assert f"{state_of_it}, waiting to resume" in plain(app)
         assert "resume" not in {one.key for one in app.button}, "no second start"
         app.button(key="dequeue").click().run()
         assert made.status().state == state_of_it
@@ -272,7 +272,7 @@ def test_a_trained_run_that_was_stopped_while_measured_offers_to_measure_only(mo
     made.write_status("running")
     made.write_results(RunResults(layers=TaughtLayers(1, 1, "plan"), steps=300, planned_steps=300))
     app = page("behaviour", run="half")
-    assert "This run is at work" in plain(app)
+    assert "This run is still running" in plain(app)
     assert "stopped" not in plain(app)
     assert "go-on" not in {one.key for one in app.button}, "no second start of something at work"
     made.write_status("stopped", message="Stopped while its behaviour was measured; the trained student is kept.")
@@ -285,7 +285,7 @@ def test_a_trained_run_that_was_stopped_while_measured_offers_to_measure_only(mo
     assert "it is stopped" in plain(app)
     app.button(key="go-on").click().run()
     assert run_queue.waiting() == ["half"]
-    assert "This run waits in the queue" in plain(app)
+    assert "This run is waiting in the queue" in plain(app)
     assert "go-on" not in {one.key for one in app.button}
 
 
@@ -319,7 +319,7 @@ def test_layers_are_said_as_the_plan_will_choose_them():
     )
     assert "Every student layer" in layers_in_words(found, plan_form.bare("semalign-aclr"))
     assert "no layer of the teacher is matched" in layers_in_words(found, plan_form.bare("sft"))
-    assert "Attribution will pick" in layers_in_words(None, plan_form.bare("semalign-v1"))
+    assert "Attribution will select" in layers_in_words(None, plan_form.bare("semalign-v1"))
 
 
 def test_link_names_are_used_once():
@@ -345,7 +345,7 @@ def test_a_run_taken_out_of_the_queue_says_so_and_is_not_what_a_page_opens_on():
     (run,) = run_folder.list_runs()
     run_queue.remove(run.id)
     app = page("transfer", run=run.id)
-    assert "taken out of the queue" in plain(app)
+    assert "removed from the queue" in plain(app)
     assert first["method"] == "semalign-v1"
     listed = {
         one.id: run_widgets.taken_out(one, one.state, run_queue.waiting())

@@ -1,7 +1,7 @@
-"""Runs the pipeline in a process of its own, so that no click waits for, ends or blocks a computation.
+"""Runs the pipeline in a separate process, so that no click waits for, ends or blocks a computation.
 
-The dashboard's own process never loads a model: what a comparison or a UMAP needs lives in a child process that can be
-ended to give its memory back. Results come as JSON and are kept by request; truth stays in the project's store.
+The dashboard's process never loads a model: comparisons and UMAPs run in a child process that can be ended to free its memory.
+Results arrive as JSON and are cached by request; the project's store is authoritative.
 
 Not covered: transfers, which are runs with a folder each (`jobs.py`).
 """
@@ -23,46 +23,46 @@ from typing import Any, Literal
 from dashboard import limits
 from dashboard.engine.registry import read
 
-# Threads that wait by spinning slow each other down eightfold as soon as a transfer runs beside; these wait asleep.
+# Spinning threads slow each other down eightfold when a transfer runs at the same time; these sleep instead.
 CALM = {"OMP_WAIT_POLICY": "passive"}
 SLOW = {"stitching"}  # functions that must not keep a comparison waiting; a UMAP is another
-STOPPED = "The computation was ended before it was done, by its stop button or to free memory. Start it again."
-KEPT = 64  # answers held in memory; older ones come from the store again
+STOPPED = "The computation was ended early, by its stop button or to free memory. Start it again."
+KEPT = 64  # answers held in memory; older ones are read from the store again
 
 
 @dataclass
 class Task:
-    """One request and how far it is."""
+    """One request and its progress."""
 
     function: str
     """One of `registry.FUNCTIONS`."""
     arguments: dict[str, Any]
     """Plain names and numbers."""
     status: Literal["waiting", "working", "done", "failed"] = "waiting"
-    """Where it stands."""
+    """Its state."""
     stage: str = "Waiting for the engine"
-    """What is happening, as a sentence."""
+    """The current stage, as a sentence."""
     fraction: float = 0.0
-    """How much is done, 0..1."""
+    """The fraction done, 0..1."""
     rows: list[dict[str, Any]] = field(default_factory=list)
-    """Rows of the answer that came before its end, from functions that tell them."""
+    """Rows of the answer that arrived before its end, from functions that stream them."""
     result: dict[str, Any] | None = None
     """The answer's JSON form."""
     error: str | None = None
     """One sentence for the user."""
     fault: bool = False
-    """Whether the error is ours rather than something the user can mend."""
+    """Whether the error is a fault of the program rather than something the user can fix."""
     asked_by: set[str] = field(default_factory=set)
-    """Sessions that asked, in a public demo."""
+    """Sessions that requested it, in a public demo."""
     began: float = field(default_factory=time.monotonic)
-    """When it was asked."""
+    """When it was requested."""
     stage_from: tuple[float, float] = (0.0, 0.0)
-    """When the present stage began and how much was done by then."""
+    """When the current stage began, and the fraction done by then."""
     told_at: float = 0.0
-    """When the fraction was told."""
+    """When the fraction was last updated."""
 
     def tell(self, stage: str, fraction: float) -> None:
-        """Take note of progress; within one stage, time left is reckoned from its pace."""
+        """Record progress; within one stage, the time left is estimated from its pace."""
         now = time.monotonic()
         if stage != self.stage:
             self.stage_from = (now, fraction)
@@ -70,7 +70,7 @@ class Task:
 
     @property
     def left(self) -> float | None:
-        """Seconds left at the pace of the present stage; None until a twentieth of the whole was done at that pace."""
+        """Seconds left at the pace of the current stage; None until a twentieth of the whole is done at that pace."""
         began, at = self.stage_from
         done = self.fraction - at
         if self.over or done < 0.05:
@@ -79,8 +79,8 @@ class Task:
 
     @functools.cached_property
     def record(self) -> Any:
-        """The answer as the record that `registry` names for the function. Raises StoreError where it is none."""
-        assert self.result is not None, "only what is done has an answer"
+        """The answer as the record that `registry` lists for the function. Raises StoreError where it does not fit."""
+        assert self.result is not None, "only a finished task has an answer"
         return read(self.function, self.result)
 
     @property
@@ -89,7 +89,7 @@ class Task:
 
 
 class Lane:
-    """One child process and the requests it works off in order."""
+    """One child process and its requests, processed in order."""
 
     def __init__(self) -> None:
         self.lock = threading.Condition()
@@ -114,7 +114,7 @@ class Lane:
             return self.process
 
     def end(self) -> None:
-        """End the child: what it was doing fails with a sentence, its memory is free."""
+        """End the child: its current task fails with a sentence, and its memory is freed."""
         with self.lock:
             process, self.process = self.process, None
             if process is None or process.stdin is None or process.stdout is None:
@@ -170,7 +170,7 @@ class Engine:
         self.lanes = {"quick": Lane(), "slow": Lane()}
 
     def ask(self, function: str, arguments: dict[str, Any], *, again: bool = False) -> Task:
-        """The task for this request: a new one, or the one that is already on its way or done."""
+        """The task for this request: a new one, or the one already running or done."""
         key = json.dumps([function, arguments], sort_keys=True)
         with self.lock:
             task = self.tasks.get(key)
@@ -188,11 +188,11 @@ class Engine:
             return task
 
     def known(self, function: str, arguments: dict[str, Any]) -> Task | None:
-        """The task for this request if anybody asked before; starts nothing."""
+        """The task for this request if there is one; starts nothing."""
         return self.tasks.get(json.dumps([function, arguments], sort_keys=True))
 
     def at_work(self) -> list[Task]:
-        """What is being computed or waits to be."""
+        """Running and waiting tasks."""
         with self.lock:
             return [task for task in self.tasks.values() if not task.over and task.function != "warm_projection"]
 
@@ -201,11 +201,11 @@ class Engine:
         self.lanes["quick"].start()
 
     def warm_maps(self) -> None:
-        """Have the slow lane import and compile UMAP behind the scenes; asked once, the first time a map was shown."""
+        """Let the slow lane import and compile UMAP in the background; once, when a map is first shown."""
         self.ask("warm_projection", {"method": "umap"})
 
     def stop(self, task: Task) -> None:
-        """End a computation: what it told so far stays with it, and so do all results. PlanError where it is another visitor's."""
+        """End a computation; its rows so far and all results are kept. PlanError where another visitor requested it."""
         limits.require_nobody_else([task.asked_by])
         for lane in self.lanes.values():
             with lane.lock:
@@ -216,11 +216,11 @@ class Engine:
                 lane.end()
 
     def release(self) -> None:
-        """End both processes and free what they hold; results stay. PlanError where another visitor waits for one."""
+        """End both processes and free their memory; results are kept. PlanError where another visitor waits for one."""
         limits.require_nobody_else([task.asked_by for task in self.at_work()])
         self.end()
 
     def end(self) -> None:
-        """The same, whoever waits: the server ends."""
+        """The same regardless of other visitors, when the server ends."""
         for lane in self.lanes.values():
             lane.end()

@@ -1,6 +1,6 @@
-"""Functions of the engine that put several of the core's together.
+"""Functions of the engine that combine several of the core's.
 
-They import what they need when they are asked: the process starts at once. Where each function lives says `registry.py`.
+They import what they need when they are called, so that the process starts at once. `registry.py` lists where each function lives.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pkt_core.studies.families.record import PlannedFamily, PlannedRun
 
 
 def plan_needs(plan: Any) -> Any:
-    """What a plan takes of this device. Raises what is wrong with it, so far as no model has to be loaded for that."""
+    """Memory and disk needs of a plan on this device. Raises any error that can be detected without loading a model."""
     from pkt_core.transfer import requirements
     from pkt_core.transfer.teacher_pass import require_plan
 
@@ -22,14 +22,14 @@ def plan_needs(plan: Any) -> Any:
 
 
 def control_plan(plan: Any, control: Any) -> PlannedRun:
-    """The plan of a control that follows from both models. Raises PlanError where it would be the transfer itself."""
+    """The plan of a control that follows from both models. Raises PlanError where it equals the transfer itself."""
     from pkt_core.studies.families.compute import member_of
 
     return planned([member_of(plan, control)])[0]
 
 
 def family_members(plan: Any, rivals: Sequence[Any], controls: Sequence[Any], seeds: int) -> PlannedFamily:
-    """The plans of a family in their order, each with its label. Raises PlanError where one does not hold together."""
+    """The plans of a family in their order, each with its label. Raises PlanError where one contradicts itself."""
     from pkt_core.studies.families.compute import left_out, members
 
     chosen = members(plan, rivals=rivals, controls=controls, seeds=seeds)
@@ -39,7 +39,7 @@ def family_members(plan: Any, rivals: Sequence[Any], controls: Sequence[Any], se
 
 
 def sweep_members(plan: Any, at_most: int, seeds: int) -> PlannedFamily:
-    """The plans of a transfer at every pair of layers, each with its label. Raises PlanError where there can be none."""
+    """The plans of a transfer at every pair of layers, each with its label. Raises PlanError where none is possible."""
     from pkt_core.models.shape import model_shape
     from pkt_core.studies.factors.compute import sweep
 
@@ -53,7 +53,7 @@ def planned(members: Sequence[Any]) -> list[PlannedRun]:
 
 
 def factors(finished: Mapping[str, Any], measures: Sequence[str] | None, progress: Progress) -> Any:
-    """What eases a transfer, from these runs; no measures: the usual ones."""
+    """What predicts transfer gain, from these runs; `measures` None: the default ones."""
     from pkt_core.runs.folder import open_run
     from pkt_core.studies.factors.compute import USUAL, answer
 

@@ -1,4 +1,4 @@
-"""What the engine can be asked: where each function lives, what it is about, and the record that it answers with.
+"""The engine's functions: where each lives, its subject, and the record that it returns.
 
 Names are resolved when a request or an answer is read, so that the dashboard loads only what it shows.
 """
@@ -47,14 +47,14 @@ RECORDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Function:
-    """A function that the engine serves."""
+    """A function of the engine."""
 
     place: str
     """Module and name."""
     subject: Literal["pair", "run", "plan", "none"]
-    """What it takes first, opened from the request: two models by `pair`, a run by `run`, a plan by `plan`."""
+    """Its first argument, opened from the request: two models by `pair`, a run by `run`, a plan by `plan`."""
     renewed_by: tuple[str, ...] = ()
-    """Arguments that only make the request another one, so that it is answered anew when they change."""
+    """Arguments that only serve as a cache key: the function runs again when they change."""
 
 
 GLUE = "dashboard.engine.functions"
@@ -90,7 +90,7 @@ FUNCTIONS = {
     "benchmark_sandbox": Function("pkt_core.benchmarks.tasks.benchmark_sandbox", "none"),
     "warm_projection": Function(f"{GLUE}.warm_projection", "none", ("method",)),
 }
-"""By the name that a request gives."""
+"""By the name in a request."""
 
 
 def resolved(place: str) -> Any:
@@ -100,5 +100,5 @@ def resolved(place: str) -> Any:
 
 
 def read(function: str, answer: Mapping[str, Any]) -> Any:
-    """The record in an answer of the engine. Raises StoreError where it is none of this version."""
+    """The record in an answer of the engine. Raises StoreError where it does not fit this version."""
     return from_json(resolved(RECORDS[function]), answer, f"The answer to {function}")

@@ -1,4 +1,4 @@
-"""The other end of `dashboard/engine/client.py`: reads one request a line, runs the pipeline, writes progress and results a line each.
+"""The other end of `dashboard/engine/client.py`: reads one request per line, runs the pipeline, writes progress and results as lines.
 
 It ends when its input does, so it never outlives the dashboard.
 """
@@ -27,10 +27,10 @@ def chosen_pair(arguments: dict[str, Any]) -> Any:
 
     name, teacher, student = (arguments.pop(key, None) for key in ("pair", "teacher", "student"))
     device, dtype = arguments.pop("device", "auto"), arguments.pop("dtype", "auto")
-    found = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
-    if sentence := catalog.availability(found):
+    pair = catalog.custom_pair(teacher or "", student or "") if name == "custom" else catalog.pair(name)
+    if sentence := catalog.availability(pair):
         raise PktError(sentence)
-    return found.held(device, dtype)
+    return pair.held(device, dtype)
 
 
 def named_run(arguments: dict[str, Any]) -> Any:
@@ -48,7 +48,7 @@ def given_plan(arguments: dict[str, Any]) -> Any:
 
 
 SUBJECTS: dict[str, Callable[[dict[str, Any]], Any]] = {"pair": chosen_pair, "run": named_run, "plan": given_plan}
-"""How what a function is about is opened; what names it is taken out of the arguments."""
+"""How a function's subject is opened; each removes its fields from the arguments."""
 
 
 @functools.cache
@@ -65,13 +65,13 @@ def answer(
     progress: Callable[[str, float], None],
     tell: Callable[[list[dict[str, Any]]], None] = lambda _: None,
 ) -> Any:
-    """Carry out one request; `tell` gets rows of the answer as they come. Raises PktError for what the user can mend."""
+    """Carry out one request; `tell` receives rows of the answer as they arrive. Raises PktError for errors that the user can fix."""
     progress("Starting the engine", 0.0)
     access.require_allowed(arguments)
     limits.require_modest(arguments)
-    asked = registry.FUNCTIONS[function]
-    work = registry.resolved(asked.place)
-    given = {name: value for name, value in arguments.items() if name not in asked.renewed_by}
+    entry = registry.FUNCTIONS[function]
+    work = registry.resolved(entry.place)
+    given = {name: value for name, value in arguments.items() if name not in entry.renewed_by}
     if (lines := given.pop("lines", None)) is not None:
         from pkt_core.data.prompts import pasted
 
@@ -85,7 +85,7 @@ def answer(
             pool().clear()
     if "tell" in takes:
         given["tell"] = tell
-    first = () if asked.subject == "none" else (SUBJECTS[asked.subject](given),)
+    first = () if entry.subject == "none" else (SUBJECTS[entry.subject](given),)
     return as_json(work(*first, **given))
 
 
@@ -100,9 +100,9 @@ def as_json(result: Any) -> dict[str, Any]:
 
 
 def requests() -> TextIO:
-    """Where requests come from, out of reach: standard input is empty from now on, also for libraries and children.
+    """The stream of requests, on a private descriptor: standard input is empty from now on, also for libraries and children.
 
-    A library that asks a question must not take the next request for its answer.
+    A library that prompts on the terminal must not read the next request as its answer.
     """
     private = os.fdopen(os.dup(0), encoding="utf-8")  # not inherited by children
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -126,7 +126,7 @@ def main() -> None:
     for line in given:
         request = json.loads(line)
         try:
-            with redirect_stdout(sys.stderr):  # whatever a library prints must not mix with our lines
+            with redirect_stdout(sys.stderr):  # output of libraries must not mix with our lines
                 result = answer(
                     request["function"],
                     request["arguments"],
@@ -136,7 +136,7 @@ def main() -> None:
             send({"result": result})
         except PktError as error:
             send({"error": str(error)})
-        except Exception as error:  # a fault of ours must reach the screen as one, not end the process in silence
+        except Exception as error:  # a fault of the program must be shown, not end the process silently
             logging.getLogger(__name__).exception("request failed: %s", request["function"])
             send({"fault": f"{type(error).__name__}: {error}"})
 

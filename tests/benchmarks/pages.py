@@ -76,8 +76,8 @@ def against_a_bare_page() -> None:
         browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         pages = {
             "bare page": (bare, "Bare"),
-            "Pair": (ours, "Can these two talk?"),
-            "Alignment": (f"{ours}/alignment", "Where do they agree?"),
+            "Pair": (ours, "Two models side by side"),
+            "Alignment": (f"{ours}/alignment", "Where do the layers agree?"),
         }
         for turn in range(ROUNDS + 1):  # the first warms both servers
             for name, (address, title) in pages.items():

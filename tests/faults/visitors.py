@@ -113,7 +113,7 @@ def fault_of(session, page: str, link: str) -> str | None:
             if what == "exception":
                 return f"{element.exception.type}: {element.exception.message[:100]}"
             text = getattr(getattr(element, what or "", None), "body", "")
-            if "Traceback (most recent" in text or "fault of the program" in text:
+            if "Traceback (most recent" in text or "fault in the program" in text:
                 return f"it says {text[:100]}"
             seen += what in ("heading", "markdown", "alert", "plotly_chart", "arrow_data_frame")
         elif kind == "page_not_found" and page:

@@ -1,4 +1,4 @@
-"""Where do they agree? The layer x layer heatmap by any measure with its noise, what may fake it, and which layer should teach."""
+"""Alignment: the layer x layer heatmap by any measure with its noise level, outlier checks, and which teacher layer to use."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def picked() -> None:
 
 
 def measure_choice() -> str:
-    """The measure of the grid; its record is the help."""
+    """The measure of the grid."""
     known = dashboard_recorded.measures()
     return widgets.choice(
         "Measure",
         list(known),
         Param.MEASURE,
         default=DEFAULT,
-        help="How alike two layers' activations are. Each measure sees something else; look where they disagree.",
+        help="Similarity of two layers' activations. Measures differ in what they are sensitive to; compare them under Other measures.",
     )
 
 
 def how_measured(grid: SimilarityGrid, measure: MeasureFacts) -> str:
-    """The measure's claims and the recipe of this very grid."""
+    """The measure's properties and the recipe of this grid."""
     recipe = grid.recipe
-    closer = "larger is closer" if measure.larger_is_closer else "smaller is closer"
+    closer = "larger is more similar" if measure.larger_is_closer else "smaller is more similar"
     words = (
-        f"{measure.label}, {closer}. {comparison_text.by_chance(grid, measure.chance)} Unchanged by: {', '.join(measure.invariant_to) or 'nothing'}. "
+        f"{measure.label}, {closer}. {comparison_text.by_chance(grid, measure.chance)} Invariant to: {', '.join(measure.invariant_to) or 'nothing'}. "
         f"{recipe.part} over {grid.n} samples, pooled by {recipe.pooling}, outlier rule {recipe.outliers}"
         f"{', position 0 left out' if recipe.skip_first else ''}, {recipe.permutations} permutations of prompts, seed {recipe.seed}; "
         f"interval: {recipe.interval}."
@@ -51,26 +51,26 @@ def how_measured(grid: SimilarityGrid, measure: MeasureFacts) -> str:
     if recipe.repeats:
         words += f" {comparison_text.repeats(recipe.repeats)}"
     if recipe.too_short:
-        words += f" {recipe.too_short} prompts have too few pieces that both tokenizers cut alike and are left out."
+        words += f" {recipe.too_short} prompts have too few spans shared by both tokenizers and are left out."
     if recipe.block is not None and recipe.block_difference is not None:
         words += (
-            f" Estimated in mini-batches of {recipe.block}, which moves no cell by more than "
-            f"{recipe.block_difference:.4f} from the full-sample value on the first 512 samples."
+            f" Estimated in mini-batches of {recipe.block}; on the first 512 samples, no cell differs from the full-sample value by more than "
+            f"{recipe.block_difference:.4f}."
         )
     return words
 
 
 def disagreement(comparison: Comparison, recorded: bool) -> None:
-    """All measures that are there already, beside each other."""
+    """All measures computed so far, side by side."""
     grids = {DEFAULT: comparison.grid, **(dashboard_recorded.grids() if recorded else {})}
     for name in dashboard_recorded.measures():
         if name not in grids:
             task = loaders.known("similarity", {**selection.comparison_request(), "measure": name})
             if task is not None and task.status == "done":
                 grids[name] = task.record
-    st.subheader("Do other measures say the same?", anchor=False)
+    st.subheader("Do other measures agree?", anchor=False)
     if len(grids) < 2:
-        st.caption("Only one measure was computed so far. Choose others above; each then stands here beside it.")
+        st.caption("Only one measure has been computed. Choose another above to see it here beside the first.")
         return
     labels = {name: measure.label for name, measure in dashboard_recorded.measures().items()}
     table = comparison_text.measures_table(grids, labels)
@@ -86,7 +86,7 @@ def disagreement(comparison: Comparison, recorded: bool) -> None:
 
 
 def this_pair(comparison: Comparison, grid: SimilarityGrid | None, measure: str) -> None:
-    """The chosen pair of layers closer, and what the picked prompts say of it."""
+    """The chosen pair of layers in detail, also for the picked prompts alone."""
     chosen, label = selection.layers(comparison), dashboard_recorded.measures()[measure].label
     closer_look.show(comparison, grid, label, chosen)
     picked_prompts.cell(*chosen, measure, label)
@@ -94,11 +94,11 @@ def this_pair(comparison: Comparison, grid: SimilarityGrid | None, measure: str)
 
 
 def who_teaches(comparison: Comparison) -> None:
-    """Attribution of the teacher's layers and the pairing that follows from it."""
+    """Attribution of the teacher's layers and the pairing derived from it."""
     st.subheader("Which layer should teach which?", anchor=False)
     if comparison.attribution is None:
         st.caption(
-            "The teacher reads too few tokens at once for the examples, so there is no attribution; only the pairing by depth is drawn."
+            "The examples are longer than the teacher's context, so there is no attribution. Only the pairing by depth is drawn."
         )
     widgets.figure(
         figures.attribution_figure(
@@ -107,13 +107,13 @@ def who_teaches(comparison: Comparison) -> None:
         comparison_text.ATTRIBUTION,
         comparison_text.attribution_table(comparison.attribution, comparison.pairing),
         "attribution",
-        alt="Bars of attribution by teacher layer, joined by lines to the student layers they teach",
+        alt="Bars of attribution by teacher layer, joined by lines to the paired student layers",
     )
 
 
 def outliers(comparison: Comparison) -> None:
-    """What may fake likeness: single dimensions, and the first token."""
-    st.subheader("Does one dimension, or the first token, own the picture?", anchor=False)
+    """What can inflate similarity: single dimensions, and the first token."""
+    st.subheader("Does one dimension, or the first token, dominate?", anchor=False)
     widgets.figure(
         figures.outlier_figure(comparison.outliers),
         comparison_text.OUTLIERS,
@@ -124,8 +124,8 @@ def outliers(comparison: Comparison) -> None:
 
 
 def vocabulary(comparison: Comparison) -> None:
-    """Whether the vocabulary's bases are a special frame for the layers."""
-    st.subheader("Do the layers speak the vocabulary's language?", anchor=False)
+    """Whether the vocabulary vectors reconstruct the layers' states better than random vectors."""
+    st.subheader("Do vocabulary vectors reconstruct the layers' states?", anchor=False)
     st.markdown(widgets.plain(comparison_text.recomposition(comparison.recomposition)))
     widgets.figure(
         figures.recomposition_figure(comparison.recomposition, comparison.crossing),
@@ -138,8 +138,8 @@ def vocabulary(comparison: Comparison) -> None:
 
 def show() -> None:
     widgets.head(
-        "Where do they agree?",
-        "Every layer of the teacher against every layer of the student. Click a cell to choose a pair of layers for all pages.",
+        "Where do the layers agree?",
+        "Similarity of every teacher layer with every student layer. Click a cell to choose a pair of layers for all pages.",
         words=(
             "CKA",
             "noise",

@@ -1,4 +1,4 @@
-"""What a run moved: the grid against the teacher before and after, by any measure, asked of the engine when its section is opened."""
+"""How a run changed the similarity grid with the teacher, before and after, by any measure; computed when its tab is opened."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ NO_MODEL_OF_ITS_OWN = ("pair", "teacher", "student", "device", "dtype", "prompts
 
 
 def request(run_id: str, measure: str) -> dict[str, Any]:
-    """The run's own models and prompts, read as the sidebar says."""
+    """The run's own models and prompts, with the sidebar's settings for reading activations."""
     settings = {k: v for k, v in selection.comparison_request().items() if k not in NO_MODEL_OF_ITS_OWN}
     return {"run": run_id, "measure": measure, **settings}
 
 
 def show(run: Any, results: RunResults) -> None:
-    """Progress, then the figure; a run without trained weights says so."""
+    """Progress, then the figure; a notice where the trained weights are not stored."""
     st.subheader("Did the student's layers move towards the teacher's?", anchor=False)
     if not (run.folder / "student").is_dir():
-        st.caption("This run keeps no trained student, so its layers cannot be read again.")
+        st.caption("This run's trained weights are not stored, so its layers cannot be read again.")
         return
     left, _ = st.columns([1, 2])
     with left:
         measure = widgets.choice(
             "Measure", list(recorded.measures()), Param.MEASURE, default=selection.MEASURE,
-            help="CKA was not trained by any method here; the cosine to the mapped teacher is what semalign-v1 trains.",
+            help="No method here optimises CKA. semalign-v1 optimises the cosine to the mapped teacher state.",
         )  # fmt: skip
-    asked = request(run.id, measure)
-    task = loaders.ask("similarity_change", asked)
+    arguments = request(run.id, measure)
+    task = loaders.ask("similarity_change", arguments)
     moved: GridChange | None = widgets.result(
-        task, "Reading all three models", lambda: loaders.ask("similarity_change", asked, again=True)
+        task, "Reading all three models", lambda: loaders.ask("similarity_change", arguments, again=True)
     )
     if moved is None:
         return

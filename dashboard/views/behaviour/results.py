@@ -22,7 +22,7 @@ ALL_TASKS = "all tasks"
 
 
 def tests(run: Any) -> TaskTests | None:
-    """Corrected p, what n can show and the gap for each task, asked of the engine; None until it answers."""
+    """Corrected p, minimum detectable effect and gap to the teacher for each task, from the engine; None until it answers."""
     task = loaders.ask("task_tests", {"run": run.id, "finished": run.status().finished})
     beside: TaskTests | None = widgets.result(
         loaders.soon(task), "The tests", lambda: loaders.ask("task_tests", task.arguments, again=True)
@@ -31,59 +31,61 @@ def tests(run: Any) -> TaskTests | None:
 
 
 def changes_table(changes: dict[str, TaskChange], beside: TaskTests | None) -> None:
-    """Gain over the student and gap to the teacher, with what each test could see."""
+    """Gain over the student and gap to the teacher, with each test's minimum detectable effect."""
     shown = behaviour_text.changes_shown(changes, None if beside is None else beside.tests)
     st.dataframe(
-        shown, hide_index=True, alt="Paired changes by task: gain, gap to the teacher, p-values, what n can show"
+        shown,
+        hide_index=True,
+        alt="Paired changes by task: gain, gap to the teacher, p-values, minimum detectable effect",
     )
     st.caption(behaviour_text.CHANGES)
 
 
 def controls(run: Any, results: RunResults) -> None:
-    """The run and its controls on one axis, what is left of its gain, and which controls are missing."""
+    """The run and its controls on one axis, the gain beyond each control, and missing controls."""
     st.subheader("Would a control have gained as much?", anchor=False)
     if not results.right:
         st.caption(
-            "This run did not keep its single answers; measure it again with `pkt evaluate` to set controls beside it."
+            "This run's answers per item are not stored. Evaluate it again with `pkt evaluate` to compare it with controls."
         )
         return
     others = sum(one.state == "done" for one in loaders.runs())
-    asked = {"run": run.id, "finished": run.status().finished, "others": others}
-    task = loaders.soon(loaders.ask("run_controls", asked))
-    found: Controls | None = widgets.result(
-        task, "The controls", lambda: loaders.ask("run_controls", asked, again=True)
+    arguments = {"run": run.id, "finished": run.status().finished, "others": others}
+    task = loaders.soon(loaders.ask("run_controls", arguments))
+    record: Controls | None = widgets.result(
+        task, "The controls", lambda: loaders.ask("run_controls", arguments, again=True)
     )
-    if found is None:
+    if record is None:
         return
-    st.markdown(f"**{widgets.plain(behaviour_text.controls(found))}**")
-    table = behaviour_text.controls_table(found)
-    if found.carried_out:
+    st.markdown(f"**{widgets.plain(behaviour_text.controls(record))}**")
+    table = behaviour_text.controls_table(record)
+    if record.carried_out:
         widgets.figure(
-            behaviour_figures.controls_figure(results.changes, found), behaviour_text.AGAINST, table, "controls",
+            behaviour_figures.controls_figure(results.changes, record), behaviour_text.AGAINST, table, "controls",
             alt="Change by task of this run and of its controls, with 95 % intervals around zero",
         )  # fmt: skip
-    if found.controls:
+    if record.controls:
         with st.expander("Every control, task by task", icon=":material/table:"):
-            st.dataframe(table, hide_index=True, alt="Controls: what each takes away, its run, what is left")
-            st.caption("Carry out what is missing on the page Transfer: Control, or all of them at once as a family.")
+            st.dataframe(table, hide_index=True, alt="Controls: what each removes, its run, the remaining gain")
+            st.caption("Run missing controls on the page Transfer: one under Control, or all of them as a family.")
     st.page_link(
-        "views/families/page.py", label="All controls with several seeds: families", icon=":material/leaderboard:"
+        "views/families/page.py", label="All controls with several seeds: Families", icon=":material/leaderboard:"
     )
 
 
 def seeds(run: Any, changes: dict[str, TaskChange], beside: TaskTests | None) -> None:
     """Every seed of the same plan, where the run belongs to a family."""
-    if beside is None or (found := beside.seeds) is None:
+    if beside is None or (spread := beside.seeds) is None:
         return
-    st.markdown(widgets.plain(behaviour_text.seeds(found)))
+    st.markdown(widgets.plain(behaviour_text.seeds(spread)))
     widgets.figure(
-        figures.seeds_figure(found, changes, run.id), behaviour_text.SEEDS, behaviour_text.seeds_table(found), "seeds",
-        alt="Share of answers right by task, one point per seed, beside the student before",
+        figures.seeds_figure(spread, changes, run.id), behaviour_text.SEEDS, behaviour_text.seeds_table(spread), "seeds",
+        alt="Accuracy by task, one point per seed, beside the student before",
     )  # fmt: skip
 
 
 def side_effects(results: RunResults, behaviour: Behaviour, beside: TaskTests | None) -> None:
-    """What got worse, ranked and named; then general text in full."""
+    """What got worse, ranked; then all measures on general text."""
     st.subheader("What did it cost elsewhere?", anchor=False)
     table = behaviour_text.worsened(results, None if beside is None else beside.tests)
     st.markdown(f"**{widgets.plain(behaviour_text.worse(table))}**")
@@ -97,7 +99,7 @@ def side_effects(results: RunResults, behaviour: Behaviour, beside: TaskTests | 
     )
     bits = behaviour.after.bits_per_byte
     st.caption(
-        f"95 % bootstrap intervals over {bits and bits.texts} texts. Lower bits per byte is better; lower KL and higher agreement are nearer to the teacher."
+        f"95 % bootstrap intervals over {bits and bits.texts} texts. Lower bits per byte is better. Lower KL and higher agreement mean closer to the teacher."
     )
 
 
@@ -105,7 +107,7 @@ def turned(run: Any, right: dict[str, Answers]) -> None:
     """The items that were right before and wrong after, and the reverse; `right` has the answers by task."""
     st.subheader("What did it forget?", anchor=False)
     if not right:
-        st.caption("This run did not keep its single answers; measure it again with `pkt evaluate` to see them.")
+        st.caption("This run's answers per item are not stored. Evaluate it again with `pkt evaluate` to see them.")
         return
     st.markdown(f"**{widgets.plain(behaviour_text.turned(right))}**")
     st.dataframe(behaviour_text.turned_counts(right), hide_index=True, alt="Items forgotten and newly right by task")
@@ -116,23 +118,30 @@ def turned(run: Any, right: dict[str, Answers]) -> None:
         labels = {ALL_TASKS: ALL_TASKS, **{style.task_name(name): name for name in right}}
         task = labels[widgets.choice("Of", list(labels), Param.TURNED_TASK)]
     plan = run.plan()
-    wanted = {name: answers for name, answers in right.items() if task in (ALL_TASKS, name)}
+    selected = {name: answers for name, answers in right.items() if task in (ALL_TASKS, name)}
     items: dict[str, list[tuple[str, str]]] = {}
-    for name in list(wanted):
+    for name in list(selected):
         try:
             items[name] = loaders.task_items(name, plan.get("n_task_items"), plan.get("seed", 0))
         except PromptError as error:
             items[name] = []
             st.info(widgets.plain(str(error)))
-        if len(items[name]) != len(right[name].after):  # the file was changed since
+        if len(items[name]) != len(right[name].after):  # the file has changed since
             st.info(
-                widgets.plain(f"The items of {style.task_name(name)} are not those that were asked; they are left out.")
+                widgets.plain(
+                    f"The items of {style.task_name(name)} have changed since the evaluation and are left out."
+                )
             )
-            del wanted[name]
-    table = behaviour_text.turned_table(wanted, items, (FORGOTTEN, NEW) if way == BOTH else (way,))
+            del selected[name]
+    table = behaviour_text.turned_table(selected, items, (FORGOTTEN, NEW) if way == BOTH else (way,))
     if table.empty:
         st.caption("None.")
         return
     names = {"turned": "Turned", "task": "Task", "item": "Item", "prompt": "Prompt", "answer": "Answer"}
-    st.dataframe(table.rename(columns=names), hide_index=True, height=260, alt="Items that turned")
-    st.caption(f"{len(table):,} items. Right: greedy decoding gives the whole answer.")
+    st.dataframe(
+        table.rename(columns=names),
+        hide_index=True,
+        height=260,
+        alt="Items whose answer changed between right and wrong",
+    )
+    st.caption(f"{len(table):,} items. Right: greedy decoding produces the whole answer.")

@@ -1,7 +1,7 @@
-"""What the three write after picked prompts or some of one's own, side by side: greedy or sampled, as it comes, changes marked.
+"""Continuations of picked or typed prompts by the three models, side by side: greedy or sampled, streamed, changes marked.
 
-Picked prompts are written on at once, a dozen of them and greedily, because that is soon done; the button writes on after all of
-them, with the settings above it.
+A dozen picked prompts are continued at once with greedy decoding, because that is quick; the button continues all of them with the
+settings above it.
 
 Not covered: the generations that a run recorded (`views/behaviour/page.py`).
 """
@@ -23,43 +23,45 @@ from pkt_core.studies.generations.text import Marked, marked_words
 
 GREEDY, SAMPLED = "greedy", "sampled"
 SHOWN = 24  # prompts in full; the download has all
-FIRST = 8  # prompts of the set that are written on where none is picked or typed
+FIRST = 8  # prompts of the set that are continued where none is picked or typed
 
 
 def request(run_id: str) -> dict[str, Any]:
-    """What is asked of the engine: typed prompts, else the picked ones, else the first of the set on the left."""
-    asked: dict[str, Any] = {"run": run_id, "new_tokens": state.whole(Param.WRITE_TOKENS, 24, 1, 512)}
+    """The request to the engine: typed prompts, else the picked ones, else the first of the set in the sidebar."""
+    arguments: dict[str, Any] = {"run": run_id, "new_tokens": state.whole(Param.WRITE_TOKENS, 24, 1, 512)}
     typed = str(state.value(Param.WRITE_AFTER, "") or "").strip()
-    asked |= {"lines": typed} if typed else {**selection.prompts_request(), "ids": state.picked() or list(range(FIRST))}
+    arguments |= (
+        {"lines": typed} if typed else {**selection.prompts_request(), "ids": state.picked() or list(range(FIRST))}
+    )
     if state.one_of(Param.WRITE_HOW, (GREEDY, SAMPLED), GREEDY) == SAMPLED:
-        asked |= {
+        arguments |= {
             "temperature": number(Param.WRITE_HEAT, 0.8, 0.05, 10.0),
             "top_p": number(Param.WRITE_TOP_P, 0.95, 0.01, 1.0),
         }
-        asked["seed"] = state.whole(Param.WRITE_SEED, 0, 0, 10**6)
-    return asked
+        arguments["seed"] = state.whole(Param.WRITE_SEED, 0, 0, 10**6)
+    return arguments
 
 
 def number(param: Param, default: float, low: float, high: float) -> float:
-    """A number that a control holds; the default where the link says something else."""
+    """The value of a control; the default where the link's value is invalid."""
     try:
-        found = float(state.value(param, default))
+        held = float(state.value(param, default))
     except (TypeError, ValueError):
         return default
-    return found if low <= found <= high else default
+    return held if low <= held <= high else default
 
 
 def controls() -> None:
-    """Prompts and the way of decoding."""
+    """Controls for prompts and decoding."""
     left, right = st.columns([3, 2])
     with left:
         st.text_area(
-            "After these prompts, one a line",
+            "Prompts to continue, one per line",
             key=Param.WRITE_AFTER.value,
             bind=widgets.BIND,
             max_chars=6000,
             height=104,
-            placeholder=f"empty: the picked prompts, else the first {FIRST} of the set on the left",
+            placeholder=f"empty: the picked prompts, else the first {FIRST} of the set in the sidebar",
             help="At most 64.",
         )
     with right:
@@ -68,9 +70,9 @@ def controls() -> None:
             [GREEDY, SAMPLED],
             Param.WRITE_HOW,
             default=GREEDY,
-            help="Sampled: every prompt and step has one random number, the same for all three models, so what differs is the model.",
+            help="Sampling uses common random numbers: all three models get the same draw at each prompt and step.",
         )
-        widgets.amount("Tokens to write", Param.WRITE_TOKENS, low=1, high=512, default=24, step=8)
+        widgets.amount("Tokens to generate", Param.WRITE_TOKENS, low=1, high=512, default=24, step=8)
     if how == SAMPLED:
         one, two, three = st.columns(3)
         for place, label, param, low, high, default in (
@@ -83,14 +85,14 @@ def controls() -> None:
 
 
 def marked(runs: Marked, colour: str) -> str:
-    """Words as Markdown that shows them literally, those of one text alone on a coloured ground."""
+    """Words as literal Markdown; words unique to one text on a coloured background."""
     return " ".join(
-        f":{colour}-background[{widgets.plain(words)}]" if own else widgets.plain(words) for own, words in runs
+        f":{colour}-background[{widgets.plain(words)}]" if unique else widgets.plain(words) for unique, words in runs
     )
 
 
 def rows_shown(rows: Sequence[Written], only: bool) -> None:
-    """Prompt by prompt, changed ones first, words that only one of before and after has marked."""
+    """Prompt by prompt, changed ones first; words unique to before or after are marked."""
     ranked = sorted(rows, key=lambda row: not row.differs)
     changed = sum(row.differs for row in rows)
     shown = [row for row in ranked if row.differs or not only][:SHOWN]
@@ -101,24 +103,24 @@ def rows_shown(rows: Sequence[Written], only: bool) -> None:
             place.markdown(f"**{name}**")
         for row in shown:
             before, after = marked_words(row.before, row.after)
-            said = (marked(before, "orange"), marked(after, "green"), widgets.plain(row.teacher))
+            cells = (marked(before, "orange"), marked(after, "green"), widgets.plain(row.teacher))
             one, *others = st.columns([4, 3, 3, 3])
             one.caption(widgets.plain(row.text))
-            for place, text in zip(others, said, strict=True):
+            for place, text in zip(others, cells, strict=True):
                 place.markdown(text or "–")
     st.caption(
-        f"Before and after differ at {changed} of {len(rows)} prompts, those first{f'; {len(shown)} are shown' if len(shown) < len(ranked) else ''}. "
-        "Orange: words that only the student before wrote; green: only the student after."
+        f"Before and after differ for {changed} of {len(rows)} prompts, listed first{f'; {len(shown)} are shown' if len(shown) < len(ranked) else ''}. "
+        "Orange: words only in the student's text before; green: only after."
     )
 
 
-def told(task: Task) -> list[Written]:
-    """The rows that came so far."""
+def rows_so_far(task: Task) -> list[Written]:
+    """The rows so far."""
     return [from_json(Written, row, "A row of the writing") for row in task.rows]
 
 
 def watch(task: Task, only: bool) -> None:
-    """Rows as they come, with a button that stops the writing."""
+    """Rows as they arrive, with a button that stops the generation."""
 
     def draw() -> None:
         left, right = st.columns([5, 1], vertical_alignment="center")
@@ -132,40 +134,40 @@ def watch(task: Task, only: bool) -> None:
             width="stretch",
         )
         if task.rows:
-            rows_shown(told(task), only)
+            rows_shown(rows_so_far(task), only)
 
     pulse.live(draw, lambda: task.over)
 
 
-def begin(asked: dict[str, Any]) -> None:
-    """Start writing; for callbacks."""
-    loaders.ask("writing", asked, again=True)
+def begin(arguments: dict[str, Any]) -> None:
+    """Start generating; for callbacks."""
+    loaders.ask("writing", arguments, again=True)
 
 
 def show(run: Any) -> None:
-    """The section; a run without weights says so."""
-    st.subheader("What do they write after picked prompts, or your own?", anchor=False)
+    """The section; a notice where the trained weights are not stored."""
+    st.subheader("Continue picked prompts, or your own", anchor=False)
     if not run_widgets.keeps_student(run.folder):
-        st.caption("This run keeps no trained student, so nothing new can be written.")
+        st.caption("This run's trained weights are not stored, so it cannot generate new text.")
         return
     controls()
-    asked = request(run.id)
-    task = loaders.known("writing", asked)
+    arguments = request(run.id)
+    task = loaders.known("writing", arguments)
     left, right = st.columns([1, 3], vertical_alignment="center")
     with right:
         only = widgets.toggle("Only what changed", Param.WRITE_CHANGED)
     ended = task is not None and task.status == "failed"
     left.button(
-        "Write again" if ended else "Write",
+        "Generate again" if ended else "Generate",
         key="write",
         type="primary",
         icon=":material/edit:",
         disabled=task is not None and not ended,
         on_click=begin,
-        args=(asked,),
+        args=(arguments,),
     )
     if task is None:
-        if "ids" in asked and state.picked():
+        if "ids" in arguments and state.picked():
             picked_first(run.id, only)
         return
     if not task.over:
@@ -176,22 +178,22 @@ def show(run: Any) -> None:
             widgets.plain(f"Stopped after {len(task.rows)} prompts. {task.error}" if task.rows else str(task.error))
         )
     writing: Writing | None = task.record if task.result else None
-    if rows := writing.rows if writing else told(task):
+    if rows := writing.rows if writing else rows_so_far(task):
         rows_shown(rows, only)
         download(rows)
 
 
 def picked_first(run_id: str, only: bool) -> None:
-    """The first of the picked prompts, greedily, without being asked; kept, so that they are there at once the next time."""
-    arguments = {**picked_prompts.asked(state.picked()), "run": run_id}
-    found: PickedContinuations | None = picked_prompts.answered("picked_continuations", arguments, "The continuations")
-    if found is None:
+    """The first picked prompts, continued greedily at once; stored, so that they appear immediately the next time."""
+    arguments = {**picked_prompts.request(state.picked()), "run": run_id}
+    record: PickedContinuations | None = picked_prompts.answered("picked_continuations", arguments, "The continuations")
+    if record is None:
         return
-    rows_shown(found.rows, only)
+    rows_shown(record.rows, only)
     st.caption(
-        f"{len(found.rows)} of {found.n_picked} picked prompts, {found.facts.decoding}. `Write` goes on after all of them, with the settings above."
+        f"{len(record.rows)} of {record.n_picked} picked prompts, {record.facts.decoding}. `Generate` continues all of them with the settings above."
     )
-    download(found.rows)
+    download(record.rows)
 
 
 def download(rows: Sequence[Written]) -> None:

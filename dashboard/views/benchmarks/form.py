@@ -1,4 +1,4 @@
-"""Benchmarks as work: what to ask, the request put on its way in a process of its own, how far it is, and stopping it.
+"""Running benchmarks: the form, starting a separate process, its progress, and stopping it.
 
 Not covered: the results (`views/benchmarks/page.py`).
 """
@@ -23,7 +23,7 @@ from pkt_core.runs.folder import Run
 from pkt_core.runs.status import RunStatus
 
 PLACE = "benchmarks"
-ITEMS = 200  # of each task, unless said otherwise
+ITEMS = 200  # per task, by default
 OFFERED = ["demo/unknown-seen", "demo/unknown-unseen", "demo/known-unseen", "humaneval", "mbpp", "gsm8k", "mmlu"]
 CODE = ("humaneval", "mbpp")
 READY = Readiness(missing=None, unavailable=None, why="")
@@ -31,7 +31,7 @@ READY = Readiness(missing=None, unavailable=None, why="")
 
 
 def kept() -> int:
-    """How many answers the store holds."""
+    """The number of benchmark results in the store."""
     return sum(1 for _ in (cache_root() / "artefacts").glob("benchmark-*"))
 
 
@@ -47,7 +47,7 @@ def asked_of(run_id: str) -> Run | None:
 
 
 def going_on() -> Run | None:
-    """The request that is being carried out, whoever made it; None where there is none."""
+    """The running request of any session; None where there is none."""
     for job in listed():
         try:
             if job.status().state in ("queued", "running") and job.process() is not None:
@@ -58,9 +58,9 @@ def going_on() -> Run | None:
 
 
 def start(run_id: str, against: list[str], tasks: list[str], asking: Asking) -> None:
-    """Put a request on its way; what cannot be done is said on the page."""
+    """Start a request; an error is shown on the page."""
     try:
-        limits.require_here("asks no benchmarks")
+        limits.require_here("runs no benchmarks")
         access.require_benchmark(tasks, include=asking.include, data=asking.data)
         job = create(Request(run=run_id, against=against, tasks=tasks, asking=asking))
         jobs.start(["benchmark", "--job", str(job.folder)], job.folder)
@@ -69,7 +69,7 @@ def start(run_id: str, against: list[str], tasks: list[str], asking: Asking) -> 
 
 
 def stop(folder: Path) -> None:
-    """Ask it to end after the batch that it is at; by force where it does not listen within a minute."""
+    """Request that it ends after its current batch; kill it where it has not within a minute."""
     try:
         jobs.stop(folder, kill_after=60)
     except PktError as error:
@@ -77,7 +77,7 @@ def stop(folder: Path) -> None:
 
 
 def progress(run_id: str) -> None:
-    """The newest request for this run, drawn again while it goes on; the page once when it is over."""
+    """The newest request for this run, redrawn while it is active; the whole page once when it is over."""
     job = asked_of(run_id)
     if job is None:
         return
@@ -99,7 +99,7 @@ def line(job: Run, status: RunStatus) -> None:
     if status.state in ("queued", "running"):
         rest = status.eta_seconds
         left = widgets.left(max(0.0, rest - (time.time() - status.updated))) if rest is not None else ""
-        stage = status.message or "Starting: the harness reads its list of tasks"
+        stage = status.message or "Starting: loading the harness's list of tasks"
         text.progress(status.fraction, text=widgets.plain(" · ".join(part for part in (stage, left) if part)))
         if job.stop_requested():
             button.button("Stopping", disabled=True, key="benchmark-stopping")
@@ -109,7 +109,10 @@ def line(job: Run, status: RunStatus) -> None:
     if status.state == "done":
         return
     if status.state == "lost":
-        st.error("Its process is gone; what was complete is kept. Ask again to go on.", icon=":material/error:")
+        st.error(
+            "The process ended unexpectedly; completed results are stored. Run it again to continue.",
+            icon=":material/error:",
+        )
     else:
         (st.error if status.state == "failed" else st.info)(widgets.plain(status.message))
     with st.expander("Log"):
@@ -117,7 +120,7 @@ def line(job: Run, status: RunStatus) -> None:
 
 
 def form(run_id: str, against: list[str]) -> None:
-    """What to ask, and the button that asks."""
+    """The settings, and the button that starts the benchmarks."""
     if sentence := state.told(PLACE):
         st.error(widgets.plain(sentence), icon=":material/error:")
     task = loaders.soon(loaders.ask("benchmark_sandbox", {}), 3.0)
@@ -129,44 +132,42 @@ def form(run_id: str, against: list[str]) -> None:
         tasks = picked_tasks()
     with middle:
         limit = widgets.amount(
-            "Items of each, at most",
+            "Maximum items per task",
             Param.BENCHMARK_LIMIT,
             low=0,
             high=100_000,
             default=ITEMS,
-            help="The first so many, as the harness takes them, unless spread (Advanced); 0 asks all, which is the benchmark.",
+            help="The first items in the harness's order, unless spread (Advanced). 0: all items, which is the full benchmark.",
         )
     with right:
         shots = widgets.number(
-            "Worked examples",
+            "Few-shot examples",
             Param.BENCHMARK_SHOTS,
             low=0,
             high=64,
             auto="task's",
             step=1,
-            help="Shots before each item; a task that says 0 keeps 0.",
+            help="Examples before each item. A task defined with 0 keeps 0.",
         )
     allow_code = code_switch(tasks, ready)
     with widgets.advanced(*ADVANCED):
         asking = advanced().model_copy(update={"limit": limit or None, "shots": shots, "allow_code": allow_code})
     busy = going_on()
     st.button(
-        "Ask all models",
+        "Run on all models",
         type="primary",
         icon=":material/play_arrow:",
         key="benchmark-start",
         on_click=start,
         args=(run_id, against, tasks, asking),
         disabled=not tasks or bool(ready.missing) or busy is not None,
-        help=f"{busy.id} is being carried out; wait for it or stop it."
-        if busy
-        else "What is stored is not asked again.",
+        help=f"{busy.id} is running; wait for it or stop it." if busy else "Stored results are reused.",
     )
     widgets.command(command_of(run_id, against, tasks, asking))
 
 
 def picked_tasks() -> list[str]:
-    """Tasks by name, offered ones or any other of the harness."""
+    """Tasks by name: suggested ones or any other of the harness."""
     given = st.multiselect(
         "Tasks",
         OFFERED,
@@ -174,14 +175,14 @@ def picked_tasks() -> list[str]:
         key=Param.BENCHMARK_TASKS.value,
         bind=widgets.BIND,
         accept_new_options=True,
-        help="Any task or group of lm-evaluation-harness by name (type it), or the path of a .jsonl or .csv with prompt, answer "
-        "and perhaps choices. demo/ are the facts of the demo pair.",
+        help="Type the name of any task or group of lm-evaluation-harness, or the path of a .jsonl or .csv file with prompt, answer "
+        "and optionally choices. demo/ tasks are the facts of the demo pair.",
     )
     return [str(one) for one in given]
 
 
 def code_switch(tasks: list[str], ready: Readiness) -> bool:
-    """Whether generated code may run; not in the link, so that no link can switch it on."""
+    """Whether generated code may run; not in the link, so that no link can enable it."""
     if not any(name.startswith(CODE) for name in tasks):
         return False
     if ready.unavailable:
@@ -201,28 +202,28 @@ ADVANCED = (
 
 
 def advanced() -> Asking:
-    """The rest of how to ask."""
+    """The remaining settings."""
     left, right = st.columns(2)
     with left:
         data = widgets.line(
             "Folder of local items",
             Param.BENCHMARK_DATA,
             placeholder="the hub",
-            help="Files in the hub's schema, such as humaneval.jsonl or gsm8k/test.jsonl; for machines that reach no hub.",
+            help="Files in the hub's schema, such as humaneval.jsonl or gsm8k/test.jsonl; for machines without access to the hub.",
         )
         chat = widgets.toggle(
-            "Chat template", Param.BENCHMARK_CHAT, help="Put prompts through each model's chat template."
+            "Chat template", Param.BENCHMARK_CHAT, help="Apply each model's chat template to the prompts."
         )
     with right:
-        batch = widgets.amount("Items at once", Param.BENCHMARK_BATCH, low=1, high=512, default=8)
+        batch = widgets.amount("Batch size", Param.BENCHMARK_BATCH, low=1, high=512, default=8)
         seed = widgets.number("Seed", Param.BENCHMARK_SEED, low=0, high=2**31 - 1, auto="the harness's own", step=1)
         spread = widgets.toggle(
-            "Spread the items over the task",
+            "Spread items over the task",
             Param.BENCHMARK_SPREAD,
-            help="In place of its first ones, which are often its easiest, or of one kind.",
+            help="Instead of the first items, which are often the easiest or all of one kind.",
         )
         tokens = widgets.number(
-            "Longest answer, tokens", Param.BENCHMARK_TOKENS, low=1, high=32_768, auto="the task's own", step=1
+            "Maximum answer length (tokens)", Param.BENCHMARK_TOKENS, low=1, high=32_768, auto="the task's own", step=1
         )
     return Asking(
         data=data or None,
@@ -256,9 +257,9 @@ def command_of(run_id: str, against: list[str], tasks: list[str], asking: Asking
 
 
 def students(run_id: str) -> list[str]:
-    """Further runs of the same pair that keep a trained student, newest first."""
-    own = next((run for run in loaders.runs() if run.id == run_id), None)
-    if own is None or own.plan is None:
+    """Further runs of the same pair with a stored student, newest first."""
+    this_run = next((run for run in loaders.runs() if run.id == run_id), None)
+    if this_run is None or this_run.plan is None:
         return []
 
     def pair(plan: dict[str, Any]) -> list[Any]:
@@ -267,5 +268,8 @@ def students(run_id: str) -> list[str]:
     return [
         run.id
         for run in loaders.runs()
-        if run.id != run_id and run.plan and pair(run.plan) == pair(own.plan) and run_widgets.keeps_student(run.folder)
+        if run.id != run_id
+        and run.plan
+        and pair(run.plan) == pair(this_run.plan)
+        and run_widgets.keeps_student(run.folder)
     ]

@@ -1,4 +1,4 @@
-"""Does it score differently where the field looks? Tasks of lm-evaluation-harness on a run's models, with what n can show."""
+"""Benchmarks: tasks of lm-evaluation-harness on a run's models, with minimum detectable effects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pkt_core.benchmarks import text as benchmarks_text
 from pkt_core.benchmarks.record import Board
 from pkt_core.words import reported
 
-COMMANDS = 3  # of the harness that are shown; the others differ in task and model alone
+COMMANDS = 3  # harness commands shown; the others differ only in task and model
 
 
 def show_board(board: Board) -> None:
-    """The answer, the picture, the table, and how it was asked."""
+    """The headline, the figure, the table, and the protocol."""
     widgets.answer(benchmarks_text.headline(board))
     for sentence in benchmarks_text.cautions(board):
         st.caption(f":material/info: {widgets.plain(sentence)}")
@@ -26,7 +26,7 @@ def show_board(board: Board) -> None:
             benchmarks_text.BENCHMARKS,
             benchmarks_text.full(board),
             "benchmarks",
-            alt="Share right by task: student before, student after, further runs, teacher, with 95 % intervals",
+            alt="Accuracy by task: student before, student after, further runs, teacher, with 95 % intervals",
         )
     st.subheader("Measured here", anchor=False)
     leading = [line for line in board.lines if line.leads]
@@ -37,34 +37,34 @@ def show_board(board: Board) -> None:
             table = benchmarks_text.shown(others).drop(columns="p (Holm)")
             table.insert(1, "Metric", [benchmarks_text.metric_of(line) for line in others])
             st.dataframe(table, hide_index=True, alt="Scores by other metrics")
-    with st.expander("How it was asked, and the same with the harness's own command line"):
+    with st.expander("Protocol, and the equivalent command of the harness"):
         st.dataframe(benchmarks_text.protocols(board), hide_index=True, alt="Protocol of each task")
-        for asked in [one for one in board.asked if one.label == "student after"][:COMMANDS]:
-            st.code(benchmarks_text.harness_command(board, asked), language="bash", wrap_lines=True)
+        for request in [one for one in board.asked if one.label == "student after"][:COMMANDS]:
+            st.code(benchmarks_text.harness_command(board, request), language="bash", wrap_lines=True)
         st.caption(benchmarks_text.BENCHMARK_PROTOCOL)
     turned(board)
 
 
 COLUMNS = {
-    "Seen from": st.column_config.TextColumn(
-        help="The smallest change that McNemar's exact test finds four times in five on so many items, of which as many differ as here."
+    "Detectable": st.column_config.TextColumn(
+        help="The smallest change that McNemar's exact test finds with 80 % power at this n, with the same share of items that change. A smaller, non-significant change is not evidence of no effect."
     ),
-    "Change": st.column_config.TextColumn(
-        help="Points that this student has more than the student before, on the same items."
+    "Change": st.column_config.TextColumn(help="Percentage points above the student before, on the same items."),
+    "p (Holm)": st.column_config.TextColumn(
+        help="McNemar's exact test, Holm-corrected over all changes in this table."
     ),
-    "p (Holm)": st.column_config.TextColumn(help="McNemar's exact test, corrected over all changes in this table."),
     "To teacher": st.column_config.TextColumn(
-        help="Points that the teacher has more than this model, on the same items."
+        help="Percentage points by which the teacher is above this model, on the same items."
     ),
 }
 
 
 def turned(board: Board) -> None:
-    """Items that were wrong before and right after, and the other way."""
+    """Items that were wrong before and right after, and the reverse."""
     items = benchmarks_text.turned(board)
     if not items:
         return
-    st.subheader("Which items turned?", anchor=False)
+    st.subheader("Which items changed?", anchor=False)
     left, _ = st.columns([1, 2])
     with left:
         task = widgets.choice("Task", list(items), Param.BENCHMARK_TASK)
@@ -83,13 +83,13 @@ def papers() -> None:
             column_config=wide,
             alt="Reported figures, not measured here",
         )
-        st.caption(f"In per cent, as printed; none of it was measured here. {reported.CAUTION}")
+        st.caption(f"In per cent, as printed; not measured here. {reported.CAUTION}")
 
 
 def show() -> None:
     widgets.head(
-        "Does it score differently where the field looks?",
-        "The benchmarks of lm-evaluation-harness on the student before and after, the teacher, and further runs.",
+        "Standard benchmarks",
+        "Tasks of lm-evaluation-harness on the student before and after, the teacher, and further runs.",
         words=("95 % interval", "McNemar", "Holm"),
     )
     with widgets.errors():
@@ -98,7 +98,8 @@ def show() -> None:
             return
         if not run_widgets.keeps_student(run.folder):
             widgets.empty(
-                "This run keeps no trained student", "Choose a run that finished here, or carry its plan out again."
+                "This run's trained weights are not stored",
+                "Choose a run that finished on this machine, or run its plan again.",
             )
             papers()
             return
@@ -106,26 +107,26 @@ def show() -> None:
         against: list[str] = []
         if others:
             against = widgets.several(
-                "Beside it, further runs of the pair",
+                "Further runs of this pair",
                 others,
                 Param.BENCHMARK_AGAINST,
                 default=[],
-                help="Rivals, controls or other seeds; their students are asked too and stand in the picture one by one.",
+                help="Rivals, controls or other seeds; their students are evaluated and shown too.",
             )
         benchmarks_form.progress(run.id)
         arguments = {"run": run.id, "against": against, "kept": benchmarks_form.kept()}
         board: Board | None = widgets.result(
             loaders.soon(loaders.ask("benchmark_board", arguments), 1.5),
-            "Reading what was asked before",
+            "Reading stored results",
             lambda: loaders.ask("benchmark_board", arguments, again=True),
         )
         if board and board.lines:
             show_board(board)
         elif board:
             widgets.empty(
-                "Nothing was asked of these models yet", "Choose tasks below; the demo's take about a minute."
+                "No benchmark has been run on these models yet", "Choose tasks below; the demo's take about a minute."
             )
-        st.subheader("Ask", anchor=False)
+        st.subheader("Run benchmarks", anchor=False)
         benchmarks_form.form(run.id, against)
         papers()
 

@@ -1,6 +1,6 @@
-"""Every pair of layers: one short transfer at each, put into the queue as a family.
+"""A sweep: one short transfer at every pair of layers, queued as a family.
 
-Not covered: what came of it (`views/factors/page.py`, `views/families/page.py`).
+Not covered: its results (`views/factors/page.py`, `views/families/page.py`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PLACE = "sweep"
 
 
 def draw() -> None:
-    """The form, what it will take, and the button."""
+    """The form, the expected time, and the button."""
     from pkt_core.transfer.plan import held_by
 
     st.subheader("Try every pair of layers", anchor=False)
@@ -27,15 +27,15 @@ def draw() -> None:
     with left:
         method = widgets.choice("Method", methods_of_layers(), Param.SWEEP_METHOD)
     with middle:
-        steps = widgets.amount("Steps of each", Param.SWEEP_STEPS, low=1, high=100_000, default=STEPS, step=50)
+        steps = widgets.amount("Steps per run", Param.SWEEP_STEPS, low=1, high=100_000, default=STEPS, step=50)
     with right:
         at_most = widgets.amount(
-            "Pairs of layers, at most", Param.SWEEP_MOST, low=4, high=4096, default=MOST, help="Where there are more, evenly spread ones are taken."
+            "Maximum pairs of layers", Param.SWEEP_MOST, low=4, high=4096, default=MOST, help="If there are more, an evenly spread subset is used."
         )  # fmt: skip
     with last:
-        seeds = widgets.amount("Seeds of each", Param.SWEEP_SEEDS, low=1, high=100, default=1)
-    wanted = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
-    settings = held_by(method, wanted)  # a method without steps takes none
+        seeds = widgets.amount("Seeds per pair", Param.SWEEP_SEEDS, low=1, high=100, default=1)
+    defaults = {"method": method, "steps": steps, "n_task_items": 300, "n_general": 60, "learning_rate": 3e-3}
+    settings = held_by(method, defaults)  # a method without steps takes none
     plan = loaders.plan_of({**selection.pair_request(), **settings})
     request = {"plan": plan.model_dump(mode="json"), "at_most": at_most, "seeds": seeds}
     task = loaders.soon(loaders.ask("sweep_members", request), 0.6)
@@ -51,13 +51,13 @@ def draw() -> None:
     )
     st.caption(widgets.plain(in_words(task)))
     if not task.over:
-        widgets.waiting(task, "Working out the pairs of layers")
+        widgets.waiting(task, "Computing the pairs of layers")
     if sentence := state.told(PLACE):
         st.error(widgets.plain(sentence), icon=":material/error:")
 
 
 def methods_of_layers() -> list[str]:
-    """Methods that a pair of layers makes a difference to, those that work on one pair by themselves first."""
+    """Methods that depend on the pair of layers, those that use one pair by default first."""
     from pkt_core.transfer.method import methods
 
     paired = [name for name, method in methods().items() if method.paired]
@@ -65,18 +65,18 @@ def methods_of_layers() -> list[str]:
 
 
 def in_words(task: Task) -> str:
-    """How many runs and how long; what is wrong where there can be none."""
+    """The number of runs and the expected time, or why the sweep cannot run."""
     if task.status == "failed":
-        return f"That cannot run: {task.error}"
+        return f"This sweep cannot run: {task.error}"
     if task.status != "done":
-        return "Working out the pairs of layers."
+        return "Computing the pairs of layers."
     family: PlannedFamily = task.record
     plans = [loaders.read_plan(member.plan) for member in family.members]
-    said = f"{len(plans)} runs, 300 items of each task, 60 general texts, one after the other in the queue"
+    sentence = f"{len(plans)} runs with 300 items per task and 60 general texts, queued one after the other"
     known = run_widgets.paces(plans[:1])
     if not known:
-        return f"{said}; how long it takes shows after the first run."
-    return f"{said}, about {widgets.spent(sum(run_widgets.expected_seconds(p, known[p.method]) for p in plans))} from the pace of earlier runs."
+        return f"{sentence}; the time is estimated after the first run."
+    return f"{sentence}, about {widgets.spent(sum(run_widgets.expected_seconds(p, known[p.method]) for p in plans))} at the pace of earlier runs."
 
 
 def start(members: Sequence[PlannedRun]) -> None:

@@ -1,4 +1,4 @@
-"""Which method wins, and against which control? A family's progress, its picture and its table, each row with its runs."""
+"""Families: a family's progress, its figure and its table, each row with its runs."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def choose(families: list[run_actions.Family]) -> run_actions.Family:
     """The family that the link names; `auto` is the newest."""
     names = [state.AUTO, *(family.name for family in families)]
     if (held := str(state.value(Param.FAMILY, state.AUTO))) not in names:
-        st.info(widgets.plain(f"There is no family {held[:80]} here; showing {families[0].name} instead."))
+        st.info(widgets.plain(f"There is no family {held[:80]} here. Showing {families[0].name}."))
         state.forget(Param.FAMILY)
     picked = st.selectbox(f"Family (auto is {families[0].name})", names, key=Param.FAMILY.value, bind=widgets.BIND)
     return next((family for family in families if family.name == picked), families[0])
 
 
 def progress(name: str) -> None:
-    """How many runs are done and what became of the others, looked at again while any goes on; the page anew when one ends."""
-    shown = found(name)
+    """The number of runs done, failed and running, redrawn while any is active; the whole page when one ends."""
+    shown = family_named(name)
     ended = len(shown.runs) - len(shown.among("queued", "running"))
 
     def one_ended() -> bool:
-        now = found(name)
+        now = family_named(name)
         return len(now.runs) - len(now.among("queued", "running")) != ended
 
     def draw() -> None:
-        now = found(name)
+        now = family_named(name)
         words = [f"{len(now.among('done'))} of {len(now.runs)} runs done"]
         words += [f"{len(some)} {word}" for word in ("failed", "stopped", "lost") if (some := now.among(word))]
         at_work = now.among("running")
@@ -45,7 +45,7 @@ def progress(name: str) -> None:
             done = len(now.among("done")) + sum(run.fraction for run in at_work)
             st.progress(done / len(now.runs), text=widgets.plain("; ".join(words)))
             if not at_work:
-                st.caption("None of it runs just now; the queue is on the page Transfer.")
+                st.caption("No run of this family is running now; the queue is on the page Transfer.")
         else:
             st.caption(widgets.plain(f"{'; '.join(words)}."))
 
@@ -59,20 +59,18 @@ def progress(name: str) -> None:
                 opens(f"{shown.labels[run.id]}, seed {run.plan.get('seed')}: {run.message}", run.id)
 
 
-def found(name: str) -> run_actions.Family:
+def family_named(name: str) -> run_actions.Family:
     return next(family for family in run_actions.families() if family.name == name)
 
 
 def table_of(family: run_actions.Family) -> FamilyTable | None:
-    """The table of its finished runs, asked of the engine; None while it is not there."""
+    """The table of its finished runs, from the engine; None while it is not there."""
     over = [
         run for run in family.runs if run.state not in ("queued", "running") and run_widgets.has_results(run.folder)
     ]
     finished = {run.id: run.finished for run in over}
     if not finished:
-        widgets.empty(
-            "No run of it is done yet", "The table grows as its runs finish; you can leave this page meanwhile."
-        )
+        widgets.empty("No run of this family is done yet", "The table grows as runs finish; you can leave this page.")
         return None
     request = {"family": family.name, "finished": finished}
     task = loaders.soon(loaders.ask("family_table", request))
@@ -81,15 +79,15 @@ def table_of(family: run_actions.Family) -> FamilyTable | None:
     )
     if table is not None and not table.rows:
         widgets.empty(
-            "No run of it was measured yet",
-            "Its runs trained, but their behaviour was not measured; see the page Runs.",
+            "No run of this family has been evaluated yet",
+            "Its runs were trained, but their behaviour was not measured; see the page Runs.",
         )
         return None
     return table
 
 
 def telling(labels: dict[str, str], table: FamilyTable) -> str:
-    """The first task that nobody answers wholly: at the ceiling the best are not told apart."""
+    """The first task below ceiling: at the ceiling the best methods cannot be distinguished."""
     best = {name: max(row.tasks[name].value for row in table.rows if name in row.tasks) for name in table.asked}
     open_tasks = [label for label, name in labels.items() if best[name] < CEILING]
     return next(iter(open_tasks or labels))
@@ -100,23 +98,19 @@ def shown(table: FamilyTable) -> None:
     if rows[0].label != table.first:
         st.info(
             widgets.plain(
-                f"{table.first} itself is not measured yet; until then the others are compared with {rows[0].label}."
+                f"{table.first} has not been evaluated yet; until then, the others are compared with {rows[0].label}."
             )
         )
     names = list(rows[0].tasks)
     task = names[0]
     if len(names) > 1:
         labels = {task_name(name): name for name in names}
-        task = labels[
-            widgets.switch(
-                "Task of the answer and the table", list(labels), Param.FAMILY_TASK, default=telling(labels, table)
-            )
-        ]
-    said = f"{families_text.winner(table, task)}{families_text.gained(table, task)}"
-    widgets.answer(f"{said} {families_text.explained(table, task)}")
+        task = labels[widgets.switch("Task", list(labels), Param.FAMILY_TASK, default=telling(labels, table))]
+    answer = f"{families_text.winner(table, task)}{families_text.gained(table, task)}"
+    widgets.answer(f"{answer} {families_text.explained(table, task)}")
     widgets.figure(
         figures.family_figure(table), families_text.FAMILY, families_text.family_table(table), "family",
-        alt="Share of answers right by task and member of the family, with 95 % intervals, seeds and prior",
+        alt="Accuracy by task and member of the family, with 95 % intervals, seeds and majority-answer baseline",
     )  # fmt: skip
     st.dataframe(
         families_text.family_shown(table, task),
@@ -124,11 +118,11 @@ def shown(table: FamilyTable) -> None:
         key=TABLE,
         on_select="rerun",
         selection_mode="single-row",
-        alt="Members of the family: share right, difference to the first, p, bits per byte, seconds",
+        alt="Members of the family: accuracy, difference to the first, p, bits per byte, seconds",
     )
     st.caption(
-        f"Task {widgets.plain(task_name(task))}. Differences are paired on the same items, seeds averaged; p is Holm-corrected over "
-        "all members and tasks of this family. Lower bits per byte on general text is better. Click the box at the left of a row for its runs."
+        f"Task {widgets.plain(task_name(task))}. Differences are paired on the same items, averaged over seeds; p is Holm-corrected over "
+        "all members and tasks of this family. Lower bits per byte on general text is better. Tick a row to see its runs."
     )
     for sentence in table.left_out:
         st.caption(widgets.plain(sentence))
@@ -142,7 +136,7 @@ def shown(table: FamilyTable) -> None:
 
 
 def opens(label: str, run_id: str) -> None:
-    """A button that shows what a run changed."""
+    """A button that opens a run's behaviour."""
     if st.button(
         widgets.plain(label),
         key=f"open-{run_id}",
@@ -155,24 +149,24 @@ def opens(label: str, run_id: str) -> None:
 
 
 def recorded() -> None:
-    """What a first visit sees: the family that ships with the project, and how to make one's own."""
+    """On a first visit: the recorded family, and how to run your own."""
     table = dashboard_recorded.family()
     if table is None:
         widgets.empty(
             "No family yet",
-            "Plan a transfer on the page Transfer and click `Run as a family`: it runs beside its rivals and controls, and the table appears here.",
+            "Plan a transfer on the page Transfer and click `Run as a family`. It runs with its rivals and controls, and the table appears here.",
         )
     else:
         st.badge("recorded", icon=":material/inventory_2:", color="gray")
-        st.caption(widgets.plain(f"Made by {table.command}. Run one of your own on the page Transfer."))
+        st.caption(widgets.plain(f"Made by {table.command}. Run your own family on the page Transfer."))
         shown(table)
-    st.page_link("views/transfer/page.py", label="Make it flow", icon=":material/moving:")
+    st.page_link("views/transfer/page.py", label="Run a transfer", icon=":material/moving:")
 
 
 def show() -> None:
     widgets.head(
-        "Which method wins, and against which control?",
-        "One transfer beside its rivals and its controls on the same data, several seeds each.",
+        "Compare methods",
+        "One transfer with its rival methods and controls on the same data, with several seeds each.",
         words=("control", "reworded", "95 % interval", "Holm", "bits per byte", "LoRA", "Seeking", "LaTen"),
     )
     with widgets.errors():

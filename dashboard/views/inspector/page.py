@@ -1,4 +1,4 @@
-"""What does a state mean? One token of one text: each layer in words, teacher beside student, and from one to the other."""
+"""Inspector: one token of one text; the nearest vocabulary tokens at each layer, teacher beside student, and mapped between them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pkt_core.words import style
 
 
 def apart(names: list[str]) -> list[str]:
-    """The same names, repeated ones told apart by spaces of no width: Streamlit knows an option by what it is called."""
+    """The same names, repeats made distinct by zero-width spaces: Streamlit identifies an option by its label."""
     return [name + "\u200b" * names[:i].count(name) for i, name in enumerate(names)]
 
 
 def token_row(label: str, reader: Reader, text: str) -> None:
-    """The text as one model cuts it; a click chooses the token."""
+    """The text in one model's tokens; a click chooses the token."""
     names = apart([widgets.plain(style.visible(name, 24)) for name, _, _ in reader.tokens])
     ends = [end for _, _, end in reader.tokens]
-    # A row belongs to one text and one choice: with another it is a new one that starts at the token chosen now.
+    # A row belongs to one text and one token: another text or token makes a new row that starts at the current token.
     key = f"tokens-{label}-{reader.token}-{zlib.crc32(text.encode())}"
     st.pills(
         label,
@@ -40,28 +40,30 @@ def token_row(label: str, reader: Reader, text: str) -> None:
     )
 
 
-def token_rows(found: Inspection) -> None:
-    """One row of tokens where both models cut alike, else one each."""
-    if found.teacher.tokens == found.student.tokens:
-        token_row("Token", found.teacher, found.text)
+def token_rows(record: Inspection) -> None:
+    """One row of tokens where both models tokenise identically, else one each."""
+    if record.teacher.tokens == record.student.tokens:
+        token_row("Token", record.teacher, record.text)
         return
-    token_row("As the teacher cuts it", found.teacher, found.text)
-    token_row("As the student cuts it", found.student, found.text)
-    st.caption("The two tokens that cover the chosen character are compared; nothing is matched by position or id.")
+    token_row("Teacher's tokens", record.teacher, record.text)
+    token_row("Student's tokens", record.student, record.text)
+    st.caption(
+        "The comparison uses the token of each model that covers the chosen character; nothing is matched by position or id."
+    )
 
 
 def advanced(answer: str) -> dict[str, Any]:
-    """Knobs with good defaults."""
+    """Advanced settings."""
     with st.expander("Advanced"):
         one, two, three, four = st.columns(4)
         with one:
-            k = widgets.amount("Tokens a layer", Param.TOP_K, low=1, high=10, default=5)
+            k = widgets.amount("Tokens per layer", Param.TOP_K, low=1, high=10, default=5)
         with two:
             anchor = widgets.line(
-                "Follow a word",
+                "Track a word",
                 Param.ANCHOR,
                 placeholder=answer or "none",
-                help="Its first token is followed through the layers, beside what the models predict. Empty: the prompt's answer, where its set has one.",
+                help="Its first token is tracked through the layers, beside the models' predictions. Empty: the prompt's answer, where its set has one.",
             )
         with three:
             run = inspection.run_choice()
@@ -70,7 +72,7 @@ def advanced(answer: str) -> dict[str, Any]:
                 "Character",
                 Param.AT,
                 auto="last",
-                help="The token that covers this character, from 0, is read. A click on a token sets it.",
+                help="Selects the token that covers this character, counted from 0. Clicking a token sets it.",
             )
     return {"k": k, "anchor": anchor or answer, "run": run}
 
@@ -80,9 +82,11 @@ def answered(function: str, request: dict[str, Any], what: str) -> Any:
     task = loaders.ask(function, request) if inspection.may_start(function) else loaders.known(function, request)
     if task is None:
         loaders.engine().warm()
-        widgets.empty("Not read yet", "Reading loads both models: seconds for small ones, minutes for large ones.")
+        widgets.empty(
+            "Not computed yet", "Both models are loaded first: seconds for small ones, minutes for large ones."
+        )
         st.button(
-            "Read",
+            "Inspect",
             type="primary",
             key=f"start-{function}",
             icon=":material/play_arrow:",
@@ -93,58 +97,58 @@ def answered(function: str, request: dict[str, Any], what: str) -> Any:
     return widgets.result(loaders.soon(task), what, lambda: loaders.ask(function, request, again=True))
 
 
-def pictures(found: Inspection) -> None:
-    """Readings, ways through the layers, differences."""
-    st.subheader("What does each layer say?", anchor=False)
+def pictures(record: Inspection) -> None:
+    """Nearest tokens, trajectories through the layers, differences."""
+    st.subheader("Nearest tokens by layer", anchor=False)
     widgets.figure(
-        figures.reading_figure(found),
+        figures.reading_figure(record),
         inspection_text.READING,
-        inspection_text.reading_table(found),
+        inspection_text.reading_table(record),
         "readings",
-        alt="Nearest tokens by layer for teacher, student, carried teacher and control",
+        alt="Nearest tokens by layer for teacher, student, mapped teacher and control",
     )
-    if found.teacher.lens:
-        with st.expander("What the logit lens says", icon=":material/table:"):
-            st.dataframe(inspection_text.lens_table(found), hide_index=True, alt="Logit lens by layer")
+    if record.teacher.lens:
+        with st.expander("Logit lens", icon=":material/table:"):
+            st.dataframe(inspection_text.lens_table(record), hide_index=True, alt="Logit lens by layer")
             st.caption(
-                "The next token if this layer were the last one: its state through the final norm and the head, with probabilities."
+                "The next-token prediction if this were the last layer: its state through the final norm and the head, with probabilities."
             )
-    st.subheader("Where does the word come in?", anchor=False)
+    st.subheader("At which layer does the word appear?", anchor=False)
     widgets.figure(
-        figures.trajectory_figure(found),
+        figures.trajectory_figure(record),
         inspection_text.TRAJECTORY,
-        inspection_text.trajectory_table(found),
+        inspection_text.trajectory_table(record),
         "trajectory",
-        alt="Rank and coefficient of the followed tokens by layer, and the nearest token of each layer",
+        alt="Rank and coefficient of the tracked tokens by layer, and the nearest token of each layer",
     )
-    st.subheader("Where do the two readings differ?", anchor=False)
-    if found.crossing is None:
-        st.info(widgets.plain(found.why_not))
+    st.subheader("Where do mapped teacher and student differ?", anchor=False)
+    if record.crossing is None:
+        st.info(widgets.plain(record.why_not))
         return
     widgets.figure(
-        figures.difference_figure(found.crossing),
+        figures.difference_figure(record.crossing),
         inspection_text.DIFFERENCES,
-        inspection_text.difference_table(found.crossing),
+        inspection_text.difference_table(record.crossing),
         "differences",
-        alt="Tokens whose coefficients differ most between carried teacher and student, as bars around zero",
+        alt="Tokens whose coefficients differ most between mapped teacher and student, as bars around zero",
     )
 
 
 def options(layers: tuple[int, int] | None) -> None:
-    """How bases may be made, what each way does, and which one this page uses."""
-    st.subheader("How are the bases made?", anchor=False)
+    """The options for semantic bases, their effects, and the one in use."""
+    st.subheader("Options for semantic bases", anchor=False)
     one, two, three = st.columns(3, vertical_alignment="bottom")
     with one:
-        widgets.toggle("Fold the final norm's gain in", Param.GAIN, help="Bases of W diag(gain) instead of W.")
+        widgets.toggle("Fold the final norm's gain in", Param.GAIN, help="Use W diag(gain) instead of W.")
     with two:
-        widgets.toggle("Apply the final norm to states", Param.NORM, help="As the model does with its last state.")
+        widgets.toggle("Apply the final norm to states", Param.NORM, help="As the model does for its last state.")
     with three:
         widgets.switch(
             "Ridge",
             inspection.RIDGES,
             Param.RIDGE,
             default=inspection.RIDGES[0],
-            help="Added to W'W before it is inverted, relative to its mean eigenvalue; needed where a head lacks rank.",
+            help="Added to W'W before inversion, relative to its mean eigenvalue; needed for a rank-deficient head.",
         )
     request = {**inspection.common(), **selection.prompts_request()}
     measured: BasisOptions | None = answered("basis_options", request, "The table")
@@ -160,7 +164,7 @@ def options(layers: tuple[int, int] | None) -> None:
     )
     st.caption(
         f"{inspection_text.OPTIONS} Teacher layer {teacher}, student layer {student}, last token of {measured.n} prompts, "
-        f"{measured.draws} permutations; the map is fitted to nothing, so every prompt is held out."
+        f"{measured.draws} permutations. The map is not fitted, so every prompt is held out."
     )
     st.download_button(
         "CSV",
@@ -175,8 +179,8 @@ def options(layers: tuple[int, int] | None) -> None:
 
 def show() -> None:
     widgets.head(
-        "What does a state mean?",
-        "One token's states, layer by layer, in each model's own words, and the teacher's in the student's. Click a token.",
+        "What does a state encode?",
+        "The vocabulary tokens nearest to one token's state, layer by layer, in each model and mapped from teacher to student. Click a token.",
         words=("semantic basis", "logit lens", "control"),
     )
     with widgets.errors():
@@ -188,7 +192,7 @@ def show() -> None:
         row, holder = st.container(), st.container()
         settings = advanced(answer)
         at = inspection.character(text)
-        asked = {
+        arguments = {
             **inspection.common(),
             **inspection.layers(),
             **asdict(inspection.basis_choice()),
@@ -196,16 +200,16 @@ def show() -> None:
             "text": text,
         }
         with holder:
-            found: Inspection | None = answered(
-                "inspect_token", asked | ({} if at is None else {"at": at}), "The reading"
+            record: Inspection | None = answered(
+                "inspect_token", arguments | ({} if at is None else {"at": at}), "The reading"
             )
-        if found is not None:
+        if record is not None:
             with row:
-                token_rows(found)
+                token_rows(record)
             with holder:
-                widgets.answer(inspection_text.inspected(found))
-            pictures(found)
-        options(None if found is None else found.layers)
+                widgets.answer(inspection_text.inspected(record))
+            pictures(record)
+        options(None if record is None else record.layers)
 
 
 show()

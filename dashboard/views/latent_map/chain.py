@@ -1,4 +1,4 @@
-"""A chain of latent spaces side by side: teacher, student before and after a run, or layer after layer; who moved in it."""
+"""A chain of latent spaces side by side: teacher, student before and after a run, or layer after layer; and prompts that moved."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ SHOWN_ROWS = 100
 
 
 def names_of_pair() -> tuple[str, str]:
-    """What the chosen pair calls its teacher and student."""
-    asked = selection.pair_request()
-    known = loaders.pair_names().get(asked["pair"])
+    """Names of the chosen pair's teacher and student."""
+    request = selection.pair_request()
+    known = loaders.pair_names().get(request["pair"])
     if known is None:
-        return str(asked.get("teacher")), str(asked.get("student"))
+        return str(request.get("teacher")), str(request.get("student"))
     return known.teacher.name, known.student.name
 
 
 def runs_of_pair() -> list[str]:
-    """Finished runs of the chosen pair that keep a trained student, newest first."""
+    """Finished runs of the chosen pair with a stored student, newest first."""
     return [
         run.id
         for run in loaders.runs()
@@ -51,26 +51,26 @@ def run_choice() -> str | None:
     listed = runs_of_pair()
     if not listed:
         widgets.empty(
-            "No run of this pair keeps a student yet", "Start one on the page Transfer, or choose another chain."
+            "No run of this pair has a stored student yet", "Start one on the page Transfer, or choose another chain."
         )
-        st.page_link("views/transfer/page.py", label="Make it flow", icon=":material/moving:")
+        st.page_link("views/transfer/page.py", label="Run a transfer", icon=":material/moving:")
         return None
     held = str(state.value(Param.RUN, state.AUTO))
     if held not in (state.AUTO, *listed):
-        st.info(widgets.plain(f"The run {held[:80]} is none of this pair with a kept student; showing {listed[0]}."))
+        st.info(widgets.plain(f"The run {held[:80]} is none of this pair with a stored student. Showing {listed[0]}."))
         state.forget(Param.RUN)
     picked = st.selectbox(f"Run (auto is {listed[0]})", [state.AUTO, *listed], key=Param.RUN.value, bind=widgets.BIND)
     return listed[0] if picked == state.AUTO else picked
 
 
 def chain_choice() -> str:
-    """Which spaces: before and after a run where the link names one, else teacher to student."""
+    """The kind of chain: before and after a run where the link names one, else teacher to student."""
     named = str(state.value(Param.RUN, state.AUTO)) != state.AUTO
     return KINDS[widgets.choice("Chain", list(KINDS), Param.MAP_CHAIN, default=list(KINDS)[int(named)])]
 
 
 def show(comparison: Comparison) -> bool:
-    """The controls, the picture and the table of who moved; whether there was a picture to show."""
+    """The controls, the figure and the table of moved prompts; returns whether there was a figure."""
     one, two, three, four = st.columns([2, 2, 2, 1.5], vertical_alignment="bottom")
     with one:
         kind = chain_choice()
@@ -86,10 +86,10 @@ def show(comparison: Comparison) -> bool:
     with toggles:
         shuffled = latent_map_panel.null_toggle()
         overlay = widgets.toggle(
-            "All in one, joined by lines", Param.MAP_OVERLAY, help="Arrows follow the picked prompts through the chain."
+            "All in one, joined by lines", Param.MAP_OVERLAY, help="Arrows trace the picked prompts through the chain."
         )
     teacher, student = selection.layers(comparison) if kind in ("pair", "run") else (0, 0)
-    asked = {
+    arguments = {
         **latent_map_panel.request(),
         "kind": kind,
         "run": run,
@@ -104,10 +104,10 @@ def show(comparison: Comparison) -> bool:
             ("umap", "pca"),
             Param.MAP_ALIGNED,
             default="umap",
-            help="umap: AlignedUMAP with alignment regularisation 0.01, computed behind the scenes and kept. pca: each space by itself, turned onto the one before.",
+            help="umap: AlignedUMAP with alignment regularisation 0.01, computed in the background and stored. pca: each space by itself, rotated onto the previous one.",
         )
     with answer:
-        picture: ChainMap | None = latent_map_panel.shown_picture("chain_map", asked, method)
+        picture: ChainMap | None = latent_map_panel.shown_picture("chain_map", arguments, method)
     if picture is None:
         return False
     with three:
@@ -127,13 +127,13 @@ def show(comparison: Comparison) -> bool:
         )
         latent_map_panel.not_shown(picture.ids)
         if kind in ("pair", "run"):
-            latent_map_pinned.chain(comparison, asked, method, colour, overlay)
-    moves(picture, asked)
+            latent_map_pinned.chain(comparison, arguments, method, colour, overlay)
+    moves(picture, arguments)
     return True
 
 
 def between(picture: ChainMap) -> tuple[int, int]:
-    """The two spaces whose neighbours are compared; of a run, before and after."""
+    """The two spaces whose neighbours are compared; for a run, before and after."""
     names = [one.short for one in picture.slices]
     pairs = {f"{names[i]} to {names[i + 1]}": (i, i + 1) for i in range(len(names) - 1)}
     pairs |= {f"{names[0]} to {names[-1]}": (0, len(names) - 1)} if len(names) > 2 else {}
@@ -143,21 +143,21 @@ def between(picture: ChainMap) -> tuple[int, int]:
     return pairs[widgets.choice("Between", list(pairs), Param.MAP_BETWEEN, default=default)]
 
 
-def moves(picture: ChainMap, asked: dict[str, Any]) -> None:
-    """Prompts ranked by how much more their neighbours changed than those of the prompts around them."""
-    st.subheader("Who left their neighbourhood?", anchor=False)
+def moves(picture: ChainMap, arguments: dict[str, Any]) -> None:
+    """Prompts ranked by how much more their neighbours changed than those of nearby prompts."""
+    st.subheader("Which prompts changed neighbours?", anchor=False)
     left, _ = st.columns([2, 3])
     with left:
         first, second = between(picture)
-    request = {**asked, "first": first, "second": second}
+    request = {**arguments, "first": first, "second": second}
     task = loaders.ask("turnover", request)
-    found: TurnoverTable | None = widgets.result(
+    record: TurnoverTable | None = widgets.result(
         task, "The table", lambda: loaders.ask("turnover", request, again=True)
     )
-    if found is None:
+    if record is None:
         return
-    st.markdown(widgets.plain(latent_map_text.turnover(found)))
-    table = latent_map_text.turnover_table(found)
+    st.markdown(widgets.plain(latent_map_text.turnover(record)))
+    table = latent_map_text.turnover_table(record)
     shown = table.head(SHOWN_ROWS)
     st.dataframe(
         shown,
@@ -176,14 +176,16 @@ def moves(picture: ChainMap, asked: dict[str, Any]) -> None:
                 "Beyond",
                 format="%+.2f",
                 width="small",
-                help="Turnover minus the median turnover around the prompt, -1 to 1.",
+                help="Turnover minus the median turnover of nearby prompts, -1 to 1.",
             ),
             "q": st.column_config.NumberColumn("q", format="%.3f", width="small"),
             "neighbours_before": st.column_config.TextColumn("Neighbours before", width="large"),
             "neighbours_after": st.column_config.TextColumn("Neighbours after", width="large"),
         },
     )
-    st.caption(f"The first {len(shown)} of {len(table)} prompts; select rows to pick them. {latent_map_text.TURNOVER}")
+    st.caption(
+        f"Showing the first {len(shown)} of {len(table)} prompts; select rows to pick them. {latent_map_text.TURNOVER}"
+    )
     st.download_button(
         "CSV", lambda: exports.csv(table), "turnover.csv", "text/csv", key="csv-turnover", on_click="ignore",
         type="tertiary", icon=":material/download:",

@@ -1,4 +1,4 @@
-"""Both models in one picture: the teacher carried into the student's space by an alignment map, then one PCA or UMAP."""
+"""Both models in one figure: the teacher mapped into the student's space by an alignment map, then one PCA or UMAP."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ MAPS = ("semantic", "logit-preserving", "ridge", "procrustes")
 
 
 def show(comparison: Comparison) -> bool:
-    """The controls and the picture; whether there was one to show."""
+    """The controls and the figure; returns whether there was a figure."""
     one, two, three, four = st.columns([2, 2, 2, 1.5], vertical_alignment="bottom")
     with one:
         kind = widgets.choice(
             "Alignment map", MAPS, Param.MAP_KIND,
-            help="semantic and logit-preserving come from the two vocabularies alone, nothing is fitted. ridge and procrustes are fitted on the half of the prompts that is not shown.",
+            help="semantic and logit-preserving are computed from the two vocabularies; nothing is fitted. ridge and procrustes are fitted on the half of the prompts that is not shown.",
         )  # fmt: skip
     with two:
         method = widgets.switch(
             "Projection", ("pca", "umap"), Param.MAP_METHOD, default="pca",
-            help="UMAP is computed behind the scenes; the first one after a start also compiles, which may take a minute.",
+            help="UMAP is computed in the background. The first one after a start also compiles, which may take a minute.",
         )  # fmt: skip
     with four:
         n = latent_map_panel.amount()
     answer, toggles, place = st.container(), st.container(horizontal=True), st.container()
     with toggles:
         shuffled = latent_map_panel.null_toggle()
-        links = widgets.toggle("Join the two points of a prompt", Param.MAP_LINKS)
+        links = widgets.toggle("Join both points of each prompt", Param.MAP_LINKS)
     teacher, student = selection.layers(comparison)
     layers = {"teacher_layer": teacher, "student_layer": student}
-    asked = {**latent_map_panel.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
+    arguments = {**latent_map_panel.request(), **layers, "map": kind, "n_prompts": n, "shuffled": shuffled}
     with answer:
-        picture: LatentMap | None = latent_map_panel.shown_picture("latent_map", asked, method)
+        picture: LatentMap | None = latent_map_panel.shown_picture("latent_map", arguments, method)
     if picture is None:
         return False
     with three:
@@ -61,7 +61,7 @@ def show(comparison: Comparison) -> bool:
         latent_map_panel.not_shown(picture.ids)
         if picture.shuffled:
             st.info(
-                "This is the control: the map's meaning was removed. Structure that you still see is not alignment."
+                "This is the control: the map uses a permuted correspondence. Structure that remains visible is not alignment."
             )
-        latent_map_pinned.joint(comparison, asked, method, colour, links)
+        latent_map_pinned.joint(comparison, arguments, method, colour, links)
     return True

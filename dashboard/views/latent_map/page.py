@@ -1,4 +1,4 @@
-"""What does it look like? The same prompts in a chain of latent spaces, or both models joined by an alignment map."""
+"""Latent map: the same prompts in a chain of latent spaces, or both models joined by an alignment map."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CHAIN, JOINT = "chain of spaces", "joined by a map"
 
 def show() -> None:
     widgets.head(
-        "What does it look like?",
-        "The same prompts in the latent spaces of both models. Pick some, and every page shows them.",
+        "Both latent spaces in one picture",
+        "The same prompts in the latent spaces of both models. Picked prompts are shown on every page.",
         words=("UMAP", "turnover", "noise"),
     )
     with widgets.errors():
-        comparison, _ = selection.comparison("The map needs to know both models' layers.")
+        comparison, _ = selection.comparison("The map needs the comparison of both models' layers.")
         if comparison is None:
             return
         kind = widgets.switch(
@@ -27,13 +27,13 @@ def show() -> None:
             (CHAIN, JOINT),
             Param.MAP_PICTURE,
             default=CHAIN,
-            help="A chain shows every space by itself, in frames that belong together; joined, the teacher is carried into the student's space by a linear map.",
+            help="chain of spaces: each space in its own panel, in aligned coordinates. joined by a map: the teacher is mapped linearly into the student's space.",
         )
         shown = latent_map_chain.show(comparison) if kind == CHAIN else latent_map_joint.show(comparison)
         if shown:
             picked_prompts.tokens()
             st.caption(
-                "Picked prompts are also shown on Alignment (at the chosen pair of layers) and on Behaviour, Answers (what a run's student writes after them)."
+                "Picked prompts are also shown on Alignment (at the chosen pair of layers) and on Behaviour, Answers (continuations by a run's student)."
             )
             loaders.engine().warm_maps()
 

@@ -1,4 +1,4 @@
-"""What both kinds of map share: the request, selection in the picture, colour, and PCA until the UMAP is there."""
+"""Shared by both kinds of map: the request, selection in the figure, colour, and PCA until the UMAP is ready."""
 
 from __future__ import annotations
 
@@ -34,51 +34,51 @@ def pick_from_picture(name: str) -> None:
 
 
 def colour_choice(labels: Mapping[str, Any]) -> str:
-    """What colours the points; a distance on the page is never offered."""
+    """The colouring of points; distances on the page are never offered."""
     return widgets.choice(
         "Colour",
         [OVERLAP, MODEL, *labels],
         Param.MAP_COLOUR,
         default=next(iter(labels), OVERLAP),
-        help="neighbour overlap is counted in the full spaces, so it does not depend on the picture.",
+        help="neighbour overlap is computed in the full spaces, so it does not depend on the projection.",
     )
 
 
-def shown_picture(function: str, asked: dict[str, Any], method: str, of: str = "") -> Any:
-    """The picture asked for, `of` something where there is another; while a UMAP is computed, its progress and the PCA, which takes no time."""
+def shown_picture(function: str, arguments: dict[str, Any], method: str, of: str = "") -> Any:
+    """The requested figure's record; `of` completes its name. While a UMAP is computed: its progress and the PCA, which is quick."""
 
     def task(name: str, again: bool = False) -> Any:
-        return loaders.ask(function, {**asked, "method": name}, again=again)
+        return loaders.ask(function, {**arguments, "method": name}, again=again)
 
     picture = widgets.result(task("pca"), f"The PCA{of}", lambda: task("pca", True))
     if picture is None or method == "pca":
         return picture
-    # Only now: two processes that start at once would both be late, and the UMAP finds the activations already stored.
+    # Only now: two processes starting at once would both be slow, and the UMAP can use the stored activations.
     umap = widgets.result(task(method), f"The UMAP{of}", lambda: task(method, True))
     if umap is not None:
         return umap
-    st.caption("Until it is there, this is the PCA of the same prompts.")
+    st.caption("Until the UMAP is ready, this is the PCA of the same prompts.")
     return picture
 
 
 def amount() -> int:
-    """How many prompts are drawn."""
+    """The number of prompts drawn."""
     return widgets.amount("Prompts shown", Param.MAP_POINTS, low=50, high=1000, default=300, step=50)
 
 
 def null_toggle() -> bool:
-    """Whether the null picture is drawn instead."""
+    """Whether the null is drawn instead."""
     return widgets.toggle(
         "Null picture",
         Param.MAP_SHUFFLED,
-        help="The same picture with the meaning of the pairing removed. Order that you still see is not correspondence.",
+        help="The same figure with the pairing permuted. Order that remains visible is not correspondence.",
     )
 
 
 def not_shown(ids: Sequence[int]) -> None:
-    """A word where picked prompts are not among those in the picture."""
+    """A notice where picked prompts are not in the figure."""
     picked = state.picked()
     if missing := len(set(picked) - set(ids)):
         st.caption(
-            f"{missing} of {len(picked)} picked prompts are not in this picture, which shows a sample of {len(ids)}; raise Prompts shown to see more."
+            f"{missing} of {len(picked)} picked prompts are not in this figure, which shows a sample of {len(ids)}. Raise Prompts shown to see more."
         )

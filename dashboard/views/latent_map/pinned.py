@@ -1,4 +1,4 @@
-"""The map of the pinned pair of layers below that of the chosen one: the same prompts, colours and settings, other layers."""
+"""The map of the pinned pair of layers, below the chosen one: same prompts, colours and settings, other layers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ Picture = TypeVar("Picture")
 """The record of a map: of both spaces or of a chain."""
 
 
-def joint(comparison: Comparison, asked: dict[str, Any], method: str, colour: str, links: bool) -> None:
+def joint(comparison: Comparison, arguments: dict[str, Any], method: str, colour: str, links: bool) -> None:
     """Both models joined by a map at the pinned layers; nothing where none are pinned."""
     below(
-        comparison, "latent_map", asked, method, latent_map_text.LATENT, latent_map_text.latent, latent_map_text.latent_table,
+        comparison, "latent_map", arguments, method, latent_map_text.LATENT, latent_map_text.latent, latent_map_text.latent_table,
         lambda picture: latent_figure(picture, colour=colour, linked=links, picked=state.picked()),
     )  # fmt: skip
 
 
-def chain(comparison: Comparison, asked: dict[str, Any], method: str, colour: str, overlay: bool) -> None:
+def chain(comparison: Comparison, arguments: dict[str, Any], method: str, colour: str, overlay: bool) -> None:
     """The chain of spaces at the pinned layers; nothing where none are pinned."""
     below(
-        comparison, "chain_map", asked, method, latent_map_text.CHAIN, latent_map_text.chain, latent_map_text.chain_table,
+        comparison, "chain_map", arguments, method, latent_map_text.CHAIN, latent_map_text.chain, latent_map_text.chain_table,
         lambda picture: chain_figure(picture, colour=colour, picked=state.picked(), overlay=overlay),
     )  # fmt: skip
 
@@ -38,29 +38,29 @@ def chain(comparison: Comparison, asked: dict[str, Any], method: str, colour: st
 def below(
     comparison: Comparison,
     function: str,
-    asked: dict[str, Any],
+    arguments: dict[str, Any],
     method: str,
     caption: str,
-    said: Callable[[Picture], str],
+    sentence: Callable[[Picture], str],
     table: Callable[[Picture], pd.DataFrame],
     drawn: Callable[[Picture], go.Figure],
 ) -> None:
-    """The same picture at the pinned layers."""
+    """The same figure at the pinned layers."""
     kept = closer_look.pinned(comparison)
-    if kept is None or kept == (asked["teacher_layer"], asked["student_layer"]):
+    if kept is None or kept == (arguments["teacher_layer"], arguments["student_layer"]):
         return
     st.subheader(f"Pinned: teacher layer {kept[0]} and student layer {kept[1]}", anchor=False)
     layers = {"teacher_layer": kept[0], "student_layer": kept[1]}
     picture: Picture | None = latent_map_panel.shown_picture(
-        function, {**asked, **layers}, method, " of the pinned pair"
+        function, {**arguments, **layers}, method, " of the pinned pair"
     )
     if picture is None:
         return
     name = f"{function.replace('_', '-')}-pinned"
-    st.markdown(widgets.plain(said(picture)))
+    st.markdown(widgets.plain(sentence(picture)))
     widgets.figure(
         drawn(picture),
-        f"The picture above at other layers: each is laid out by itself, so compare who is near whom, not places. {caption}",
+        f"The figure above at other layers. Each layout is computed separately, so compare neighbours, not positions. {caption}",
         table(picture),
         name,
         zoom=True,

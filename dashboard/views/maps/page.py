@@ -1,4 +1,4 @@
-"""Which map carries a state across? Every kind of alignment map beside its control, and the student stitched onto the teacher."""
+"""Alignment maps: every kind of map beside its control, and the student stitched onto the teacher."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ def begin(request: dict[str, Any]) -> None:
 
 
 def side_by_side(request: dict[str, Any], teacher: int, student: int, kept: MapComparison | None) -> None:
-    """All maps at the chosen pair of layers; `kept` is what was recorded, at layers of its own."""
+    """All maps at the chosen pair of layers; `kept` is the recorded comparison at its own layers."""
     recorded = kept is not None and (kept.teacher_layer, kept.student_layer) == (teacher, student)
-    found = kept
+    maps = kept
     if not recorded:
         request = {**request, "teacher_layer": teacher, "student_layer": student}
         task = loaders.ask("alignment_maps", request)
-        found = widgets.result(task, "The maps", lambda: loaders.ask("alignment_maps", request, again=True))
-    if found is None:
+        maps = widgets.result(task, "The maps", lambda: loaders.ask("alignment_maps", request, again=True))
+    if maps is None:
         return
-    widgets.answer(alignment_maps_text.maps(found), recorded=recorded)
+    widgets.answer(alignment_maps_text.maps(maps), recorded=recorded)
     st.caption(
-        f"Teacher layer {teacher}, student layer {student}; fitted on {found.n_fitted:,} tokens of one half of "
-        f"{found.n_texts} prompts, scored on {found.n_held_out:,} tokens of the other."
-        f"{alignment_maps_text.massive(found.massive)}"
+        f"Teacher layer {teacher}, student layer {student}; fitted on {maps.n_fitted:,} tokens of one half of "
+        f"{maps.n_texts} prompts, scored on {maps.n_held_out:,} tokens of the other."
+        f"{alignment_maps_text.massive(maps.massive)}"
     )
-    missing = [kind for kind in KINDS if kind not in found.maps]
+    missing = [kind for kind in KINDS if kind not in maps.maps]
     if missing:
-        st.info(f"Left out, because the two vocabularies share too few tokens: {', '.join(missing)}.")
+        st.info(f"Left out because the two vocabularies share too few tokens: {', '.join(missing)}.")
     widgets.figure(
-        figures.maps_figure(found), alignment_maps_text.MAPS, alignment_maps_text.maps_table(found), "maps",
+        figures.maps_figure(maps), alignment_maps_text.MAPS, alignment_maps_text.maps_table(maps), "maps",
         alt="Scores of each alignment map and its control on held-out texts",
     )  # fmt: skip
 
 
 def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, StitchedGrid]) -> None:
-    """The stitched loss of every pair of layers through maps of one kind, `kept` where it was recorded."""
-    st.subheader("Where can the student be stitched onto the teacher?", anchor=False)
+    """The stitched loss at every pair of layers through maps of one kind, from `kept` where it was recorded."""
+    st.subheader("At which layers can the student be stitched onto the teacher?", anchor=False)
     kind = widgets.switch("Map", KINDS, Param.STITCH, default="affine")
     grid = kept.get(kind) or computed({**request, "kind": kind})
     if grid is None:
@@ -68,12 +68,13 @@ def stitched(request: dict[str, Any], chosen: tuple[int, int], kept: dict[str, S
 
 
 def computed(request: dict[str, Any]) -> StitchedGrid | None:
-    """Stitching asked of the engine; pairs that do not ship are stitched when asked, because they may be large."""
+    """Stitching from the engine; pairs that are not bundled run on request, because they may be large."""
     bundled = loaders.ships(selection.pair_name())
     task = loaders.ask("stitching", request) if bundled else loaders.known("stitching", request)
     if task is None:
         widgets.empty(
-            "Not stitched yet", "Every pair of layers is run over half of the prompts: minutes for large models."
+            "Not stitched yet",
+            "Stitching runs every pair of layers over half of the prompts: minutes for large models.",
         )
         st.button(
             "Stitch every pair of layers", type="primary", key="stitch-now", icon=":material/play_arrow:",
@@ -86,12 +87,12 @@ def computed(request: dict[str, Any]) -> StitchedGrid | None:
 
 def show() -> None:
     widgets.head(
-        "Which map carries a state across?",
-        "Teacher states, token by token, through each kind of alignment map: near the student's, recoverable, and of use to it?",
+        "Mapping states from teacher to student",
+        "Teacher states through each kind of alignment map: are they close to the student's, recoverable, and useful to the student?",
         words=("alignment map", "Procrustes", "stitching", "bits per byte", "95 % interval", "control"),
     )
     with widgets.errors():
-        comparison, recorded = selection.comparison("Maps need to know both models' layers.")
+        comparison, recorded = selection.comparison("Maps need the comparison of both models' layers.")
         if comparison is None:
             return
         request = {

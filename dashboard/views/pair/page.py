@@ -1,4 +1,4 @@
-"""Can these two talk? Choose teacher, student and prompts; see whether they are compatible, and a first picture."""
+"""Pair: the chosen teacher, student and prompts, whether they are compatible, and a first similarity grid."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from pkt_core.words import style
 
 
 def about() -> None:
-    """What is chosen, in words."""
+    """The chosen pair, in words."""
     facts = loaders.pair_names().get(selection.pair_name())
-    words = f"{facts.title}. {facts.note}" if facts else "Two models of your own."
-    st.caption(f"{widgets.plain(words)} Choose another pair, or other prompts, in the bar at the left.")
+    words = f"{facts.title}. {facts.note}" if facts else "Two custom models."
+    st.caption(f"{widgets.plain(words)} Choose another pair, or other prompts, in the sidebar.")
 
 
 def facts_table(models: Sides[ModelFacts]) -> pd.DataFrame:
@@ -46,12 +46,12 @@ def memory() -> None:
     free, total = device.memory_gib()
     known = loaders.pair_names().get(selection.pair_name())
     needs = known.needs_gib if known else 0.0
-    wants = f" This pair wants about {needs:g} GiB with a layer in training." if needs else ""
-    st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} of them free.{wants}")
+    needed = f" This pair needs about {needs:g} GiB with one layer in training." if needs else ""
+    st.caption(f"Memory of this machine: {total:.0f} GiB, {free:.0f} GiB free.{needed}")
 
 
 def beside_its_control(shipped: Any, results: RunResults) -> None:
-    """What the recorded control of the same plan gained: the story does not end with the gain."""
+    """The gain of the same plan's recorded control."""
     plan = {**(shipped.plan or {}), "map": "permuted"}
     for other in loaders.runs():
         if other.recorded and other.plan == plan and (control := loaders.run(other.id).results()):
@@ -60,30 +60,32 @@ def beside_its_control(shipped: Any, results: RunResults) -> None:
 
 
 def recorded_run() -> None:
-    """What a finished transfer looks like, for who comes for the first time."""
+    """A finished transfer, for a first visit."""
     shipped = next((run for run in loaders.runs() if run.recorded and run.state == "done"), None)
     results = loaders.run(shipped.id).results() if shipped else None
     if not shipped or results is None or results.behaviour is None:
         return
-    st.subheader("And can it flow? A recorded transfer between the demo pair", anchor=False)
+    st.subheader("A recorded transfer of the demo pair", anchor=False)
     widgets.answer(behaviour_text.behaviour(results), recorded=True)
     beside_its_control(shipped, results)
     widgets.figure(
         figures.behaviour_figure(results.behaviour, results.changes), behaviour_text.BEHAVIOUR, behaviour_text.behaviour_table(results.behaviour),
-        "recorded-behaviour", alt="Share of answers right before and after the recorded transfer and for the teacher",
+        "recorded-behaviour", alt="Accuracy before and after the recorded transfer and of the teacher",
     )  # fmt: skip
     st.caption(f"Made by `{results.command or ''}`")
 
 
 def show() -> None:
     widgets.head(
-        "Can these two talk?",
-        "Choose a large model (teacher) and a small one (student), and see whether their latent spaces have something in common.",
+        "Two models side by side",
+        "A large model (teacher) and a small one (student): their sizes, vocabularies, and how similar their latent spaces are.",
         words=("teacher and student", "latent space", "CKA", "noise", "reworded"),
     )
     about()
     with widgets.errors():
-        comparison, recorded = selection.comparison("Compare them to see layers, vocabularies and where they agree.")
+        comparison, recorded = selection.comparison(
+            "Compare them to see layers, vocabularies and where the layers agree."
+        )
         if comparison is None:
             return
         widgets.answer(comparison_text.compatible(comparison), recorded=recorded)

@@ -1,6 +1,6 @@
-"""The list of runs: how each stands and what it came to, in numbers that can be sorted; ticked rows are opened and compared.
+"""The list of runs: state and outcome of each as sortable numbers; ticked rows are opened and compared.
 
-Not covered: what is shown of an opened run (`views/runs/page.py`).
+Not covered: the view of an opened run (`views/runs/page.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dashboard import loaders, run_widgets, state, widgets
 from dashboard.params import Param
 
 TABLE = "runs-table"
-PAGE = 100  # runs in the table unless more are asked for
+PAGE = 100  # runs in the table by default
 OUTCOME = ("taught", "lost most", "bits per byte")
 
 
 def listing(listed: list[Any]) -> pd.DataFrame:
-    """One row per run: what it is, how it stands, and what it came to in numbers that can be sorted."""
+    """One row per run: plan, state, and outcome as sortable numbers."""
     rows = []
     for run in listed:
         done = run.recorded and run.state == "done"
@@ -38,7 +38,7 @@ def listing(listed: list[Any]) -> pd.DataFrame:
 
 
 def opened_by_click(ids: list[str]) -> None:
-    """A selected row opens its run; a second one is set beside it."""
+    """A selected row opens its run; a second one is compared with it."""
     chosen = [ids[row] for row in state.selected_rows(TABLE) if row < len(ids)]
     if chosen:
         state.open_run(chosen[0])
@@ -46,36 +46,36 @@ def opened_by_click(ids: list[str]) -> None:
         state.open_run(chosen[1], Param.OTHER_RUN)
 
 
-def found(listed: list[Any]) -> list[Any]:
-    """The runs that are shown: all where they are few, else those that hold the words looked for, the newest of them first."""
+def runs_shown(listed: list[Any]) -> list[Any]:
+    """The runs shown: all where they are few, else those that match the search, newest first."""
     if len(listed) <= PAGE:
         return listed
     left, right = st.columns([3, 1])
     with left:
         words = widgets.line(
             "Find runs", Param.FIND_RUN, placeholder="method, model, family, state or id",
-            help="Runs that hold all of these words in their id, state, plan or family.",
+            help="Runs whose id, state, plan or family contains all of these words.",
         )  # fmt: skip
     with right:
-        rows = widgets.amount("Rows, at most", Param.ROWS, low=PAGE, high=100_000, default=PAGE, step=PAGE)
+        rows = widgets.amount("Maximum rows", Param.ROWS, low=PAGE, high=100_000, default=PAGE, step=PAGE)
     matching = [run for run in listed if holds(run, words.lower().split())]
-    which = f"of {len(matching):,} runs that hold “{words}”" if words else f"of {len(listed):,} runs"
+    which = f"of {len(matching):,} runs that match “{words}”" if words else f"of {len(listed):,} runs"
     st.caption(widgets.plain(f"{min(rows, len(matching)):,} {which}, newest first."))
     return matching[:rows]
 
 
 def holds(run: Any, words: list[str]) -> bool:
-    """Whether a run says all of these words of itself."""
+    """Whether a run's id, state, plan and family contain all of these words."""
     if not words:
         return True
     plan = run_widgets.describe(run.plan) if run.plan else run.message
-    said = f"{run.id} {run_widgets.STATES[run.state][1]} {plan} {' '.join(map(str, run.family.model_dump().values())) if run.family else ''}".lower()
-    return all(word in said for word in words)
+    text = f"{run.id} {run_widgets.STATES[run.state][1]} {plan} {' '.join(map(str, run.family.model_dump().values())) if run.family else ''}".lower()
+    return all(word in text for word in words)
 
 
 def show(listed: list[Any]) -> None:
     """The table."""
-    listed = found(listed)
+    listed = runs_shown(listed)
     if not listed:
         return
     config = {
@@ -85,16 +85,16 @@ def show(listed: list[Any]) -> None:
             "taught",
             format="%+.1f",
             width=90,
-            help="Change of the share right on the first task, which is what was taught, in percentage points.",
+            help="Change in accuracy on the first task, which was taught, in percentage points.",
         ),
         "lost most": st.column_config.NumberColumn(
             "lost most",
             format="%+.1f",
             width=90,
-            help="The largest loss on any task, in percentage points; empty where nothing was lost.",
+            help="The largest loss in accuracy on any task, in percentage points; empty where there was none.",
         ),
         "bits per byte": st.column_config.NumberColumn(
-            "bits per byte", format="%+.3f", width=90, help="Change on general text; above 0 is worse."
+            "bits per byte", format="%+.3f", width=90, help="Change on general text; positive is worse."
         ),
         "when": st.column_config.DatetimeColumn("when (UTC)", format="MM-DD HH:mm", width=90),
     }
@@ -109,5 +109,5 @@ def show(listed: list[Any]) -> None:
         alt="Runs, newest first, with what each changed",
     )
     st.caption(
-        "Tick a row to open that run, and a second one to compare the two. Numbers are changes, after − before, of the share right (points) and on general text."
+        "Tick a row to open that run, and a second one to compare the two. Numbers are changes, after − before: accuracy in percentage points, bits per byte on general text."
     )

@@ -1,4 +1,4 @@
-"""What have we done? All runs: reopen one, compare two, take them away."""
+"""Runs: open one, compare two, download results."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def opened(run_id: str) -> None:
     run = loaders.run(run_id)
     status = run.status()
     run_widgets.live_status(run_id)
-    widgets.command(command_of(run), "The command that made it")
+    widgets.command(command_of(run), "Command")
     row = st.container(horizontal=True, vertical_alignment="center", gap="small")  # wraps in a narrow window
-    row.page_link("views/behaviour/page.py", label="What changed?", icon=":material/quiz:")
+    row.page_link("views/behaviour/page.py", label="See its behaviour", icon=":material/quiz:")
     results = run.results()
     download(
         row,
@@ -88,7 +88,7 @@ def cite(plan: dict[str, Any], results: RunResults | None) -> None:
         return
     if not {"method", "teacher", "student"} <= set(plan):
         return
-    with st.expander("To cite: a methods paragraph and BibTeX"):
+    with st.expander("Cite: methods paragraph and BibTeX"):
         st.code(citing.paragraph(plan, results), language=None, wrap_lines=True)
         st.code(citing.bibtex(plan), language=None)
 
@@ -108,14 +108,14 @@ def download(place: Any, label: str, data: Any, name: str, mime: str, there: boo
 
 def compare(listed: list[Any], first: str) -> None:
     """The chosen run beside another."""
-    st.subheader("Compare with another", anchor=False)
+    st.subheader("Compare with another run", anchor=False)
     others = ["none", *(run.id for run in listed if run.id != first and run.state in ("done", "stopped"))]
     if str(state.value(Param.OTHER_RUN, "none")) not in others:
         state.forget(Param.OTHER_RUN)
     second = widgets.choice("Other run", others, Param.OTHER_RUN)
     if second == "none":
         st.caption(
-            "Choose another finished run to see both changes on one axis, for instance a transfer and its control."
+            "Choose another finished run to see both changes on one axis, for example a transfer and its control."
         )
         return
     both: dict[str, dict[str, TaskChange]] = {}
@@ -123,7 +123,7 @@ def compare(listed: list[Any], first: str) -> None:
         run = loaders.run(run_id)
         results = run.results()
         if results is None or not results.changes:
-            st.info(widgets.plain(f"{run_id} has no measured behaviour, so there is nothing to compare."))
+            st.info(widgets.plain(f"{run_id} has no measured behaviour, so it cannot be compared. Choose another run."))
             return
         both[f"{run_id} ({run_widgets.describe(run.plan()).split(':')[0]})"] = results.changes
     table = pd.concat([behaviour_text.changes_table(changes).assign(run=name) for name, changes in both.items()])
@@ -138,7 +138,7 @@ def compare(listed: list[Any], first: str) -> None:
 
 
 def plans_apart(first: str, second: str) -> pd.DataFrame:
-    """Only the settings in which the plans of two runs differ; those a run's method has not count as not used."""
+    """Only the settings in which the plans of two runs differ; "not used" where a run's method lacks a setting."""
     one, two = (settings_of(run_id) for run_id in (first, second))
     keys = [key for key in {**one, **two} if one.get(key, NOT_USED) != two.get(key, NOT_USED)]
     rows = [{"setting": key, first: str(one.get(key, NOT_USED)), second: str(two.get(key, NOT_USED))} for key in keys]
@@ -146,7 +146,7 @@ def plans_apart(first: str, second: str) -> pd.DataFrame:
 
 
 def settings_of(run_id: str) -> dict[str, Any]:
-    """The settings that a run's method has, whichever version wrote them; as they are stored where they cannot be read."""
+    """The settings of a run's method, whichever version wrote them; the stored plan where it cannot be read."""
     from pkt_core.transfer.plan import TransferPlan
 
     run = loaders.run(run_id)
@@ -158,22 +158,20 @@ def settings_of(run_id: str) -> dict[str, Any]:
 
 def show() -> None:
     widgets.head(
-        "What have we done?",
-        "Every run with its state and the command that made it. Open one, compare two, take the student with you.",
+        "Runs",
+        "Every run with its state and command. Open one, compare two, download the trained student.",
         words=("recall", "reworded", "95 % interval", "control"),
     )
     with widgets.errors():
         listed = loaders.runs()
         if not listed:
-            widgets.empty(
-                "No run yet", "Start one on the page Transfer; it will be listed here and found again after a restart."
-            )
-            st.page_link("views/transfer/page.py", label="Make it flow", icon=":material/moving:")
+            widgets.empty("No run yet", "Start one on the page Transfer. Runs are listed here, also after a restart.")
+            st.page_link("views/transfer/page.py", label="Run a transfer", icon=":material/moving:")
             return
         states = pd.Series([run.state for run in listed]).value_counts()
         words = ", ".join(f"{count} {run_widgets.STATES[str(name)][1]}" for name, count in states.items())
         widgets.answer(
-            f"{len(listed)} runs: {words}; {sum(run.recorded for run in listed)} came recorded with the project."
+            f"{len(listed)} runs: {words}; {sum(run.recorded for run in listed)} were recorded with the project."
         )
         runs_listing.show(listed)
         chosen = run_widgets.run_choice("Open", Param.RUN)

@@ -1,6 +1,6 @@
-"""A transfer as a family: its seeds, rivals and controls, how many runs that makes and how long they will take.
+"""A transfer as a family: its seeds, rivals and controls, the number of runs and the expected time.
 
-Not covered: what the members are (`pkt_core.studies.families.compute`, asked of the engine), their table (`views/families/page.py`).
+Not covered: the members themselves (`pkt_core.studies.families.compute`, through the engine), their table (`views/families/page.py`).
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ USUAL_RIVALS = ("sft", "logit-kd")
 
 
 def draw(plan: Any) -> dict[str, Any]:
-    """The choices, as the engine wants them."""
+    """The choices, as a request to the engine."""
     rivals = [method for method in plan_form.ordered() if method != plan.method]
     controls = plan_choices.controls_of(plan)
     opened = state.named(Param.SEEDS, Param.RIVALS, Param.CONTROLS)
     with st.expander("Seeds, rivals and controls of a family", expanded=opened):
         seeds = widgets.amount(
-            "Seeds of each", Param.SEEDS, low=1, high=100, default=3, help="From the plan's own seed on. One seed shows no spread."
+            "Seeds per plan", Param.SEEDS, low=1, high=100, default=3, help="Starting with the plan's own seed. A single seed shows no variation."
         )  # fmt: skip
         usual = [method for method in USUAL_RIVALS if method in rivals]
         chosen = widgets.several(
-            "Rivals", rivals, Param.RIVALS, default=usual, help="The same data and steps by another method."
+            "Rivals", rivals, Param.RIVALS, default=usual, help="Other methods on the same data with the same steps."
         )
         against: list[str] = []
         if controls:
             against = widgets.several(
-                "Controls", controls, Param.CONTROLS, default=controls, help="The same transfer with something taken away. What a control reaches too was not the work of what it lacks."
+                "Controls", controls, Param.CONTROLS, default=controls, help="The same transfer with one ingredient removed. If a control gains as much, the removed ingredient did not cause the gain."
             )  # fmt: skip
         else:
-            st.caption("No control means anything to this method.")
+            st.caption("No control applies to this method.")
     return {"plan": plan.model_dump(mode="json"), "rivals": chosen, "controls": against, "seeds": seeds}
 
 
 def button(task: Task) -> None:
-    """Starts all members at once; their number is on it."""
+    """The button that queues all members, with their number."""
     members = task.record.members if task.status == "done" else []
     n = f" ({len(members)} runs)" if members else ""
     st.button(
@@ -53,25 +53,25 @@ def button(task: Task) -> None:
         disabled=not members,
         on_click=start,
         args=(members,),
-        help="The transfer, its rivals and its controls with several seeds on the same data, one after the other, ending in one table.",
+        help="Queues the transfer, its rivals and its controls with several seeds on the same data; the results form one table.",
     )
 
 
 def in_words(task: Task) -> str:
-    """How many runs and how long, from the pace of earlier runs; what is wrong with a family that cannot be."""
+    """The number of runs and the expected time from earlier runs, or why the family cannot run."""
     if task.status == "failed":
-        return f"As a family it cannot run: {task.error}"
+        return f"This family cannot run: {task.error}"
     if task.status != "done":
-        return "Working out the members of the family."
+        return "Computing the members of the family."
     family: PlannedFamily = task.record
     plans = [loaders.read_plan(member.plan) for member in family.members]
     labels = list(dict.fromkeys(member.label for member in family.members))
-    said = f"The family: {len(plans)} runs of {len(labels)} plans ({'; '.join(labels)})"
+    sentence = f"The family: {len(plans)} runs of {len(labels)} plans ({'; '.join(labels)})"
     known, without = run_widgets.paces(plans), " ".join(["", *family.left_out])
     if not known:
-        return f"{said}; how long it takes shows after the first run.{without}"
+        return f"{sentence}; the time is estimated after the first run.{without}"
     seconds = sum(run_widgets.expected_seconds(plan, known[plan.method]) for plan in plans)
-    return f"{said}, about {widgets.spent(seconds)} one after the other.{without}"
+    return f"{sentence}, about {widgets.spent(seconds)} one after the other.{without}"
 
 
 def start(members: Sequence[PlannedRun]) -> None:

@@ -1,4 +1,4 @@
-"""Make it flow: plan a transfer, see what it will cost, queue it alone or as a family, watch it, stop it, resume it; found again by the link."""
+"""Transfer: plan one, see its expected cost, queue it alone or as a family, watch, stop and resume it; the link reopens it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GIB = 2**30
 def work_of(plan: Any) -> str:
     """What the plan does, in words."""
     if not plan.trains:
-        return "one layer's output is moved in closed form"
+        return "one layer's output is changed in closed form"
     trains = (
         "all student layers"
         if plan.every_block
@@ -40,7 +40,7 @@ def headline(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
     time = (
         f"About {widgets.spent(run_widgets.expected_seconds(plan, pace))}"
         if pace
-        else "How long it takes shows after a few steps"
+        else "The time is estimated after a few steps"
     )
     if needed is None:
         return f"{time}."
@@ -49,31 +49,29 @@ def headline(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
 
 
 def particulars(plan: Any, pace: Any, needed: PlanNeeds | None) -> str:
-    """Where the figures of the headline come from."""
-    said = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
+    """The basis of the headline's numbers."""
+    sentences = [f"{work_of(plan)[0].upper()}{work_of(plan)[1:]}."]
     if pace:
-        said.append(
-            f"Pace of run {pace.run}; {widgets.spent(pace.around)} of it go to targets and measuring behaviour."
-        )
+        sentences.append(f"Pace of run {pace.run}; {widgets.spent(pace.around)} of it for targets and evaluation.")
     if needed:
-        said.append(f"{needed.sentence} Device: {needed.device}.")
-    return " ".join(said)
+        sentences.append(f"{needed.sentence} Device: {needed.device}.")
+    return " ".join(sentences)
 
 
 def cost(plan: Any, task: Task) -> None:
-    """What the plan will take of time and of this device; what does not fit is said before it starts."""
+    """Expected time and memory of the plan; a warning where it does not fit."""
     pace, needed = run_widgets.pace(plan), task.record if task.status == "done" else None
     widgets.answer(headline(plan, pace, needed))
     st.caption(widgets.plain(particulars(plan, pace, needed)))
     if task.status == "failed":
-        what = "Its needs could not be worked out through a fault of the program: " if task.fault else ""
+        what = "Its memory could not be estimated because of a fault in the program: " if task.fault else ""
         st.warning(widgets.plain(f"{what}{task.error}"), icon=":material/warning:")
     elif needed and needed.refused:
         st.warning(widgets.plain(needed.refused), icon=":material/memory:")
 
 
 def start(plan: Any) -> None:
-    """Queue the run and make it the one the link names; errors wait for the page to be drawn."""
+    """Queue the run and select it in the link; an error is shown when the page is drawn."""
     try:
         run_id = run_actions.launch(plan)
     except widgets.PktError as error:
@@ -90,12 +88,14 @@ def plan() -> None:
         with places.control:
             chosen = plan_choices.controlled(base, plan_choices.control(base))
         above = st.container()
-        family = family_form.draw(base)  # also while the control is worked out: what is not drawn leaves the link
+        family = family_form.draw(
+            base
+        )  # also while the control is computed: controls that are not drawn leave the link
         if chosen is None:
             return
         needs = loaders.ask("plan_needs", {"plan": chosen.model_dump(mode="json")})
         layers(places, chosen, needs)
-        members = loaders.soon(loaders.ask("family_members", family), 0.6)  # asked later, so there last
+        members = loaders.soon(loaders.ask("family_members", family), 0.6)  # requested later, so it arrives last
         with above:
             go(chosen, needs, members)
         with st.expander("The same from a terminal"):
@@ -103,13 +103,13 @@ def plan() -> None:
 
 
 def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
-    """Which layer teaches which, in words and as a picture that can be drawn on, where layers are paired at all."""
+    """The pairing of layers in words and as an editable figure, where the method pairs layers."""
     from pkt_core.transfer.method import method_of
 
-    found = plan_choices.found_layers()
-    attribution = found.attribution if found else None
+    comparison = plan_choices.found_layers()
+    attribution = comparison.attribution if comparison else None
     worked_out = needs.record.n_layers if needs.status == "done" else None
-    facts = {side: of.n_layers for side, of in found.models.items()} if found else worked_out
+    facts = {side: of.n_layers for side, of in comparison.models.items()} if comparison else worked_out
     depths = (facts["teacher"], facts["student"]) if facts and chosen.pairs_layers else None
     pairs: Any = ()
     known = attribution is not None or not chosen.leaves_layers_open or chosen.n_pairs == 0
@@ -117,8 +117,8 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
         try:
             if depths and known:
                 pairs, _ = plan_choices.paired(chosen, *depths, attribution)
-            st.markdown(widgets.plain(plan_choices.layers_in_words(found, chosen)))
-        except LayerNotFound as error:  # what can be drawn instead stays in sight
+            st.markdown(widgets.plain(plan_choices.layers_in_words(comparison, chosen)))
+        except LayerNotFound as error:  # the editable figure stays visible
             st.error(widgets.plain(str(error)))
     if depths is None:
         return
@@ -126,14 +126,14 @@ def layers(places: plan_form.Places, chosen: Any, needs: Task) -> None:
         stacks.draw(*depths, pairs, attribution)
     with places.layers:
         if pairs and not method_of(chosen).layers:
-            st.caption("The line shows the teacher layer that alignment is measured against.")
+            st.caption("The line shows the teacher layer used to measure alignment.")
         stacks.beside()
 
 
 def go(chosen: Any, needs: Task, members: Task) -> None:
-    """What it costs, and the two ways to start it."""
+    """The expected cost, and the two buttons that start it."""
     cost(chosen, needs)
-    # Memory may be there when its turn comes; a plan that contradicts itself or its models could only fail.
+    # Memory may be free when the run starts; a plan that contradicts itself or its models can only fail.
     refused = needs.error if needs.status == "failed" and not needs.fault else None
     with st.container(horizontal=True, gap="small"):
         st.button(
@@ -144,17 +144,19 @@ def go(chosen: Any, needs: Task, members: Task) -> None:
             on_click=start,
             args=(chosen,),
             disabled=refused is not None,
-            help="If another run is going on, it waits in the queue." if refused is None else widgets.plain(refused),
+            help="If another run is active, this one waits in the queue."
+            if refused is None
+            else widgets.plain(refused),
         )
         family_form.button(members)
     st.caption(widgets.plain(family_form.in_words(members)))
-    widgets.until_over("The engine is working out memory and members; you can start without them.", needs, members)
+    widgets.until_over("Memory and family members are being computed; you can start without them.", needs, members)
     if sentence := state.told():
         st.error(widgets.plain(sentence), icon=":material/error:")
 
 
 def watched() -> tuple[str, str] | None:
-    """Names of the two chosen models; None where they make no pair."""
+    """Names of the two chosen models; None where they form no valid pair."""
     try:
         plan = loaders.plan_of(selection.pair_request())
     except widgets.PktError:
@@ -163,19 +165,19 @@ def watched() -> tuple[str, str] | None:
 
 
 def comes_first(models: tuple[str, str] | None) -> bool:
-    """Whether a run is what one came for: the link names one that was made here, or one of these two models is at work."""
+    """Whether to show the run first: the link names one made here, or one of these two models is running."""
     named = state.value(Param.RUN, state.AUTO)
     at_work = any(run_widgets.models(run.plan) == models for run in transfer_queue.running())
     return at_work or any(run.id == named and not run.recorded for run in loaders.runs())
 
 
 def watch(models: tuple[str, str] | None) -> None:
-    """The chosen run and the queue, looked at again while there is anything at work."""
+    """The chosen run and the queue, redrawn while anything is active."""
     st.subheader("Watch", anchor=False)
     chosen = run_widgets.run_choice("Run", running_first=True, of=models)
     if chosen is None:
         widgets.empty(
-            "No run yet", "Start a transfer here; it runs in a process of its own and stays when you close the page."
+            "No run yet", "Start a transfer here. It runs in a separate process and continues when you close the page."
         )
         return
     over, queue = run_widgets.is_over(chosen), transfer_queue.seen()
@@ -200,13 +202,13 @@ def watch(models: tuple[str, str] | None) -> None:
     else:
         pulse.live(draw, changed)
     if over and run_widgets.is_measured(loaders.run(chosen)):
-        st.page_link("views/behaviour/page.py", label="What changed? See its behaviour", icon=":material/quiz:")
+        st.page_link("views/behaviour/page.py", label="See its behaviour", icon=":material/quiz:")
 
 
 def show() -> None:
     widgets.head(
-        "Make it flow",
-        "Teach the student through the teacher's activations, or by a rival method, and watch it happen.",
+        "Run a transfer",
+        "Train the student on the teacher's activations, or by a rival method, and follow the run.",
         words=("attribution", "pairing", "semantic basis", "95 % interval", "LoRA", "distillation", "control"),
     )
     with widgets.errors():
@@ -216,7 +218,7 @@ def show() -> None:
         planned, followed = (below, above) if first else (above, below)
         with planned:
             if first:
-                st.subheader("Plan another", anchor=False)
+                st.subheader("Plan another transfer", anchor=False)
             if problem := loaders.unavailable(
                 selection.pair_name(), *(str(state.value(p, "") or "") for p in (Param.TEACHER, Param.STUDENT))
             ):

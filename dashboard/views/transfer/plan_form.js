@@ -1,5 +1,5 @@
-// What is typed into the plan is taken over after a pause, as if Enter had been pressed, and before the page is loaded again: it is
-// then in the link, which a reload opens. Streamlit itself waits for Enter, or for the box to be left.
+// Text typed into the plan is submitted after a pause, as if Enter had been pressed, and before a reload, so that it is in the link that
+// the reload opens. Streamlit itself waits for Enter, or for the box to lose focus.
 const PAUSE = 600; // milliseconds without a key
 let timer, box = null;
 

@@ -1,4 +1,4 @@
-"""The settings of a plan as controls bound to the link: what the plan itself says of its methods and settings, drawn.
+"""The settings of a plan as controls bound to the link, generated from the records of methods and settings.
 
 Methods, their groups, which settings a method uses, options, bounds, help and defaults are all read from the methods' records
 (`pkt_core.transfer.method`), so that a method added there appears here. A setting left at `auto` is the method's own default.
@@ -21,10 +21,10 @@ from dashboard.views.transfer import stacks as transfer_stacks
 from pkt_core.errors import PktError
 
 MOST = 1_000_000
-"""Of a number that its setting does not bound."""
+"""Upper bound of a number where its setting has none."""
 RATES = ("3e-05", "0.0001", "0.0003", "0.001", "0.003")
 BY_CONTROL: dict[str, tuple[str, ...]] = {"map": ("permuted", "random"), "pairing": ("reversed", "random")}
-"""Options that are controls: they are chosen under Control, where what they take away is said."""
+"""Options that are controls: they are chosen under Control, which explains what each removes."""
 typed = st.components.v2.component(
     "pkt-typed",
     html="<span hidden></span>",
@@ -37,11 +37,11 @@ class Setting:
     """One control under Advanced."""
 
     name: str
-    """As the plan calls it."""
+    """The field of the plan."""
     param: Param
     label: str
     high: float = 0
-    """Largest number; 0 where it is no number."""
+    """Largest number; 0 where the setting is no number."""
     step: float = 1
     low: float = 0
 
@@ -60,7 +60,7 @@ SETTINGS = {
         Setting("pairing", Param.PAIRING, "Pairing"),
         Setting("interpolate", Param.INTERPOLATE, "Mix two teacher layers"),
         Setting("scope", Param.SCOPE, "What trains"),
-        Setting("modules", Param.MODULES, "What of a block"),
+        Setting("modules", Param.MODULES, "Modules of a block"),
     ),
     "Weights": (
         Setting("layer_weight", Param.LAYER_WEIGHT, "Weight of the layer term", high=1000.0, step=0.1, low=0.0),
@@ -70,14 +70,14 @@ SETTINGS = {
         Setting("steer", Param.STEER, "One steering vector"),
     ),
     "Anchor": (
-        Setting("anchor", Param.ANCHOR_TO, "Hold the student to itself"),
+        Setting("anchor", Param.ANCHOR_TO, "Anchor the student to"),
         Setting("anchor_weight", Param.ANCHOR_WEIGHT, "Weight of the anchor", high=1000.0, step=0.1, low=0.0),
-        Setting("anchor_batch", Param.ANCHOR_BATCH, "Anchor texts in a step", high=1024, low=1),
+        Setting("anchor_batch", Param.ANCHOR_BATCH, "Anchor texts per step", high=1024, low=1),
         Setting("n_anchor", Param.N_ANCHOR, "Anchor texts", high=100_000, step=64, low=16),
     ),
     "Training": (
         Setting("learning_rate", Param.RATE, "Learning rate"),
-        Setting("decay", Param.DECAY, "Decay of it"),
+        Setting("decay", Param.DECAY, "Learning-rate decay"),
         Setting("batch_size", Param.BATCH, "Batch size", high=1024, low=1),
         Setting("micro_batch", Param.MICRO_BATCH, "Micro-batch", high=1024, low=1),
         Setting("adapter", Param.ADAPTER, "What is adapted"),
@@ -87,7 +87,7 @@ SETTINGS = {
 }  # fmt: skip
 DATA = (Param.EXAMPLES, Param.N_EXAMPLES, Param.PLAN_SEED)
 OF_METHOD = (Param.CONTROL, Param.RIVALS, Param.CONTROLS)
-"""What starts from its default again when another method is chosen."""
+"""Controls that return to their defaults when another method is chosen."""
 ADVANCED = (*(one.param for group in SETTINGS.values() for one in group), *DATA)
 
 
@@ -100,7 +100,7 @@ def ordered() -> list[str]:
 
 
 def bare(method: Any, **settings: Any) -> Any:
-    """A plan of that method between the bundled models, to ask what it uses."""
+    """A plan of that method for the bundled models, to query which settings it uses."""
     from pkt_core.models.ref import ModelRef
     from pkt_core.transfer.plan import TransferPlan
 
@@ -109,7 +109,7 @@ def bare(method: Any, **settings: Any) -> Any:
 
 
 def uses(method: Any, name: str) -> bool:
-    """Whether a setting means anything to a method."""
+    """Whether a method uses a setting."""
     from pkt_core.transfer.method import methods
 
     known = methods()[method]
@@ -117,7 +117,7 @@ def uses(method: Any, name: str) -> bool:
 
 
 def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
-    """The values of a setting that a method takes beside those already set, controls left out."""
+    """The values of a setting that a method accepts given those already set, controls excluded."""
     from pkt_core.transfer.plan import kinds
 
     if name == "learning_rate":
@@ -135,7 +135,7 @@ def options(method: Any, name: str, beside: dict[str, Any]) -> list[str]:
 
 
 def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
-    """One control; None where it is left to the method."""
+    """The value of one control; None where it is left to the method."""
     from pkt_core.transfer.plan import kinds
 
     field = kinds()[method].model_fields[one.name]
@@ -150,14 +150,14 @@ def setting(method: Any, one: Setting, beside: dict[str, Any]) -> Any:
     if len(known) < 2:
         return None
     if str(state.value(one.param, state.AUTO)) not in (state.AUTO, *known) and state.held(one.param):
-        state.forget(one.param)  # a value that only the method before took
+        state.forget(one.param)  # a value that only the previous method accepted
     shown = f"{default:g}" if isinstance(default, float) else default
     picked = widgets.choice(f"{one.label} (auto is {shown})", [state.AUTO, *known], one.param, help=help or None)
     return None if picked == state.AUTO else float(picked) if isinstance(default, float) else picked
 
 
 def own_settings(method: Any) -> tuple[Setting, ...]:
-    """Controls for what only this method has, where the table above has none: label, bounds and name in the link from the field."""
+    """Controls for settings of this method that the table above lacks: label, bounds and name in the link come from the field."""
     from pkt_core.transfer.method import methods
 
     known = methods()[method]
@@ -181,38 +181,38 @@ def own_settings(method: Any) -> tuple[Setting, ...]:
 
 
 def settled(layers: dict[str, Any]) -> set[str]:
-    """Settings that choose layers and that layers drawn or named leave nothing to choose."""
+    """Settings that choose layers and are determined by layers drawn or named."""
     if "layer_pairs" in layers or "teacher_layer" in layers:
         return {"n_pairs", "pairing", "interpolate"}
     return {"n_pairs"} if layers else set()
 
 
 def advanced(method: Any, layers: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the method uses beside the chosen layers and that somebody set; the rest is the method's own."""
+    """The settings that the method uses and the user set, besides the chosen layers; the rest are the method's defaults."""
     from pkt_core.transfer.settings import ANCHORED
 
-    found: dict[str, Any] = {}
-    own = own_settings(method)
-    with widgets.advanced(*ADVANCED, *(one.param for one in own)):
-        st.caption("Only what this method uses. `auto` is the method's own default.")
-        for title, group in {**SETTINGS, "Of this method": own}.items():
+    chosen: dict[str, Any] = {}
+    extra = own_settings(method)
+    with widgets.advanced(*ADVANCED, *(one.param for one in extra)):
+        st.caption("Only settings that this method uses. `auto` is the method's default.")
+        for title, group in {**SETTINGS, "Of this method": extra}.items():
             used = [one for one in group if uses(method, one.name) and one.name not in settled(layers)]
             if not used:
                 continue
             st.markdown(f"**{title}**")
             columns = st.columns(3)
             for i, one in enumerate(used):
-                if one.name in ANCHORED and found["anchor"] in (None, "none"):
+                if one.name in ANCHORED and chosen["anchor"] in (None, "none"):
                     continue
                 with columns[i % 3]:
-                    found[one.name] = setting(method, one, found)
+                    chosen[one.name] = setting(method, one, chosen)
         st.markdown("**Data**")
-        found |= data()
-    return {name: value for name, value in found.items() if value is not None}
+        chosen |= data()
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
 def data() -> dict[str, Any]:
-    """What to learn from, how much of it, and the seed."""
+    """The training examples, their number, and the seed."""
     one, two, three = st.columns(3)
     with one:
         examples = widgets.line(
@@ -222,7 +222,7 @@ def data() -> dict[str, Any]:
             help="A .jsonl or .csv file with prompt and answer.",
         )
     with two:
-        n = widgets.amount("Examples, at most (0: all)", Param.N_EXAMPLES, low=0, high=10**6, default=0, step=100)
+        n = widgets.amount("Maximum examples (0: all)", Param.N_EXAMPLES, low=0, high=10**6, default=0, step=100)
     with three:
         seed = widgets.amount("Seed", Param.PLAN_SEED, low=0, high=10**6, default=0)
     return {"data": examples or None, "n_examples": n or None, "seed": seed}
@@ -230,16 +230,16 @@ def data() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the page puts what follows from a plan."""
+    """Containers for elements derived from the plan."""
 
     control: Any
     stacks: Any
     layers: Any
-    """Words about them."""
+    """The pairing in words."""
 
 
 def draw() -> tuple[dict[str, Any], Places]:
-    """All settings of a plan as it takes them, and the places for what follows from them."""
+    """All settings of a plan, and the containers for elements derived from them."""
     from pkt_core.transfer.method import methods
 
     known: list[Any] = ordered()
@@ -252,10 +252,10 @@ def draw() -> tuple[dict[str, Any], Places]:
         if record.reconstructed:
             st.badge("reconstructed, not the authors' code", color="orange")
         st.markdown(widgets.plain(f"{record.sentence}."), width="content")
-    with st.expander("All methods in a sentence each"):
+    with st.expander("All methods, one sentence each"):
         listed = [methods()[name] for name in known]
         table = pd.DataFrame([{"Method": m.name, "Kind": m.group, "What it does": m.sentence} for m in listed])
-        st.dataframe(table, hide_index=True, alt="All methods, what kind each is and what it does")
+        st.dataframe(table, hide_index=True, alt="All methods with kind and description")
     settings: dict[str, Any] = {"method": method}
     left, right = st.columns(2)
     with left:
@@ -273,14 +273,14 @@ def draw() -> tuple[dict[str, Any], Places]:
 
 
 def chosen_layers() -> dict[str, Any]:
-    """The layers that the bar at the left holds."""
+    """The layers chosen in the sidebar."""
     sides = (("teacher_layer", Param.TEACHER_LAYER), ("student_layer", Param.STUDENT_LAYER))
     return {name: layer for name, param in sides if (layer := state.whole(param, -1, 0, 10_000)) >= 0}
 
 
 def where_one_starts(method: Any, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The pair's own layers for a method that works on one pair; none where it has none, or layers were chosen in another way."""
-    own = selection.own_layers()
-    if own is None or bare(method).n_pairs != 1 or chosen.keys() & {"n_pairs", "pairing", "interpolate"}:
+    """The pair's default layers for a method that uses one pair of layers; empty where it has none, or layers were chosen otherwise."""
+    pair_layers = selection.own_layers()
+    if pair_layers is None or bare(method).n_pairs != 1 or chosen.keys() & {"n_pairs", "pairing", "interpolate"}:
         return {}
-    return {"teacher_layer": own[0], "student_layer": own[1]}
+    return {"teacher_layer": pair_layers[0], "student_layer": pair_layers[1]}

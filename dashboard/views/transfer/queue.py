@@ -1,4 +1,4 @@
-"""The queue on a page: what runs, what waits in which order, and buttons that change the order for everybody."""
+"""The queue on a page: running runs, waiting runs in order, and buttons that change the order for all visitors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TALL = 8  # waiting runs that are shown without scrolling
 
 
 def seen() -> tuple[bool, list[str]]:
-    """Whether there is a queue to show, and which runs are at work: the page is drawn anew when either changes."""
+    """Whether there is a queue to show, and which runs are running: the page is redrawn when either changes."""
     at_work = [run.id for run in running()]
     return bool(at_work or run_queue.waiting()), at_work
 
 
 def draw() -> None:
-    """Running and waiting runs, for a place that is drawn again and again; nothing where there are none."""
+    """Running and waiting runs, redrawn repeatedly; nothing where there are none."""
     order, now = run_queue.waiting(), running()
     if sentence := state.told(PLACE):
         st.info(widgets.plain(sentence))
@@ -31,13 +31,13 @@ def draw() -> None:
     for run in now:
         at_work(run)
     if any(run_widgets.label_of(run_id) for run_id in [*order, *(run.id for run in now)]):
-        st.page_link("views/families/page.py", label="See the table of the family grow", icon=":material/leaderboard:")
+        st.page_link("views/families/page.py", label="See the family's table", icon=":material/leaderboard:")
     if order:
         waits(order, bool(now))
 
 
 def running() -> list[Any]:
-    """Summaries of the runs at work on this machine's store."""
+    """Summaries of the running runs in this machine's store."""
     return [run for run in loaders.runs() if run.state == "running"]
 
 
@@ -47,17 +47,17 @@ def at_work(run: Any) -> None:
 
 
 def waits(order: list[str], busy: bool) -> None:
-    """The waiting runs with buttons; a queue that nobody works on offers to."""
+    """The waiting runs with buttons; where no worker is running, a button to start one."""
     if not busy and not jobs.worker_lives():
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.markdown(":material/warning: Nobody works on this queue; its worker was ended.", width="content")
-            st.button("Work on it", key="work", icon=":material/play_arrow:", on_click=jobs.work)
+            st.markdown(":material/warning: No worker is processing this queue; its worker was ended.", width="content")
+            st.button("Start the worker", key="work", icon=":material/play_arrow:", on_click=jobs.work)
     with st.container(height=46 * TALL if len(order) > TALL else "content", border=len(order) > TALL):
         for place, run_id in enumerate(order):
             line(place, run_id, len(order))
     if len(order) > 1:
         st.button(
-            f"Take all {len(order)} out",
+            f"Remove all {len(order)}",
             key="queue-clear",
             type="tertiary",
             icon=":material/playlist_remove:",
@@ -69,10 +69,10 @@ def waits(order: list[str], busy: bool) -> None:
 def line(place: int, run_id: str, n: int) -> None:
     words, *buttons = st.columns([6, 1, 1.2, 1.4], vertical_alignment="center")
     try:
-        said = f"{place + 1}. {run_widgets.label_of(run_id)}{run_widgets.describe(loaders.run(run_id).plan())}"
+        label = f"{place + 1}. {run_widgets.label_of(run_id)}{run_widgets.describe(loaders.run(run_id).plan())}"
     except PktError:
-        said = f"{place + 1}. {run_id} cannot be read"
-    words.markdown(widgets.plain(said))
+        label = f"{place + 1}. {run_id} cannot be read"
+    words.markdown(widgets.plain(label))
     kinds = (("Up", "arrow_upward", place == 0), ("Down", "arrow_downward", place == n - 1), ("Remove", "close", False))
     for column, (word, icon, off) in zip(buttons, kinds, strict=True):
         column.button(
@@ -87,7 +87,7 @@ def line(place: int, run_id: str, n: int) -> None:
 
 
 def change(what: str, run_ids: list[str]) -> None:
-    """Carry out a click; one that came too late says so."""
+    """Carry out a click; an error is shown where it came too late."""
     for run_id in run_ids:
         try:
             if what == "remove":

@@ -1,4 +1,4 @@
-// Two stacks of layers joined by lines. Drag a line, or press two layers; press a line to take it away.
+// Two stacks of layers joined by lines. Drag a line, or press two layers; press a line to remove it.
 // Layers are counted from 0, the lowest at the bottom. All text comes in by textContent.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 480, TOP = 36, BOTTOM = 32, BARS = 130, BOX = 80, RIGHT = WIDTH - BOX - 8;
@@ -38,10 +38,10 @@ export default function (component) {
     state.armed = null;
     if (pairs.get(student) === teacher) {
       pairs.delete(student);
-      change(`Teacher layer ${teacher} no longer teaches student layer ${student}.`);
+      change(`Teacher layer ${teacher} is no longer paired with student layer ${student}.`);
     } else {
       pairs.set(student, teacher);
-      change(`Teacher layer ${teacher} teaches student layer ${student}.`);
+      change(`Teacher layer ${teacher} is paired with student layer ${student}.`);
     }
   }
   function join(from, to) {
@@ -53,7 +53,7 @@ export default function (component) {
     if (state.armed && state.armed.side !== side) return join(state.armed, { side, layer });
     const same = state.armed && state.armed.layer === layer;
     state.armed = same ? null : { side, layer };
-    said.textContent = same ? "Let go." : `${side} layer ${layer} held: now press a ${other(side)} layer.`;
+    said.textContent = same ? "Selection cleared." : `${side} layer ${layer} selected: now press a ${other(side)} layer.`;
     draw();
   }
   function clear(side, layer) {
@@ -61,7 +61,7 @@ export default function (component) {
     if (!gone.length) return;
     gone.forEach(([student]) => pairs.delete(student));
     state.focus = { side, layer };
-    change(`No line at ${side} layer ${layer} any more.`);
+    change(`No line at ${side} layer ${layer} remains.`);
   }
 
   function curve(teacher, student) {
@@ -83,8 +83,8 @@ export default function (component) {
     const armed = state.armed && state.armed.side === side && state.armed.layer === layer;
     const score = side === "teacher" && data.scores ? `, attribution ${data.scores[layer].toPrecision(3)}` : "";
     const joined = partners.length
-      ? `, joined with ${other(side)} layer ${partners.map(([s, t]) => (side === "student" ? t : s)).join(" and ")}`
-      : ", joined with none";
+      ? `, paired with ${other(side)} layer ${partners.map(([s, t]) => (side === "student" ? t : s)).join(" and ")}`
+      : ", not paired";
     const group = make("g", {
       class: `layer ${side}${partners.length ? " joined" : ""}${armed ? " armed" : ""}`,
       role: "button",
@@ -136,7 +136,7 @@ export default function (component) {
       const line = make("g", { class: data.by_hand ? "line hand" : "line", "data-line": `${teacher}:${student}` }, svg);
       make("path", { d: curve(teacher, student) }, line);
       const wide = make("path", { class: "wide", d: curve(teacher, student) }, line);
-      make("title", {}, wide, `Teacher layer ${teacher} teaches student layer ${student}. Press to take the line away.`);
+      make("title", {}, wide, `Teacher layer ${teacher} is paired with student layer ${student}. Press to remove the line.`);
       wide.onclick = () => { state.focus = null; pair(teacher, student); };
     }
     for (const side of ["teacher", "student"])

@@ -1,7 +1,7 @@
-"""Two stacks of layers with the pairing drawn between them, changed by hand: drag a line, or click two layers.
+"""Two stacks of layers with the pairing drawn between them, edited by hand: drag a line, or click two layers.
 
-The user wants to see which teacher layer will teach which student layer, beside the attribution that speaks for it, and to
-change it there; what was drawn is in the link and in the plan.
+It shows which teacher layer is paired with which student layer, beside the attribution behind it, and lets the user change it; the
+drawing is in the link and in the plan.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pkt_core.studies.comparison import text as comparison_text
 
 KEY = "stacks"
 OTHERWISE = (Param.N_PAIRS, Param.PAIRING, Param.INTERPOLATE)
-"""Other ways to choose layers, which a drawing takes the place of."""
+"""Other ways to choose layers, which a drawing replaces."""
 stacks = st.components.v2.component(
     "pkt-stacks",
     html='<div class="stacks"></div><div class="said" role="status" aria-live="polite"></div>',
@@ -29,37 +29,37 @@ stacks = st.components.v2.component(
 
 
 def drawn() -> None:
-    """Take over what was just drawn."""
+    """Store the pairs just drawn."""
     if (pairs := state.triggered(KEY, "drawn")) is not None:
         state.hold(Param.DRAWN, pairs)
         state.forget_all(OTHERWISE)
 
 
 def automatic() -> None:
-    """Back to what the method would choose."""
+    """Return to the method's choice."""
     state.hold(Param.DRAWN, "")
 
 
 def line() -> str:
-    """The drawn pairs in words, which is also how to give them without a mouse; empty where the method chooses."""
+    """The drawn pairs as text, which is also the way to enter them without a mouse; empty where the method chooses."""
     return widgets.line(
         "Layer pairs (teacher:student)",
         Param.DRAWN,
         placeholder="automatic, or 5:2, 3:1",
-        help="What is drawn, from 0. Empty it and the method chooses by attribution and its pairing rule.",
+        help="The drawn pairs, counted from 0. Empty: the method chooses by attribution and its pairing rule.",
         max_chars=2000,
     )
 
 
 def beside() -> None:
-    """What goes beside the picture: the way back, and how to read it."""
+    """Beside the figure: the button back to automatic, and a caption."""
     if state.value(Param.DRAWN, ""):
         st.button("Back to automatic", on_click=automatic, icon=":material/undo:", key="undraw")
     st.caption(comparison_text.STACKS)
 
 
 def draw(n_teacher: int, n_student: int, pairs: Iterable[LayerPair], attribution: LayerAttribution | None) -> None:
-    """The picture; `attribution` is that of a comparison, None where there is none."""
+    """The figure; `attribution` comes from a comparison, None where there is none."""
     by_hand = bool(state.value(Param.DRAWN, ""))
     bars = (
         {}
