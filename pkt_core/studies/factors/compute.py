@@ -1,14 +1,13 @@
-"""Which alignment factors ease the transfer? Every pair of layers tried, and what was gained against what was alike before.
+"""Which alignment factors predict transfer gain? Transfers at every layer pair, their gain against similarity before the transfer.
 
-sweep     the same transfer at every pair of layers    -> members of a family
-gather    finished runs that differ in layers alone    -> groups of points
+sweep     the same transfer at every layer pair        -> members of a family
+gather    finished runs that differ only in layers     -> groups of points
 factors   each factor of alignment against the gain    -> Factor records, one per factor
 answer    all of it for finished runs                  -> Factors
 
-Factors are taken from the student as it was before, on prompts that nothing was trained on. Depth alone is one of them:
-what a measure of likeness says beyond it is what makes the measure worth having.
+Factors are measured on the student before the transfer. Layer depth is one of them, as a baseline for the similarity measures.
 
-Not covered: carrying runs out (`runs/queue.py`), the mathematics (`evaluation/ease.py`).
+Not covered: executing runs (`runs/queue.py`), the mathematics (`evaluation/ease.py`).
 """
 
 from __future__ import annotations
@@ -34,28 +33,28 @@ from pkt_core.transfer.plan import TransferPlan
 from pkt_core.transfer.settings import Paired
 
 USUAL = ("debiased_linear_cka", "mutual_knn", "rsa", "procrustes", "linear_regression_r2", "semantic_cosine", "next_token_agreement")  # fmt: skip
-"""Measures that are looked at unless others are named: one of each kind, all fast enough for large models."""
+"""Default measures: one of each kind, all fast enough for large models."""
 DEPTHS = {
     "same relative depth": "Same relative depth",
     "teacher depth": "Depth in the teacher",
     "student depth": "Depth in the student",
 }
-"""What is known of two layers without looking at a single state."""
+"""Factors that need no states."""
 VARY = ("teacher_layer", "student_layer", "n_pairs", "layer_pairs", "pairing", "seed")
 """What may differ between the runs of a group."""
 
 
 def sweep(plan: TransferPlan, n_teacher: int, n_student: int, *, at_most: int, seeds: int = 1) -> list[Member]:
-    """The plan at every pair of layers, or at evenly spread ones where that would be more than `at_most`.
+    """The plan at every layer pair, or at evenly spaced ones where there are more than `at_most`.
 
-    Raises PlanError for a method whose layers play no part, or a number too small to compare anything.
+    Raises PlanError for a method that uses no teacher layer, or an `at_most` too small for a correlation.
     """
     if not takes_a_layer(plan):
         raise PlanError(
-            f"Got {plan.method}, which takes nothing from a teacher layer, so pairs of layers cannot be compared. Use semalign-v1, feature-kd or stitch."
+            f"{plan.method} uses no teacher layer, so layer pairs cannot be compared. Use semalign-v1, feature-kd or stitch."
         )
     if at_most < FEWEST:
-        raise PlanError(f"Got {at_most} pairs of layers; at least {FEWEST} are needed to compare any.")
+        raise PlanError(f"Got {at_most} layer pairs; expected at least {FEWEST}. Allow more.")
     teachers, students = spread(n_teacher, n_student, at_most)
     one_pair = {
         "pairing": "floor",
@@ -76,12 +75,12 @@ def sweep(plan: TransferPlan, n_teacher: int, n_student: int, *, at_most: int, s
 
 
 def takes_a_layer(plan: TransferPlan) -> bool:
-    """Whether a method takes something from a layer of the teacher, so that pairs of layers can be compared."""
+    """Whether a method uses a teacher layer, so that layer pairs can be compared."""
     return isinstance(plan, Paired)
 
 
 def spread(n_teacher: int, n_student: int, at_most: int) -> tuple[list[int], list[int]]:
-    """Layers whose pairs are no more than `at_most`, first and last included, as many on each side as its depth asks for."""
+    """Layers that form at most `at_most` pairs, first and last included, in proportion to the depth of each side."""
     rows, columns = n_teacher, n_student
     while rows * columns > at_most:
         if (rows / n_teacher >= columns / n_student and rows > 2) or columns <= 2:
@@ -96,7 +95,7 @@ def spread(n_teacher: int, n_student: int, at_most: int) -> tuple[list[int], lis
 
 
 def gather(runs: Iterable[Run]) -> list[Group]:
-    """Groups of finished runs that move something between one pair of layers, largest first; damaged runs are passed over."""
+    """Groups of finished runs between one layer pair, largest first; unreadable runs are skipped."""
     groups: dict[str, Group] = {}
     points: dict[tuple[str, int, int], Point] = {}
     for run in runs:
@@ -108,9 +107,9 @@ def gather(runs: Iterable[Run]) -> list[Group]:
             continue
         if (gained := gains(results)) is None:
             continue
-        (pair,), told = results.layers.pairs, plan.model_dump(mode="json")
+        (pair,), settings = results.layers.pairs, plan.model_dump(mode="json")
         key = fingerprint(shared=plan.model_dump(mode="json", exclude=set(VARY)))
-        group = groups.setdefault(key, Group(key, told, is_control(told), []))
+        group = groups.setdefault(key, Group(key, settings, is_control(settings), []))
         place = key, pair.teacher, pair.student
         if place not in points:
             points[place] = Point(pair.teacher, pair.student, [], {})
@@ -124,7 +123,7 @@ def gather(runs: Iterable[Run]) -> list[Group]:
 
 
 def gains(results: RunResults) -> dict[str, float] | None:
-    """What a run gained, by task; more is better. None where it was not measured."""
+    """Gain of a run, by task; larger is better. None where it was not measured."""
     if results.behaviour is None or (bits := results.behaviour.bits_per_byte) is None:
         return None
     before, after = bits
@@ -135,7 +134,7 @@ def gains(results: RunResults) -> dict[str, float] | None:
 
 
 def is_control(plan: Mapping[str, Any]) -> bool:
-    """Whether a plan takes its meaning away from the transfer."""
+    """Whether a plan is a control: a transfer with its meaning removed."""
     return (
         plan.get("map") in ("permuted", "random")
         or plan.get("rows") == "shuffled"
@@ -145,10 +144,10 @@ def is_control(plan: Mapping[str, Any]) -> bool:
 
 
 def grids_of(group: Group, measures: Sequence[str], progress: Progress = silent) -> dict[str, np.ndarray]:
-    """Each factor at every pair of layers of a group's models, larger meaning more alike; computed once, then stored."""
+    """Each factor at every layer pair of a group's models, larger is more similar; computed once, then stored."""
     plan = TransferPlan.model_validate(group.plan)
     pair = Pair(name="custom", title="", teacher=plan.teacher, student=plan.student)
-    found: dict[str, np.ndarray] = {}
+    grids: dict[str, np.ndarray] = {}
     for i, name in enumerate(measures):
         grid = similarity(
             pair,
@@ -157,12 +156,12 @@ def grids_of(group: Group, measures: Sequence[str], progress: Progress = silent)
             n_prompts=max(64, plan.n_prompts),
             progress=lambda what, done, i=i: progress(what, (i + done) / len(measures)),  # type: ignore[misc]
         )
-        found[name] = np.asarray(grid.values, float) * (1 if grid.larger_is_closer else -1)
-    return {**found, **depths(*next(iter(found.values())).shape)}
+        grids[name] = np.asarray(grid.values, float) * (1 if grid.larger_is_closer else -1)
+    return {**grids, **depths(*next(iter(grids.values())).shape)}
 
 
 def depths(n_teacher: int, n_student: int) -> dict[str, np.ndarray]:
-    """The factors that are known without looking, as grids."""
+    """The depth factors as grids."""
     teacher, student = (np.arange(n) / max(1, n - 1) for n in (n_teacher, n_student))
     across, down = np.meshgrid(student, teacher)
     return {"same relative depth": -np.abs(down - across), "teacher depth": down, "student depth": across}
@@ -173,13 +172,13 @@ def factors(groups: Sequence[Group], grids: Sequence[Mapping[str, np.ndarray]], 
     kept = [(g, grid) for g, grid in zip(groups, grids, strict=True) if any(task in p.gains for p in g.points)]
     blocks = [block_of(group, task) for group, _ in kept]
     names = [name for name in (grids[0] if grids else {}) if all(name in grid for _, grid in kept)]
-    told = {name: ease(blocks, [grid[name] for _, grid in kept]) for name in names}
-    sure = [name for name in names if told[name] is not None]
-    raw = [found.p_value for name in sure if (found := told[name]) is not None]
-    corrected = dict(zip(sure, multipletests(raw, method="holm")[1].tolist() if raw else [], strict=True))
+    fits = {name: ease(blocks, [grid[name] for _, grid in kept]) for name in names}
+    defined = [name for name in names if fits[name] is not None]
+    raw = [fit.p_value for name in defined if (fit := fits[name]) is not None]
+    corrected = dict(zip(defined, multipletests(raw, method="holm")[1].tolist() if raw else [], strict=True))
     made = []
     for name in names:
-        one = told[name]
+        one = fits[name]
         made.append(
             Factor(
                 name=name,
@@ -213,15 +212,15 @@ def answer(
     keys: Sequence[str] | None = None,
     progress: Progress = silent,
 ) -> Factors:
-    """Groups and, for each task, all factors. `keys` names the groups to answer from; None: all but controls.
+    """Groups and, for each task, all factors. keys: the groups to use; None: all except controls.
 
-    Groups with fewer points than can be ordered are told of and left out. Raises PlanError where no group is left.
+    Groups with too few points are listed but not used. Raises PlanError where no group is left.
     """
     groups = gather(runs)
     chosen = [g for g in groups if len(g.points) >= FEWEST and (not g.control if keys is None else g.key in keys)]
     if not chosen:
         raise PlanError(
-            f"No {FEWEST} finished transfers differ in their layers alone, so no factor can be compared. Try every pair of layers first."
+            f"Got no group of {FEWEST} finished transfers that differ only in their layers, so no factor can be compared. Run every layer pair first."
         )
     grids = [
         grids_of(group, measures, lambda what, done, i=i: progress(what, (i + done) / len(chosen)))  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What eases a transfer, as pictures: every factor's correlation with its chance band, the points behind one, gain beside likeness."""
+"""Figures of the factors: every factor's correlation with its null band, the points behind one, gain and factor as grids."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ WRITTEN_UP_TO = 150  # cells
 
 
 def factors_figure(factors: Sequence[Factor]) -> go.Figure:
-    """Rank correlation of each factor with the gain, 95 % intervals, the strongest on top; grey: what chance reaches.
+    """Rank correlation of each factor with the gain, 95 % intervals, the strongest on top; grey: the permutation null.
 
-    Factors that are known without looking at states (depth) are drawn as controls.
+    Factors that need no states (depth) are drawn as controls.
     """
     shown = correlated(factors)[::-1]
     figure = go.Figure()
@@ -27,7 +27,7 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
             type="rect", x0=-reach, x1=reach, y0=place - 0.4, y1=place + 0.4, line_width=0, fillcolor="rgba(139,143,152,0.22)", layer="below",
         )  # fmt: skip
     for kind, name, colour, symbol in (
-        ("likeness", "measure of likeness", style.AFTER, "circle"),
+        ("likeness", "similarity measure", style.AFTER, "circle"),
         ("depth", "depth alone", style.CONTROL, "square-open"),
     ):
         mine = [(i, factor, found) for i, (factor, found) in enumerate(shown) if factor.kind == kind]
@@ -51,7 +51,7 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
                     for _, factor, found in mine
                 ],
                 hovertemplate="%{customdata[0]}<br>rank correlation %{x:.2f}, 95 % %{customdata[1]}<br>p %{customdata[2]}, "
-                "corrected %{customdata[3]}, %{customdata[4]} pairs of layers<extra></extra>",
+                "corrected %{customdata[3]}, %{customdata[4]} layer pairs<extra></extra>",
             )
         )  # fmt: skip
     figure.add_trace(
@@ -61,7 +61,7 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
         )
     )  # fmt: skip
     style.finish(
-        figure, height=34 * len(shown) + 130, x="Rank correlation with the gain (above 0: more alike, more gain)"
+        figure, height=34 * len(shown) + 130, x="Rank correlation with the gain (above 0: more similar, more gain)"
     )
     figure.update_xaxes(range=[-1.05, 1.05], zeroline=True, zerolinecolor=style.CONTROL, zerolinewidth=1)
     return figure.update_yaxes(
@@ -73,9 +73,9 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
 
 
 def points_figure(groups: Sequence[Group], factor: Factor, task: str, names: Mapping[str, str]) -> go.Figure:
-    """Gain against one factor, a mark per pair of layers and a small one per seed; colour and marker tell groups apart.
+    """Gain against one factor, a mark per layer pair and a small one per seed; groups differ in colour and marker.
 
-    The clickable marks have teacher and student layer and the first run in their customdata. `names` says what a group is.
+    The clickable marks have teacher and student layer and the first run in their customdata. names: label of each group.
     """
     figure = go.Figure()
     unit, scale = ("bits per byte saved", 1.0) if task == GENERAL else ("points", 100.0)
@@ -118,7 +118,7 @@ def points_figure(groups: Sequence[Group], factor: Factor, task: str, names: Map
 
 
 def beside_figure(group: Group, factor: Factor, task: str) -> go.Figure:
-    """Gain at every pair of layers beside the factor there: two heatmaps with the same layers, one scale each."""
+    """Gain at every layer pair, and the factor there: two heatmaps with the same layers, one scale each."""
     unit, scale = ("bits per byte saved", 1.0) if task == GENERAL else ("points", 100.0)
     grid = np.asarray(factor.values[group.key], float)
     gain = np.full(grid.shape, np.nan)
@@ -129,13 +129,13 @@ def beside_figure(group: Group, factor: Factor, task: str) -> go.Figure:
         cols=2,
         shared_yaxes=True,
         horizontal_spacing=0.2,
-        subplot_titles=["gained", style.text(f"{factor.label}, before", 40)],
+        subplot_titles=["gain", style.text(f"{factor.label}, before", 40)],
     )
     reach = float(np.nanmax(np.abs(gain))) or 1.0
     low, high = min(float(np.nanmin(gain)), -0.02 * reach), max(float(np.nanmax(gain)), 0.02 * reach)
     scales = (
         (gain, style.around_zero(low, high), low, high, f"Gain ({unit})", 0.40, ".1f" if scale > 1 else ".3f"),
-        (grid, style.SEQUENTIAL, float(grid.min()), float(grid.max()), "Factor (larger: more alike)", 1.0, ".2f"),
+        (grid, style.SEQUENTIAL, float(grid.min()), float(grid.max()), "Factor (larger: more similar)", 1.0, ".2f"),
     )
     for column, (values, colours, least, most, title, at, digits) in enumerate(scales, 1):
         figure.add_trace(

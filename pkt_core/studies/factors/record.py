@@ -1,4 +1,4 @@
-"""What went with the gain of transfers: groups of runs that differ in their layers alone, and every factor against what they gained.
+"""Correlates of transfer gain: groups of runs that differ only in their layers, and every factor against their gain.
 
 Not covered: how it is computed (`compute.py`, `evaluation/ease.py`).
 """
@@ -17,7 +17,7 @@ GENERAL = "general text"
 
 @dataclass(frozen=True)
 class Point:
-    """One pair of layers in a group, all seeds of it."""
+    """One layer pair in a group, with all its seeds."""
 
     teacher: int
     """Layer, from 0."""
@@ -26,29 +26,29 @@ class Point:
     runs: list[str]
     """One per seed."""
     gains: dict[str, list[float]]
-    """By task, per seed: share right after less before, -1..1; `general text`: bits per byte before less after. More is better."""
+    """By task, per seed: share right, after minus before, -1..1; `general text`: bits per byte, before minus after. Larger is better."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in their layers and seeds alone."""
+    """Runs that differ only in their layers and seeds."""
 
     key: str
-    """Names all that they share."""
+    """Fingerprint of everything they share."""
     plan: dict[str, Any]
     """The JSON form of one run's plan, of whatever version it is."""
     control: bool
-    """Whether something was taken away from the transfer: such a group says nothing of what eases one."""
+    """Whether the transfer is a control; controls are not used to predict gain."""
     points: list[Point]
     """By teacher layer, then student layer."""
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How gains go with one factor, over pairs of layers."""
+    """Correlation of the gain with one factor, over layer pairs."""
 
     rho: float
-    """Rank correlation, -1..1; above 0: more alike, more gain."""
+    """Rank correlation, -1..1; above 0: more similar, more gain."""
     low: float
     """Lower end of its 95 % interval."""
     high: float
@@ -58,24 +58,24 @@ class Correlation:
     p_corrected: float
     """Holm's, over all factors of the answer."""
     visible: float
-    """The smallest |rho| that these layers can tell from chance, 0..1."""
+    """Noise level: the 95 % quantile of |rho| over shuffles of whole layers, 0..1."""
 
     @property
     def sure(self) -> bool:
-        """Whether it is beyond chance after correction for all factors."""
+        """Whether it is significant after correction for all factors."""
         return self.p_corrected < SURE
 
 
 @dataclass(frozen=True)
 class Factor:
-    """One factor against one gain. What `Correlation` holds is None, all of it, where nothing can be said."""
+    """One factor against one gain. All fields of `Correlation` are None where the correlation is undefined."""
 
     name: str
     """Of the measure, or of the depth."""
     label: str
-    """What the screen calls it."""
+    """Its label on screen."""
     kind: Literal["likeness", "depth"]
-    """Whether it is a measure of likeness, or known without looking at a single state."""
+    """A similarity measure, or layer depth, which needs no states."""
     rho: float | None
     low: float | None
     high: float | None
@@ -85,11 +85,11 @@ class Factor:
     n: int
     """Pairs of layers."""
     values: dict[str, list[list[float]]]
-    """By group, `[L_T][L_S]`: the factor at every pair of layers; larger is more alike."""
+    """By group, `[L_T][L_S]`: the factor at every layer pair; larger is more similar."""
 
     @property
     def correlation(self) -> Correlation | None:
-        """None where nothing can be said: too few pairs of layers, or all gains or all values are the same."""
+        """None where it is undefined: too few layer pairs, or all gains or all values are equal."""
         if self.rho is None or self.low is None or self.high is None:
             return None
         if self.p_value is None or self.p_corrected is None or self.visible is None:
@@ -98,7 +98,7 @@ class Factor:
 
 
 def correlated(factors: Iterable[Factor]) -> list[tuple[Factor, Correlation]]:
-    """Factors of which something can be said, in the same order, each with what is said of it."""
+    """Factors with a defined correlation, in the same order, each with its correlation."""
     return [(factor, correlation) for factor in factors if (correlation := factor.correlation) is not None]
 
 
@@ -107,9 +107,9 @@ class Factors:
     """Every factor against every gain."""
 
     groups: list[Group]
-    """All there are, largest first."""
+    """All groups, largest first."""
     used: list[str]
-    """Keys of those that were answered from."""
+    """Keys of the groups used."""
     factors: dict[str, list[Factor]]
     """By task, the strongest first."""
 
@@ -120,7 +120,7 @@ class Factors:
 
 @dataclass(frozen=True)
 class RecordedFactors(Factors):
-    """An answer that ships with the project."""
+    """A result that ships with the project."""
 
     command: str
-    """What made its runs."""
+    """The command that made its runs."""

@@ -1,4 +1,4 @@
-"""Factors in words: what predicts a transfer's gain, what the runs so far cannot show, and the numbers behind the pictures."""
+"""What predicts transfer gain: headline, limits, captions and tables."""
 
 from __future__ import annotations
 
@@ -11,88 +11,79 @@ from pkt_core.words import style
 from pkt_core.words.style import number, p_value, task_name
 
 FACTORS = (
-    "One row per factor, taken from the student as it was before, on prompts that nothing was trained on. Right of 0: the more alike two "
-    "layers were, the more was gained between them. Whiskers are 95 % intervals (bootstrap over pairs of layers), the grey bar is what "
-    "95 of 100 shuffles of whole layers reach: a mark inside it is chance. A measure that lies no further out than depth alone (grey "
-    "squares) would refute that likeness adds anything to knowing how deep the layers are."
+    "One row per factor, measured on the student before the transfer. Above 0, more similar layers gained more. Whiskers are 95 % intervals "
+    "(bootstrap over layer pairs). The grey bar covers 95 % of the permutation null (shuffles of whole layers); a mark inside it is within noise. "
+    "A measure no further from 0 than depth alone (grey squares) adds nothing to layer depth."
 )
 FACTOR_POINTS = (
-    "A mark is a pair of layers, the mean over its seeds; small marks are single seeds. A cloud without slope, or a slope that one mark "
-    "makes, would refute the correlation. Click a mark for its run."
+    "Each large mark is a layer pair (mean over seeds); small marks are single seeds. A cloud without slope, or a slope due to a single mark, "
+    "refutes the correlation. Click a mark for its run."
 )
 FACTOR_BESIDE = (
-    "Left, what a transfer between the two layers gained (empty: not tried); right, the factor there before. The two pictures would be "
-    "alike in shape if this factor eased the transfer; a left picture made of stripes says that one side's depth decides instead."
+    "Left: gain of a transfer between the two layers (empty: not run); right: the factor before the transfer. If this factor predicts the gain, "
+    "the two patterns match. Stripes on the left mean that the depth of one side determines the gain."
 )
 
 
 def eases(factors: Sequence[Factor], task: str) -> str:
-    """The factor that goes with the gain beyond chance, or that none does, and how strong it would have had to be."""
+    """Headline: the measure that correlates with the gain beyond chance and more strongly than depth alone, or that none does."""
     shown = correlated(factors)
-    name = f"Gain in {task_name(task)}: "
+    gain = f"gain in {task_name(task)}"
     if not shown:
-        return f"{name}nothing can be said; all pairs of layers gained the same, or too few were tried."
-    best, strongest = shown[0]
-    figures = (
-        f"rank correlation {number(strongest.rho)}, 95 % {number(strongest.low)} to {number(strongest.high)}, "
-        f"over {best.n} pairs of layers"
-    )
-    sure = [(factor, found) for factor, found in shown if found.sure]
-    if not sure:
-        return (
-            f"{name}no factor is told from chance after correction for {len(shown)} factors. {best.label} comes nearest ({figures}, "
-            f"p {p_value(strongest.p_value)} alone, p {p_value(strongest.p_corrected)} corrected)."
-        )
-    first, found = sure[0]
-    way = "the more" if found.rho > 0 else "the less"
-    beyond = "" if first is best else further(best, strongest)
-    return (
-        f"{name}{way} {in_words(first)}, the more was gained ({figures if first is best else number(found.rho)}, "
-        f"p {p_value(found.p_corrected)} corrected){beyond}."
-    )
+        return f"The {gain} cannot be predicted: all layer pairs gained the same, or too few were run."
+    n = shown[0][0].n
+    depth = strongest_depth(shown)
+    measures = [
+        (factor, found)
+        for factor, found in shown
+        if factor.kind != "depth" and (depth is None or abs(found.rho) > abs(depth[1].rho))
+    ]
+    best = next(((factor, found) for factor, found in measures if found.sure), None)
+    if best is not None:
+        factor, found = best
+        return f"{factor.label} predicts the {gain} best ({n} layer pairs, corrected p {p_value(found.p_corrected)})."
+    than = "beyond chance" if depth is None else "better than depth alone"
+    p = f", corrected p {p_value(min(found.p_corrected for _, found in measures))}" if measures else ""
+    return f"No measure predicts the {gain} {than} ({n} layer pairs{p})."
 
 
-def further(best: Factor, strongest: Correlation) -> str:
-    """What lies further out than the factor told from chance: where shuffles of layers reach far, that is no proof."""
-    return (
-        f"; {best.label} lies further out ({number(strongest.rho)}), but so do shuffles of whole layers there "
-        f"(p {p_value(strongest.p_corrected)} corrected)"
-    )
-
-
-def in_words(factor: Factor) -> str:
-    return f"of `{factor.label}`" if factor.kind == "depth" else f"alike by {factor.label}"
+def strongest_depth(shown: Sequence[tuple[Factor, Correlation]]) -> tuple[Factor, Correlation] | None:
+    """The depth factor with the largest absolute correlation; None where there is none."""
+    return max((one for one in shown if one[0].kind == "depth"), key=lambda one: abs(one[1].rho), default=None)
 
 
 def cannot(factors: Sequence[Factor]) -> str:
-    """What these points cannot support."""
+    """The strongest and the significant correlations, and what these layer pairs cannot support."""
     shown = correlated(factors)
     if not shown:
         return ""
-    n, visible = shown[0][0].n, sorted(found.visible for _, found in shown)
-    low, high = (f"±{number(value)}" for value in (visible[0], visible[-1]))
-    reach = low if low == high else f"{low} to {high}, depending on the factor,"
-    words = [
-        f"With these {n} pairs of layers, chance alone goes beyond rank correlations of {reach} 5 times in 100; one nearer to 0 says nothing."
+    best, strongest = shown[0]
+    sentences = [
+        f"Strongest: {best.label} (rank correlation {number(strongest.rho)}, 95 % {number(strongest.low)} to {number(strongest.high)}, "
+        f"p {p_value(strongest.p_value)}, corrected for {len(shown)} factors p {p_value(strongest.p_corrected)})."
     ]
-    depths = [(factor, found) for factor, found in shown if factor.kind == "depth"]
-    if depths:
-        alone, reached = max(depths, key=lambda one: abs(one[1].rho))
-        beyond = [
-            (factor, found) for factor, found in shown if factor.kind != "depth" and abs(found.rho) > abs(reached.rho)
-        ]
-        words.append(
-            f"{alone.label} alone, without a look at any state, reaches {number(reached.rho)}; "
+    sure = [
+        f"{factor.label} ({number(found.rho)}, p {p_value(found.p_corrected)})" for factor, found in shown if found.sure
+    ]
+    sentences.append(f"Significant after correction: {', '.join(sure) if sure else 'none'}.")
+    noise = sorted(found.visible for _, found in shown)
+    low, high = (f"±{number(value)}" for value in (noise[0], noise[-1]))
+    reach = low if low == high else f"{low} to {high}, depending on the factor"
+    sentences.append(f"Noise level: 5 % of shuffles of whole layers exceed a rank correlation of {reach}.")
+    depth = strongest_depth(shown)
+    if depth is not None:
+        alone, reached = depth
+        beyond = next((one for one in shown if one[0].kind != "depth" and abs(one[1].rho) > abs(reached.rho)), None)
+        sentences.append(
+            f"{alone.label} alone reaches {number(reached.rho)}; "
             + (
-                f"{beyond[0][0].label} goes further, with {number(beyond[0][1].rho)}."
-                if beyond
-                else "no measure of likeness goes further, so nothing here shows that likeness matters beyond it."
+                "no similarity measure exceeds it."
+                if beyond is None
+                else f"{beyond[0].label} reaches {number(beyond[1].rho)}, a difference that is not tested."
             )
         )
-    words.append(
-        "A correlation over layers of one pair of models says nothing yet of other pairs, and none says that likeness causes the gain."
-    )
-    return " ".join(words)
+    sentences.append("These correlations cover one model pair and do not show that similarity causes the gain.")
+    return " ".join(sentences)
 
 
 def factors_table(factors: Sequence[Factor]) -> pd.DataFrame:
@@ -111,8 +102,8 @@ def factors_shown(factors: Sequence[Factor]) -> pd.DataFrame:
                 "95 %": "–" if factor.rho is None else f"{style.number(factor.low)} to {style.number(factor.high)}",
                 "p": style.p_value(factor.p_value).removeprefix("= "),
                 "p (Holm)": style.p_value(factor.p_corrected).removeprefix("= "),
-                "Visible from": style.number(factor.visible),
-                "Pairs of layers": factor.n,
+                "Noise level (±)": style.number(factor.visible),
+                "Layer pairs": factor.n,
             }
             for factor in factors
         ]
@@ -120,7 +111,7 @@ def factors_shown(factors: Sequence[Factor]) -> pd.DataFrame:
 
 
 def points_table(groups: Sequence[Group], factor: Factor, task: str, names: Mapping[str, str]) -> pd.DataFrame:
-    """One row per run: where it carried from and to, the factor there, what it gained."""
+    """One row per run: teacher and student layer, the factor there, the gain."""
     return pd.DataFrame(
         [
             {
