@@ -374,7 +374,7 @@ def outcome(results: RunResults) -> dict[str, float]:
 def worse_by(share: float) -> str:
     """A loss relative to the value before, as text: a percentage, or a factor from twice the value on."""
     return (
-        f"(by {style.percent(share, 1)} of its value before)" if share < 1 else f"({times(1 + share)} its value before)"
+        f"by {style.percent(share, 1)} of the value before" if share < 1 else f"at {times(1 + share)} the value before"
     )
 
 

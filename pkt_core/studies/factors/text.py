@@ -41,7 +41,7 @@ def eases(factors: Sequence[Factor], task: str) -> str:
     best = next(((factor, found) for factor, found in measures if found.sure), None)
     if best is not None:
         factor, found = best
-        return f"{factor.label} predicts the {gain} best ({n} layer pairs, corrected p {p_value(found.p_corrected)})."
+        return f"{factor.label} predicts the {gain} (rank correlation {number(found.rho)}, corrected p {p_value(found.p_corrected)})."
     than = "beyond chance" if depth is None else "better than depth alone"
     p = f", corrected p {p_value(min(found.p_corrected for _, found in measures))}" if measures else ""
     return f"No measure predicts the {gain} {than} ({n} layer pairs{p})."
