@@ -204,6 +204,7 @@ def show() -> None:
                 token_rows(found)
             with holder:
                 widgets.answer(inspection_text.inspected(found))
+                st.markdown(widgets.plain(inspection_text.readings(found)))
             pictures(found)
         options(None if found is None else found.layers)
 

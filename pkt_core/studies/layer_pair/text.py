@@ -24,8 +24,8 @@ OVERLAP = (
 )
 BESIDE = (
     "The same pairs of prompts on the same axes. Intervals are jackknifed over tenths of the prompts, the same tenths for both, so the "
-    "interval of the difference is paired. If it covers 0, neither layer pair agrees better. Pairs picked because they look different bias "
-    "the difference upwards."
+    "interval of the difference is paired. If it covers 0, neither layer pair agrees better. If the pairs were picked because they look "
+    "different, the difference is biased upwards."
 )
 DIFFERENT = (
     "Prompts by the difference in shared neighbours between the two layer pairs. The top rows are the largest of many, and a share of 10 "
