@@ -140,26 +140,26 @@ def anchor_id(side: Side, anchor: str) -> int:
 
 
 def follow(
-    sides: dict[str, Side], seen: dict[str, Seen], found: VocabularyMatch, anchor: str
+    sides: dict[str, Side], seen: dict[str, Seen], matched: VocabularyMatch, anchor: str
 ) -> tuple[list[Followed], list[int | None], list[int | None]]:
-    """The tokens to follow: what each model predicts, and the anchor; their ids in the teacher's and in the student's vocabulary."""
-    across = dict(zip(found.teacher_ids.tolist(), found.student_ids.tolist(), strict=True))
+    """The tokens to follow: each model's prediction, and the anchor; their ids in both vocabularies."""
+    across = dict(zip(matched.teacher_ids.tolist(), matched.student_ids.tolist(), strict=True))
     back = {student: teacher for teacher, student in across.items()}
     wanted: dict[tuple[int | None, int | None], list[str]] = {}
     for who, one in seen.items():
         token: int = top_tokens(one.logits[None], sides[who].vocabulary.nameable, 1)[0][0][0]
         ids: tuple[int | None, int | None]
         ids = (token, across.get(token)) if who == "teacher" else (back.get(token), token)
-        said = {"teacher": "teacher predicts", "student": "student predicts", "after": "student after predicts"}[who]
-        wanted.setdefault(ids, []).append(said)
+        why = {"teacher": "teacher predicts", "student": "student predicts", "after": "student after predicts"}[who]
+        wanted.setdefault(ids, []).append(why)
     if anchor.strip():
-        asked = (anchor_id(sides["teacher"], anchor), anchor_id(sides["student"], anchor))
-        wanted.setdefault(asked, []).append("asked for")
+        ids = (anchor_id(sides["teacher"], anchor), anchor_id(sides["student"], anchor))
+        wanted.setdefault(ids, []).append("asked for")
     named = []
-    for (of_teacher, of_student), why in wanted.items():
+    for (of_teacher, of_student), reasons in wanted.items():
         side, known = ("teacher", of_teacher) if of_teacher is not None else ("student", of_student)
         assert known is not None
-        named.append(Followed(sides[side].vocabulary.names[known], ", ".join(why)))
+        named.append(Followed(sides[side].vocabulary.names[known], ", ".join(reasons)))
     return named, [ids[0] for ids in wanted], [ids[1] for ids in wanted]
 
 
