@@ -16,7 +16,7 @@ PICKED_TOKENS = (
 )
 PICKED_CELL = (
     "Similarity of the chosen layers over the picked prompts only. Prompts picked from a map are not a random sample: compare with the "
-    "range of random choices of equally many prompts. Inside it, the group does not differ."
+    "range of random choices of equally many prompts. Only a value outside it sets the group apart."
 )
 
 
