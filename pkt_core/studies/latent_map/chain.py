@@ -38,9 +38,9 @@ class ChainSettings:
     pooling: str = "mean"
     """`last` or `mean`."""
     seed: int = 0
-    """Of the sample of prompts, the projection and the null plot."""
+    """Of the sample of prompts, the projection and the null picture."""
     shuffled: bool = False
-    """Whether to pair prompts at random (null plot)."""
+    """Whether to pair prompts at random (null picture)."""
 
 
 def spread_layers(n: int) -> list[int]:
@@ -88,7 +88,7 @@ def chain_states(
 
 
 def rows_of_chain(n: int, slices: int, settings: ChainSettings) -> list[Tensor]:
-    """Row pairing between consecutive slices: the same prompt, or in the null plot a random one."""
+    """Row pairing between consecutive slices: the same prompt, or in the null picture a random one."""
     return shuffled_rows(n, slices, settings.seed) if settings.shuffled else same_rows(n, slices)
 
 

@@ -84,7 +84,7 @@ def printed(latent: LatentMap) -> str:
     )
     lines = [f"{fit}.", fidelity]
     if latent.shuffled:
-        lines.append("<b>Null plot: drawn through the control map.</b>")
+        lines.append("<b>Null picture: drawn through the control map.</b>")
     return "<br>".join(lines)
 
 
@@ -232,7 +232,7 @@ def chain_printed(chain: ChainMap) -> str:
         method = "PCA of each space, rotated onto the previous one (orthogonal Procrustes)"
     lines.append(f"{method}, {len(chain.ids)} prompts.")
     if chain.shuffled:
-        lines.append("<b>Null plot: prompts are paired at random.</b>")
+        lines.append("<b>Null picture: prompts are paired at random.</b>")
     return "<br>".join(part if "<b>" in line else style.text(part, 400) for line in lines for part in wrap(line, WIDTH))
 
 
@@ -348,7 +348,7 @@ def chain_points(
 def add_links(
     figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], picked: Collection[int], links: bool
 ) -> None:
-    """From slice to slice: thin lines for all, arrows for picked prompts. In the null plot they join random pairs."""
+    """From slice to slice: thin lines for all, arrows for picked prompts. In the null picture they join random pairs."""
     every_row = range(len(chain.ids))
     wanted = set(picked)
     chosen = [r for r in every_row if chain.ids[r] in wanted]

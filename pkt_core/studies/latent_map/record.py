@@ -59,7 +59,7 @@ class LatentMap:
     student_layer: int
     """The student's layer, from 0."""
     shuffled: bool
-    """Whether this is the null plot, drawn with the control map."""
+    """Whether this is the null picture, drawn with the control map."""
     seconds: float
     """Wall time of the computation."""
 
@@ -141,9 +141,9 @@ class ChainMap:
     pooling: str
     """`last` or `mean`: which states of a prompt make its point."""
     seed: int
-    """Of the sample of prompts, the projection and the null plot."""
+    """Of the sample of prompts, the projection and the null picture."""
     shuffled: bool
-    """Whether this is the null plot, with prompts paired at random."""
+    """Whether this is the null picture, with prompts paired at random."""
     seconds: float
     """Wall time of the computation."""
 

@@ -19,8 +19,8 @@ LATENT = (
 CHAIN = (
     "The same prompts in each space, all panels on the same axes. Only neighbourhoods can be read, and only the share printed above each "
     "panel is preserved. Distances between groups, group sizes and empty space mean little in a UMAP. Matching points are pulled together "
-    "with weight 0.01 where their neighbourhoods agree, which adds some similarity; the null plot shows how much. Shared neighbours at "
-    "chance, or a null plot as ordered across panels as this one, refutes that the spaces correspond. Draw around points, or click one, "
+    "with weight 0.01 where their neighbourhoods agree, which adds some similarity; the null picture shows how much. Shared neighbours at "
+    "chance, or a null picture as ordered across panels as this one, refutes that the spaces correspond. Draw around points, or click one, "
     "to pick prompts."
 )
 TURNOVER = (
@@ -47,7 +47,7 @@ def chain(picture: ChainMap) -> str:
     steps, chance = picture.steps, picture.overlap_chance
     if picture.shuffled:
         return (
-            f"Null plot: with prompts paired at random, the spaces share {percent(sum(steps) / len(steps))} of each "
+            f"Null picture: with prompts paired at random, the spaces share {percent(sum(steps) / len(steps))} of each "
             f"prompt's nearest neighbours (chance {percent(chance)}). Any order that remains belongs to the single spaces."
         )
     if picture.kind == "run":
