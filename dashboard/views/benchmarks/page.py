@@ -46,7 +46,7 @@ def show_board(board: Board) -> None:
 
 
 COLUMNS = {
-    "Seen from": st.column_config.TextColumn(
+    "Detectable": st.column_config.TextColumn(
         help="The smallest change that McNemar's exact test finds four times in five on so many items, of which as many differ as here."
     ),
     "Change": st.column_config.TextColumn(
