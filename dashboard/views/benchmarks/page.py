@@ -47,7 +47,7 @@ def show_board(board: Board) -> None:
 
 COLUMNS = {
     "Detectable": st.column_config.TextColumn(
-        help="The smallest change that McNemar's exact test finds four times in five on so many items, of which as many differ as here."
+        help="The smallest change, in points, that McNemar's exact test finds with 80 % power at this n and share of changed answers."
     ),
     "Change": st.column_config.TextColumn(
         help="Points that this student has more than the student before, on the same items."
