@@ -154,7 +154,7 @@ def test_a_report_says_which_controls_were_not_carried_out(tmp_path):
     page = write_report(recorded("demo-semalign-v1"), tmp_path / "report.html").read_text()
     assert "1 of 9 controls was carried out; the run is better than it on" in page
     assert page.count("not carried out") == 8
-    assert "What the words mean" in page
+    assert "Glossary" in page
     assert "arXiv 1905.00414" in page
     lone = write_report(finished(recorded_runs.results()), tmp_path / "lone.html").read_text()
     assert "controls was carried out, so nothing says what its change is due to" in lone

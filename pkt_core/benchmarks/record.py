@@ -112,7 +112,7 @@ class Result:
     cut: int
     """Prompts that exceeded the context and lost their beginning."""
     seconds: float
-    """Wall time of asking."""
+    """Wall time."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class Asked:
     cut: int
     """Prompts that lost their beginning."""
     seconds: float
-    """Wall time of asking."""
+    """Wall time."""
     names: list[str]
     """Name of each item, in order."""
     values: dict[str, list[float] | None]
