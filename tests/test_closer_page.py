@@ -185,13 +185,13 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
     assert found.n == 10
     same = one.overlap.minus(one.overlap)
     assert (same.value, same.low, same.high, same.differs) == (0, 0, 0, False)
-    assert sentences.beside(one, one).count("neither agrees better") == 2
+    assert sentences.beside(one, one).count("neither agrees significantly better") == 2
     clear = replace(other, correlation=replace(other.correlation, value=0.1))
     assert "by all pairs of prompts (rank correlation) the chosen layers agree better" in sentences.beside(one, clear)
     assert "by all pairs of prompts (rank correlation) the pinned layers agree better" in sentences.beside(clear, one)
     grid = recorded_results.grid()
     table = tables.summary_table(one, other, "CKA", grid)
-    assert table["What"].tolist()[0] == "CKA"
+    assert table["Measure"].tolist()[0] == "CKA"
     unsure = np.full((6, 3), np.nan)
     bare = tables.summary_table(one, other, "CKA", replace(grid, low=unsure, high=unsure))
     assert "[" in table["Chosen"][0]
@@ -200,12 +200,12 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
 
 def test_sentences_say_chance_where_it_is_chance_and_what_is_drawn():
     one = samples.closer_look()
-    assert sentences.correlation(one).startswith("Prompts that are alike for the student tend to be alike")
+    assert sentences.correlation(one).startswith("Prompts similar in the student layer tend to be similar")
     chance = replace(one, correlation=replace(one.correlation, value=0.01, p_value=0.4))
-    assert "no more than chance" in sentences.correlation(chance)
+    assert "no better than chance" in sentences.correlation(chance)
     few = sum(share < 0.5 for share in one.overlap.values)
     assert f"{few} of 40 prompts share less than 50\u00a0%" in sentences.overlap(one)
     assert sentences.sample(one) == ""
     assert sentences.sample(replace(one, n_pairs=5000, n_all=900)) == (
-        "780 of 5,000 pairs of prompts are drawn, at random; the comparison keeps the states of its first 40 prompts of 900."
+        "A random sample of 780 of 5,000 pairs of prompts is drawn; the comparison stores the states of its first 40 prompts of 900."
     )

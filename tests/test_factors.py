@@ -129,9 +129,9 @@ def test_a_sweep_has_every_pair_of_layers_or_evenly_spread_ones():
     assert (teachers[0], teachers[-1], students[0], students[-1]) == (0, 27, 0, 23)
     steps = {b - a for a, b in itertools.pairwise(teachers)}
     assert max(steps) - min(steps) <= 1
-    with pytest.raises(PlanError, match="Got sft, which takes nothing from a teacher layer"):
+    with pytest.raises(PlanError, match="sft uses no teacher layer"):
         factors_compute.sweep(TransferPlan(**DEMO, method="sft"), 6, 3, at_most=18)
-    with pytest.raises(PlanError, match="Got 3 pairs of layers; at least 4"):
+    with pytest.raises(PlanError, match="Got 3 layer pairs; expected at least 4"):
         factors_compute.sweep(plan, 6, 3, at_most=3)
 
 
@@ -176,7 +176,7 @@ def test_depth_is_a_factor_of_its_own():
 
 @pytest.mark.usefixtures("cache")
 def test_too_few_runs_are_said_in_one_sentence():
-    with pytest.raises(PlanError, match="Try every pair of layers first"):
+    with pytest.raises(PlanError, match="Run every layer pair first"):
         factors_compute.answer([a_run(0.1, 1, 1)])
 
 
@@ -198,10 +198,13 @@ def test_what_lies_further_out_than_the_sure_factor_is_named_with_its_p():
     measured = {"rho": 0.9, "low": 0.7, "high": 0.95, "p_value": 0.01, "p_corrected": 0.09, "visible": 0.8}
     far = Factor(name="far", label="Far", kind="likeness", n=18, values={}, **measured)
     sure = replace(far, label="Sure", rho=0.7, p_corrected=0.04)
-    said = factors_text.eases([far, sure], "demo/unknown-seen")
-    assert "alike by Sure" in said
-    assert said.endswith("Far lies further out (0.90), but so do shuffles of whole layers there (p = 0.090 corrected).")
-    assert "further out" not in factors_text.eases([replace(far, p_corrected=0.01), sure], "demo/unknown-seen")
+    headline = factors_text.eases([far, sure], "demo/unknown-seen")
+    assert headline == "Sure predicts the gain in new facts (rank correlation 0.70, corrected p = 0.040)."
+    limits = factors_text.cannot([far, sure])
+    assert "Strongest: Far (rank correlation 0.90" in limits
+    assert "corrected for 2 factors p = 0.090)" in limits
+    assert "Significant after correction: Sure (0.70, p = 0.040)." in limits
+    assert factors_text.eases([replace(far, p_corrected=0.01), sure], "demo/unknown-seen").startswith("Far predicts")
 
 
 STORED = {

@@ -61,22 +61,23 @@ def test_each_point_knows_its_layers_and_its_run_and_each_gain_its_cell():
 
 def test_sentences_say_what_eases_what_does_not_and_what_cannot_be_known():
     sure = factors_text.eases(listed(), "facts")
-    assert "the more alike by CKA (debiased, linear), the more was gained" in sure
+    assert "CKA (debiased, linear) predicts the gain in facts (rank correlation 0.90, corrected p" in sure
     unsure = factors_text.eases(listed(sure=False), "facts")
-    assert "no factor is told from chance after correction for 3 factors" in unsure
-    assert "nothing can be said" in factors_text.eases([listed()[3]], "facts")
-    assert "chance alone goes beyond rank correlations of ±0.55 5 times in 100" in factors_text.cannot(listed())
+    assert "No measure predicts the gain in facts better than depth alone (" in unsure
+    assert "layer pairs, corrected p" in unsure
+    assert "cannot be predicted" in factors_text.eases([listed()[3]], "facts")
+    assert "5 % of shuffles of whole layers exceed a rank correlation of ±0.55." in factors_text.cannot(listed())
     apart = [
         replace(factor, visible=None if factor.rho is None else 0.26 + 0.31 * (factor.name == listed()[0].name))
         for factor in listed()
     ]
-    assert "of ±0.26 to ±0.57, depending on the factor, 5 times" in factors_text.cannot(apart)
+    assert "of ±0.26 to ±0.57, depending on the factor." in factors_text.cannot(apart)
     assert (
-        "Depth in the student alone, without a look at any state, reaches 0.40; CKA (debiased, linear) goes further, with 0.90"
+        "Depth in the student alone reaches 0.40; CKA (debiased, linear) reaches 0.90, a difference that is not tested."
         in factors_text.cannot(listed())
     )
     weak = [listed()[1], listed()[2]]
-    assert "nothing here shows that likeness matters beyond it" in factors_text.cannot(weak)
+    assert "no similarity measure exceeds it" in factors_text.cannot(weak)
 
 
 def test_tables_hold_every_factor_and_every_run():
@@ -91,7 +92,7 @@ def test_a_first_visit_sees_the_recording_and_can_try_every_pair():
     assert not app.exception
     said = plain(app)
     assert "recorded" in said
-    assert "Gain in" in said
+    assert "gain in" in said
     assert len(app.get("plotly_chart")) == 3
     assert any(b.key == "start-sweep" for b in app.button)
 
@@ -114,11 +115,11 @@ def test_own_runs_are_answered_from_and_a_hostile_name_shows_as_it_is():
     app = page("factors")
     assert not app.exception
     said = plain(app)
-    assert "the more alike by CKA" in said
+    assert "the gain in" in said
     assert "A sweep of the demo pair" not in said  # the recorded one
     assert len(app.get("plotly_chart")) == 3
     other = page("factors", gained="general text")
-    assert "no factor is told from chance" in plain(other)
+    assert "No measure predicts the gain in general text" in plain(other)
     assert page("factors", factor="Procrustes").selectbox(key="factor").value == "Procrustes"
 
 

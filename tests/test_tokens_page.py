@@ -51,10 +51,10 @@ def test_the_page_says_where_and_whether_for_the_better(found):
     assert not app.exception
     assert asked(found, "token_change") == {"run": "one", "texts": "tasks", "seed": 0, "n": 120}
     said = words(app).replace("\\", "")
-    assert "say something else than before at 50 % of 11 tokens" in said
+    assert "prediction changed at 50 % of 11 tokens" in said
     assert "that changed most" in said
     assert "It predicts better" in said
-    assert "came nearer the teacher" in said
+    assert "came closer to the teacher" in said
     table = app.dataframe[0].value
     assert table["sentence"].tolist() == [0, 1]
     assert table["verdict"].tolist() == ["newly right", "wrong before and after"]
@@ -95,7 +95,7 @@ def test_the_layers_that_changed_come_first_and_the_inspector_opens_there(found)
     assert not app.exception
     table = next(one.value for one in app.dataframe if "Layer (from 0)" in one.value)
     assert len(table) == 3
-    assert "layers changed their top semantic token" in words(app)
+    assert "layers changed their nearest token" in words(app)
     app.button(key="inspect").click().run()
     assert not app.exception
     assert app.title[0].value == "What does a state mean?"
@@ -174,7 +174,7 @@ def test_long_texts_break_between_tokens():
 
 def test_sentences_tables_and_other_tokenizers():
     alike, other, plain = reading(), reading(alike=False), reading(plain=True)
-    assert "nearer the teacher" in token_change_text.tokens(alike)
+    assert "closer to the teacher" in token_change_text.tokens(alike)
     assert "bits per token" not in token_change_text.tokens(other)
     assert "answers" not in token_change_text.tokens(plain)
     assert "Nothing changed" in token_change_text.tokens(replace(alike, half=0))
