@@ -238,7 +238,7 @@ def test_a_request_is_carried_out_and_its_status_is_true(monkeypatch):
     asked = {"run": "demo-semalign-v1", "tasks": ["demo/known-seen"], "asking": {"limit": 4}}
     job = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked))
     benchmarks_jobs.carry_out(str(job.folder))
-    assert (job.status().state, job.status().message) == ("done", "3 scores are kept.")
+    assert (job.status().state, job.status().message) == ("done", "3 scores are stored.")
     bad = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked | {"tasks": ["none.jsonl"]}))
     benchmarks_jobs.carry_out(str(bad.folder))
     assert bad.status().state == "failed"
