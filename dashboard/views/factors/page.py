@@ -112,7 +112,7 @@ def show() -> None:
     widgets.head(
         "What eases it?",
         "Whether transfers gained more between layers that were more alike before, over every pair of layers tried.",
-        words=("rank correlation", "reworded", "95 % interval", "CKA", "logit lens"),
+        words=("noise", "Holm", "rank correlation", "reworded", "95 % interval", "CKA", "logit lens"),
     )
     with widgets.errors():
         found = of_the_store()
