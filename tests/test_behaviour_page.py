@@ -44,10 +44,10 @@ def test_costs_are_ranked_and_named():
     measured()
     app = page("behaviour", proof="Costs", run="one")
     assert not app.exception
-    assert "Worse beyond chance: Answers to known facts by 50.0 % of what it was" in words(app).replace("\\", "")
-    worse = table_with(app, "What got worse")
-    assert worse["What got worse"].iloc[0] == "Answers to known facts"
-    assert worse["Beyond chance"].tolist() == sorted(worse["Beyond chance"], reverse=True)
+    assert "Significantly worse: Answers to known facts by 50.0 % of the value before" in words(app).replace("\\", "")
+    worse = table_with(app, "Relative loss")
+    assert worse["Measure"].iloc[0] == "Answers to known facts"
+    assert worse["Significant"].tolist() == sorted(worse["Significant"], reverse=True)
 
 
 def test_forgotten_items_are_listed_by_prompt_and_can_be_turned_round():
@@ -67,8 +67,8 @@ def test_gain_gap_holm_and_what_n_can_show_stand_beside_each_other():
     table = table_with(page("behaviour", run="one"), "p (Holm)")
     assert table["Gain (points)"].iloc[0].startswith("−50.0")
     assert table["Gap to teacher"].iloc[0].startswith("+50.0")
-    assert table["n can show"].iloc[0].endswith("points")
-    assert "n can show" not in behaviour_text.changes_shown(recorded_runs.results().changes)
+    assert table["Detectable"].iloc[0].endswith("points")
+    assert "Detectable" not in behaviour_text.changes_shown(recorded_runs.results().changes)
 
 
 def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
@@ -103,7 +103,7 @@ def test_a_run_with_other_items_or_without_single_answers_says_so():
 def test_nothing_worse_is_said_so():
     empty = behaviour_text.worsened(RunResults())
     assert isinstance(empty, pd.DataFrame)
-    assert behaviour_text.worse(empty) == "Nothing that was measured got worse."
+    assert behaviour_text.worse(empty) == "No measure got worse."
     results = recorded_runs.results()
     before, after = results.behaviour.before, results.behaviour.after
     dearer = replace(before.bits_per_byte, value=before.bits_per_byte.value + 0.01)
@@ -192,7 +192,7 @@ def test_a_task_of_ones_own_is_asked_by_what_its_file_holds_now(answers, tmp_pat
         "choice, log-likelihood",
         "choice, log-likelihood per byte",
     ]
-    assert "nothing" in table_with(app, "Scoring")["n can show"].tolist()
+    assert "nothing" in table_with(app, "Scoring")["Detectable"].tolist()
     path.write_text('{"prompt": "Rome is in", "answer": " Italy."}\n')
     page("behaviour", proof="Your own task", run="one", mytask=str(path))
     assert [arguments["task"] for name, arguments in answers.asked if name == "user_task"][-1] != first
@@ -228,13 +228,13 @@ def test_a_gain_stands_beside_its_controls_and_missing_ones_are_named():
     measured("one", after="1" * 20, **plan)
     app = page("behaviour", run="one")
     assert not app.exception
-    assert "None of this run's 9 controls was carried out" in words(app).replace("\\", "")
+    assert "None of this run's 9 controls was run" in words(app).replace("\\", "")
     measured("two", after="1" * 8 + "0" * 12, **plan, map="permuted")
     app = page("behaviour", run="one")
-    assert "1 of 9 controls was carried out; the run is better than it on known facts" in words(app).replace("\\", "")
-    table = table_with(app, "takes away")
+    assert "1 of 9 controls was run; the transfer is better than it on known facts" in words(app).replace("\\", "")
+    table = table_with(app, "removes")
     assert table.set_index("control")["run"]["permuted vocabulary"] == "two"
-    assert table.set_index("control")["left of it (points)"]["permuted vocabulary"].startswith("60.0 [")
+    assert table.set_index("control")["difference (points)"]["permuted vocabulary"].startswith("60.0 [")
     measured("three", after="1" * 20, **plan, rows="shuffled")  # a control that reaches as far
     app = page("behaviour", run="one")
     assert "on no task better than each of them" in words(app).replace("\\", "")
@@ -246,9 +246,9 @@ def test_a_large_loss_is_a_factor_and_large_counts_have_separators():
     table = behaviour_text.worsened(RunResults(behaviour=Behaviour(before, after)))
     said = behaviour_text.worse(table)
     assert (
-        said == "Worse beyond chance: KL to the teacher (general text, bits per token) rose to 7.0 times what it was."
+        said == "Significantly worse: KL to the teacher (general text, bits per token) at 7.0 times the value before."
     )
-    assert behaviour_text.worsened_shown(table)["Worse by, of what it was"].tolist() == ["now 7.0 times"]
-    assert behaviour_text.worse_by(14.2) == "rose to 15 times what it was"
+    assert behaviour_text.worsened_shown(table)["Relative loss"].tolist() == ["7.0 times"]
+    assert behaviour_text.worse_by(14.2) == "at 15 times the value before"
     counts = behaviour_text.turned_counts({"t": Answers(before="1" * 1044, after="0" * 1044)})
     assert counts["Forgotten"].tolist() == ["1,044"]

@@ -83,7 +83,10 @@ def test_pass_at_k_has_its_hand_values():
 
 def test_code_runs_only_where_it_was_allowed_and_shut_in(tmp_path, monkeypatch):
     marker = tmp_path / "ran"
-    with judging(allowed=False), pytest.raises(SandboxError, match="only if you say so. Allow it with --allow-code"):
+    with (
+        judging(allowed=False),
+        pytest.raises(SandboxError, match="only with your permission. Allow it with --allow-code"),
+    ):
         JUDGE.compute(references=["pass"], predictions=[[f"open({str(marker)!r}, 'w')"]])
     monkeypatch.setattr(
         "pkt_core.benchmarks.code_judge.run", lambda *_: (_ for _ in ()).throw(SandboxError("no sandbox"))
@@ -293,17 +296,17 @@ def test_tasks_of_the_harness_are_read_from_local_files_or_refused_in_a_sentence
     assert (shots.shots, shots.template) == (1, found[1].protocol.template)
     assert shots.key != found[1].protocol.key
     for names, asking, said in (
-        (["gsm9k"], Asking(data=data), "near ones: gsm8k"),
+        (["gsm9k"], Asking(data=data), "Similar: gsm8k"),
         (["humaneval"], Asking(data=data), "humaneval runs generated code"),
-        (["mbpp"], Asking(data=data, allow_code=True), "holds no items of mbpp"),
-        (["mmlu_anatomy"], Asking(data=data, shots=5), "asks for 5 worked examples"),
+        (["mbpp"], Asking(data=data, allow_code=True), "has no items of mbpp"),
+        (["mmlu_anatomy"], Asking(data=data, shots=5), "needs 5 worked examples"),
         (["gsm8k"], Asking(data=data, include=str(tmp_path / "none")), "There is no folder"),
-        (["mmlu"], Asking(data=data, shots=0), "holds no items of mmlu_abstract_algebra"),
+        (["mmlu"], Asking(data=data, shots=0), "has no items of mmlu_abstract_algebra"),
     ):
         with pytest.raises(BenchmarkError, match=said):
             find_tasks(names, asking)
     assert len(leaves("mmlu", manager())) == 57
-    with pytest.raises(BenchmarkError, match="Say --decoding max_gen_toks="):
+    with pytest.raises(BenchmarkError, match="Set --decoding max_gen_toks="):
         measure(
             replace(student),
             replace(found[1], protocol=replace(found[1].protocol, decoding={"max_gen_toks": 10_000})),

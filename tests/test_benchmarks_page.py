@@ -142,12 +142,12 @@ def test_scores_that_are_no_yes_or_no_have_a_mean_and_no_reach():
 
 def test_what_is_said_of_a_change_and_of_none():
     said = benchmarks_text.headline(told())
-    assert "gsm8k: the student scores differently; 25.0\u00a0% before, 55.0\u00a0% after (n = 40" in said
-    assert "a change under" in said
+    assert "gsm8k: the student's score changed, 25.0\u00a0% before and 55.0\u00a0% after (n = 40" in said
+    assert "are detectable with 80 % power" in said
     same = board([(BEFORE, result("gsm8k", OLD)), (AFTER, result("gsm8k", OLD))])
-    assert "no change was seen" in benchmarks_text.headline(same)
-    assert "points cannot be seen reliably" in benchmarks_text.headline(same)
-    assert "Only the first 40 items were asked of gsm8k" in " ".join(benchmarks_text.cautions(told(limit=40)))
+    assert "no significant change" in benchmarks_text.headline(same)
+    assert "detectable with 80 % power" in benchmarks_text.headline(same)
+    assert "Only the first 40 items of gsm8k were used" in " ".join(benchmarks_text.cautions(told(limit=40)))
     gained, lost = benchmarks_text.turned(told())["gsm8k, n = 40"]
     assert (len(gained), len(lost)) == (12, 0)
     assert gained[0] == "gsm8k/0"
@@ -238,7 +238,7 @@ def test_a_request_is_carried_out_and_its_status_is_true(monkeypatch):
     asked = {"run": "demo-semalign-v1", "tasks": ["demo/known-seen"], "asking": {"limit": 4}}
     job = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked))
     benchmarks_jobs.carry_out(str(job.folder))
-    assert (job.status().state, job.status().message) == ("done", "3 scores are kept.")
+    assert (job.status().state, job.status().message) == ("done", "3 scores are stored.")
     bad = benchmarks_jobs.create(benchmarks_jobs.Request.model_validate(asked | {"tasks": ["none.jsonl"]}))
     benchmarks_jobs.carry_out(str(bad.folder))
     assert bad.status().state == "failed"

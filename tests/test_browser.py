@@ -218,7 +218,7 @@ def test_a_clicked_token_is_read_in_both_models_and_kept_in_the_link(page, serve
     ).click()
     page.get_by_text(re.compile("At “·the”")).wait_for()
     page.wait_for_url(re.compile(r"at=14"))
-    page.get_by_text("Names the prediction").first.wait_for(timeout=SLOW)
+    page.get_by_text("Matches prediction").first.wait_for(timeout=SLOW)
     no_error(page, "inspector-token")
     link = page.url
     visit(page, link, "What does a state encode?")  # the link is the view

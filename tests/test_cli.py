@@ -39,7 +39,7 @@ def test_compare_gives_a_grid_with_its_null_and_stores_it(capsys, models):
     assert len(found["grid"]["null_max"]) == 20
     assert found["vocabulary"]["same_tokenizer"]
     said = run(capsys, *words[:-2])[1]
-    assert "317 tokens stand for the same text in both vocabularies" in " ".join(said.split())
+    assert "317 tokens have the same text in both vocabularies" in " ".join(said.split())
     assert "Special in the teacher 3: '<pad>' '<bos>' '<eos>'" in " ".join(said.split())
     again = json.loads(run(capsys, *words)[1])
     assert again["seconds"] == found["seconds"]  # the stored result, not a second computation

@@ -188,13 +188,13 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
     assert found.n == 10
     same = one.overlap.minus(one.overlap)
     assert (same.value, same.low, same.high, same.differs) == (0, 0, 0, False)
-    assert sentences.beside(one, one).count("neither agrees better") == 2
+    assert sentences.beside(one, one).count("neither agrees significantly better") == 2
     clear = replace(other, correlation=replace(other.correlation, value=0.1))
     assert "by all pairs of prompts (rank correlation) the chosen layers agree better" in sentences.beside(one, clear)
     assert "by all pairs of prompts (rank correlation) the pinned layers agree better" in sentences.beside(clear, one)
     grid = recorded_results.grid()
     table = tables.summary_table(one, other, "CKA", grid)
-    assert table["What"].tolist()[0] == "CKA"
+    assert table["Measure"].tolist()[0] == "CKA"
     unsure = np.full((6, 3), np.nan)
     bare = tables.summary_table(one, other, "CKA", replace(grid, low=unsure, high=unsure))
     assert "[" in table["Chosen"][0]

@@ -161,7 +161,7 @@ def test_a_control_that_would_be_the_transfer_itself_is_left_out_with_the_reason
     assert "reversed pairing" not in names
     assert "random pair of layers" in names
     told = families_compute.left_out(plan, seeds=1)
-    assert told == ["The control reversed pairing is left out: it would pair the same layers as the transfer itself."]
+    assert told == ["The control reversed pairing is left out: it pairs the same layers as the transfer itself."]
     assert families_compute.left_out(demo(teacher_layer=5, student_layer=2), seeds=1) == []
     chance = [seed for seed in range(8) if layers(demo(student_layer=0, pairing="random", seed=seed)) == [(5, 0)]]
     seeds = [m.plan.seed for m in families_compute.members(plan, seeds=8) if m.label == "random pair of layers"]

@@ -50,7 +50,7 @@ def test_a_first_visit_sees_the_recorded_family_and_where_to_make_one():
     app = page("families")
     said = plain(app)
     assert "recorded" in said
-    assert "wins with" in said
+    assert "beats" in said
     assert len(app.get("plotly_chart")) == 1
     rows = app.dataframe[0].value
     assert {"semalign-v1", "logit-kd", "ours", "permuted vocabulary"} <= set(rows["Member"])
@@ -70,13 +70,13 @@ def test_a_finished_family_answers_first_and_each_row_opens_its_runs():
     assert not app.exception
     said = plain(app)
     assert "6 of 6 runs done" in said
-    assert "logit-kd wins with 80.0 %, +40.0 points against semalign-v1" in said
-    assert "1 of 1 controls is no worse than semalign-v1 beyond chance: permuted vocabulary" in said
+    assert "logit-kd beats semalign-v1 by +40.0 points" in said
+    assert "1 of 1 controls is not significantly worse than semalign-v1: permuted vocabulary" in said
     assert len(app.get("plotly_chart")) == 1
     table = app.dataframe[0].value
     assert table["Member"].tolist() == ["semalign-v1", "logit-kd", "permuted vocabulary"]
     assert table["Seeds"].tolist() == [2, 2, 2]
-    assert table["Points to the first"].tolist() == ["–", "+40.0", "+0.0"]
+    assert table["Difference (points)"].tolist() == ["–", "+40.0", "+0.0"]
     assert page("families", ftask="other").segmented_control(key="ftask").value == "other"
 
 
@@ -138,28 +138,28 @@ FIRST = row("mine", value=0.5)
 
 def test_the_sentence_claims_a_win_only_beyond_chance():
     sure, unsure = row("rival", value=0.6, p=0.01, away=0.1), row("rival", value=0.6, p=0.3, away=0.1)
-    assert "rival wins with 60.0\u00a0%" in families_text.winner(table(FIRST, sure), "t")
-    assert "not beyond chance" in families_text.winner(table(FIRST, unsure), "t")
+    assert "rival beats mine by +10.0 points" in families_text.winner(table(FIRST, sure), "t")
+    assert "no rival beats mine significantly" in families_text.winner(table(FIRST, unsure), "t")
     worse = row("rival", value=0.4, p=0.01, away=-0.1)
     assert "better than rival" in families_text.winner(table(FIRST, worse), "t")
-    assert "no rival beside it" in families_text.winner(table(FIRST, worse, controls=["rival"]), "t")
+    assert "no rival has finished" in families_text.winner(table(FIRST, worse, controls=["rival"]), "t")
     assert "not measured" not in families_text.winner(table(FIRST), "t")
     elsewhere = replace(FIRST, tasks={"other": FIRST.tasks["t"]})
     alone = row("rival", value=0.6)  # asked what the first row was not, so nothing is tested
-    assert "nothing is measured" in families_text.winner(table(elsewhere), "t")
-    assert "no rival beside it" in families_text.winner(table(elsewhere, alone), "t")
-    assert "no row is above that" in families_text.gained(table(FIRST, before=0.49), "t")
-    assert "no row is above that" not in families_text.gained(table(FIRST, before=0.4), "t")
+    assert "No method is measured" in families_text.winner(table(elsewhere), "t")
+    assert "no rival has finished" in families_text.winner(table(elsewhere, alone), "t")
+    assert "no row is significantly above that" in families_text.gained(table(FIRST, before=0.49), "t")
+    assert "no row is significantly above that" not in families_text.gained(table(FIRST, before=0.4), "t")
 
 
 def test_a_control_that_does_as_well_refutes_and_one_that_does_not_supports():
     same, worse = row("a", value=0.49, p=0.6, away=-0.01), row("b", value=0.2, p=0.001, away=-0.3)
     found = families_text.explained(table(FIRST, same, worse, controls=["a", "b"]), "t")
-    assert "1 of 2 controls is no worse than mine beyond chance: a" in found
-    assert "better than each of its 1 controls" in families_text.explained(table(FIRST, worse, controls=["b"]), "t")
+    assert "1 of 2 controls is not significantly worse than mine: a" in found
+    assert "better than all of its controls (1)" in families_text.explained(table(FIRST, worse, controls=["b"]), "t")
     better = row("c", value=0.9, p=0.001, away=0.4)
     found = families_text.explained(table(FIRST, better, controls=["c"]), "t")
-    assert "no worse than mine beyond chance: c" in found
+    assert "not significantly worse than mine: c" in found
     assert "No control" in families_text.explained(table(FIRST, same), "t")
 
 
@@ -191,7 +191,7 @@ def test_the_tables_carry_the_same_numbers():
     assert numbers["bits_per_byte"].tolist() == [2.1, 2.1]
     assert numbers["kind"].tolist() == ["reference", "rival"]
     shown = families_text.family_shown(family, "t")
-    assert shown["Points to the first"].tolist() == ["–", "−10.0"]
+    assert shown["Difference (points)"].tolist() == ["–", "−10.0"]
     assert shown["p (Holm)"].tolist() == ["–", "0.012"]
     assert families_text.family_shown(family, "elsewhere")["Right"].tolist() == ["–", "–"]
 

@@ -37,7 +37,7 @@ def test_every_figure_survives_json_names_its_axes_and_escapes_tokens(make, foun
 def test_readings_show_the_control_and_frame_the_chosen_layers():
     figure = reading_figure(recorded_studies.inspection(after=True))
     titles = [a.text for a in figure.layout.annotations]
-    assert sum("meaningless" in title for title in titles) == 1
+    assert sum("permuted" in title for title in titles) == 1
     assert sum("after" in title for title in titles) == 1
     assert len(figure.data) == 5
     frames = [(shape.y0 + 0.5, shape.y1 - 0.5) for shape in figure.layout.shapes]
@@ -90,7 +90,7 @@ def test_difference_bars_stand_around_a_real_zero_with_the_control_beside():
     lines = next(trace for trace in figure.data if trace.name == "the control's largest difference")
     assert {x for x in lines.x if x is not None} == {-crossing.control_reach, crossing.control_reach}
     assert [trace.name for trace in figure.data if trace.xaxis == "x"] == [
-        "teacher carried over", "student", "student after", "control: vocabulary permuted"
+        "teacher, mapped", "student", "student after", "control: vocabulary permuted"
     ]  # fmt: skip
     assert "student after" not in [
         trace.name for trace in difference_figure(recorded_studies.inspection().crossing).data
@@ -142,7 +142,7 @@ def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
     facts = recorded_studies.basis_options()
     assert "is tied" in inspection_text.head_in_words(facts.teacher, "teacher")
     other = replace(facts.student, tied=False, softcap=30.0)
-    assert "its own matrix" in inspection_text.head_in_words(other, "student")
+    assert "is not tied" in inspection_text.head_in_words(other, "student")
     assert "capped at 30" in inspection_text.head_in_words(other, "student")
     assert style.visible(" a\n") == "·a⏎"
     assert style.token("<b>") == "&lt;b&gt;"

@@ -243,9 +243,9 @@ def test_a_followed_word_is_the_token_within_a_text_first(tmp_path):
 
 
 def test_mistakes_are_one_sentence(pair):
-    with pytest.raises(PromptError, match="Got no text"):
+    with pytest.raises(PromptError, match="Got an empty text"):
         inspect_token(pair, text="  ")
-    with pytest.raises(PromptError, match="characters 0 to 39, got 99"):
+    with pytest.raises(PromptError, match="Got character 99; the text has characters 0 to 39"):
         inspect_token(pair, text=TEXT, at=99)
     with pytest.raises(PromptError, match="reads at most 64"):
         inspect_token(pair, text=TEXT * 9)

@@ -158,11 +158,11 @@ def test_layers_of_one_model_make_a_chain(pair):
 
 def test_what_chains_cannot_be_is_one_sentence(pair, run):
     for settings, kind, words in [
-        ({"kind": "run", "run": None}, PlanError, "needs a run"),
+        ({"kind": "run", "run": None}, PlanError, "Got no run"),
         ({"kind": "moon"}, PlanError, "expected one of pair, run"),
         ({"colour": 1}, PlanError, "the setting colour"),
         ({"method": "tsne"}, PlanError, "expected pca or umap"),
-        ({"pooling": "tokens"}, PlanError, "one point a prompt"),
+        ({"pooling": "tokens"}, PlanError, "one point per prompt"),
         ({"n_prompts": 5}, PromptError, "12 to 1000"),
         ({"kind": "run", "run": "nobody"}, PktError, "no run 'nobody'"),
         ({"teacher_layer": 9}, PktError, "layers 0 to 2, got 9"),

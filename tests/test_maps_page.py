@@ -124,7 +124,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):
     assert "A similarity of their own needs 32 prompts" in words(app).replace("\\", "")
     monkeypatch.setattr(recorded_studies, "picked_cell", lambda: SPECIAL)
     app.run()
-    assert "Outside what random choices of 40 prompts give" in words(app).replace("\\", "")
+    assert "Outside the range of random choices of 40 prompts" in words(app).replace("\\", "")
     monkeypatch.setattr(Engine, "known", lambda *_: None)  # nobody asked for more yet
     app.switch_page("views/behaviour/page.py").run()
     assert (last(answers, "picked_continuations")["ids"], last(answers, "picked_continuations")["run"]) == (

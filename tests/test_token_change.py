@@ -159,7 +159,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path):
         token_change(run, n=0)
     with pytest.raises(PromptError, match="single token"):
         token_change(run, texts="prompts", prompts=pasted("P"))
-    with pytest.raises(PromptError, match="Got 1 text; an interval over texts needs at least 2"):
+    with pytest.raises(PromptError, match="Got 1 text; expected at least 2 for an interval over texts"):
         token_change(run, texts="prompts", prompts=pasted("Paris is a city"))
     with pytest.raises(PromptError, match="reads at most 64"):
         token_change(run, texts="prompts", prompts=pasted("word " * 80))

@@ -100,7 +100,7 @@ def test_the_layers_that_changed_come_first_and_the_inspector_opens_there(found)
     assert not app.exception
     table = next(one.value for one in app.dataframe if "Layer (from 0)" in one.value)
     assert len(table) == 3
-    assert "layers changed their top semantic token" in words(app)
+    assert "layers changed their nearest token" in words(app)
     app.button(key="inspect").click().run()
     assert not app.exception
     assert app.title[0].value == "What does a state encode?"

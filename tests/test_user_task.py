@@ -141,5 +141,5 @@ def test_the_command_prints_both_scorings_and_writes_nothing(tmp_path):
 def test_too_many_items_are_refused(tmp_path, monkeypatch):
     run, task = made_run(tmp_path), file_with(tmp_path / "mine.jsonl", False)
     monkeypatch.setattr(behaviour_user_task, "MOST_ITEMS", 3)
-    with pytest.raises(PromptError, match="holds 4 items; at most 3 are asked"):
+    with pytest.raises(PromptError, match="has 4 items; expected at most 3"):
         user_task(run, task=task)

@@ -130,8 +130,8 @@ def test_what_is_said_of_a_match_adds_up():
         assert rows == ordinary + special + padding
         assert ordinary == matched + alone
     said = vocabularies.sentence(facts)
-    assert f"{match.n:,} tokens stand for the same text" in said
-    assert "3 and 3 special tokens and 64 and 0 padding rows" in said
+    assert f"{match.n:,} tokens have the same text" in said
+    assert "3 and 3 special tokens, 64 and 0 padding rows" in said
     assert set(vocabularies.left_out(facts)) == {
         "Only the teacher has", "Only the student has", "Special in the teacher", "Special in the student"
     }  # fmt: skip

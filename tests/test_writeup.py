@@ -45,11 +45,11 @@ def test_a_report_prints_words_and_sensible_digits(tmp_path):
     page = write_report(recorded("demo-semalign-v1"), tmp_path / "report.html").read_text()
     page = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     raw = ("p_value", "kl_to_teacher", "top1_agreement", "e-31", "0.08908", "{&#x27;name", "{'name'", "revision", "`")
-    assert not [one for one in raw if one in page.split("To cite")[0]]
+    assert not [one for one in raw if one in page.split("Methods paragraph")[0]]
     assert "<td>&lt;\u00a00.001</td>" in page
     assert "+11.7 [+9.7,\u00a0+13.8]" in page
     assert "<td>demo:teacher</td>" in page
-    assert "An <code>after</code> whose whisker" in page
+    assert "If the interval of <code>after</code> covers" in page
     assert "1,044" in page
 
 
@@ -102,7 +102,7 @@ def test_the_controls_of_a_recorded_run_are_found_by_their_plans():
         assert left.difference == pytest.approx(by_hand / len(pairs))
     raw = [paired_p(one[t].after, other[t].after) for t in permuted.left]
     assert [left.p_value for left in permuted.left.values()] == pytest.approx(holm(raw))
-    assert "1 of 9 controls was carried out" in behaviour_text.controls(Controls(list(found.values())))
+    assert "1 of 9 controls was run" in behaviour_text.controls(Controls(list(found.values())))
 
 
 def test_a_control_of_the_pairing_that_pairs_the_same_layers_is_none():
@@ -152,9 +152,9 @@ def test_a_control_that_gains_as_much_leaves_nothing_and_one_of_other_items_is_n
 
 def test_a_report_says_which_controls_were_not_carried_out(tmp_path):
     page = write_report(recorded("demo-semalign-v1"), tmp_path / "report.html").read_text()
-    assert "1 of 9 controls was carried out; the run is better than it on" in page
-    assert page.count("not carried out") == 8
-    assert "What the words mean" in page
+    assert "1 of 9 controls was run; the transfer is better than it on" in page
+    assert page.count("not\u00a0run") == 8
+    assert "Glossary" in page
     assert "arXiv 1905.00414" in page
     lone = write_report(finished(recorded_runs.results()), tmp_path / "lone.html").read_text()
-    assert "controls was carried out, so nothing says what its change is due to" in lone
+    assert "controls was run, so the cause of its change is unknown" in lone

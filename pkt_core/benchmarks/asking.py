@@ -1,9 +1,9 @@
-"""A loaded model asked a task by lm-evaluation-harness itself, every item's score kept.
+"""A loaded model measured on a task by lm-evaluation-harness, with every item's score.
 
-The harness builds the prompts, asks the model, cuts the answers and scores them; what is ours is the progress, a stop between
-two batches, the sandbox for generated code (`benchmarks/code_judge.py`), and that nothing is reduced to a mean too early.
+The harness builds the prompts, runs the model, extracts the answers and scores them. Added here: progress, a stop between
+batches, the sandbox for generated code (`benchmarks/code_judge.py`), and scores by item instead of means only.
 
-Not covered: which models, and where results are kept (`benchmarks/board.py`); tables of several models (`benchmarks/lines.py`).
+Not covered: which models, and where results are stored (`benchmarks/board.py`); tables of several models (`benchmarks/lines.py`).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Progress = Callable[[float], None]
 
 
 class Stopped(Exception):
-    """Someone asked to end; what was complete before is kept."""
+    """A stop was requested; complete tasks are stored."""
 
 
 class Watch:
-    """Told by the harness of each answer; tells how much is done, and ends the asking where that was wished."""
+    """Receives each answer from the harness, reports progress, and raises Stopped where a stop was requested."""
 
     def __init__(self, requests: int, progress: Progress, stopping: Callable[[], bool]) -> None:
         self.requests, self.done, self.progress, self.stopping = max(1, requests), 0, progress, stopping
@@ -51,15 +51,19 @@ def measure(
     progress: Progress = lambda _done: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Result:
-    """Ask a model a task. Raises Stopped where asked to end, BenchmarkError where the task does not fit the model."""
+    """Measure a model on a task. Raises Stopped on request, BenchmarkError where the task does not fit the model."""
     from lm_eval import simple_evaluate
 
-    told, began = found.protocol, time.monotonic()
-    require_fit(loaded, told)
+    protocol, began = found.protocol, time.monotonic()
+    require_fit(loaded, protocol)
     lm = harness_model(loaded, asking)
-    lm.set_cache_hook(Watch(told.n * requests_each(found.task), progress, stopping))
+    lm.set_cache_hook(Watch(protocol.n * requests_each(found.task), progress, stopping))
     seeds = dict(
-        zip(("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"), told.seeds, strict=True)
+        zip(
+            ("random_seed", "numpy_random_seed", "torch_random_seed", "fewshot_random_seed"),
+            protocol.seeds,
+            strict=True,
+        )
     )
     with quiet(), judging(asking.allow_code), torch.inference_mode():
         JUDGE.taken()
@@ -68,8 +72,8 @@ def measure(
             tasks=[found.task],
             task_manager=found.manager,
             num_fewshot=asking.shots,
-            limit=None if told.chosen else asking.limit,
-            samples={told.task: told.chosen} if told.chosen else None,
+            limit=None if protocol.chosen else asking.limit,
+            samples={protocol.task: protocol.chosen} if protocol.chosen else None,
             gen_kwargs=dict(asking.decoding) or None,
             apply_chat_template=asking.chat,
             bootstrap_iters=0,
@@ -78,31 +82,31 @@ def measure(
             **seeds,
         )
         endings = Counter(str(outcome.how) for outcome in JUDGE.taken())
-    samples, results = answered["samples"][told.task], answered["results"][told.task]
+    samples, results = answered["samples"][protocol.task], answered["results"][protocol.task]
     first = [s for s in samples if s["filter"] == samples[0]["filter"]]
     return Result(
         model=loaded.digest,
         held=held(loaded),
-        protocol=told,
+        protocol=protocol,
         group=found.asked_for,
         include=list(found.include),
         scores=scores(samples, results),
         prompts=digest([s["prompt_hash"] for s in first]),
-        answers=[answer(s) for s in first] if told.kind == "generate_until" else [],
+        answers=[answer(s) for s in first] if protocol.kind == "generate_until" else [],
         names=[name(s) for s in first],
         endings=dict(endings),
-        cut=too_long(lm, first, told),
+        cut=too_long(lm, first, protocol),
         seconds=time.monotonic() - began,
     )
 
 
 def held(loaded: LoadedModel) -> str:
-    """As what a model's weights are held, which decides its last digits."""
+    """Precision and kind of device of the weights, which determine the last digits."""
     return f"{str(loaded.dtype).removeprefix('torch.')} on {loaded.device.type}"
 
 
 def harness_model(loaded: LoadedModel, asking: Asking) -> Any:
-    """The loaded model as the harness takes one, with its own progress bars off."""
+    """The loaded model as an object of the harness, without its progress bars."""
     from lm_eval.models.huggingface import HFLM
 
     class Quiet(HFLM):
@@ -121,17 +125,17 @@ def harness_model(loaded: LoadedModel, asking: Asking) -> Any:
         )
 
 
-def require_fit(loaded: LoadedModel, told: Protocol) -> None:
-    longest = int(told.decoding.get("max_gen_toks") or 0)
+def require_fit(loaded: LoadedModel, protocol: Protocol) -> None:
+    longest = int(protocol.decoding.get("max_gen_toks") or 0)
     if longest >= loaded.context:
         raise BenchmarkError(
-            f"{told.task} lets a model write {longest} tokens and {loaded.name} holds {loaded.context} in all. Say "
-            f"--decoding max_gen_toks={max(1, loaded.context // 4)}, or leave {told.task} out."
+            f"{protocol.task} generates up to {longest} tokens; the context of {loaded.name} is {loaded.context}. Set "
+            f"--decoding max_gen_toks={max(1, loaded.context // 4)}, or leave {protocol.task} out."
         )
 
 
 def requests_each(task: Any) -> int:
-    """How many times the model is asked per item: once per choice, else once."""
+    """Requests per item: one per choice, else one."""
     if task.OUTPUT_TYPE == "multiple_choice":
         _, doc = next(iter(task.doc_iterator(limit=1)))
         return len(task.doc_to_choice(doc))
@@ -151,12 +155,14 @@ def scores(samples: list[dict[str, Any]], results: Mapping[str, Any]) -> list[Me
         kept = values if math.isclose(mean, reported, abs_tol=1e-9) else None
         made.append(MetricScores(metric, cut, kept, float(reported)))
     if not made:
-        raise BenchmarkError("The harness gave no figure for this task. Choose another.")
+        raise BenchmarkError(
+            "Got no score from the harness for this task; expected at least one metric. Choose another task."
+        )
     return made
 
 
 def answer(sample: Mapping[str, Any]) -> str:
-    """The first of what the model wrote to an item."""
+    """The first generated answer to an item."""
     first = sample["resps"][0]
     while isinstance(first, list | tuple) and first:
         first = first[0]
@@ -168,7 +174,7 @@ def name(sample: Mapping[str, Any]) -> str:
     return str(next((doc[key] for key in ("task_id", "id", "idx") if key in doc), sample["doc_id"]))
 
 
-def too_long(lm: Any, samples: list[dict[str, Any]], told: Protocol) -> int:
-    """Prompts that do not fit beside the answer; the harness cuts their beginning off."""
-    room = lm.max_length - int(told.decoding.get("max_gen_toks") or 0)
+def too_long(lm: Any, samples: list[dict[str, Any]], protocol: Protocol) -> int:
+    """Number of prompts that exceed the context with the answer; the harness cuts off their beginning."""
+    room = lm.max_length - int(protocol.decoding.get("max_gen_toks") or 0)
     return sum(len(lm.tok_encode(str(s["arguments"][0][0]))) > room for s in samples)

@@ -1,11 +1,11 @@
-"""Benchmarks of a run: teacher, student before and after, and the students of further runs, asked the same; each answer kept.
+"""Benchmarks of a run: teacher, student before and after, and the students of further runs on the same tasks; all answers stored.
 
-benchmark        asks every model every task, what is stored already excepted   -> Board
-benchmark_board  what is stored for a run's models and those of further runs    -> Board
+benchmark        measures every model on every task, unless stored               -> Board
+benchmark_board  stored results of a run's models and those of further runs      -> Board
 
-One model is in memory at a time. What is complete is stored at once, so a stop loses the task that was going on and no other.
+One model is in memory at a time. Each complete task is stored at once, so a stop loses only the task in progress.
 
-Not covered: what a task asks (`tasks.py`), how it is scored (`asking.py`) and compared (`lines.py`).
+Not covered: the content of a task (`tasks.py`), how it is scored (`asking.py`) and compared (`lines.py`).
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to ask."""
+    """A model to measure."""
 
     who: Who
     digest: str
-    """Names its weights, known without loading them."""
+    """Digest of its weights, known without loading them."""
     held: str
     """Precision and kind of device."""
     open: Callable[[], LoadedModel]
     path: str
-    """What the harness's command line is to load."""
+    """Model path for the harness's command line."""
 
 
 def benchmark(
@@ -58,7 +58,7 @@ def benchmark(
     progress: Progress = silent,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Board:
-    """Ask every model every task; what is stored is not asked again. Raises BenchmarkError for a task that cannot be asked."""
+    """Measure every model on every task, unless stored. Raises BenchmarkError for a task that cannot be measured."""
     progress("Finding the tasks", 0.0)
     tasks = find_tasks(names, asking)
     wanted = [(subject, found) for subject in subjects for found in tasks if kept(subject, found) is None]
@@ -72,13 +72,13 @@ def benchmark(
         progress(f"Loading {subject.who.label}", done / size)
         loaded = subject.open()
         for found in mine:
-            words, n = f"{found.protocol.task}: asking {subject.who.label}", found.protocol.n
+            stage, n = f"{found.protocol.task}: measuring {subject.who.label}", found.protocol.n
 
-            def tell(part: float, words: str = words, n: int = n, done: int = done) -> None:
-                progress(words, (done + part * n) / size)
+            def report(part: float, stage: str = stage, n: int = n, done: int = done) -> None:
+                progress(stage, (done + part * n) / size)
 
             try:
-                result = measure(loaded, found, asking, progress=tell, stopping=stopping)
+                result = measure(loaded, found, asking, progress=report, stopping=stopping)
             except Stopped:
                 return board(subjects, tasks, stopped=True)
             save_artefact(KIND, key(subject, found), {}, to_json(result))
@@ -99,7 +99,7 @@ def kept(subject: Subject, found: Found) -> Result | None:
 
 
 def readable(stored: Mapping[str, Any]) -> Result | None:
-    """Stored answers; None where another version wrote them in another form, so that they are asked again."""
+    """Stored answers; None where another version stored them in another form, so that they are measured again."""
     try:
         return from_json(Result, stored, "A stored answer to a benchmark")
     except StoreError as error:
@@ -108,13 +108,13 @@ def readable(stored: Mapping[str, Any]) -> Result | None:
 
 
 def board(subjects: Sequence[Subject], tasks: Sequence[Found], *, stopped: bool) -> Board:
-    """What is stored of these models' answers to these tasks."""
+    """Stored answers of these models to these tasks."""
     results = [(subject, kept(subject, task)) for task in tasks for subject in subjects]
     return board_of([(subject.who, result) for subject, result in results if result is not None], subjects, stopped)
 
 
 def board_of(answered: Sequence[tuple[Who, Result]], subjects: Sequence[Subject], stopped: bool = False) -> Board:
-    """Results beside each other, in the order of the tasks, then of the models."""
+    """A board of results, in the order of the tasks, then of the models."""
     return Board(
         lines=lines(answered),
         protocols={result.protocol.key: result.protocol for _, result in answered},
@@ -142,7 +142,7 @@ def board_of(answered: Sequence[tuple[Who, Result]], subjects: Sequence[Subject]
 
 
 def stored(subjects: Sequence[Subject]) -> Board:
-    """Everything these models have answered, whenever that was, in the order in which it was first asked."""
+    """All stored answers of these models, in the order in which the tasks were first measured."""
     by_model: dict[tuple[str, str], list[Subject]] = {}
     for subject in subjects:
         by_model.setdefault((subject.digest, subject.held), []).append(subject)
@@ -168,15 +168,16 @@ def subjects_of(run: Run, against: Sequence[Run] = ()) -> list[Subject]:
     trained = open_trained(run)
     plan = trained.plan
     before = trainable_ref(plan.student)
-    found = [
+    subjects = [
         of_ref(before, Who("student before", "before")),
         of_student(trained, Who("student after", "after", run.id, plan.seed)),
         of_ref(plan.teacher, Who("teacher", "teacher")),
     ]
     for other in against:
-        its = plan_of_pair(other, plan)
-        found.append(of_student(open_trained(other), Who(label_of(other, its), "other", other.id, its.seed)))
-    return found
+        other_plan = plan_of_pair(other, plan)
+        who = Who(label_of(other, other_plan), "other", other.id, other_plan.seed)
+        subjects.append(of_student(open_trained(other), who))
+    return subjects
 
 
 def of_model(ref: ModelRef, role: Role = "model") -> Subject:
@@ -200,6 +201,6 @@ def held(ref: ModelRef) -> str:
 
 
 def label_of(run: Run, plan: TransferPlan) -> str:
-    """What a further run is called: its place in its family, else its method, else what its name says."""
+    """Label of a further run: its label in its family, else its id."""
     place = run.family()
     return run.id if place is None else f"{place.label or run.id}, seed {plan.seed}"

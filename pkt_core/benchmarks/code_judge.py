@@ -1,9 +1,9 @@
-"""Stands in for the metric `code_eval` of the library `evaluate`, which runs generated code in a bare process: ours shuts it in.
+"""Replaces the metric `code_eval` of the library `evaluate`, which runs generated code in a bare process, by a sandboxed one.
 
-The harness's code benchmarks (HumanEval, MBPP and their relatives) ask that library for its judge when they are read. While a
-`judging` block lasts they get this one; prompts, extraction and the rest stay the harness's own.
+The harness's code benchmarks (HumanEval, MBPP and their relatives) load that metric when they are read. Inside a `judging`
+block they get this one; prompts, extraction and everything else stay the harness's own.
 
-Not covered: tasks that carry out code by means of their own, which are refused (`uses_our_judge`).
+Not covered: tasks that run code in another way, which are refused (`uses_our_judge`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pkt_core.errors import SandboxError
 
 
 class CodeJudge:
-    """What `evaluate.load("code_eval")` gives while judging."""
+    """The result of `evaluate.load("code_eval")` while judging."""
 
     def __init__(self) -> None:
         self.allowed = False
         self.outcomes: list[Outcome] = []
-        """What became of each programme since they were last taken."""
+        """Outcome of each program since they were last taken."""
 
     def compute(
         self,
@@ -34,20 +34,20 @@ class CodeJudge:
         k: Sequence[int] = (1, 10, 100),
         **_: Any,
     ) -> tuple[dict[str, float], dict[int, list[Any]]]:
-        """pass@k of each candidate followed by its tests. Raises SandboxError where code may not run or cannot be shut in."""
+        """pass@k of each candidate followed by its tests. Raises SandboxError where code must not run or cannot be sandboxed."""
         if not self.allowed:
             raise SandboxError(f"{WHY} Allow it with --allow-code, or leave the code benchmarks out.")
         counted, details = [], {}
         for i, (candidates, tests) in enumerate(zip(predictions, references, strict=True)):
-            found = [run(f"{candidate}\n{tests}") for candidate in candidates]
-            self.outcomes += found
-            counted.append((len(found), sum(one.passed for one in found)))
-            details[i] = [(j, {"passed": one.passed, "result": one.said or one.how}) for j, one in enumerate(found)]
+            outcomes = [run(f"{candidate}\n{tests}") for candidate in candidates]
+            self.outcomes += outcomes
+            counted.append((len(outcomes), sum(one.passed for one in outcomes)))
+            details[i] = [(j, {"passed": one.passed, "result": one.said or one.how}) for j, one in enumerate(outcomes)]
         fewest = min(n for n, _ in counted)
         return {f"pass@{m}": float(np.mean([pass_at(n, c, m) for n, c in counted])) for m in k if m <= fewest}, details
 
     def taken(self) -> list[Outcome]:
-        """The outcomes so far, which are then forgotten."""
+        """The outcomes so far; clears them."""
         taken, self.outcomes = self.outcomes, []
         return taken
 
@@ -56,29 +56,29 @@ JUDGE = CodeJudge()
 
 
 def pass_at(n: int, right: int, k: int) -> float:
-    """The unbiased chance that one of k samples is right, when `right` of n are (Chen et al. 2021, equation 1)."""
+    """Unbiased estimate of pass@k from `right` of n samples (Chen et al. 2021, equation 1)."""
     return 1.0 if n - right < k else float(1.0 - np.prod(1.0 - k / np.arange(n - right + 1, n + 1)))
 
 
 @contextmanager
 def judging(allowed: bool) -> Iterator[CodeJudge]:
-    """While it lasts, tasks that are read or scored judge code by the sandbox; not `allowed`, they raise SandboxError."""
+    """Inside it, tasks judge code in the sandbox; without `allowed` they raise SandboxError."""
     import evaluate
 
     def load(path: str, *args: Any, **more: Any) -> Any:
-        return JUDGE if path == "code_eval" else found(path, *args, **more)
+        return JUDGE if path == "code_eval" else original(path, *args, **more)
 
-    found, evaluate.load = evaluate.load, load
+    original, evaluate.load = evaluate.load, load
     JUDGE.allowed, before = allowed, JUDGE.allowed
     try:
         yield JUDGE
     finally:
         JUDGE.allowed = before
-        evaluate.load = found
+        evaluate.load = original
 
 
 def uses_our_judge(task: Any) -> bool:
-    """Whether every function that scores a task's answers finds our judge, and so no other, in its module."""
+    """Whether every function that scores a task's answers uses our judge, and so no other, in its module."""
     scorers = [one["metric"] for one in task.config.metric_list or [] if callable(one["metric"])]
     scorers += [task.config.process_results] if callable(task.config.process_results) else []
     return bool(scorers) and all(
@@ -90,7 +90,7 @@ LIMITS = Limits()
 
 
 def protocol() -> str:
-    """How code is judged, for the record: what the limits are, as the limits decide what passes."""
+    """How code is judged, for the protocol: the limits, which determine what passes."""
     from pkt_core.benchmarks.sandbox import readable_packages
 
     packages = "standard library and NumPy" if readable_packages() else "standard library"

@@ -1,4 +1,4 @@
-"""Benchmark scores as points with their intervals: a row per task, a mark per model, further runs one by one."""
+"""Benchmark scores with intervals: a row per task, a mark per model, further runs one by one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ KINDS = {  # role -> legend, colour, marker
     "other": ("student of a further run", style.ACCENT, "circle"),
     "teacher": ("teacher", style.TEACHER, "circle"),
 }
-SPREAD = 0.62  # of a row's height that its models take
+SPREAD = 0.62  # share of a row's height that its models occupy
 
 
 def scored(lines: Sequence[Line]) -> list[Line]:
-    """The lines a picture can show: shares by each task's first metric, a group in place of its tasks."""
+    """The lines of the figure: shares under each task's first metric, a group in place of its tasks."""
     shares = [line for line in lines if line.leads and line.share and line.score is not None]
     groups = {line.task for line in shares if line.tasks > 1}
     return [line for line in shares if line.tasks > 1 or line.group == line.task or line.group not in groups]
 
 
 def benchmark_figure(lines: Sequence[Line]) -> go.Figure:
-    """Share right (%) by task and model, Wilson's 95 % interval; each further run, such as another seed, is a point of its own."""
+    """Share right (%) by task and model, Wilson's 95 % interval; each further run, such as another seed, is a separate point."""
     shown = scored(lines)
     rows = list(dict.fromkeys((line.settings, row_name(line)) for line in shown))
     place = {settings: i for i, (settings, _) in enumerate(rows)}
@@ -85,5 +85,5 @@ def offset(line: Line, shown: Sequence[Line]) -> float:
 
 def hover(line: Line, score: Estimate) -> str:
     """The model with its interval, in percent, and its change."""
-    words = f"{line.label}: 95 % {score.low:.1f} to {score.high:.1f} %"
-    return words + (f"; {100 * line.gain.difference:+.1f} points to before" if line.gain else "")
+    interval = f"{line.label}: 95 % {score.low:.1f} to {score.high:.1f} %"
+    return interval + (f"; {100 * line.gain.difference:+.1f} points from before" if line.gain else "")

@@ -1,6 +1,6 @@
-"""Benchmarks asked for from a page: a folder each with the request and how far it is, carried out by a process of its own.
+"""Benchmarks requested from a page: one folder per request, with its progress, executed by a separate process.
 
-The folder is built like a run's (`runs/folder.py`) but lies beside the runs, as it is none: its results are in the store, by model.
+The folder has the layout of a run (`runs/folder.py`) but is not stored with the runs: its results are in the store, by model.
 
 Not covered: starting the process (`dashboard/views/benchmarks/form.py`).
 """
@@ -19,7 +19,7 @@ from pkt_core.runs.folder import Run, create_run, open_run
 
 
 class Request(BaseModel):
-    """What is to be asked of whom."""
+    """A request: tasks and models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +37,7 @@ def root() -> Path:
 
 
 def create(request: Request) -> Run:
-    """A new request, nothing started."""
+    """A new request, not started."""
     return create_run(request.model_dump(mode="json"), kind="benchmark", root=root())
 
 
@@ -54,11 +54,13 @@ def read(job: Run) -> Request:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise StoreError(f"{job.folder} holds no request ({where}: {first['msg']}). Ask again.") from error
+        raise StoreError(
+            f"{job.folder} has no valid request ({where}: {first['msg']}). Start the benchmark again."
+        ) from error
 
 
 def carry_out(folder: str) -> None:
-    """Carry out the request in a folder, its status kept true whatever happens."""
+    """Execute the request in a folder, and write its final status in every case."""
     from pkt_core.benchmarks import board as benchmarks_board
     from pkt_core.runner import one_sentence
 
@@ -70,24 +72,24 @@ def carry_out(folder: str) -> None:
         job.write_status("running", message=stage, fraction=done)
 
     try:
-        asked = read(job)
-        subjects = benchmarks_board.subjects_of(open_run(asked.run), [open_run(name) for name in asked.against])
+        request = read(job)
+        subjects = benchmarks_board.subjects_of(open_run(request.run), [open_run(name) for name in request.against])
         board = benchmarks_board.benchmark(
             subjects,
-            asked.tasks,
-            asked.asking,
+            request.tasks,
+            request.asking,
             progress=report,
             stopping=job.stop_requested,
         )
     except KeyboardInterrupt:
-        job.write_status("stopped", message="Interrupted from the keyboard; what was complete is kept.")
+        job.write_status("stopped", message="Interrupted from the keyboard; complete tasks are stored.")
         raise
     except Exception as error:
         job.write_status("failed", message=one_sentence(error))
         if not isinstance(error, PktError):
             raise
         return
-    complete = f"{len(board.asked)} scores are kept."
+    complete = f"{len(board.asked)} scores are stored."
     job.write_status(
         "stopped" if board.stopped else "done", message=f"Stopped; {complete}" if board.stopped else complete
     )

@@ -1,9 +1,9 @@
-"""Benchmark results of several models beside each other: intervals, paired changes, what could have been seen at all.
+"""Benchmark results of several models: intervals, paired changes, minimum detectable changes.
 
-Only answers to the same items under the same protocol are compared. Every model that is not the student before or the teacher
-is measured against both: its gain over the student before, and the teacher's lead over it, item by item.
+Only answers to the same items under the same protocol are compared. Every model other than the student before and the teacher
+is compared with both, item by item: its gain over the student before, and the teacher minus the model.
 
-Not covered: asking the models (`asking.py`).
+Not covered: measuring the models (`asking.py`).
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ DRAWS = 10_000
 
 
 def lines(answered: Sequence[tuple[Who, Result]]) -> list[Line]:
-    """All lines, task by task in the order given; within a task the models in theirs."""
+    """All lines, by task, then by model, in the given order."""
     made: list[Line] = []
-    for settings, told in by_settings(answered).items():
-        for metric, cut in metrics_of(told):
-            made += of_one_metric(told, metric, cut, settings)
+    for settings, by_model in by_settings(answered).items():
+        for metric, cut in metrics_of(by_model):
+            made += of_one_metric(by_model, metric, cut, settings)
     return corrected(made)
 
 
 def by_settings(answered: Sequence[tuple[Who, Result]]) -> dict[str, list[tuple[Who, list[Result]]]]:
-    """Results that may be compared: each task by itself, and groups of which every model has answered all the same tasks."""
+    """Comparable results: single tasks, and groups of which every model has answered the same tasks."""
     single: dict[str, list[tuple[Who, list[Result]]]] = {}
     groups: dict[tuple[Any, ...], dict[Who, dict[str, Result]]] = {}
     for who, result in answered:
-        told = result.protocol
-        single.setdefault(told.key, []).append((who, [result]))
-        if result.group != told.task:
-            alike = (result.group, told.harness, told.limit, told.shots, told.seeds, told.chat, told.batch_size)
-            groups.setdefault(alike, {}).setdefault(who, {})[told.task] = result
+        one = result.protocol
+        single.setdefault(one.key, []).append((who, [result]))
+        if result.group != one.task:
+            settings = (result.group, one.harness, one.limit, one.shots, one.seeds, one.chat, one.batch_size)
+            groups.setdefault(settings, {}).setdefault(who, {})[one.task] = result
     whole: dict[str, list[tuple[Who, list[Result]]]] = {}
-    for alike, found in groups.items():
-        shared = set.intersection(*(set(tasks) for tasks in found.values()))
+    for settings, by_model in groups.items():
+        shared = set.intersection(*(set(tasks) for tasks in by_model.values()))
         if len(shared) > 1:
-            whole[repr(alike)] = [(who, [tasks[name] for name in sorted(shared)]) for who, tasks in found.items()]
+            whole[repr(settings)] = [(who, [tasks[name] for name in sorted(shared)]) for who, tasks in by_model.items()]
     return {**whole, **single}
 
 
-def metrics_of(told: list[tuple[Who, list[Result]]]) -> list[tuple[str, str]]:
+def metrics_of(by_model: list[tuple[Who, list[Result]]]) -> list[tuple[str, str]]:
     """Metrics that all results have, in the order of the first."""
     return [
         (one.metric, one.filter)
-        for one in told[0][1][0].scores
-        if all(find(result, one.metric, one.filter) for _, results in told for result in results)
+        for one in by_model[0][1][0].scores
+        if all(find(result, one.metric, one.filter) for _, results in by_model for result in results)
     ]
 
 
@@ -63,15 +63,15 @@ def find(result: Result, metric: str, cut: str) -> MetricScores | None:
     return next((one for one in result.scores if (one.metric, one.filter) == (metric, cut)), None)
 
 
-def of_one_metric(told: list[tuple[Who, list[Result]]], metric: str, cut: str, settings: str) -> list[Line]:
-    values = {who: joined(results, metric, cut) for who, results in told}
+def of_one_metric(by_model: list[tuple[Who, list[Result]]], metric: str, cut: str, settings: str) -> list[Line]:
+    values = {who: joined(results, metric, cut) for who, results in by_model}
     before = next((values[who] for who in values if who.role == "before"), None)
     teacher = next((values[who] for who in values if who.role == "teacher"), None)
     made = []
-    for who, results in told:
-        own, first = values[who], results[0]
+    for who, results in by_model:
+        items, first = values[who], results[0]
         changed = who.role in ("after", "other")
-        gain = difference(before, own) if changed else None
+        gain = difference(before, items) if changed else None
         made.append(
             Line(
                 task=first.group if len(results) > 1 else first.protocol.task,
@@ -85,13 +85,13 @@ def of_one_metric(told: list[tuple[Who, list[Result]]], metric: str, cut: str, s
                 run=who.run,
                 seed=who.seed,
                 n=sum(result.protocol.n for result in results),
-                share=own is not None and binary(own),
-                score=None if own is None else estimate(own),
+                share=items is not None and binary(items),
+                score=None if items is None else estimate(items),
                 reported=reported(results, metric, cut),
                 gain=gain,
                 p_holm=None,
-                detectable=seen(before, own) if gain is not None else None,
-                gap=difference(own, teacher) if who.role != "teacher" else None,
+                detectable=seen(before, items) if gain is not None else None,
+                gap=difference(items, teacher) if who.role != "teacher" else None,
                 settings=settings,
             )
         )
@@ -100,12 +100,12 @@ def of_one_metric(told: list[tuple[Who, list[Result]]], metric: str, cut: str, s
 
 def joined(results: Sequence[Result], metric: str, cut: str) -> np.ndarray | None:
     """The values of all items of all tasks; None where a task has none."""
-    found = [one.values if (one := find(result, metric, cut)) else None for result in results]
-    return None if any(values is None for values in found) else np.concatenate([np.asarray(v, float) for v in found])
+    parts = [one.values if (one := find(result, metric, cut)) else None for result in results]
+    return None if any(values is None for values in parts) else np.concatenate([np.asarray(v, float) for v in parts])
 
 
 def reported(results: Sequence[Result], metric: str, cut: str) -> float:
-    """The harness's figure, weighted by items where several tasks are taken together."""
+    """The harness's score, weighted by items where several tasks are combined."""
     figures = [one.reported for result in results if (one := find(result, metric, cut)) is not None]
     return float(np.average(figures, weights=[result.protocol.n for result in results]))
 
@@ -115,7 +115,7 @@ def binary(*values: np.ndarray) -> bool:
 
 
 def estimate(values: np.ndarray) -> Estimate:
-    """Of a share or of a mean."""
+    """Estimate of a share or of a mean."""
     return proportion(int(values.sum()), len(values)) if binary(values) else ratio(values, np.ones_like(values))
 
 
@@ -138,11 +138,11 @@ def difference(first: np.ndarray | None, second: np.ndarray | None) -> Change | 
     )
 
 
-def seen(before: np.ndarray | None, own: np.ndarray | None) -> float | None:
-    """What could be seen on these items, if anything; only for scores that are right or wrong."""
-    if before is None or own is None or not binary(before, own):
+def seen(before: np.ndarray | None, after: np.ndarray | None) -> float | None:
+    """The minimum detectable change on these items; None where there is none, or where scores are not right or wrong."""
+    if before is None or after is None or not binary(before, after):
         return None
-    smallest = detectable(len(own), float((before != own).mean()))
+    smallest = detectable(len(after), float((before != after).mean()))
     return smallest if math.isfinite(smallest) else None
 
 
@@ -160,7 +160,7 @@ def corrected(made: list[Line]) -> list[Line]:
 
 
 def part_of_group(line: Line, made: Iterable[Line]) -> bool:
-    """Whether a group in the table already stands for this task, so that it is not tested twice."""
+    """Whether a group in the table already contains this task, so that it is not tested twice."""
     return line.group != line.task and any(
         other.tasks > 1 and (other.task, other.label) == (line.group, line.label) for other in made
     )

@@ -1,6 +1,6 @@
-"""What benchmarks answer with: one model's scores on one task, and several models beside each other.
+"""The records of benchmarks: one model's scores on one task, and the comparison of several models.
 
-Not covered: asking the models (`asking.py`), comparing their answers (`lines.py`), the settings of a request (`tasks.py`).
+Not covered: measuring the models (`asking.py`), comparing their answers (`lines.py`), the settings of a request (`tasks.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Role = Literal["before", "after", "teacher", "other", "model"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything about how a task was asked that could change the score of one model."""
+    """All settings of a measurement that can change the score of one model."""
 
     harness: str
     """Version of lm-evaluation-harness."""
@@ -29,9 +29,9 @@ class Protocol:
     shots: int
     """Worked examples before each item."""
     n: int
-    """Items asked."""
+    """Number of items."""
     limit: int | None
-    """How many items were asked for at most; None is all."""
+    """Requested number of items at most; None is all."""
     chosen: list[int] | None
     """Which items, counted from 0, where they are spread over the task; None where they are the first ones, or all."""
     kind: str
@@ -45,22 +45,22 @@ class Protocol:
     chat: bool
     """Whether prompts went through the model's chat template."""
     batch_size: int
-    """Items at once; it changes the last digits of what a model computes."""
+    """Items per batch; it affects the last digits of a model's outputs."""
     items: str
     """Digest of the items, in their order."""
     source: str
-    """Where the items came from: a data set of the hub, or `local`."""
+    """Source of the items: a data set of the hub, or `local`."""
     judge: str | None
-    """How generated code was judged; None where there is none."""
+    """How generated code was judged; None without code."""
 
     @property
     def key(self) -> str:
-        """Names it: equal keys are equal protocols."""
+        """Fingerprint: equal keys are equal protocols."""
         return fingerprint(**{**asdict(self), "source": None})
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The generation settings without the words that end an answer."""
+        """The generation settings without stop strings."""
         return {name: value for name, value in self.decoding.items() if name != "until"}
 
 
@@ -71,15 +71,15 @@ class MetricScores:
     metric: str
     """Its name in the harness."""
     filter: str
-    """How the answer was cut out of what the model wrote; `none` where it was not."""
+    """How the answer was extracted from the output; `none` where it was not."""
     values: list[float] | None
-    """Per item in order; None for metrics that are no mean over items."""
+    """Per item in order; None for metrics that are not a mean over items."""
     reported: float
-    """The harness's own figure."""
+    """The score reported by the harness."""
 
     @property
     def right(self) -> list[bool] | None:
-        """Right or wrong per item; None where an item can be something between."""
+        """Right or wrong per item; None where an item can have partial credit."""
         if self.values is None or not set(self.values) <= {0.0, 1.0}:
             return None
         return [value == 1.0 for value in self.values]
@@ -94,25 +94,25 @@ class Result:
     held: str
     """Precision and kind of device, such as `float32 on cpu`."""
     protocol: Protocol
-    """How it was asked."""
+    """How it was measured."""
     group: str
-    """What was asked for: the task, or a group it belongs to."""
+    """The requested name: the task, or a group it belongs to."""
     include: list[str]
-    """Folders of task files that the harness's own command line needs to find the task."""
+    """Folders of task files that the harness's command line needs to find the task."""
     scores: list[MetricScores]
-    """In the task's order; the first is the one that tables lead with."""
+    """In the task's order; the first is the main metric."""
     prompts: str
     """Digest of the prompts as the harness built them, in order."""
     answers: list[str]
-    """What the model wrote to each item, cut to 2,000 characters; empty where it writes nothing."""
+    """The generated answer to each item, cut to 2,000 characters; empty where nothing is generated."""
     names: list[str]
-    """What each item calls itself, else its number."""
+    """Name of each item, else its index."""
     endings: dict[str, int]
-    """What became of generated code: `passed`, `failed`, `time`, `memory`, `killed`, and how many; else empty."""
+    """Outcomes of generated code with counts: `passed`, `failed`, `time`, `memory`, `killed`; empty without code."""
     cut: int
-    """Prompts that were too long for the model and lost their beginning."""
+    """Prompts that exceeded the context and lost their beginning."""
     seconds: float
-    """Wall time of asking."""
+    """Wall time."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +120,9 @@ class Who:
     """A model in the table."""
 
     label: str
-    """As the table calls it."""
+    """Label in the table."""
     role: Role
-    """`other` is the student of a further run, `model` one that belongs to no run."""
+    """`other` is the student of a further run, `model` a model without a run."""
     run: str | None = None
     """The run whose student it is."""
     seed: int | None = None
@@ -131,24 +131,24 @@ class Who:
 
 @dataclass(frozen=True)
 class Line:
-    """One model's score on one task, and what it differs by."""
+    """One model's score on one task, and its differences to the student before and the teacher."""
 
     task: str
-    """The task, or the group whose tasks are taken together."""
+    """The task, or the group whose tasks are combined."""
     tasks: int
-    """How many tasks that are."""
+    """Number of tasks combined."""
     group: str
-    """What was asked for: the task itself, or a group it belongs to."""
+    """The requested name: the task itself, or a group it belongs to."""
     metric: str
     """Its name in the harness."""
     filter: str
-    """How answers were cut out of what the model wrote; `none` where they were not."""
+    """How answers were extracted from the output; `none` where they were not."""
     leads: bool
     """Whether this is the task's first metric; the others are shown but not tested."""
     label: str
-    """What the table calls the model."""
+    """Label of the model."""
     role: Role
-    """What the model is to the run."""
+    """Role of the model in the run."""
     run: str | None
     """The run whose student it is; None for other models."""
     seed: int | None
@@ -160,32 +160,32 @@ class Line:
     score: Estimate | None
     """Share right with Wilson's interval, or a mean over items with a bootstrap; None for metrics that are neither."""
     reported: float
-    """The harness's own figure."""
+    """The score reported by the harness."""
     gain: Change | None
     """This model minus the student before, on the same items; None for that student, the teacher and single models."""
     p_holm: float | None
     """Of the gain, 0..1, corrected over all gains in the table that lead; None where it is not tested."""
     detectable: float | None
-    """The smallest gain, 0..1, that McNemar's test finds four times in five on items of which as many differ as here.
+    """The smallest gain, 0..1, that McNemar's test finds with 80 % power at this n and share of changed answers.
 
-    None where it finds none however large, where there is no gain, and where items are not right or wrong.
+    None where no change is detectable, where there is no gain, and where items are not right or wrong.
     """
     gap: Change | None
     """The teacher minus this model, on the same items."""
     settings: str
-    """Names how it was asked; lines with the same settings may be compared."""
+    """Fingerprint of the protocol; lines with the same settings are comparable."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One model's answers to one task as a table needs them: what was right, not what was written."""
+    """One model's scores by item on one task, without the generated text."""
 
     label: str
-    """What the table calls the model."""
+    """Label of the model."""
     task: str
     """Its name in the harness."""
     group: str
-    """What was asked for: the task, or a group it belongs to."""
+    """The requested name: the task, or a group it belongs to."""
     protocol: str
     """Key of the protocol."""
     model: str
@@ -193,35 +193,35 @@ class Asked:
     held: str
     """Precision and kind of device, such as `float32 on cpu`."""
     include: list[str]
-    """Folders of task files that the harness's own command line needs."""
+    """Folders of task files that the harness's command line needs."""
     prompts: str
     """Digest of the prompts as the harness built them, in order."""
     endings: dict[str, int]
-    """What became of generated code, and how many; else empty."""
+    """Outcomes of generated code with counts; empty without code."""
     cut: int
     """Prompts that lost their beginning."""
     seconds: float
-    """Wall time of asking."""
+    """Wall time."""
     names: list[str]
-    """What each item calls itself, in order."""
+    """Name of each item, in order."""
     values: dict[str, list[float] | None]
-    """By `METRIC,FILTER`: the score of each item in order; None for metrics that are no mean over items."""
+    """By `METRIC,FILTER`: the score of each item in order; None for metrics that are not a mean over items."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """What several models answered, beside each other."""
+    """Results of several models."""
 
     lines: list[Line]
     """In the order of the tasks, then of the models."""
     protocols: dict[str, Protocol]
-    """How each task was asked, by key; a line of a single task has the key as its `settings`."""
+    """Protocol of each task, by key; a line of a single task has the key as its `settings`."""
     asked: list[Asked]
     """In the order of the tasks, then of the models."""
     models: dict[str, str]
-    """By label, what the harness's command line is to load."""
+    """By label, the model path for the harness's command line."""
     stopped: bool
-    """Whether it was ended early."""
+    """Whether it was stopped early."""
 
 
 @dataclass(frozen=True)
@@ -229,8 +229,8 @@ class Readiness:
     """What benchmarks lack on this machine."""
 
     missing: str | None
-    """Where the harness is not installed: a sentence that says how to install it."""
+    """Where the harness is not installed: a sentence with the install command."""
     unavailable: str | None
-    """Where generated code cannot be shut in: why."""
+    """Where generated code cannot be sandboxed: the reason."""
     why: str
     """Why generated code runs in a sandbox only."""

@@ -1,6 +1,6 @@
 """Tasks of lm-evaluation-harness by name, their items from the hub or from local files, and the protocol of each.
 
-Not covered: asking a model (`asking.py`).
+Not covered: measuring a model (`asking.py`).
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from pkt_core.benchmarks.sandbox import WHY, unavailable
 from pkt_core.errors import BenchmarkError, SandboxError
 
 HARNESS_SEEDS = (0, 1234, 1234, 1234)
-"""Of Python, NumPy, torch and the worked examples, where the harness is told nothing."""
+"""Default seeds of the harness, for Python, NumPy, torch and the worked examples."""
 HARNESS_TOKENS = 256
-"""Longest answer where neither task nor user says."""
+"""Longest answer where neither task nor user sets it."""
 
 
 class Asking(BaseModel):
-    """How the tasks are to be asked, beyond what their definitions say."""
+    """Settings of a measurement, beyond the definitions of the tasks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limit: int | None = Field(default=None, ge=1)
-    """So many items of each task; None is all."""
+    """Number of items of each task; None is all."""
     spread: bool = False
-    """Whether those are spaced evenly over the task rather than its first ones, which are often its easiest or of one kind."""
+    """Whether these are spaced evenly over the task, rather than its first ones, which may be easier or of one kind."""
     shots: int | None = Field(default=None, ge=0)
-    """Worked examples before each item; None is what the task says."""
+    """Worked examples before each item; None is the default of the task."""
     seed: int | None = Field(default=None, ge=0)
-    """One for everything random; None is the harness's own."""
+    """One seed for everything random; None is the harness's defaults."""
     chat: bool = False
     """Whether prompts go through the model's chat template."""
     batch_size: int = Field(default=8, ge=1)
-    """Items at once; it changes the last digits of what a model computes."""
+    """Items per batch; it affects the last digits of a model's outputs."""
     decoding: dict[str, Any] = Field(default_factory=dict)
     """Generation settings in place of the task's, such as max_gen_toks."""
     data: str | None = None
-    """A folder of local items; None asks the hub."""
+    """A folder of local items; None uses the hub."""
     include: str | None = None
     """A folder of further tasks in the harness's format."""
     allow_code: bool = False
-    """Whether code that a model wrote may run, in the sandbox."""
+    """Whether generated code may run, in the sandbox."""
 
     def chosen(self, n: int) -> list[int] | None:
-        """Which of a task's n items are asked where they are spread; None where they are the first ones or all."""
+        """Indices of the items used where they are spread; None where they are the first ones or all."""
         if not self.spread or self.limit is None or self.limit >= n:
             return None
         return [i * n // self.limit for i in range(self.limit)]
@@ -72,17 +72,17 @@ class Asking(BaseModel):
 
 @dataclass(frozen=True)
 class Found:
-    """A task, ready to be asked."""
+    """A task, ready to be measured."""
 
     task: Any
     """The harness's object."""
     protocol: Protocol
     asked_for: str
-    """What was named: the task, or a group it belongs to."""
+    """The requested name: the task, or a group it belongs to."""
     include: tuple[str, ...]
     """Folders that the harness's command line needs to find the same task."""
     manager: Any
-    """The harness's list of tasks that it was found in."""
+    """The harness's task manager in which it was found."""
 
 
 def require_harness() -> str:
@@ -95,7 +95,7 @@ def require_harness() -> str:
 
 
 def benchmark_sandbox() -> Readiness:
-    """What benchmarks lack on this machine: the harness, or walls around generated code."""
+    """What benchmarks lack on this machine: the harness, or a sandbox for generated code."""
     try:
         require_harness()
         missing = None
@@ -114,7 +114,7 @@ def manager(include: tuple[str, ...] = (), defaults: bool = True) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """The harness's own progress bars and warnings are not shown: ours says what goes on."""
+    """Hide the harness's progress bars and warnings; progress is reported by the project."""
     import datasets
     import lm_eval.api.task as building
     from lm_eval import evaluator
@@ -137,14 +137,14 @@ def quiet() -> Iterator[None]:
 
 
 def find_tasks(names: Sequence[str], asking: Asking) -> list[Found]:
-    """The tasks of these names in order, groups taken apart. Raises BenchmarkError for what cannot be asked here."""
+    """The tasks of these names in order, groups expanded. Raises BenchmarkError for tasks that cannot be measured here."""
     require_harness()
-    found: dict[str, Found] = {}
+    tasks: dict[str, Found] = {}
     with quiet(), judging(asking.allow_code):
         for name in names:
             for one in tasks_of(name, asking):
-                found.setdefault(one.protocol.task, one)
-    return list(found.values())
+                tasks.setdefault(one.protocol.task, one)
+    return list(tasks.values())
 
 
 def tasks_of(name: str, asking: Asking) -> list[Found]:
@@ -152,16 +152,16 @@ def tasks_of(name: str, asking: Asking) -> list[Found]:
         task, folder = local_tasks.write_own(name)
         there = manager((str(folder),), defaults=False)
         return [ready(read(task, there)[task], task, asking, (str(folder),), there)]
-    own = (require_tasks(asking.include),) if asking.include else ()
-    tasks = manager(own)
+    include = (require_tasks(asking.include),) if asking.include else ()
+    tasks = manager(include)
     if name not in tasks.all_tasks:
         near = difflib.get_close_matches(name, tasks.all_tasks, n=3)
         raise BenchmarkError(
-            f"lm-evaluation-harness knows no task {name!r}; {'near ones: ' + ', '.join(near) if near else 'see `lm-eval ls tasks`'}. "
-            "Name another, or give its folder with --include-path."
+            f"Got the task {name!r}; lm-evaluation-harness has no such task. {'Similar: ' + ', '.join(near) if near else 'See `lm-eval ls tasks`'}. "
+            "Choose another, or set its folder with --include-path."
         )
     if asking.data is None:
-        return [ready(task, name, asking, own, tasks) for task in read(name, tasks).values()]
+        return [ready(task, name, asking, include, tasks) for task in read(name, tasks).values()]
     made = []
     for leaf in leaves(name, tasks):
         folder = local_task(leaf, tasks, Path(asking.data).expanduser(), asking)
@@ -171,7 +171,7 @@ def tasks_of(name: str, asking: Asking) -> list[Found]:
 
 
 def read(name: str, tasks: Any) -> dict[str, Any]:
-    """The harness's objects, their items loaded. Raises BenchmarkError in one sentence for what is wrong."""
+    """The harness's objects with their items loaded. Raises BenchmarkError where they cannot be read."""
     try:
         return dict(tasks.load([name])["tasks"])
     except SandboxError as error:
@@ -179,8 +179,8 @@ def read(name: str, tasks: Any) -> dict[str, Any]:
     except Exception as error:
         text = " ".join(str(error).split())[:160]
         raise BenchmarkError(
-            f"The task {name} could not be read ({type(error).__name__}: {text}). Where the hub cannot be reached, put its items "
-            "into a folder and name that with --data."
+            f"The task {name} could not be read ({type(error).__name__}: {text}). If the hub is not reachable, put its items "
+            "into a folder and set it with --data."
         ) from error
 
 
@@ -195,22 +195,24 @@ def leaves(name: str, tasks: Any) -> list[str]:
         return [name]
     members = definition(entry)["task"]
     if not all(isinstance(member, str) for member in members):
-        raise BenchmarkError(f"The group {name} defines tasks of its own, which --data cannot. Name single tasks.")
+        raise BenchmarkError(
+            f"The group {name} defines its tasks inline, which --data does not support. Name single tasks."
+        )
     return list(dict.fromkeys(leaf for member in members for leaf in leaves(member, tasks)))
 
 
 def definition(entry: Any) -> dict[str, Any]:
-    """What a task file says, functions by name."""
+    """Contents of a task file, with functions by name."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     return dict(load_yaml(entry.yaml_path, resolve_func=False))
 
 
 def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
-    """Where the task lies that reads its items from a folder. Raises BenchmarkError where they are not there."""
+    """Folder of the task file that reads its items from a folder. Raises BenchmarkError where the items are missing."""
     entry = tasks.task_index[name]
     if entry.yaml_path is None:
-        raise BenchmarkError(f"The task {name} is a programme, so --data cannot say where its items are. Ask the hub.")
+        raise BenchmarkError(f"The task {name} is defined in code, so --data cannot set its items. Use the hub.")
     config = definition(entry)
     items = local_tasks.find_items(name, config, folder)
     worked = config.get("fewshot_config") or {}
@@ -218,8 +220,8 @@ def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
     split = str(config.get("fewshot_split") or worked.get("split") or config.get("training_split") or "")
     if shots and "samples" not in worked and split not in items.files:
         raise BenchmarkError(
-            f"{name} asks for {shots} worked examples, which {folder} has not; expected {name}/{split or 'train'}.jsonl. Put it "
-            "there, or say --shots 0."
+            f"{name} needs {shots} worked examples, but {folder} has no {name}/{split or 'train'}.jsonl. Put it "
+            "there, or set --shots 0."
         )
     different = local_tasks.override(config, items)
     key = fingerprint(task=name, definition=str(entry.yaml_path), different=different)
@@ -227,7 +229,7 @@ def local_task(name: str, tasks: Any, folder: Path, asking: Asking) -> Path:
 
 
 def shots_of(default: int | None, asking: Asking) -> int:
-    """The harness's rule: a task that says 0 is asked without worked examples, whatever is wished."""
+    """The harness's rule: a task with 0 worked examples has none, whatever is requested."""
     if default == 0 or asking.shots is None:
         return default or 0
     return asking.shots
@@ -236,12 +238,14 @@ def shots_of(default: int | None, asking: Asking) -> int:
 def require_tasks(folder: str) -> str:
     path = Path(folder).expanduser()
     if not path.is_dir():
-        raise BenchmarkError(f"There is no folder {folder}; expected one with task files of the harness. Name another.")
+        raise BenchmarkError(
+            f"There is no folder {folder}; expected one with task files of the harness. Choose another."
+        )
     return str(path.resolve())
 
 
 def ready(task: Any, asked_for: str, asking: Asking, include: tuple[str, ...], tasks: Any) -> Found:
-    """The task with its protocol. Raises SandboxError for one whose code may not run here."""
+    """The task with its protocol. Raises SandboxError where its code must not run here."""
     name = task.config.task
     unsafe = bool(getattr(task, "UNSAFE_CODE", False))
     if unsafe:
@@ -252,7 +256,7 @@ def ready(task: Any, asked_for: str, asking: Asking, include: tuple[str, ...], t
     decoding = {**(task.config.generation_kwargs or {}), **asking.decoding} if generates else {}
     if generates and not {"max_gen_toks", "max_new_tokens", "max_tokens", "max_length"} & set(decoding):
         decoding["max_gen_toks"] = HARNESS_TOKENS
-    told = Protocol(
+    fixed = Protocol(
         harness=require_harness(),
         task=name,
         version=str(task.VERSION),
@@ -271,13 +275,13 @@ def ready(task: Any, asked_for: str, asking: Asking, include: tuple[str, ...], t
         source=str(task.DATASET_PATH) if task.DATASET_PATH not in local_tasks.KINDS.values() else "local",
         judge=protocol() if unsafe or uses_our_judge(task) else None,
     )
-    return Found(task, told, asked_for, include, tasks)
+    return Found(task, fixed, asked_for, include, tasks)
 
 
 def require_safe(task: Any, name: str, asking: Asking) -> None:
     if not uses_our_judge(task):
         raise SandboxError(
-            f"{name} runs generated code by means of its own, without a sandbox, so it is not asked here."
+            f"{name} runs generated code with its own judge, without a sandbox, so it is not supported. Leave it out."
         )
     if not asking.allow_code:
         raise SandboxError(f"{name} runs generated code. {WHY} Allow it with --allow-code, or leave {name} out.")
@@ -286,12 +290,12 @@ def require_safe(task: Any, name: str, asking: Asking) -> None:
 
 
 def temperature(decoding: Mapping[str, Any]) -> float:
-    """0 for greedy decoding, which is the harness's rule unless a task says `do_sample`."""
+    """0 for greedy decoding, which is the harness's default unless a task sets `do_sample`."""
     return float(decoding.get("temperature", 1.0)) if decoding.get("do_sample") else 0.0
 
 
 def template_digest(task: Any) -> str:
-    """Of all that a definition says, where its items lie and how it is called aside."""
+    """Digest of a definition, except the location of its items and its name."""
     aside = {
         "dataset_path",
         "dataset_name",
@@ -301,11 +305,11 @@ def template_digest(task: Any) -> str:
         "num_fewshot",
         *local_tasks.SPLITS,
     }
-    said = {key: value for key, value in task.dump_config().items() if key not in aside}
-    return digest(said)
+    config = {key: value for key, value in task.dump_config().items() if key not in aside}
+    return digest(config)
 
 
 def digest(value: Any) -> str:
-    """Of anything that JSON can say, sixteen hexadecimal digits."""
+    """Sixteen hexadecimal digits for any JSON value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]

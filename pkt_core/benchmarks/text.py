@@ -1,4 +1,4 @@
-"""Benchmarks in words: what changed, what could have been detected, how the items were asked, and the tables of a board."""
+"""Benchmarks: headline, detectable changes, protocol, and the tables of a board."""
 
 from __future__ import annotations
 
@@ -15,60 +15,59 @@ from pkt_core.evaluation.statistics import SURE, Change, Estimate
 from pkt_core.words import style
 
 BENCHMARKS = (
-    "Share of items answered right by each task's first metric, as lm-evaluation-harness scores it; whiskers are 95 % intervals "
-    "(Wilson). Read green against orange in each row: the transfer helped where green is right of orange by more than the items "
-    "could show by luck (column p). A rival or control that stands where green stands would refute that this transfer did it, and "
-    "so would further seeds that scatter wider than the distance from orange to green."
+    "Share of items answered right under each task's first metric, as scored by lm-evaluation-harness; whiskers are 95 % intervals "
+    "(Wilson). Compare green with orange in each row: the transfer helped where green is right of orange and column p is small. A rival or "
+    "control at the level of green refutes that this transfer caused the gain. So do further seeds that vary more than orange and green differ."
 )
 BENCHMARK_TABLE = (
-    "Changes are on the same items, in points, with a paired bootstrap; p is McNemar's exact test, corrected by Holm's rule over all "
-    "changes shown. `Seen from` is the smallest change that this test finds four times in five on so many items: below it, no "
-    "finding is no evidence of no change. Gain over the student before and distance to the teacher are both shown, as coming "
-    "nearer to the teacher and getting better are two things."
+    "Changes are on the same items, in points, with a paired bootstrap; p is McNemar's exact test, Holm-corrected over all changes shown. "
+    "`Detectable`: the smallest change this test finds with 80 % power at this n. A smaller, non-significant change is not evidence of no "
+    "effect. Gain over the student before and distance to the teacher are shown separately: approaching the teacher is not the same as "
+    "improving."
 )
 BENCHMARK_PROTOCOL = (
-    "Two scores may be compared only where all of this is equal; digests name the template (prompt, filters, metrics) and the items. "
-    "The command gives the same counts. For code tasks the harness's own judge runs generated code without a sandbox; ours does not."
+    "Two scores are comparable only if all of this is equal; digests identify the template (prompt, filters, metrics) and the items. "
+    "The command gives the same counts. For code tasks, the harness's own judge runs generated code without a sandbox; ours uses one."
 )
 
 
 def headline(board: Board) -> str:
-    """Whether the student after the transfer scores differently, and what the items could have shown."""
+    """Headline: whether the score of the student changed, and the minimum detectable change."""
     tested = [
         (line, line.p_holm) for line in board.lines if line.leads and line.role == "after" and line.p_holm is not None
     ]
     if not tested:
-        return "No task has both the student before and after yet, so nothing can be said of a change."
+        return "No task has scores of the student both before and after yet, so a change cannot be tested."
     if len(tested) == 1:
         return one(*tested[0])
     changed = [line for line, p in tested if p < SURE]
     rest = [line for line, p in tested if p >= SURE]
     if not changed:
-        return f"On none of {len(tested)} tasks does the student score differently after the transfer, as far as these items can show ({reach(rest)})."
+        return f"The student's score did not change significantly on any of {len(tested)} tasks. Detectable: {reach(rest)}."
     listing = "; ".join(f"{name_of(line)} {points(line)} (p {style.p_value(line.p_holm)})" for line in changed)
-    sentence = f"The student scores differently on {len(changed)} of {len(tested)} tasks: {listing}."
-    return f"{sentence} On the others nothing was seen ({reach(rest)})." if rest else sentence
+    sentence = f"The student's score changed on {len(changed)} of {len(tested)} tasks: {listing}."
+    return f"{sentence} No significant change on the others. Detectable: {reach(rest)}." if rest else sentence
 
 
 def one(line: Line, p: float) -> str:
     """A single task in full; p is corrected."""
-    verdict = "the student scores differently" if p < SURE else "no change was seen"
+    verdict = "the student's score changed" if p < SURE else "no significant change"
     assert line.gain is not None, "only a change has a p-value"
     before, after = (
         style.percent(share, 1) if line.share else style.number(share, 3)
         for share in (line.gain.before, line.gain.after)
     )
-    sentence = f"{name_of(line)}: {verdict}; {before} before, {after} after (n = {line.n}, p {style.p_value(p)})."
+    sentence = f"{name_of(line)}: {verdict}, {before} before and {after} after (n = {line.n}, p {style.p_value(p)})."
     return f"{sentence} {power(line)}".strip()
 
 
 def power(line: Line) -> str:
-    """What n items can show: the smallest change, in points."""
+    """The minimum detectable change at this n, in points."""
     if not line.share:
         return ""
     if line.detectable is None:
-        return f"With {line.n} items no change at all can be seen."
-    return f"With {line.n} items a change under {100 * line.detectable:.1f} points cannot be seen reliably."
+        return f"With {line.n} items, no change is detectable with 80 % power."
+    return f"With {line.n} items, changes from {100 * line.detectable:.1f} points are detectable with 80 % power."
 
 
 def points(line: Line) -> str:
@@ -77,27 +76,27 @@ def points(line: Line) -> str:
 
 def reach(lines: Sequence[Line]) -> str:
     return "; ".join(
-        f"{name_of(line)}: under {100 * line.detectable:.1f} points could not be seen"
+        f"{name_of(line)} from {100 * line.detectable:.1f} points"
         if line.detectable is not None
-        else f"{name_of(line)}: {line.n} items"
+        else f"{name_of(line)} none ({line.n} items)"
         for line in lines
     )
 
 
 def cautions(board: Board) -> list[str]:
-    """What a reader must know before believing a score."""
+    """Caveats of the scores."""
     sentences = []
     for asked in board.asked:
         if asked.cut:
             sentences.append(
-                f"{asked.label} could not hold {asked.cut} of the prompts of {asked.task} whole; their beginning was cut off."
+                f"{asked.cut} prompts of {asked.task} exceed the context of {asked.label}; their beginning was cut off."
             )
         if ended := {how: n for how, n in asked.endings.items() if how in ("time", "memory", "killed")}:
             counts = ", ".join(
-                f"{n} by {how}" if how != "killed" else f"{n} without a word" for how, n in ended.items()
+                f"{n} by {how}" if how != "killed" else f"{n} without output" for how, n in ended.items()
             )
             sentences.append(
-                f"{asked.task}, {asked.label}: programmes that did not end by themselves: {counts}; they count as wrong."
+                f"{asked.task}, {asked.label}: some programs did not finish ({counts}); they count as wrong."
             )
     parts: dict[str, list[str]] = {}
     for protocol in board.protocols.values():
@@ -107,9 +106,11 @@ def cautions(board: Board) -> list[str]:
             )
             parts.setdefault(which, []).append(protocol.task)
     for which, tasks in parts.items():
-        easy = "" if "spread" in which else " The first items of a benchmark may be its easiest, or of one kind."
+        easy = (
+            "" if "spread" in which else " The first items of a benchmark may be easier than the rest, or of one kind."
+        )
         sentences.append(
-            f"Only {which} were asked of {listed(tasks)}, so this is no score of the whole benchmark.{easy}"
+            f"Only {which} of {listed(tasks)} were used, so this is no score of the whole benchmark.{easy}"
         )
     return list(dict.fromkeys(sentences))
 
@@ -117,7 +118,7 @@ def cautions(board: Board) -> list[str]:
 def all_of(board: Board) -> list[str]:
     """For the terminal."""
     answer = [headline(board)] if any(line.role == "after" for line in board.lines) else []
-    return [*answer, *cautions(board), *(["Stopped early; what was complete is kept."] if board.stopped else [])]
+    return [*answer, *cautions(board), *(["Stopped early; complete tasks are stored."] if board.stopped else [])]
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -131,7 +132,7 @@ FIELDS = ("task", "tasks", "metric", "filter", "label", "role", "run", "seed", "
 
 
 def full(board: Board) -> pd.DataFrame:
-    """Everything about each line, its protocol included where it is a single task."""
+    """All fields of each line, with its protocol where it is a single task."""
     rows = []
     for line in board.lines:
         row: dict[str, Any] = {name: getattr(line, name) for name in FIELDS}
@@ -158,9 +159,9 @@ def shown(lines: Sequence[Line]) -> pd.DataFrame:
                 "Score": score(line),
                 "95 %": interval(line, line.score, signed=False),
                 "Change": difference(line, line.gain),
-                "95 % of it": interval(line, line.gain, signed=True),
+                "95 % (change)": interval(line, line.gain, signed=True),
                 "p (Holm)": style.p_value(line.p_holm).removeprefix("= "),
-                "Seen from": seen_from(line),
+                "Detectable": seen_from(line),
                 "To teacher": difference(line, line.gap),
             }
             for line in lines
@@ -182,7 +183,7 @@ def terminal(board: Board) -> list[tuple[str, list[str], list[list[Any]]]]:
                 difference(line, line.gap).replace("–", "-"),
             ]
         )
-    columns = ["model", "score [95 %]", "change to before [95 %]", "p (Holm)", "seen from", "teacher ahead by"]
+    columns = ["model", "score [95 %]", "change [95 %]", "p (Holm)", "detectable", "teacher minus model"]
     return [(title, columns, rows) for (_, title), rows in tables.items()]
 
 
@@ -216,14 +217,14 @@ def difference(line: Line, change: Change | None) -> str:
 
 
 def seen_from(line: Line) -> str:
-    """The smallest change that the test finds four times in five."""
+    """The smallest change that the test finds with 80 % power."""
     if line.gain is None or not line.share:
         return "–"
     return "never" if line.detectable is None else f"{100 * line.detectable:.1f}"
 
 
 def protocols(board: Board) -> pd.DataFrame:
-    """How each task was asked, one row per protocol."""
+    """The protocol of each task, one row per protocol."""
     return pd.DataFrame(
         [
             {
@@ -237,7 +238,7 @@ def protocols(board: Board) -> pd.DataFrame:
                 "From": one.source,
                 "Temperature": "–" if one.temperature is None else f"{one.temperature:g}",
                 "Decoding": ", ".join(f"{name} {value}" for name, value in one.sampling.items()) or "–",
-                "Stops at": " ".join(style.visible(word) for word in one.decoding.get("until", [])) or "–",
+                "Stop strings": " ".join(style.visible(word) for word in one.decoding.get("until", [])) or "–",
                 "Seeds": " ".join(map(str, one.seeds)),
                 "Chat template": "yes" if one.chat else "no",
                 "Batch": one.batch_size,
@@ -249,7 +250,7 @@ def protocols(board: Board) -> pd.DataFrame:
 
 
 def turned(board: Board) -> dict[str, tuple[list[str], list[str]]]:
-    """By task: names of the items that only the student after has right, and that only the student before had."""
+    """By task: names of the items that only the student after has right, and those that only the student before had right."""
     lines = {(line.settings, line.label): line for line in board.lines if line.leads and line.tasks == 1}
     by_task: dict[str, dict[str, tuple[list[str], list[float]]]] = {}
     for asked in board.asked:
@@ -271,16 +272,25 @@ def harness_command(board: Board, asked: Asked) -> str:
     """lm-evaluation-harness's own command line for one model and task, under the same protocol."""
     one, model = board.protocols[asked.protocol], board.models[asked.label]
     dtype, _, device = asked.held.partition(" on ")
-    words = ["lm-eval", "run", "--model", "hf", "--model_args", f"pretrained={model},dtype={dtype}", "--device", device]
-    words += ["--tasks", one.task, "--num_fewshot", str(one.shots), "--batch_size", str(one.batch_size)]
+    arguments = [
+        "lm-eval",
+        "run",
+        "--model",
+        "hf",
+        "--model_args",
+        f"pretrained={model},dtype={dtype}",
+        "--device",
+        device,
+    ]
+    arguments += ["--tasks", one.task, "--num_fewshot", str(one.shots), "--batch_size", str(one.batch_size)]
     if one.chosen:
-        words += ["--samples", json.dumps({one.task: one.chosen}, separators=(",", ":"))]
+        arguments += ["--samples", json.dumps({one.task: one.chosen}, separators=(",", ":"))]
     elif one.limit:
-        words += ["--limit", str(one.limit)]
-    words += ["--seed", ",".join(map(str, one.seeds))]
+        arguments += ["--limit", str(one.limit)]
+    arguments += ["--seed", ",".join(map(str, one.seeds))]
     decoding = [f"{name}={value}" for name, value in one.sampling.items()]
-    words += ["--gen_kwargs", ",".join(decoding)] if decoding else []
+    arguments += ["--gen_kwargs", ",".join(decoding)] if decoding else []
     for folder in asked.include:
-        words += ["--include_path", folder]
-    words += ["--apply_chat_template"] * one.chat + ["--confirm_run_unsafe_code"] * bool(one.judge)
-    return shlex.join(words)
+        arguments += ["--include_path", folder]
+    arguments += ["--apply_chat_template"] * one.chat + ["--confirm_run_unsafe_code"] * bool(one.judge)
+    return shlex.join(arguments)

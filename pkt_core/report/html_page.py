@@ -1,6 +1,6 @@
-"""A run as one HTML page: it opens offline, holds its figures, controls, tables, recipe, words and the command that makes it again.
+"""A run as one HTML page that opens offline, with figures, controls, tables, recipe, glossary and the command to reproduce it.
 
-Everything from prompts, names and models is escaped. Not covered: comparing several runs.
+Text from prompts, names and models is escaped. Not covered: comparing several runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Section:
     """One part of the page."""
 
     title: str
-    """What it answers."""
+    """Heading."""
     caption: str
     """How to read it and what would refute it."""
     figure: str | None = None
@@ -47,11 +47,11 @@ class Section:
     note: str = ""
     """How to read the table, where the caption is about the figure."""
     answer: str = ""
-    """What it says, in a sentence."""
+    """Its result, in a sentence."""
 
 
 def write_report(run: Run, path: Path) -> Path:
-    """Write the page and say where. Raises StoreError for a run that has no measured results yet."""
+    """Write the page and return its path. Raises StoreError for a run without measured results."""
     results = run.results()
     if results is None or results.behaviour is None or results.layers is None or results.examples is None:
         raise StoreError(f"Run {run.id} has no measured results yet. Let it finish, or run `pkt evaluate {run.id}`.")
@@ -67,14 +67,14 @@ def page(run: Run, results: RunResults, behaviour: Behaviour) -> str:
     tests = over_tasks(results.changes, results.right)
     sections = [
         Section(
-            "What changed",
+            "What changed?",
             behaviour_text.BEHAVIOUR,
             drawn(figures.behaviour_figure(behaviour, results.changes)),
             html(behaviour_text.changes_shown(results.changes, tests)),
             behaviour_text.CHANGES,
         ),
         Section(
-            "Against its controls",
+            "Compared with its controls",
             behaviour_text.AGAINST,
             drawn(figures.controls_figure(results.changes, controls))
             if any(one.changes for one in controls.controls)
@@ -82,7 +82,7 @@ def page(run: Run, results: RunResults, behaviour: Behaviour) -> str:
             html(behaviour_text.controls_table(controls)) if controls.controls else None,
             answer=behaviour_text.controls(controls),
         ),
-        Section("At what price", behaviour_text.GENERAL, table=html(behaviour_text.general_shown(behaviour))),
+        Section("At what cost?", behaviour_text.GENERAL, table=html(behaviour_text.general_shown(behaviour))),
     ]
     if results.alignment is not None:
         table = html(behaviour_text.alignment_table(results.alignment))
@@ -116,18 +116,18 @@ def drawn(figure: Any) -> str:
 
 
 def html(table: pd.DataFrame) -> str:
-    """A table as it is; a short cell, such as `< 0.001`, and an interval in brackets stay on one line."""
+    """A table as HTML; short cells such as `< 0.001` and intervals in brackets do not wrap."""
     return table.map(unbroken).to_html(index=False, escape=True, border=0)
 
 
 def unbroken(cell: str) -> str:
     if len(cell) <= SHORT:
         return cell.replace(" ", style.NO_BREAK)
-    return re.sub(r"\[[^\[\]]{1,20}\]", lambda found: found[0].replace(" ", style.NO_BREAK), cell)
+    return re.sub(r"\[[^\[\]]{1,20}\]", lambda match: match[0].replace(" ", style.NO_BREAK), cell)
 
 
 def marked(caption: str) -> Markup:
-    """A caption with what stands between backticks as code; all else is shown as it is."""
+    """A caption as HTML, with text between backticks as code and everything else escaped."""
     return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(caption))))
 
 
@@ -138,10 +138,10 @@ def settings(values: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def said(value: Any) -> str:
-    """A setting as people read it; of a model its name, and of the rest only what was asked for."""
+    """A setting as text; for a model its name and the settings that differ from the default."""
     if isinstance(value, Mapping):
-        asked = [f"{key} {of}" for key, of in value.items() if key != "name" and of not in (None, "auto")]
-        return ", ".join([str(value.get("name", "–")), *asked])
+        given = [f"{key} {of}" for key, of in value.items() if key != "name" and of not in (None, "auto")]
+        return ", ".join([str(value.get("name", "–")), *given])
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

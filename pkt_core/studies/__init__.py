@@ -1,4 +1,4 @@
-"""One package per question a researcher asks of a pair or a run; each holds its result from the numbers to the sentence.
+"""One package per research question about a pair or a run; each holds its result from the numbers to the sentence.
 
 `record.py` the result as frozen dataclasses, no torch; `compute.py` the public function, store inside; `figures.py` record to
 Plotly; `text.py` record to answer, captions and tables. A study imports `comparison` and the rooms below, no other study.

@@ -1,4 +1,4 @@
-"""Results as small HTML tables, which is how they show themselves in a notebook; no script, no style sheet, no Plotly."""
+"""Results as small HTML tables for notebooks; no script, no style sheet, no Plotly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 MOST_CELLS = 40
-"""Rows and columns of a grid that are shown; a figure shows all."""
+"""Rows and columns of a grid at most; a figure shows all."""
 
 
 def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], colours: Any = None) -> str:
@@ -29,7 +29,7 @@ def html_table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any
 
 def html_grid(caption: str, values: Any, *, larger_is_closer: bool) -> str:
     """Teacher layer x student layer, closer cells darker; at most 40 x 40 of them."""
-    import numpy as np  # here, so that a list of runs is shown without it
+    import numpy as np  # here, so that a list of runs does not import it
 
     all_cells = np.asarray(values, float)
     cells = all_cells[:MOST_CELLS, :MOST_CELLS]

@@ -1,4 +1,4 @@
-"""What papers report on the four benchmarks, tagged as such; never to stand in a column with anything measured here.
+"""Results that papers report on the four benchmarks, labelled as such; never in a column with measured results.
 
 All from SemAlign, arXiv 2510.24208 version 1, tables 1 and 2: MMLU and GSM8K zero-shot accuracy, code pass@1, in per cent. The
 paper gives no seeds and no intervals. Results of later versions on these benchmarks were not found.
@@ -28,16 +28,16 @@ ROWS: tuple[tuple[str, str, str, tuple[float | None, ...]], ...] = (
     ("LaTen", "WizardCoder-13B-Python", "table 2", (None, None, 14.02, 18.60)),
     ("SemAlign v1", "WizardCoder-13B-Python", "table 2", (None, None, 19.46, 21.18)),
 )
-"""Model or method, its teacher, where it stands, and the four figures."""
+"""Model or method, its teacher, source table, and the four scores."""
 CAUTION = (
-    "Read them with care: no seeds and no intervals are given; one standard error is about 0.4 points on MMLU, 1.0 on GSM8K, 3 on "
-    "HumanEval (164 problems) and 1.7 on MBPP, so of SemAlign's gains over the student only MMLU's is clearly outside noise. "
-    "Several figures are no multiple of 1/164 or 1/500, so the rows were probably not all made under one decoding protocol."
+    "Caution: the paper gives no seeds and no intervals. One standard error is about 0.4 points on MMLU, 1.0 on GSM8K, 3 on "
+    "HumanEval (164 problems) and 1.7 on MBPP. Of SemAlign's gains over the student, only that on MMLU is clearly outside noise. "
+    "Several scores are not multiples of 1/164 or 1/500, so the rows probably do not share one decoding protocol."
 )
 
 
 def table() -> pd.DataFrame:
-    """One row per model or method, figures in per cent as printed."""
+    """One row per model or method, scores in per cent as printed."""
     return pd.DataFrame(
         [
             {

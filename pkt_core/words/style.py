@@ -1,9 +1,9 @@
-"""What all figures share: colours that survive colour blindness and both themes, axes, number formats, escaping.
+"""Common style of all figures: colours for colour-blind readers and both themes, axes, number formats, escaping.
 
-Colours are those of Okabe and Ito (2008), a little darkened where white paper asks for it. Colour never stands alone:
-teacher, before, after and control also differ in marker or dash.
+Colours are those of Okabe and Ito (2008), slightly darkened for white paper. Colour is never the only cue: teacher, before,
+after and control also differ in marker or dash.
 
-Not covered: what a figure shows.
+Not covered: the content of a figure.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ NO_BREAK = "\u00a0"
 GRID = "rgba(128,132,145,0.25)"
 SYMBOLS = {"teacher": "circle", "before": "diamond-open", "after": "square", "control": "x-thin-open"}
 
-# Cividis (Nunez, Anderton, Renslow 2018): even in lightness, and read alike with and without colour blindness. Its two
-# ends are left out, because they vanish on dark and on white pages.
+# Cividis (Nunez, Anderton, Renslow 2018): uniform in lightness, legible with and without colour blindness. Its two ends
+# are left out, because they have no contrast on dark or white pages.
 SEQUENTIAL = sample_colorscale("Cividis", [0.18 + 0.76 * i / 15 for i in range(16)])
-# Orange to blue through a neutral grey: after Brewer's PuOr and Blues, told apart under all common colour blindness.
+# Orange to blue through neutral grey: after Brewer's PuOr and Blues, distinguishable under all common colour blindness.
 DIVERGING = ["#7f3b08", "#b35806", "#f1a340", "#fee0b6", "#f4f4f4", "#c6dbef", "#6baed6", "#2171b5", "#08306b"]
 
 
 def around_zero(low: float, high: float) -> list[list[Any]]:
-    """A colour scale over low..high (low < 0 < high) whose neutral grey stands exactly at zero, equally steep on both sides."""
+    """A colour scale over low..high (low < 0 < high) with neutral grey exactly at zero, equally steep on both sides."""
     reach = max(-low, high)
     values = sorted({*np.linspace(low, high, 33).tolist(), 0.0})
     colours = sample_colorscale(DIVERGING, [(value / reach + 1) / 2 for value in values])
@@ -54,36 +54,36 @@ def around_zero(low: float, high: float) -> list[list[Any]]:
 
 
 def text(value: object, limit: int = 160) -> str:
-    """Text of a model, prompt or file made safe for a figure, which would otherwise read tags in it."""
+    """Text of a model, prompt or file, escaped for a figure, which would otherwise interpret tags."""
     shown = one_line(value)
     shown = shown if len(shown) <= limit else shown[: limit - 1] + "…"
     return html.escape(shown)
 
 
 def one_line(value: object) -> str:
-    """Text without line ends and runs of spaces; what must not break stays together."""
+    """Text without line ends and repeated spaces; non-breaking spaces are kept."""
     return NO_BREAK.join(" ".join(part.split()) for part in str(value).split(NO_BREAK) if part.strip())
 
 
 def task_name(task: str) -> str:
-    """A task as people know it: a bundled one by its title, a file without its folders, which a figure would show the wrong end of."""
+    """Display name of a task: the title of a bundled one, the name of a file without its folders."""
     task = shown(task)
     return TITLES.get(task) or (PurePath(task).name if PurePath(task).suffix else task)
 
 
 def visible(token: object, limit: int = 14) -> str:
-    """A token made visible: spaces as middle dots, line ends and tabs as signs of their own."""
+    """A token with visible white space: spaces as middle dots, line ends and tabs as symbols."""
     shown = str(token).replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def token(value: object, limit: int = 14) -> str:
-    """The same, made safe for a figure."""
+    """The same, escaped for a figure."""
     return html.escape(visible(value, limit))
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A figure as people read it: fixed digits, a real minus sign, a dash where there is none."""
+    """A number as text: fixed digits, a proper minus sign, a dash for None or NaN."""
     if value is None or value != value:
         return "–"
     shown = f"{value:.{digits}f}"
@@ -91,7 +91,7 @@ def number(value: float | None, digits: int = 2) -> str:
 
 
 def percent(value: float | None, digits: int = 0) -> str:
-    """A share 0..1 in per cent, number and sign on one line."""
+    """A share 0..1 in per cent, with a non-breaking space."""
     return "–" if value is None else f"{100 * value:.{digits}f}{NO_BREAK}%".replace("-", "−")
 
 
@@ -103,12 +103,12 @@ def p_value(value: float | None) -> str:
 
 
 def memory(gib: float) -> str:
-    """An amount of memory in the unit that leaves it digits."""
+    """An amount of memory in GiB or MiB."""
     return f"{gib:.2f} GiB" if gib >= 0.1 else f"{1024 * gib:.1f} MiB"
 
 
 def finish(figure: go.Figure, *, height: int, x: str | None = None, y: str | None = None) -> go.Figure:
-    """The frame every figure gets: size, axis titles, legend above, transparent paper so that the page's theme shows."""
+    """Common layout of every figure: size, axis titles, legend above, transparent background for the page's theme."""
     figure.update_layout(
         height=height,
         margin={"l": 64, "r": 24, "t": 48, "b": 56},
@@ -128,15 +128,15 @@ def finish(figure: go.Figure, *, height: int, x: str | None = None, y: str | Non
 
 
 def on_paper(figure: go.Figure) -> go.Figure:
-    """The same figure as it looks outside of the page's theme, whatever template the process has set: black on white."""
+    """The same figure in black on white, independent of the page's theme and the default template."""
     shown = go.Figure(figure).update_layout(template="plotly_white", paper_bgcolor="white", plot_bgcolor="white")
     return shown.update_xaxes(automargin=True).update_yaxes(automargin=True)
 
 
 def captioned(figure: go.Figure, title: str, caption: str, *, width: int) -> go.Figure:
-    """The same figure on paper with its title and caption below it, as it goes into slides; `width` is what it is drawn at, pixels."""
+    """The same figure on white with its title and caption below it, for slides. width: of the drawing, pixels."""
     shown = on_paper(figure)
-    letters = max(30, round(width / 6.6))  # of 12 pixels' type, on a line
+    letters = max(30, round(width / 6.6))  # per line at 12 px
     lines = [f"<b>{text(part, 400)}</b>" for part in wrap(one_line(title), letters - 8)]
     lines += [text(part, 400) for part in wrap(one_line(caption).replace("`", ""), letters)]
     margin = shown.layout.margin.to_plotly_json()
@@ -161,7 +161,7 @@ def captioned(figure: go.Figure, title: str, caption: str, *, width: int) -> go.
 
 
 def band(x: Sequence[float] | Sequence[int], low: Sequence[float], high: Sequence[float], colour: str) -> go.Scatter:
-    """A 95 % interval as a pale band that stays out of legend and hover."""
+    """A 95 % interval as a pale band without legend and hover."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return go.Scatter(
         x=[*x, *reversed(x)],

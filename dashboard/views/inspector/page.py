@@ -208,6 +208,7 @@ def show() -> None:
                 token_rows(record)
             with holder:
                 widgets.answer(inspection_text.inspected(record))
+                st.markdown(widgets.plain(inspection_text.readings(record)))
             pictures(record)
         options(None if record is None else record.layers)
 

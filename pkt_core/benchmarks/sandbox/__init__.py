@@ -1,12 +1,12 @@
-"""Carries out code that a model wrote where it can harm nothing, and says whether it ran to its end.
+"""Runs generated code in isolation, and reports whether it ran to its end.
 
-Each programme gets a process of its own behind Bubblewrap: no network, none of the user's files or environment, no other
-process in sight, and nothing to write to but a small folder in memory that is gone afterwards. It may use so much processor
-time, memory and so many processes, and is killed with all its children when its time is over; system calls that make memory
-which no process is charged with, namespaces, or sockets other than local ones are forbidden (`benchmarks/sandbox/syscalls.py`). Where such walls cannot be had, nothing is carried out at all; there is no
-weaker way.
+Each program gets a separate process behind Bubblewrap: no network, none of the user's files or environment, no visible other
+processes, and only a small temporary folder in memory to write to. Processor time, memory and number of processes are limited,
+and the program is killed with all its children when its time is over. System calls that allocate memory not charged to a
+process, namespaces, or sockets other than local ones are forbidden (`benchmarks/sandbox/syscalls.py`). Where this isolation is
+not available, no code is run; there is no weaker mode.
 
-Not covered: a hole in the kernel, which only a virtual machine would hold; a programme that forges its own success
+Not covered: a vulnerability of the kernel, which needs a virtual machine; a program that forges its own success
 (`benchmarks/sandbox/judge.py`); packages other than NumPy.
 """
 
@@ -37,21 +37,19 @@ from pkt_core.errors import SandboxError
 JUDGE = Path(__file__).with_name("judge.py")
 PACKAGES = "/packages"
 POLL_SECONDS = 0.05
-WORDS = 4096  # bytes that the judge may say; one that says more is not the judge
-USERS = (
-    2**30
-)  # from here on nobody has user numbers; each programme gets one of its own, so that its processes are counted alone
-WHY = "Code that a model wrote may do anything its author never meant, so it runs only in a sandbox and only if you say so."
+WORDS = 4096  # bytes of output at most; more cannot come from the judge
+USERS = 2**30  # unused user ids start here; each program gets a separate one, so that its processes are counted alone
+WHY = "Generated code can do unintended harm, so it runs only in a sandbox and only with your permission."
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one programme may use."""
+    """Resource limits of one program."""
 
     seconds: float = 12.0
-    """Until it is killed, by the clock."""
+    """Wall time until it is killed."""
     processor_seconds: int = 4
-    """Of computing, per process; the harness gives 3 by the clock, starting up included."""
+    """Processor time per process; the harness allows 3 s of wall time, start included."""
     memory: int = 2**30
     """Bytes of address space per process, and of memory held by all of its processes together."""
     processes: int = 16
@@ -62,20 +60,20 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a programme."""
+    """Outcome of a program."""
 
     passed: bool
     """Whether it ran to its end without an error."""
     how: Literal["passed", "failed", "time", "memory", "killed"]
-    """`failed`: an error; `time`, `memory`: a limit; `killed`: it ended without a word, as by its own signal."""
+    """`failed`: an error; `time`, `memory`: a limit; `killed`: it ended without output, for example by a signal."""
     said: str
     """The error, one line."""
     seconds: float
-    """By the clock."""
+    """Wall time."""
 
 
 def run(programme: str, limits: Limits | None = None) -> Outcome:
-    """Carry out a programme. Raises SandboxError where there is no sandbox."""
+    """Run a program. Raises SandboxError where there is no sandbox."""
     if reason := unavailable():
         raise SandboxError(reason)
     return behind_walls(programme, limits or Limits())
@@ -83,17 +81,17 @@ def run(programme: str, limits: Limits | None = None) -> Outcome:
 
 @functools.cache
 def unavailable() -> str | None:
-    """Why code cannot be carried out here, as one sentence with what to do; None where it can. Tries it, once."""
+    """Why code cannot run here, and what to do; None where it can. Tested once."""
     if not sys.platform.startswith("linux"):
-        return "Generated code is not run: its sandbox needs Linux. Run this benchmark on a Linux machine, or choose others."
+        return "Generated code is not run: the sandbox needs Linux. Run this benchmark on a Linux machine, or choose another."
     if shutil.which("bwrap") is None:
-        return "Generated code is not run: its sandbox needs Bubblewrap. Install it (`apt install bubblewrap`), then try again."
+        return "Generated code is not run: the sandbox needs Bubblewrap. Install it (`apt install bubblewrap`), then try again."
     if machine() is None:
-        return f"Generated code is not run: its sandbox knows x86-64 and 64-bit Arm, not {platform.machine()}. Use another machine."
-    found = behind_walls(PROBE, Limits(processes=8))
-    if not found.passed:
+        return f"Generated code is not run: the sandbox supports x86-64 and 64-bit Arm, not {platform.machine()}. Use another machine."
+    probe = behind_walls(PROBE, Limits(processes=8))
+    if not probe.passed:
         return (
-            f"Generated code is not run: Bubblewrap cannot shut it in here ({found.said[:160] or found.how}). Allow "
+            f"Generated code is not run: Bubblewrap cannot isolate it here ({probe.said[:160] or probe.how}). Allow "
             "unprivileged user namespaces (`sysctl kernel.unprivileged_userns_clone=1`), or use another machine."
         )
     return None
@@ -135,14 +133,14 @@ try:
 except RuntimeError:
     wait.set()
 """
-"""Tries what must not work; a kernel on which the walls stand but a limit does not bind is no sandbox."""
+"""Attempts what must fail; if one limit does not bind, there is no sandbox."""
 
 
 def behind_walls(programme: str, limits: Limits) -> Outcome:
-    """Start the judge behind the walls, hand it the programme, watch it, and end all of it."""
+    """Start the judge in isolation, pass it the program, monitor it, and end all processes."""
     word, began = secrets.token_hex(16), time.monotonic()
     packages = readable_packages()
-    told = {
+    request = {
         "programme": programme,
         "word": word,
         "limits": {
@@ -176,7 +174,7 @@ def behind_walls(programme: str, limits: Limits) -> Outcome:
     assert process.stdin is not None
     try:
         with suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(told).encode())
+            process.stdin.write(json.dumps(request).encode())
             process.stdin.close()
         how = watch(process, limits, began, said)
     finally:
@@ -199,7 +197,7 @@ def behind_walls(programme: str, limits: Limits) -> Outcome:
 
 @contextmanager
 def forbidden_calls() -> Iterator[int]:
-    """A file to read the filter of system calls from, as Bubblewrap wants it."""
+    """A file descriptor with the filter of system calls, in the format of Bubblewrap."""
     name = machine()
     assert name is not None
     reading, writing = os.pipe()
@@ -212,7 +210,7 @@ def forbidden_calls() -> Iterator[int]:
 
 
 def command(limits: Limits, packages: Sequence[Path], calls: int) -> list[str]:
-    """Bubblewrap's command: system files and the interpreter to read, a folder in memory to write, nothing else."""
+    """Bubblewrap's command: system files and the interpreter read-only, a writable folder in memory, nothing else."""
     words = [
         shutil.which("bwrap") or "bwrap",
         "--unshare-pid",
@@ -225,7 +223,7 @@ def command(limits: Limits, packages: Sequence[Path], calls: int) -> list[str]:
     ]
     if (
         os.geteuid() == 0
-    ):  # root maps to root in a user namespace, and no limit of processes holds for it: become another
+    ):  # root maps to root in a user namespace, where process limits do not bind: become another user
         words += ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         words += ["--unshare-user", "--disable-userns"] if can_disable() else ["--unshare-user"]
@@ -252,30 +250,30 @@ def command(limits: Limits, packages: Sequence[Path], calls: int) -> list[str]:
 
 
 def interpreter() -> Path:
-    """The Python that made this environment, not the environment's own, which lies among the user's files."""
+    """The base Python of this environment; the environment's own is among the user's files."""
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
 @functools.cache
 def can_disable() -> bool:
-    """Whether this Bubblewrap can forbid further user namespaces, which have been the way to many a kernel fault."""
-    told = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
-    return "--disable-userns" in told.stdout + told.stderr
+    """Whether this Bubblewrap can forbid further user namespaces, a frequent path to kernel vulnerabilities."""
+    output = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
+    return "--disable-userns" in output.stdout + output.stderr
 
 
 @functools.cache
 def readable_packages() -> tuple[Path, ...]:
-    """NumPy's folders, which solutions import now and then; none where it is not installed."""
-    found = importlib.util.find_spec("numpy")
-    if found is None or found.origin is None:
+    """NumPy's folders, which some solutions import; none where it is not installed."""
+    spec = importlib.util.find_spec("numpy")
+    if spec is None or spec.origin is None:
         return ()
-    package = Path(found.origin).parent.resolve()
+    package = Path(spec.origin).parent.resolve()
     libraries = package.with_name("numpy.libs")
     return (package, libraries) if libraries.is_dir() else (package,)
 
 
 def listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
-    """Take what comes out until nothing does or it is too much."""
+    """Read the output until it ends or exceeds WORDS bytes."""
     assert process.stdout is not None
     while len(said) <= WORDS and (some := os.read(process.stdout.fileno(), WORDS)):
         said += some
@@ -284,7 +282,7 @@ def listen(process: subprocess.Popen[bytes], said: bytearray) -> None:
 def watch(
     process: subprocess.Popen[bytes], limits: Limits, began: float, said: bytearray
 ) -> Literal["time", "memory", "killed"] | None:
-    """Wait until it is over, or a limit of the whole is passed: which one."""
+    """Wait until the process ends (None) or a limit is exceeded (its name)."""
     while True:
         try:
             process.wait(POLL_SECONDS)
@@ -299,7 +297,7 @@ def watch(
 
 
 def held(pid: int) -> int:
-    """Bytes of memory that a process and its descendants hold."""
+    """Bytes of memory held by the descendants of a process."""
     total = 0
     with suppress(psutil.Error):
         for one in psutil.Process(pid).children(recursive=True):
@@ -309,7 +307,7 @@ def held(pid: int) -> int:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill it; the kernel then ends all that lives in its process namespace."""
+    """Kill it; the kernel then ends all processes in its namespace."""
     with suppress(ProcessLookupError):
         process.kill()
     process.wait()

@@ -1,9 +1,9 @@
-"""Runs inside the sandbox and nowhere else: takes a programme from its input, gives up what it may do, carries the programme out.
+"""Runs only inside the sandbox: reads a program from its input, drops its privileges, and runs the program.
 
-It says the word it was given if, and only if, the programme ran to its end without an error, and else what went wrong. What
-the programme prints is thrown away. Standard library alone, as nothing else can be imported here.
+It outputs the given word if and only if the program ran to its end without an error, and otherwise the error. Output of the
+program is discarded. Standard library only, as nothing else can be imported here.
 
-Not covered: the walls around this process (`benchmarks/sandbox/__init__.py`); a programme that searches this process for the word.
+Not covered: the isolation of this process (`benchmarks/sandbox/__init__.py`); a program that searches this process for the word.
 """
 
 import json
@@ -13,11 +13,11 @@ import sys
 import traceback
 from typing import Any
 
-SAID = 300  # characters of an error that are told
+SAID = 300  # characters of an error that are reported
 
 
 def give_up(limits: dict[str, int], user: int | None) -> None:
-    """Take on the limits, hard ones, and become an ordinary user where this process is root."""
+    """Set hard limits, and become an ordinary user where this process is root."""
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
@@ -27,7 +27,7 @@ def give_up(limits: dict[str, int], user: int | None) -> None:
 
 
 def carried_out(programme: str) -> str | None:
-    """What went wrong, None where nothing did. An exit before the end is an error: the tests may stand behind it."""
+    """The error, None without one. An early exit is an error, as the tests may follow it."""
     try:
         exec(compile(programme, "<answer>", "exec"), {})
         return None
@@ -36,18 +36,18 @@ def carried_out(programme: str) -> str | None:
 
 
 def main() -> None:
-    told: dict[str, Any] = json.load(sys.stdin)
+    request: dict[str, Any] = json.load(sys.stdin)
     out, nowhere = os.dup(1), os.open("/dev/null", os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    sys.path += told["packages"]
-    give_up(told["limits"], told["user"])
+    sys.path += request["packages"]
+    give_up(request["limits"], request["user"])
     os.chdir("/tmp")
     judge = os.getpid()
-    wrong = carried_out(told["programme"])
-    if os.getpid() == judge:  # a child that the programme forked has nothing to say
-        os.write(out, (told["word"] if wrong is None else wrong).encode("utf-8", "replace"))
-    os._exit(0)  # threads that the programme left do not keep it alive
+    wrong = carried_out(request["programme"])
+    if os.getpid() == judge:  # not in a child that the program forked
+        os.write(out, (request["word"] if wrong is None else wrong).encode("utf-8", "replace"))
+    os._exit(0)  # remaining threads of the program do not keep it alive
 
 
 if __name__ == "__main__":

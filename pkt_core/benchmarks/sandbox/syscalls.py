@@ -1,12 +1,12 @@
-"""System calls that a shut-in programme may not make, as the filter that Bubblewrap hands to the kernel (seccomp, classic BPF).
+"""System calls forbidden in the sandbox, as a filter that Bubblewrap passes to the kernel (seccomp, classic BPF).
 
-Some make memory that no process is charged with, so that no limit of the others would bind: segments and queues of System V,
-files without a name, rings and keys of the kernel. Others open doors that namespaces leave open: sockets of other families than
-a machine's own (AF_VSOCK reaches the host of a virtual machine, whatever the network is), and namespaces of its own, in which
-a process is root again and reaches parts of the kernel that no ordinary user does. Bubblewrap's own `--disable-userns`
-wants a user namespace, which a sandbox that root starts does not have; the filter holds for root as well.
+Some allocate memory that is charged to no process, so that the other limits would not bind: segments and queues of System V,
+unnamed files, rings and keys of the kernel. Others bypass namespaces: non-local socket families (AF_VSOCK reaches the host of a
+virtual machine, whatever the network is), and new namespaces, in which a process is root again and reaches parts of the kernel
+closed to ordinary users. Bubblewrap's `--disable-userns` needs a user namespace, which a sandbox started by root does not have;
+the filter applies to root as well.
 
-Not covered: the walls themselves (`benchmarks/sandbox/__init__.py`).
+Not covered: the other isolation (`benchmarks/sandbox/__init__.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import platform
 import struct
 
 ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-"""How the kernel names the machines whose call numbers are known here (linux/audit.h)."""
+"""Kernel ids of the supported machines (linux/audit.h)."""
 FORBIDDEN = {
     "shmget": {"x86_64": 29, "aarch64": 194},
     "semget": {"x86_64": 64, "aarch64": 190},
@@ -28,8 +28,8 @@ FORBIDDEN = {
     "setns": {"x86_64": 308, "aarch64": 268},
 }
 SOCKET, CLONE = {"x86_64": 41, "aarch64": 198}, {"x86_64": 56, "aarch64": 220}
-"""Calls that their first argument decides: the family, the flags."""
-CLONE3 = 435  # its flags lie in memory, where no filter sees them; told that it is none, the C library takes clone
+"""Calls that depend on their first argument: the family, the flags."""
+CLONE3 = 435  # its flags are in memory, invisible to filters; on ENOSYS the C library uses clone
 UNIX = 1  # AF_UNIX
 NAMESPACES = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 OTHER_ABI = 0x40000000  # x32 calls of an x86_64 kernel begin here
@@ -40,7 +40,7 @@ UNKNOWN = 0x00050026  # the call fails with ENOSYS
 
 
 def machine() -> str | None:
-    """This machine's name where its call numbers are known, else None."""
+    """Name of this machine where it is supported, else None."""
     name = platform.machine()
     return name if name in ARCHITECTURES else None
 
@@ -48,10 +48,10 @@ def machine() -> str | None:
 def filter_for(name: str) -> bytes:
     """The filter for a machine of ARCHITECTURES: an array of `struct sock_filter`.
 
-    A call of another architecture ends the process: its numbers mean something else.
+    A call of another architecture ends the process, as its numbers differ.
     """
     numbers = [of[name] for of in FORBIDDEN.values()]
-    tests: list[tuple[int, int, str]] = [  # of the call's number, and where to go on where one holds
+    tests: list[tuple[int, int, str]] = [  # of the call's number, and the jump target if one holds
         (AT_LEAST, OTHER_ABI, "deny"),
         *((EQUAL, number, "deny") for number in numbers),
         (EQUAL, CLONE3, "unknown"),

@@ -1,7 +1,7 @@
-"""Can a state be mapped from teacher to student at all, and by which map?
+"""Can a state be mapped from teacher to student, and by which map?
 
-alignment_maps  every kind of map at one pair of layers, each beside its control   -> MapComparison  (stored)
-stitching       the student stitched onto the teacher at every pair of layers       -> StitchedGrid   (stored)
+alignment_maps  every kind of map at one layer pair, each with its control    -> MapComparison  (stored)
+stitching       the student stitched onto the teacher at every layer pair     -> StitchedGrid   (stored)
 
 Half of the texts fit the maps, the other half scores them. A training-free map has one number fitted, its scale.
 """
@@ -61,7 +61,7 @@ def alignment_maps(
 ) -> MapComparison:
     """Semantic, logit-preserving, ridge, Procrustes and affine maps on texts they were not fitted on; computed once, then stored.
 
-    Raises LayerNotFound for a layer that is not there, PromptError for fewer than 32 texts.
+    Raises LayerNotFound for a missing layer, PromptError for fewer than 32 texts.
     """
     texts = prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
     recipe = {"teacher_layer": teacher_layer, "student_layer": student_layer, "seed": seed}
@@ -87,7 +87,7 @@ def stitching(
     seed: int = 0,
     progress: Progress = silent,
 ) -> StitchedGrid:
-    """Next-token loss of the stitched student for every pair of layers; computed once, then stored.
+    """Next-token loss of the stitched student for every layer pair; computed once, then stored.
 
     Raises PlanError for an unknown kind, PromptError for fewer than 32 texts.
     """
@@ -109,7 +109,7 @@ MINIMUM_TEXTS = 32
 
 
 def require_kind(kind: str) -> Kind:
-    """The kind of that name; PlanError where there is none."""
+    """The kind with that name; PlanError where there is none."""
     for known in KINDS:
         if known == kind:
             return known
@@ -123,7 +123,7 @@ class TokenStates:
     teacher: Float[Tensor, "L_T n d_T"]
     student: Float[Tensor, "L_S n d_S"]
     text: Int[Tensor, n]
-    """Which text each token is of."""
+    """Index of the text of each token."""
 
     @classmethod
     def of(cls, batches: list[PairedBatch]) -> TokenStates:
@@ -140,14 +140,14 @@ class TokenStates:
 
 @dataclass(frozen=True)
 class Halves:
-    """What maps are fitted on, and what they are scored on."""
+    """States for fitting and states for scoring."""
 
     fitted: TokenStates
     held_out: TokenStates
     batches: list[PairedBatch]
     """Of the held-out half, for stitching."""
     massive: int
-    """Tokens of both halves that were left out because they are massive."""
+    """Tokens of both halves left out for a massive activation."""
 
     @classmethod
     def read(cls, teacher: LoadedModel, student: LoadedModel, texts: tuple[str, ...], progress: Progress) -> Halves:
@@ -159,24 +159,24 @@ class Halves:
             )
         half, sides, massive = len(texts) // 2, [], 0
         for begin, part in ((0, texts[:half]), (half, texts[half:])):
-            found = []
+            batches = []
             for batch in paired_batches(teacher, student, part):
-                found.append(batch)
-                done = (begin + sum(len(b.ids) for b in found)) / len(texts)
+                batches.append(batch)
+                done = (begin + sum(len(b.ids) for b in batches)) / len(texts)
                 progress("Reading prompts with both models", 0.1 + 0.15 * done)
-            kept, n = without_massive(found)
+            kept, n = without_massive(batches)
             sides.append(kept)
             massive += n
         return cls(TokenStates.of(sides[0]), TokenStates.of(sides[1]), sides[1], massive)
 
     def recipe(self, texts: PromptSet, seed: int) -> Recipe:
-        """How maps are fitted and scored on these halves; tokens left out are in it where there were any."""
+        """How maps are fitted and scored on these halves; includes the number of tokens left out, where any."""
         left_out = {"massive": self.massive} if self.massive else {}
         return {"prompts": texts.name, "seed": seed, "ridge": RIDGE, "texts": len(texts.texts), **left_out}
 
 
 class Maker:
-    """Maps of one kind between any layers of two models, and the same with their meaning removed."""
+    """Maps of one kind between any layers of two models, and their controls."""
 
     def __init__(self, kind: Kind, teacher: LoadedModel, student: LoadedModel, seed: int):
         self.kind = kind
@@ -185,9 +185,9 @@ class Maker:
 
     def training_free(self, teacher: LoadedModel, student: LoadedModel) -> dict[tuple[str, bool], AlignmentMap]:
         """From the two vocabularies alone: there and back, each also with the student's tokens permuted."""
-        found = match(teacher, student).require(f"the {self.kind} map")
-        heads, ids = (head_of(teacher), head_of(student)), (found.teacher_ids, found.student_ids)
-        order = torch.randperm(found.n, generator=torch.Generator().manual_seed(self.seed))
+        shared = match(teacher, student).require(f"the {self.kind} map")
+        heads, ids = (head_of(teacher), head_of(student)), (shared.teacher_ids, shared.student_ids)
+        order = torch.randperm(shared.n, generator=torch.Generator().manual_seed(self.seed))
         made: dict[tuple[str, bool], AlignmentMap] = {}
         if self.kind == "semantic":
             bases = semantic_basis(heads[0]), semantic_basis(heads[1])
@@ -225,8 +225,8 @@ def explained(guess: Float[Tensor, "n d"], true: Float[Tensor, "n d"], text: Int
     missed = per_text((guess - true).square().sum(1), text)
     spread = per_text((true - true.mean(0)).square().sum(1), text)
     kept = spread > 0
-    found = ratio(missed[kept], spread[kept])
-    return Estimate(1 - found.value, 1 - found.high, 1 - found.low, found.n)
+    unexplained = ratio(missed[kept], spread[kept])
+    return Estimate(1 - unexplained.value, 1 - unexplained.high, 1 - unexplained.low, unexplained.n)
 
 
 def per_byte(halves: Halves, of: Callable[[PairedBatch], Tensor]) -> Estimate:
@@ -264,7 +264,7 @@ def maps_side_by_side(
     seed: int,
     progress: Progress,
 ) -> MapComparison:
-    """Every kind of map at one pair of layers, beside its control. Kinds that need a shared vocabulary are left out without one."""
+    """Every kind of map at one layer pair, with its control. Without a shared vocabulary, kinds that need one are left out."""
     halves = Halves.read(teacher, student, texts.texts, progress)
     i, j = layers
     fitted = halves.fitted
@@ -275,11 +275,11 @@ def maps_side_by_side(
     for k, kind in enumerate(kinds):
         progress("Fitting and stitching maps", 0.3 + 0.7 * k / len(kinds))
         make = Maker(kind, teacher, student, seed)
-        for control, found in scores.items():
+        for control, by_kind in scores.items():
             there = make(x, y[None], way="there", control=control)[0]
-            # The way back starts where the way there ends: from images, not from the student's own states.
+            # The map back is fitted on mapped states, not on the student's own states.
             back = make(there(x) if kind in FREE else y, x[None], way="back", control=control)[0]
-            found[kind] = map_score(halves, layers, there, back)
+            by_kind[kind] = map_score(halves, layers, there, back)
     mean = AlignmentMap(torch.zeros(y.shape[1], x.shape[1]), y.mean(0), "constant")
     return MapComparison(
         teacher_layer=i,
@@ -303,7 +303,7 @@ def stitched_grid(
     seed: int,
     progress: Progress,
 ) -> StitchedGrid:
-    """The student stitched onto the teacher at every pair of layers through maps of one kind, beside their controls."""
+    """The student stitched onto the teacher at every layer pair through maps of one kind, with their controls."""
     make = Maker(kind, teacher, student, seed)
     halves = Halves.read(teacher, student, texts.texts, progress)
     fitted, held_out = halves.fitted, halves.held_out
@@ -311,20 +311,20 @@ def stitched_grid(
     values, low, high, control, trips = (torch.zeros(shape, dtype=torch.float64) for _ in range(5))
     for i in range(shape[0]):
         x = fitted.teacher[i]
-        there, meaningless = (make(x, fitted.student, way="there", control=c) for c in (False, True))
+        there, permuted = (make(x, fitted.student, way="there", control=c) for c in (False, True))
         for j in range(shape[1]):
             progress(
-                "Stitching every pair of layers",
+                "Stitching every layer pair",
                 0.25 + 0.75 * (i * shape[1] + j) / (shape[0] * shape[1]),
             )
             start = there[j](x) if kind in FREE else fitted.student[j]
             back = make(start, x[None], way="back", control=False)[0]
             true = held_out.teacher[i]
             trips[i, j] = explained(back(there[j](true)), true, held_out.text).value
-            found = per_byte(halves, partial(stitched_bits, teacher_layer=i, student_layer=j, mapped=there[j]))
-            values[i, j], low[i, j], high[i, j] = found.value, found.low, found.high
-            alone = partial(stitched_bits, teacher_layer=i, student_layer=j, mapped=meaningless[j])
-            control[i, j] = per_byte(halves, alone).value
+            bits = per_byte(halves, partial(stitched_bits, teacher_layer=i, student_layer=j, mapped=there[j]))
+            values[i, j], low[i, j], high[i, j] = bits.value, bits.low, bits.high
+            of_control = partial(stitched_bits, teacher_layer=i, student_layer=j, mapped=permuted[j])
+            control[i, j] = per_byte(halves, of_control).value
     return StitchedGrid(
         kind=kind,
         values=lists(values),

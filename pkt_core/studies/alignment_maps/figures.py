@@ -1,4 +1,4 @@
-"""Alignment maps as figures: which carries a state best, and what the student makes of it."""
+"""Alignment maps as figures: which maps a state best, and the cost for the student that continues from it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pkt_core.words import style
 SCORES = {  # field of a MapScore -> axis title
     "cosine": "Cosine (−1..1)",
     "r2": "R² (up to 1)",
-    "round_trip": "R², there and back",
+    "round_trip": "R², round trip",
     "bits_per_byte": "Stitched loss (bits/byte)",
 }
 
 
 def maps_figure(found: MapComparison) -> go.Figure:
-    """One row per kind of map: the map and its control on held-out texts, by four scores."""
+    """One row per kind of map: the map and its control on held-out texts, in four scores."""
     figure = make_subplots(cols=4, shared_yaxes=True, horizontal_spacing=0.035)
     kinds = list(found.maps)[::-1]
     for column, score in enumerate(SCORES, 1):
@@ -54,18 +54,18 @@ def maps_figure(found: MapComparison) -> go.Figure:
                 1,
                 column,
             )
-    for column, value, words, dash, line in (
+    for column, value, label, dash, line in (
         (1, 0.0, "", "solid", 0),
         (2, 0.0, "", "solid", 0),
         (3, 0.0, "", "solid", 0),
         (3, found.bound, "best possible", "dot", 0),
         (4, found.own.value, "student alone", "solid", 1),  # the two may lie near each other
-        (4, found.constant.value, "nothing passes", "dot", 0),
+        (4, found.constant.value, "mean state", "dot", 0),
     ):
         figure.add_vline(
             x=value,
             line={"color": style.CONTROL, "width": 1.5, "dash": dash},
-            annotation={"text": words, "font": {"size": 12}, "yanchor": "bottom", "yshift": LINE * line},
+            annotation={"text": label, "font": {"size": 12}, "yanchor": "bottom", "yshift": LINE * line},
             annotation_position="top",
             row=1,
             col=column,
@@ -79,12 +79,12 @@ def maps_figure(found: MapComparison) -> go.Figure:
 
 
 def stitching_figure(grid: StitchedGrid, chosen: tuple[int, int] | None = None) -> go.Figure:
-    """Bits per byte that stitching costs over the student alone, at every pair of layers, beside the control.
+    """Cost of stitching in bits per byte over the student alone, at every layer pair, and that of the control.
 
     The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student layer.
     """
-    own = grid.own.value
-    values, control = np.asarray(grid.values, float) - own, np.asarray(grid.control, float) - own
+    alone = grid.own.value
+    values, control = np.asarray(grid.values, float) - alone, np.asarray(grid.control, float) - alone
     low = min(-0.05, float(np.floor(np.nanmin(values) * 10) / 10))
     high = max(0.1, float(np.ceil(np.nanmax([np.nanmax(values), np.nanmax(control)]) * 10) / 10))
     n_teacher, n_student = values.shape
@@ -144,5 +144,5 @@ def stitched_cells(grid: StitchedGrid) -> go.Scatter:
     return clickable(
         rows,
         "teacher layer %{customdata[0]} into student layer %{customdata[1]}<br>%{customdata[2]} bits per byte, "
-        "95 % %{customdata[5]}<br>control %{customdata[3]}, there and back R² %{customdata[4]}<extra></extra>",
+        "95 % %{customdata[5]}<br>control %{customdata[3]}, round-trip R² %{customdata[4]}<extra></extra>",
     )

@@ -1,4 +1,4 @@
-"""Which alignment map carries a state best: records of one pair of layers, and of all pairs by stitching."""
+"""Which alignment map maps a state best: records of one layer pair, and of all pairs by stitching."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class MapScore:
     r2: Estimate
     """Share of the student's variance that the mapped states explain, up to 1; below 0 is worse than its mean."""
     round_trip: Estimate
-    """R2 of the teacher's states after the way there and back, up to 1; higher keeps more."""
+    """Round-trip R2 of the teacher's states, up to 1; higher preserves more."""
     bits_per_byte: Estimate
-    """Next-token loss of the student that goes on from the mapped states, at least 0; lower is better."""
+    """Next-token loss of the student that continues from the mapped states, at least 0; lower is better."""
 
 
 @dataclass(frozen=True)
 class MapComparison:
-    """All maps at one pair of layers, each beside its control."""
+    """All maps at one layer pair, each with its control."""
 
     teacher_layer: int
     """From 0."""
@@ -41,11 +41,11 @@ class MapComparison:
     controls: dict[Kind, MapScore]
     """The same kinds with the vocabulary of one side permuted, or fitted to shuffled pairs."""
     own: Estimate
-    """Bits per byte of the student as it is, at the same positions; lower is better."""
+    """Bits per byte of the student alone, at the same positions; lower is better."""
     constant: Estimate
-    """Bits per byte of the student when its state at this layer is always the mean one: no information passes."""
+    """Bits per byte of the student with the mean state at this layer: no information is passed."""
     bound: float
-    """R2 that no way there and back through the student's width can exceed on the fitted texts (principal components), 0..1."""
+    """Upper bound of the round-trip R2 through the student's width on the fitted texts (principal components), 0..1."""
     n_fitted: int
     """Token pairs the maps were fitted on."""
     n_held_out: int
@@ -55,7 +55,7 @@ class MapComparison:
 
     @property
     def best(self) -> Kind | None:
-        """The kind through which the student loses fewest bits per byte; None where no map could be made."""
+        """The kind with the lowest bits per byte; None where no map could be computed."""
         return min(self.maps, key=lambda kind: self.maps[kind].bits_per_byte.value, default=None)
 
     @property
@@ -65,13 +65,13 @@ class MapComparison:
 
     @property
     def massive(self) -> int:
-        """Tokens left out because such a one would bend every fit to itself."""
+        """Tokens left out because a massive activation can dominate a fit."""
         return int(self.recipe.get("massive", 0))
 
 
 @dataclass(frozen=True)
 class StitchedGrid:
-    """The student stitched onto the teacher at every pair of layers."""
+    """The student stitched onto the teacher at every layer pair."""
 
     kind: Kind
     """Of the alignment map."""
@@ -88,11 +88,11 @@ class StitchedGrid:
     control: Cells
     """Bits per byte with the map's meaning removed."""
     round_trip: Cells
-    """R2 of the teacher's states after the way there and back, up to 1; higher keeps more."""
+    """Round-trip R2 of the teacher's states, up to 1; higher preserves more."""
     own: Estimate
-    """Bits per byte of the student as it is, at the same positions."""
+    """Bits per byte of the student alone, at the same positions."""
 
     @property
     def massive(self) -> int:
-        """Tokens left out because such a one would bend every fit to itself."""
+        """Tokens left out because a massive activation can dominate a fit."""
         return int(self.recipe.get("massive", 0))

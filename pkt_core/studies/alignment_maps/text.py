@@ -1,4 +1,4 @@
-"""Alignment maps and stitching in words: answers, captions and tables."""
+"""Alignment maps and stitching: headlines, captions and tables."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from pkt_core.studies.comparison.text import cells_table
 from pkt_core.words.style import number
 
 MAPS = (
-    "Each map was fitted on half of the prompts (a training-free one only its scale) and scored on the other half, token by token; "
-    "whiskers are 95 % intervals over texts. The cross is the same map with its meaning removed: vocabulary permuted, or fitted "
-    "to shuffled pairs. A map no better than its cross would refute that anything is carried; a high cosine with a stitched loss "
-    "near `nothing passes` would show that what the student reads is not what the cosine sees."
+    "Each map was fitted on half of the prompts (training-free maps: only their scale) and scored on the other half, token by token; "
+    "whiskers are 95 % intervals over texts. The cross is the control: the same map with the vocabulary permuted, or fitted to shuffled "
+    "pairs. A map no better than its cross refutes that it maps any information. A high cosine with a stitched loss near `mean state` "
+    "means that the student does not use what the cosine measures."
 )
 STITCHING = (
-    "The student reads the text, but from the student layer on it goes on from the teacher's mapped state instead of its own. Each "
-    "cell is what that costs in bits per byte over the student alone; blue, below zero, would mean that the teacher's states "
-    "serve the student better than its own. Both panels share one scale: cells as costly as the control carry nothing. Even a "
-    "cheap stitch does not prove shared information: models of unrelated tasks can be stitched."
+    "From the student layer on, the student continues from the mapped teacher state instead of its own. Each cell is the cost in bits per "
+    "byte compared with the student alone. Blue, below zero: the teacher's states serve the student better than its own. Both panels share "
+    "one scale: a cell as costly as the control maps no information. A low cost does not prove shared information: models of unrelated "
+    "tasks can be stitched."
 )
 
 
-def maps(found: MapComparison) -> str:
-    """The map that the student can use best, what it loses, and whether a training-free one comes near."""
-    best = found.best
+def maps(comparison: MapComparison) -> str:
+    """Headline: the map the student continues best from, against the student alone; then its control and the semantic map."""
+    best = comparison.best
     if best is None:
-        return "No map could be made."
-    said = (
-        f"Best carried by the {best} map: the student goes on from mapped teacher states at "
-        f"{number(found.maps[best].bits_per_byte.value)} bits per byte (alone {number(found.own.value)}, control "
-        f"{number(found.controls[best].bits_per_byte.value)}, with nothing passed {number(found.constant.value)})"
+        return "No map could be computed."
+    sentence = (
+        f"The {best} map is best: the student continues from mapped teacher states at "
+        f"{number(comparison.maps[best].bits_per_byte.value)} bits per byte (alone {number(comparison.own.value)}). Its control reaches "
+        f"{number(comparison.controls[best].bits_per_byte.value)}, a constant mean state {number(comparison.constant.value)}"
     )
-    if best != "semantic" and "semantic" in found.maps:
-        semantic = found.maps["semantic"].bits_per_byte
-        said += f"; the semantic map, which needs no paired text, reaches {number(semantic.value)}"
-    return said + "."
+    if best != "semantic" and "semantic" in comparison.maps:
+        semantic = comparison.maps["semantic"].bits_per_byte
+        sentence += f"; the semantic map, which needs no paired text, reaches {number(semantic.value)}"
+    return sentence + "."
 
 
 def stitching(grid: StitchedGrid) -> str:
-    """The pair of layers that stitches best."""
+    """The layer pair with the lowest stitching cost."""
     values = np.asarray(grid.values, float)
     i, j = (int(k) for k in np.unravel_index(int(np.nanargmin(values)), values.shape))
     return (
@@ -54,15 +54,15 @@ def stitching(grid: StitchedGrid) -> str:
 
 
 def massive(n: int) -> str:
-    """What was left out because one such token would bend every fit to itself; empty where there was none."""
-    words = "token is" if n == 1 else "tokens are"
-    return f" {n} {words} left out for a massive activation, 20 times as long as usual." if n else ""
+    """How many tokens were left out because one massive activation can dominate a fit; empty where there was none."""
+    tokens = "token is" if n == 1 else "tokens are"
+    return f" {n} {tokens} left out for a massive activation, 20 times the usual norm." if n else ""
 
 
-def maps_table(found: MapComparison) -> pd.DataFrame:
+def maps_table(comparison: MapComparison) -> pd.DataFrame:
     """One row per map and role: each score with its interval."""
     rows = []
-    for role, scored in (("map", found.maps), ("control", found.controls)):
+    for role, scored in (("map", comparison.maps), ("control", comparison.controls)):
         for kind, scores in scored.items():
             row: dict[str, Any] = {"map": kind, "role": role}
             for name in (one.name for one in fields(MapScore)):
@@ -73,7 +73,7 @@ def maps_table(found: MapComparison) -> pd.DataFrame:
 
 
 def stitching_table(grid: StitchedGrid) -> pd.DataFrame:
-    """One row per pair of layers: bits per byte with interval, the control's, the round trip."""
+    """One row per layer pair: bits per byte with interval, the control's, the round trip."""
     return cells_table(
         {
             "values": grid.values,

@@ -28,19 +28,20 @@ GENERATIONS = 12
 def alignment_change(
     models: dict[str, LoadedModel], plan: TransferPlan, layers: TaughtLayers, progress: Progress
 ) -> AlignmentTrace:
-    """Cosine to the mapped teacher and debiased CKA at the trained pair of layers, on prompts that were not trained on."""
+    """Cosine to the mapped teacher and debiased CKA at the trained pair of layers, on the plan's prompts, which may include training prompts."""
     progress("Alignment before and after", 0.72)
     texts = load_prompts(plan.prompts).sample(plan.n_prompts, plan.seed).texts
     teacher, before = models["teacher"], models["before"]
-    found = match(teacher, before)
+    shared_tokens = match(teacher, before)
     x = collect(teacher, texts, [Site(plan.part, layers.teacher)], "last")[0]
     states = {
         name: collect(models[name], texts, [Site(plan.part, layers.student)], "last")[0] for name in ("before", "after")
     }
     kinds = {"map": plan.measured_map, "permuted": "permuted"}
-    shared = found.enough
     maps = (
-        {role: alignment_map(kind, teacher, before, found, plan.seed) for role, kind in kinds.items()} if shared else {}
+        {role: alignment_map(kind, teacher, before, shared_tokens, plan.seed) for role, kind in kinds.items()}
+        if shared_tokens.enough
+        else {}
     )
 
     def at(state: Tensor) -> Alignment:
@@ -56,7 +57,7 @@ def alignment_change(
 
 
 def within(progress: Progress, stage: str, start: float, share: float) -> Callable[[float], None]:
-    """The progress of a part, 0..1, as that of the whole, which is told at once."""
+    """A callback that maps the progress of one part, 0..1, to the whole; reports the start of the part at once."""
     progress(stage, start)
     return lambda done: progress(stage, start + share * done)
 
@@ -71,15 +72,15 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
         right: dict[str, list[bool]] = {}
         for j, (who, loaded) in enumerate(models.items()):
             share = 0.15 / len(tasks) / len(models)
-            told = within(progress, f"Asking {name}", 0.75 + share * (i * len(models) + j), share)
-            right[who] = answered_right(loaded, task, progress=told)
+            part = within(progress, f"Measuring {name}", 0.75 + share * (i * len(models) + j), share)
+            right[who] = answered_right(loaded, task, progress=part)
         for who in models:
             scores[who][name] = recall(right[who])
-        answers[name] = Answers(**{who: "".join("01"[ok] for ok in found) for who, found in right.items()})
+        answers[name] = Answers(**{who: "".join("01"[ok] for ok in flags) for who, flags in right.items()})
         changes[name] = TaskChange(**vars(paired_change(right["before"], right["after"])), prior=task.prior())
     texts = load_prompts(plan.general).sample(plan.n_general, plan.seed).texts
-    told = within(progress, "Reading general text", 0.9, 0.06)
-    read = read_texts(models, texts, match(models["teacher"], models["before"]), progress=told)
+    part = within(progress, "Reading general text", 0.9, 0.06)
+    read = read_texts(models, texts, match(models["teacher"], models["before"]), progress=part)
     behaviour: dict[str, ModelBehaviour] = {}
     for who, score in read.items():
         per_byte, comparable = score.bits_per_byte(), bool(score.positions) and who != "teacher"
@@ -90,20 +91,20 @@ def behaviour_change(models: dict[str, LoadedModel], plan: TransferPlan, progres
             top1_agreement=TextMeasure.of(score.top1()) if comparable else None,
         )
     each = max(1, GENERATIONS // max(1, len(tasks)))
-    asked = [e for task in tasks.values() for e in task.items[:: max(1, len(task.items) // each)]]
-    asked = asked[: 4 * GENERATIONS]
-    told = within(progress, "Writing side by side", 0.96, 0.04)
+    chosen = [e for task in tasks.values() for e in task.items[:: max(1, len(task.items) // each)]]
+    chosen = chosen[: 4 * GENERATIONS]
+    part = within(progress, "Generating continuations", 0.96, 0.04)
     written: dict[str, list[str]] = {who: [] for who in models}
-    for i, e in enumerate(asked):  # one prompt at a time is how they are written; in between one may stop
+    for i, e in enumerate(chosen):  # one prompt at a time, so that the run can stop between prompts
         for who, loaded in models.items():
             written[who] += continuations(loaded, [e.prompt])
-        told((i + 1) / len(asked))
+        part((i + 1) / len(chosen))
     return Measured(
         behaviour=Behaviour(**behaviour),
         changes=changes,
         right=answers,
         generations=[
-            Generation(e.prompt, e.answer, **{who: written[who][i] for who in models}) for i, e in enumerate(asked)
+            Generation(e.prompt, e.answer, **{who: written[who][i] for who in models}) for i, e in enumerate(chosen)
         ],
         repeats={name: task.repeats for name, task in tasks.items() if task.repeats},
     )

@@ -1,7 +1,7 @@
-"""A run beside its controls: which of them were carried out, and what is left of its gain when theirs is taken off.
+"""A run and its controls: which of them were run, and the paired difference between the run and each of them.
 
-The controls are found among other runs by their plans (`transfer/controls.py`) or, where a plan does not say enough, by their
-place in the run's family. Differences are paired item by item.
+The controls are found among other runs by their plans (`transfer/controls.py`) or, where a plan is not sufficient, by their
+label in the run's family. Differences are paired item by item.
 
 Not covered: several seeds (`pkt_core.studies.families.compute`), rivals, how it is shown (`studies/behaviour/text.py`).
 """
@@ -29,9 +29,9 @@ from pkt_core.transfer.plan import TransferPlan
 
 
 def controls_of(run: Run) -> Controls:
-    """Every control that means something to the run's plan, whether it was carried out or not. Nothing for an unreadable plan.
+    """All controls that apply to the run's plan, run or not. Empty for an unreadable plan.
 
-    A control of the pairing that pairs the very layers of the run is none.
+    A control of the pairing is left out where it pairs the same layers as the run.
     """
     try:
         plan = TransferPlan.read(run.plan(), run.folder)
@@ -39,7 +39,7 @@ def controls_of(run: Run) -> Controls:
         return Controls([])
     results, known = run.results() or RunResults(), finished(run.id)
     stays = None if results.layers is None else results.layers.student
-    found = []
+    beside = []
     for name in CONTROLS:
         wanted = control(plan, name, student_layer=stays)
         if wanted is None or would_be_itself(plan, wanted):
@@ -51,12 +51,12 @@ def controls_of(run: Run) -> Controls:
         measured = other.results if other else None
         left = differences(results.right, measured.right) if measured else {}
         changes = measured.changes or None if measured else None
-        found.append(Against(name, PURPOSE[name], other.run.id if other else None, changes, left))
-    return Controls(corrected(found))
+        beside.append(Against(name, PURPOSE[name], other.run.id if other else None, changes, left))
+    return Controls(corrected(beside))
 
 
 def would_be_itself(plan: TransferPlan, wanted: TransferPlan) -> bool:
-    """Whether a control of the pairing would pair what the plan pairs; False where a model is not here to tell."""
+    """Whether a control of the pairing would pair the same layers as the plan; False where a model is not available."""
     if wanted.pairing == plan.pairing:
         return False
     try:
@@ -66,18 +66,18 @@ def would_be_itself(plan: TransferPlan, wanted: TransferPlan) -> bool:
 
 
 def pairs(results: RunResults) -> list[TaughtPair] | None:
-    """The layers that a run paired, None where it does not say."""
+    """The layers that a run paired; None where they were not recorded."""
     return None if results.layers is None else results.layers.every
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that may have answered its tasks; its results are read once it is looked at."""
+    """A run that may have measured its tasks; its results are read on first access."""
 
     run: Run
     plan: TransferPlan
     place: Family | None
-    """What it is in its family; None where it stands alone."""
+    """Its label in its family; None where it belongs to none."""
 
     @cached_property
     def results(self) -> RunResults:
@@ -86,22 +86,22 @@ class Finished:
 
 
 def finished(but: str) -> list[Finished]:
-    """All runs whose plan can be read, without the one named."""
-    found = []
+    """All runs whose plan can be read, except the one named."""
+    runs = []
     for one in list_runs(include_recorded=True):
         try:
             if one.id != but and one.plan is not None:
                 plan = TransferPlan.read(one.plan, one.folder)
-                found.append(Finished(Run(one.id, one.folder, one.recorded), plan, one.family))
+                runs.append(Finished(Run(one.id, one.folder, one.recorded), plan, one.family))
         except PktError:
             continue
-    return found
+    return runs
 
 
 def carried_out(
     run: Run, plan: TransferPlan, name: str, wanted: TransferPlan | None, known: Iterable[Finished]
 ) -> Finished | None:
-    """The finished run of that very plan, or of that name, seed and family."""
+    """The finished run of the same plan, or with the same label, seed and family."""
     place = place_of(run)
     for other in known:
         same_family = place is not None and other.place is not None and other.place.family == place.family
@@ -112,29 +112,29 @@ def carried_out(
 
 
 def differences(answers: Mapping[str, Answers], control: Mapping[str, Answers]) -> dict[str, Change]:
-    """Run less control by task, where both answered the same items."""
+    """Run minus control by task, where both answered the same items."""
     return {
-        task: paired_change(right(control[task].after), right(own.after))
-        for task, own in answers.items()
-        if task in control and control[task].before == own.before
+        task: paired_change(right(control[task].after), right(of_run.after))
+        for task, of_run in answers.items()
+        if task in control and control[task].before == of_run.before
     }
 
 
-def corrected(found: Sequence[Against]) -> list[Against]:
+def corrected(beside: Sequence[Against]) -> list[Against]:
     """The same with p-values corrected by Holm over all controls and tasks."""
-    places = [(i, task) for i, one in enumerate(found) for task in one.left]
+    places = [(i, task) for i, one in enumerate(beside) for task in one.left]
     if not places:
-        return list(found)
-    raw = [found[i].left[task].p_value for i, task in places]
+        return list(beside)
+    raw = [beside[i].left[task].p_value for i, task in places]
     p = dict(zip(places, multipletests(raw, method="holm")[1].tolist(), strict=True))
     changed = []
-    for i, one in enumerate(found):
+    for i, one in enumerate(beside):
         left = {task: replace(change, p_value=p[i, task]) for task, change in one.left.items()}
         changed.append(replace(one, left=left))
     return changed
 
 
 def task_tests(run: Run) -> TaskTests:
-    """What stands beside each task's change, and the other seeds of the same plan where the run belongs to a family."""
+    """The test of each task's change, and the other seeds of the same plan where the run belongs to a family."""
     results = run.results() or RunResults()
     return TaskTests(over_tasks(results.changes, results.right), seeds_of(run))

@@ -1,4 +1,4 @@
-"""A transfer while it runs, and what it changed: loss terms, behaviour before and after beside the teacher, seeds, controls."""
+"""Figures of a transfer: loss terms while it trains, behaviour before and after with the teacher, seeds, controls."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TERMS = {  # name in events -> label, colour, dash
 }
 
 
-DECADES = 3  # shown of the loss terms below the largest; what starts near 0 would squeeze the rest
+DECADES = 3  # of the loss terms below the largest value; a term near 0 would compress the others
 MOST_TICKS = 7
-SHOWN_STEPS = 600  # points a line of what every step has; more are thinned evenly and the caption says so
+SHOWN_STEPS = 600  # points per line; longer lines are thinned evenly and the caption gives the stride
 
 
 def every(steps: Sequence[TrainingStep]) -> int:
@@ -46,7 +46,7 @@ def losses(steps: Sequence[TrainingStep]) -> list[float]:
 
 
 def span(values: Sequence[float]) -> tuple[float, float]:
-    """From where to where the axis of the loss goes, both above zero: at most DECADES below the largest value, with some room."""
+    """Ends of the loss axis, both above zero: at most DECADES below the largest value, with a margin."""
     if not values:
         return 0.1, 1.0
     low, high = max(min(values), max(values) / 10**DECADES), max(values)
@@ -55,7 +55,7 @@ def span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """At most MOST_TICKS round values between two values above zero; the two themselves where they lie too near each other."""
+    """At most MOST_TICKS round values between two values above zero; the two themselves where they are too close."""
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
     for digits in (range(1, 10), (1, 2, 5), (1,)):
         ticks = [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
@@ -119,7 +119,7 @@ def training_figure(steps: Sequence[TrainingStep]) -> go.Figure:
 
 
 def add_recall(figure: go.Figure, steps: Sequence[TrainingStep]) -> None:
-    """Held-out recall along the way, where the run measured it."""
+    """Recall of each task during training, where the run measured it."""
     for i, task in enumerate(dict.fromkeys(task for step in steps for task in step.recall)):
         at = [step for step in steps if task in step.recall]
         figure.add_trace(
@@ -136,15 +136,15 @@ def add_recall(figure: go.Figure, steps: Sequence[TrainingStep]) -> None:
 
 
 def behaviour_figure(
-    behaviour: Behaviour, changes: Mapping[str, TaskChange], prior: str = "prior: always the most frequent answer"
+    behaviour: Behaviour, changes: Mapping[str, TaskChange], prior: str = "majority-answer baseline"
 ) -> go.Figure:
-    """Share of each task answered right: before, after, teacher, with 95 % intervals; the prior is a grey bar."""
+    """Share of each task answered right: before, after, teacher, with 95 % intervals; the majority-answer baseline is a grey bar."""
     tasks = list(behaviour.after.tasks)
     figure = go.Figure()
     for (who, model), offset in zip(behaviour.by_model(), (-0.2, 0.0, 0.2), strict=False):
         label, colour = WHO[who]
-        found = [model.tasks[task] for task in tasks]
-        rates = [one.rate for one in found]
+        recalls = [model.tasks[task] for task in tasks]
+        rates = [one.rate for one in recalls]
         figure.add_trace(
             go.Scatter(
                 x=[100 * r for r in rates],
@@ -161,14 +161,14 @@ def behaviour_figure(
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [100 * (one.high - one.rate) for one in found],
-                    "arrayminus": [100 * (one.rate - one.low) for one in found],
+                    "array": [100 * (one.high - one.rate) for one in recalls],
+                    "arrayminus": [100 * (one.rate - one.low) for one in recalls],
                     "color": colour,
                     "thickness": 2,
                 },
                 customdata=[
                     [style.text(style.task_name(t), 60), one.correct, one.n, 100 * one.low, 100 * one.high]
-                    for t, one in zip(tasks, found, strict=True)
+                    for t, one in zip(tasks, recalls, strict=True)
                 ],
                 hovertemplate=f"%{{customdata[0]}}<br>{label}: %{{x:.1f}} % (%{{customdata[1]}} of %{{customdata[2]}})"
                 "<br>95 % %{customdata[3]:.1f} to %{customdata[4]:.1f} %<extra></extra>",
@@ -184,7 +184,7 @@ def behaviour_figure(
             mode="markers",
             name=prior,
             marker={"symbol": "line-ns-open", "size": 46, "color": style.CONTROL, "line": {"width": 3}},
-            hovertemplate="prior %{x:.1f} %<extra></extra>",
+            hovertemplate="baseline %{x:.1f} %<extra></extra>",
         )
     )
     style.finish(figure, height=max(300, 84 * len(tasks) + 140), x="Answered right (% of items)")
@@ -199,9 +199,9 @@ def behaviour_figure(
 
 
 def comparison_figure(runs: Mapping[str, Mapping[str, TaskChange]]) -> go.Figure:
-    """Change of each task (after minus before, percentage points) for several runs, with 95 % intervals around a real zero.
+    """Change of each task (after minus before, percentage points) for several runs, with 95 % intervals and a line at zero.
 
-    `runs` has the changes of each run by what it is called.
+    runs: the changes of each run by its label.
     """
     tasks = list(dict.fromkeys(task for changes in runs.values() for task in changes))
     figure = go.Figure()
@@ -245,7 +245,7 @@ def comparison_figure(runs: Mapping[str, Mapping[str, TaskChange]]) -> go.Figure
 
 
 def seeds_figure(found: Seeds, changes: Mapping[str, TaskChange], run: str) -> go.Figure:
-    """Share right after the transfer of each seed; the large square is the run that is looked at, the diamond the student before."""
+    """Share right after the transfer, by seed; the filled square is run `run`, the diamond the student before."""
     tasks = list(changes)
     figure = go.Figure()
     figure.add_trace(
@@ -288,5 +288,5 @@ def seeds_figure(found: Seeds, changes: Mapping[str, TaskChange], run: str) -> g
 
 
 def controls_figure(changes: Mapping[str, TaskChange], found: Controls) -> go.Figure:
-    """Change by task of the run and of each control that was carried out, on one axis."""
+    """Change by task of the run and of each control that was run, on one axis."""
     return comparison_figure({THIS: changes, **{one.name: one.changes for one in found.controls if one.changes}})

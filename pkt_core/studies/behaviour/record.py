@@ -1,4 +1,4 @@
-"""What stands beside a run's results: its controls, tests over its tasks, seeds of the same plan, a task of one's own.
+"""What accompanies a run's results: its controls, tests over its tasks, seeds of the same plan, a custom task.
 
 Not covered: the results themselves (`runs/results.py`), how this is computed (`controls.py`, `compute.py`, `user_task.py`).
 """
@@ -20,13 +20,13 @@ class Against:
 
     name: str
     purpose: str
-    """What it takes away."""
+    """What it removes."""
     run: str | None
-    """The run that carried it out, None where there is none."""
+    """Id of the control's run; None where there is none."""
     changes: dict[str, TaskChange] | None
-    """After less before by task, as that run measured it; None where there is none."""
+    """After minus before by task, as that run measured it; None where there is none."""
     left: dict[str, Change]
-    """By task, share right after the run less after the control, on the same items; p is McNemar's, corrected by Holm over all."""
+    """By task, share right after the run minus after the control, on the same items; p is McNemar's, corrected by Holm over all."""
 
     def beaten_on(self, task: str) -> bool:
         """Whether the run does better than this control on a task, beyond chance after correction."""
@@ -38,7 +38,7 @@ class Controls:
     """A run beside its controls."""
 
     controls: list[Against]
-    """Every one that means something to its plan, carried out or not."""
+    """All controls that apply to the plan, run or not."""
 
     @property
     def carried_out(self) -> list[Against]:
@@ -54,7 +54,7 @@ class Controls:
 
 @dataclass(frozen=True)
 class TaskTests:
-    """What stands beside the changes of a run."""
+    """Tests of a run's changes, and its replicates."""
 
     tests: dict[str, TaskTest]
     """By task."""
@@ -69,17 +69,17 @@ class Scored:
     scoring: str
     """Which: `cloze, greedy`, `choice, log-likelihood` or `choice, log-likelihood per byte`."""
     chance: float
-    """Share right without knowledge, 0..1: the most frequent answer (cloze), or choosing blindly."""
+    """Share right without knowledge, 0..1: the majority answer (cloze), or uniform choice."""
     models: dict[str, Recall]
     """Items right of `teacher`, `before` and `after`."""
     change: Change
     """Before to after on the same items, paired; above zero the student gained."""
     test: TaskTest
-    """Corrected p over scorings, what n can show, gap to the teacher."""
+    """Corrected p over scorings, minimum detectable change, gap to the teacher."""
     right: dict[str, str]
     """Answers of `teacher`, `before` and `after`, item by item, as `0110`."""
     calibration: dict[str, Calibration]
-    """Whether the confidence of `teacher`, `before` and `after` in their own answers is deserved."""
+    """Calibration of `teacher`, `before` and `after` on their own answers."""
 
     @property
     def answers(self) -> Answers:
@@ -89,7 +89,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class UserTask:
-    """A task asked of a run's three models."""
+    """A custom task, measured on a run's three models."""
 
     run: str
     """Id of the run."""
@@ -106,7 +106,7 @@ class UserTask:
 
     @property
     def behaviour(self) -> Behaviour:
-        """The three models, each scoring as a task of its own."""
+        """The three models, with each scoring as a separate task."""
         by_model = {
             who: ModelBehaviour({one.scoring: one.models[who] for one in self.scored})
             for who in ("before", "after", "teacher")
@@ -115,7 +115,7 @@ class UserTask:
 
     @property
     def changes(self) -> dict[str, TaskChange]:
-        """By scoring; the prior is what no knowledge gives."""
+        """By scoring; the prior is chance."""
         return {one.scoring: TaskChange(**vars(one.change), prior=one.chance) for one in self.scored}
 
     @property
@@ -125,5 +125,5 @@ class UserTask:
 
     @property
     def repeats(self) -> int:
-        """Items whose prompt and answer stand in the task before."""
+        """Items whose prompt and answer occur earlier in the task."""
         return len(self.items) - len(set(self.items))

@@ -1,4 +1,4 @@
-"""What changed, and at what cost, in words: answers, captions and tables."""
+"""What changed, and at what cost: headlines, captions and tables."""
 
 from __future__ import annotations
 
@@ -15,178 +15,179 @@ from pkt_core.runs.results import AlignmentTrace, RunResults, TrainingStep
 from pkt_core.studies.behaviour.figures import DECADES, every, losses
 from pkt_core.studies.behaviour.record import Controls
 from pkt_core.words import style
-from pkt_core.words.style import WHO, number, p_value, percent, task_name
+from pkt_core.words.style import WHO, number, percent, task_name
 
 AGAINST = (
-    "Change by task (after less before) of this run and of its controls, with 95 % intervals; below, what is left of the run when a control is "
-    "taken off, item by item, with McNemar's p corrected by Holm over all rows. A control that reaches as far as the run refutes that what it "
-    "takes away did the work. One run each: how much another seed would differ is not in these intervals."
+    "Change by task (after − before) of this run and of its controls, with 95 % intervals. The table gives the paired difference, run minus control, "
+    "with McNemar's p, Holm-corrected over all rows. A control that changes as much as the run refutes that the component it removes caused the change. "
+    "There is one run of each, so these intervals exclude variation between seeds."
 )
 
 
-TRAINING = "Left, the terms of the loss as they were added."
+TRAINING = "Left: the terms of the loss, as they were summed."
 BEHAVIOUR = (
-    "Share of items whose whole answer comes out right; whiskers are 95 % intervals (Wilson), the grey tick is the prior, "
-    "which needs no knowledge of the single fact. An `after` whose whisker covers `before`, or the same gain under the "
-    "permuted vocabulary, would refute the transfer."
+    "Share of items whose whole answer is right; whiskers are 95 % intervals (Wilson). The grey tick is the majority-answer baseline. "
+    "If the interval of `after` covers `before`, or the permuted vocabulary gains as much, the transfer is refuted."
 )
 COMPARISON = (
-    "After minus before on the same items, in percentage points, whiskers are 95 % intervals of the paired difference. "
-    "A gain right of zero beside a loss left of it is a trade, not a transfer. Whiskers across zero show no change."
+    "After minus before on the same items, in percentage points; whiskers are 95 % intervals of the paired difference. "
+    "A gain on one task with a loss on another is a trade-off. If an interval covers zero, no change was detected."
 )
 
 
 GENERAL = (
-    "Bits per byte on general text that no model was trained on (lower is better), and how near the student's next-token "
-    "distribution is to the teacher's: KL (lower is nearer), and the share of tokens (0..1) where both find the same one most "
-    "likely. In brackets, 95 % bootstrap intervals over texts. Bits per byte that rise are the price of the transfer."
+    "Bits per byte on general text (lower is better), and the distance from the student's next-token distribution to the teacher's: "
+    "KL (lower is closer), and the share of tokens (0..1) with the same most likely token. In brackets, 95 % bootstrap intervals over texts. "
+    "A rise in bits per byte is a cost of the transfer."
 )
 ALIGNMENT_CHANGE = (
-    "The trained layer on prompts outside the training data. The cosine is what the layer term raises; a rise that the permuted "
-    "vocabulary shows as well is not about meaning. CKA was not trained."
+    "The trained layer before and after the transfer. These prompts may include training prompts. The layer term optimises the cosine; if the "
+    "permuted vocabulary rises as much, the rise does not depend on token meaning. CKA was not optimised."
 )
 
 
-PLAN = "Everything that could change the result. Layers are counted from 0."
-VERSIONS = "The same plan on the same versions and kind of machine gives the same weights."
+PLAN = "All settings that can change the result. Layers are counted from 0."
+VERSIONS = "The same plan with the same versions on the same type of machine gives the same weights."
 
 
 CHANGES = (
     "Gain: after − before on the same items, percentage points, with a paired 95 % interval. Gap: teacher − after. p: McNemar's exact test; Holm corrects it over the tasks "
-    "of this run. `n can show`: the smallest change that so many items find four times in five, where as many answers turn as turned here; a smaller "
-    "gain that is not significant is not evidence of none."
+    "of this run. `Detectable`: the smallest change this test finds with 80 % power at this n and share of changed answers. A smaller, non-significant "
+    "change is not evidence of no effect."
 )
 WORSE = (
-    "Tasks and general text alike, worst first: the loss as a share of what was there before, or, where that is more than doubled, how many times as much it is now. Beyond chance: for tasks p (Holm) below 0.05, for general text 95 % intervals "
-    "that do not touch. A transfer without a row here is suspicious until its side effects were measured on more text."
+    "Tasks and general text, worst first. Relative loss: the change as a share of the value before, or the factor where the value more than doubled. "
+    "Significant: p (Holm) below 0.05 for tasks; 95 % intervals that do not overlap for general text. If no row appears, measure side effects on more "
+    "text before concluding that there are none."
 )
-SEEDS = "One point per seed of the same plan. Whiskers over items say nothing of another seed; if the points of one task lie on both sides of `before`, the gain is luck."
+SEEDS = "One point per seed of the same plan. Intervals over items exclude variation between seeds. If the points of a task lie on both sides of `before`, the gain does not replicate across seeds."
 ITEMS_RELIABILITY = (
-    "Items in ten bins of equal number by confidence; whiskers are 95 % intervals (Wilson). Confidence is the probability of what the model says itself: of its choice among the "
-    "choices, or of as many tokens as the expected answer has. Below the dashed line a model is surer than it is right."
+    "Items in ten equal-count bins by confidence; whiskers are 95 % intervals (Wilson). Confidence is the probability of the model's own answer: of its choice among the "
+    "choices, or of as many tokens as the expected answer has. Below the dashed line a model is overconfident."
 )
 OWN_TASK = (
-    "Share of items right by each scoring; whiskers are 95 % intervals (Wilson), the grey tick is what no knowledge gives. Log-likelihood as it stands favours short choices, "
-    "per byte long ones: a change that only one of them shows is one of length. An `after` whose whisker covers `before` shows no change."
+    "Share of items right under each scoring; whiskers are 95 % intervals (Wilson), the grey tick is chance. Raw log-likelihood favours short choices, "
+    "per-byte log-likelihood long ones: a change under only one of them reflects length. If the interval of `after` covers `before`, no change was detected."
 )
 
 
 def training(steps: Sequence[TrainingStep]) -> str:
     """How to read the curves of these steps, and what they cannot show."""
-    said = [TRAINING]
+    sentences = [TRAINING]
     aligned = any(step.alignment is not None for step in steps)
-    asked = any(step.recall for step in steps)
+    has_recall = any(step.recall for step in steps)
     if aligned:
-        said.append(
-            "Right, the mean cosine between the trained student layer and the mapped teacher in each batch: it is what is being "
-            "trained and rises by design, so only behaviour on held-out tasks can show that knowledge crossed."
+        sentences.append(
+            "Right: the mean cosine between the trained student layer and the mapped teacher in each batch. It is the training objective and "
+            "rises by design, so only behaviour on the tasks can show a transfer of knowledge."
         )
-    if asked:
-        said.append(
-            f"{'Marks' if aligned else 'Right, marks'}: the share of some items of each task answered right on the way; too few "
-            "for a verdict, enough to see a task being forgotten."
+    if has_recall:
+        sentences.append(
+            f"{'Markers' if aligned else 'Right, markers'}: the share of a few items of each task answered right during training; too few "
+            "for a test, enough to see a task being forgotten."
         )
-    if not aligned and not asked:
-        said.append("Nothing is drawn on the right: this method trains no cosine, and no task was asked on the way.")
-    if (apart := every(steps)) > 1:
-        said.append(f"Of loss and cosine, one step in {apart} is drawn.")
+    if not aligned and not has_recall:
+        sentences.append(
+            "Nothing is drawn on the right: this method trains no cosine, and no task was measured during training."
+        )
+    if (stride := every(steps)) > 1:
+        sentences.append(f"For loss and cosine, one step in {stride} is drawn.")
     values = losses(steps)
     if values and min(values) < max(values) / 10**DECADES:
-        said.append(
-            f"The axis of the loss ends {10**DECADES:,} times below its largest value; what is smaller is cut off."
+        sentences.append(
+            f"The loss axis ends {10**DECADES:,} times below the largest value; smaller values are cut off."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def behaviour(results: RunResults) -> str:
-    """The largest gain and the largest loss, with their p-values, and what it cost on general text."""
+    """The largest gain and the largest loss beyond chance, in percentage points, and the cost on general text."""
     if not results.changes:
         return "No task was measured in this run."
     ranked = sorted(results.changes.items(), key=lambda item: item[1].difference)
     (best, gain), (worst, loss) = ranked[-1], ranked[0]
     parts = [moved("gained", best, gain)] if gain.better else []
     parts += [moved("lost", worst, loss)] if loss.worse else []
-    said = "The student " + " and ".join(parts) if parts else "No task changed beyond chance"
+    headline = "The student " + " and ".join(parts) if parts else "No task changed beyond chance"
     if results.behaviour is not None and (bits := results.behaviour.bits_per_byte):
         before, after = (number(one.value) for one in bits)
-        said += f"; general text costs {before} bits per byte before, {after} after"
-    return said + "."
+        return f"{headline}. General text: {before} bits per byte before, {after} after."
+    return f"{headline}."
 
 
-def moved(word: str, task: str, change: Change) -> str:
-    return f"{word} on {task_name(task)} ({percent(change.before)} to {percent(change.after)}, p {p_value(change.p_value)})"
+def moved(verb: str, task: str, change: Change) -> str:
+    """`gained 12 points on new facts`."""
+    return f"{verb} {100 * abs(change.difference):.0f} points on {task_name(task)}"
 
 
 def beside_control(changes: Mapping[str, Change], control: Mapping[str, Change], name: str) -> str:
-    """What a control gained where the run gained most."""
+    """The gain of a control on the task where the run gained most."""
     task = max(changes, key=lambda task: changes[task].difference)
     if task not in control:
-        return f"The control ({name}) was not asked {task_name(task)}."
-    own, theirs = (f"{100 * one[task].difference:+.1f}" for one in (changes, control))
+        return f"The control ({name}) was not measured on {task_name(task)}."
+    gain, control_gain = (f"{100 * one[task].difference:+.1f}" for one in (changes, control))
     return (
-        f"The control ({name}, all else the same) moved {task_name(task)} by {theirs} points, the transfer by {own}; "
-        "the page Behaviour tells whether that is beyond chance."
+        f"On {task_name(task)}, the control ({name}, all else equal) changed by {control_gain} points, the transfer by {gain}. "
+        "The page Behaviour tests the difference."
     )
 
 
-def controls(found: Controls) -> str:
-    """How many controls there are, how many were carried out, and whether a gain is left beyond every one of them."""
-    if not found.controls:
-        return "There is no control of this run: its method has none, or its plan is of another version."
-    n, done = len(found.controls), len(found.carried_out)
+def controls(beside: Controls) -> str:
+    """How many controls there are, how many were run, and whether the run is better than every one of them."""
+    if not beside.controls:
+        return "This run has no control: its method has none, or its plan is of another version."
+    n, done = len(beside.controls), len(beside.carried_out)
     if not done:
-        return f"None of this run's {n} controls was carried out, so nothing says what its change is due to."
+        return f"None of this run's {n} controls was run, so the cause of its change is unknown."
     they = "it" if done == 1 else "each of them"
-    kept = (
-        f"better than {they} on {', '.join(map(task_name, found.beyond))}"
-        if found.beyond
+    verdict = (
+        f"better than {they} on {', '.join(map(task_name, beside.beyond))}"
+        if beside.beyond
         else f"on no task better than {they}"
     )
     return (
-        f"{done} of {n} controls {'was' if done == 1 else 'were'} carried out; the run is {kept} (p < {SURE:g}, Holm)."
+        f"{done} of {n} controls {'was' if done == 1 else 'were'} run; the transfer is {verdict} (p < {SURE:g}, Holm)."
     )
 
 
-def controls_table(found: Controls) -> pd.DataFrame:
-    """One row per control and task; a control that was not carried out has one row that says so."""
+def controls_table(beside: Controls) -> pd.DataFrame:
+    """One row per control and task; a control that was not run has a single row with `not run`."""
     rows: list[dict[str, Any]] = []
-    for one in found.controls:
-        said = {"control": one.name, "takes away": one.purpose, "run": one.run or "not carried out"}
-        rows += [said | left(task, change) for task, change in one.left.items()] or [said]
+    for one in beside.controls:
+        head = {"control": one.name, "removes": one.purpose, "run": one.run or "not run"}
+        rows += [head | left(task, change) for task, change in one.left.items()] or [head]
     return pd.DataFrame(rows).fillna("–")
 
 
 def left(task: str, change: Change) -> dict[str, Any]:
-    """A difference to a control as people read it."""
+    """The paired difference between run and control, as text."""
     points = [style.number(100 * value, 1) for value in (change.difference, change.low, change.high)]
     return {
         "task": task_name(task),
-        "right after the control": f"{100 * change.before:.1f} %",
-        "right after this run": f"{100 * change.after:.1f} %",
-        "left of it (points)": f"{points[0]} [{points[1]}, {points[2]}]",
+        "right, control": f"{100 * change.before:.1f} %",
+        "right, this run": f"{100 * change.after:.1f} %",
+        "difference (points)": f"{points[0]} [{points[1]}, {points[2]}]",
         "p (Holm)": style.p_value(change.p_value).removeprefix("= "),
     }
 
 
 def worse(table: pd.DataFrame) -> str:
-    """How much got worse, and the worst of it by name."""
+    """How many measures got significantly worse, and the worst by name."""
     sure = table[table["sure"]]
     if table.empty:
-        return "Nothing that was measured got worse."
+        return "No measure got worse."
     if sure.empty:
-        return (
-            f"Nothing got worse beyond chance; {len(table)} of the measured things are lower or dearer within chance."
-        )
+        return f"No measure got significantly worse; {len(table)} got worse within chance."
     first = sure.iloc[0]
     more = f", and {len(sure) - 1} more" if len(sure) > 1 else ""
-    return f"Worse beyond chance: {first['what']} {worse_by(first['share'])}{more}."
+    return f"Significantly worse: {first['what']} {worse_by(first['share'])}{more}."
 
 
 def repeated(task: str, repeats: int, n: int) -> str:
-    """That a task asks items more than once."""
+    """That a task contains items more than once."""
     return (
-        f"{repeats:,} of the {n:,} items of {task_name(task)} repeat an earlier one word for word and count as items of their own, "
-        "so its interval and p-value are surer than they should be."
+        f"{repeats:,} of the {n:,} items of {task_name(task)} repeat an earlier item exactly but count separately, "
+        "so its interval is too narrow and its p-value too small."
     )
 
 
@@ -195,7 +196,7 @@ def turned(answers: Mapping[str, Answers]) -> str:
     lost, won = (sum(len(ways(one)[i]) for one in answers.values()) for i in (0, 1))
     had = sum(right_before(one) for one in answers.values())
     share = f" ({percent(lost / had, 1)} of them)" if had else ""
-    return f"Of {had:,} items that were right before, {lost:,} were forgotten{share}; {won:,} are newly right."
+    return f"Of {had:,} items right before, {lost:,} were forgotten{share}; {won:,} are newly right."
 
 
 def ways(answers: Answers) -> tuple[list[int], list[int]]:
@@ -207,14 +208,14 @@ def right_before(answers: Answers) -> int:
     return (answers.before or "").count("1")
 
 
-def seeds(found: Seeds) -> str:
-    """How many seeds there are of this plan, and how far they scatter at most."""
-    n = len(found.seeds)
-    if n < 2 or found.widest is None:
-        return f"One seed of {found.label} alone: how far another seed would fall from it is not known."
-    widest, low, high = found.widest
+def seeds(replicates: Seeds) -> str:
+    """How many seeds there are of this plan, and their largest range."""
+    n = len(replicates.seeds)
+    if n < 2 or replicates.widest is None:
+        return f"Only one seed of {replicates.label} was run, so the variation between seeds is unknown."
+    widest, low, high = replicates.widest
     return (
-        f"{n} seeds of {found.label} in the family {found.family}; they scatter most on {task_name(widest)}, "
+        f"{n} seeds of {replicates.label} in the family {replicates.family}; their range is widest on {task_name(widest)}, "
         f"{percent(low, 1)} to {percent(high, 1)}."
     )
 
@@ -222,18 +223,15 @@ def seeds(found: Seeds) -> str:
 def alignment(trace: AlignmentTrace) -> str:
     """Alignment before and after in one sentence, with its control."""
     before, after, control = trace.before, trace.after, trace.control
-    words = (
-        f"At the trained pair of layers ({trace.part}, {trace.pooling} token of {trace.n} prompts), debiased CKA went from "
+    sentence = (
+        f"At the trained layer pair ({trace.part}, {trace.pooling} token of {trace.n} prompts), debiased CKA went from "
         f"{number(before.cka)} to {number(after.cka)}"
     )
     if after.cosine is not None:
-        words += f" and the cosine to the mapped teacher from {number(before.cosine)} to {number(after.cosine)}"
+        sentence += f" and the cosine to the mapped teacher from {number(before.cosine)} to {number(after.cosine)}"
         if control is not None:
-            words += f" (permuted vocabulary: {number(control.before)} to {number(control.after)})"
-    return (
-        words
-        + ". Both were measured on prompts the run did not train on; a cosine that rises is what was trained, not yet knowledge."
-    )
+            sentence += f" (permuted vocabulary: {number(control.before)} to {number(control.after)})"
+    return f"{sentence}. These prompts may include training prompts. The cosine was the training objective; its rise is no evidence of knowledge."
 
 
 def alignment_table(trace: AlignmentTrace) -> pd.DataFrame:
@@ -279,7 +277,7 @@ SIDE_EFFECTS: tuple[tuple[str, Callable[[ModelBehaviour], TextMeasure | None], b
     ("KL to the teacher (general text, bits per token)", lambda model: model.kl_to_teacher, True),
     ("Same most likely token as the teacher (general text)", lambda model: model.top1_agreement, False),
 )
-"""Label, where it is found, whether more is worse."""
+"""Label, how it is read from a model's behaviour, whether larger is worse."""
 
 
 def points(value: float | None, *, sign: bool = True) -> str:
@@ -288,7 +286,7 @@ def points(value: float | None, *, sign: bool = True) -> str:
 
 
 def changes_shown(changes: Mapping[str, TaskChange], tests: Mapping[str, TaskTest] | None = None) -> pd.DataFrame:
-    """Paired changes as text with sensible digits: gain over the student, gap to the teacher, raw and corrected p, what n can show."""
+    """Paired changes as text with sensible digits: gain over the student, gap to the teacher, raw and corrected p, minimum detectable change."""
     rows = []
     for task, c in changes.items():
         row = {
@@ -304,7 +302,7 @@ def changes_shown(changes: Mapping[str, TaskChange], tests: Mapping[str, TaskTes
             row["p"] = style.p_value(c.p_value).removeprefix("= ")
             row["p (Holm)"] = style.p_value(t.p_holm).removeprefix("= ")
             row["n"] = f"{c.n:,}"
-            row["n can show"] = "nothing" if t.detectable is None else f"{points(t.detectable, sign=False)} points"
+            row["Detectable"] = "nothing" if t.detectable is None else f"{points(t.detectable, sign=False)} points"
         else:
             row |= {"p": style.p_value(c.p_value).removeprefix("= "), "n": f"{c.n:,}"}
         rows.append(row)
@@ -318,25 +316,27 @@ def general_shown(behaviour: Behaviour) -> pd.DataFrame:
     for label, find, _ in SIDE_EFFECTS:
         row: dict[str, Any] = {"Measure": label}
         for who in WHO:
-            found = find(models[who]) if who in models else None
+            measured = find(models[who]) if who in models else None
             row[who.capitalize()] = (
-                f"{number(found.value, 3)} ({number(found.low, 3)} to {number(found.high, 3)})" if found else "–"
+                f"{number(measured.value, 3)} ({number(measured.low, 3)} to {number(measured.high, 3)})"
+                if measured
+                else "–"
             )
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def worsened(results: RunResults, tests: Mapping[str, TaskTest] | None = None) -> pd.DataFrame:
-    """Everything that is worse after than before, tasks and general text alike, worst first: loss as a share of what was there.
+    """All measures that are worse after than before, tasks and general text, worst first: loss as a share of the value before.
 
-    `sure`: for a task, beyond chance, corrected over tasks where there are tests; for general text, intervals that do not touch.
+    `sure`: for a task, beyond chance, corrected over tasks where there are tests; for general text, intervals that do not overlap.
     """
     rows: list[dict[str, Any]] = []
     for task, c in results.changes.items():
         if c.difference < 0:
             sure = tests[task].sure if tests and task in tests else c.sure
-            said = {"what": f"Answers to {task_name(task)}", "before": c.before, "after": c.after}
-            rows.append({**said, "share": -c.difference / c.before, "sure": sure, "unit": "% right"})
+            values = {"what": f"Answers to {task_name(task)}", "before": c.before, "after": c.after}
+            rows.append({**values, "share": -c.difference / c.before, "sure": sure, "unit": "% right"})
     behaviour = results.behaviour
     for label, find, more_is_worse in SIDE_EFFECTS:
         old, new = (find(behaviour.before), find(behaviour.after)) if behaviour is not None else (None, None)
@@ -359,43 +359,43 @@ def worsened(results: RunResults, tests: Mapping[str, TaskTest] | None = None) -
 
 
 def outcome(results: RunResults) -> dict[str, float]:
-    """What a run came to, as changes: `taught` and `lost most` in percentage points, `bits per byte`; only what was measured."""
-    found: dict[str, float] = {}
+    """The outcome of a run as changes: `taught` and `lost most` in percentage points, `bits per byte`; only those measured."""
+    outcomes: dict[str, float] = {}
     if changes := [100 * change.difference for change in results.changes.values()]:
-        found["taught"] = changes[0]
+        outcomes["taught"] = changes[0]
         if min(changes) < 0:
-            found["lost most"] = min(changes)
+            outcomes["lost most"] = min(changes)
     if results.behaviour is not None and (bits := results.behaviour.bits_per_byte):
         before, after = bits
-        found["bits per byte"] = after.value - before.value
-    return found
+        outcomes["bits per byte"] = after.value - before.value
+    return outcomes
 
 
 def worse_by(share: float) -> str:
-    """A loss as a share of what was there, in words: as a factor from twice as much on."""
-    return f"by {style.percent(share, 1)} of what it was" if share < 1 else f"rose to {times(1 + share)} what it was"
+    """A loss relative to the value before, as text: a percentage, or a factor from twice the value on."""
+    return (
+        f"by {style.percent(share, 1)} of the value before" if share < 1 else f"at {times(1 + share)} the value before"
+    )
 
 
 def times(factor: float) -> str:
-    """`7.0 times`: two digits, or all before the point."""
+    """`7.0 times`: two significant digits, or all before the decimal point."""
     return f"{style.number(factor, 1 if factor < 9.95 else 0)} times"
 
 
 def worsened_shown(table: pd.DataFrame) -> pd.DataFrame:
     """The same as text."""
 
-    def said(value: float, unit: str) -> str:
+    def shown(value: float, unit: str) -> str:
         return f"{100 * value:.1f} {unit}" if unit else style.number(value, 3)
 
     return pd.DataFrame(
         {
-            "What got worse": table["what"],
-            "Before": [said(v, u) for v, u in zip(table["before"], table["unit"], strict=True)],
-            "After": [said(v, u) for v, u in zip(table["after"], table["unit"], strict=True)],
-            "Worse by, of what it was": [
-                style.percent(v, 1) if v < 1 else f"now {times(1 + v)}" for v in table["share"]
-            ],
-            "Beyond chance": ["yes" if sure else "no" for sure in table["sure"]],
+            "Measure": table["what"],
+            "Before": [shown(v, u) for v, u in zip(table["before"], table["unit"], strict=True)],
+            "After": [shown(v, u) for v, u in zip(table["after"], table["unit"], strict=True)],
+            "Relative loss": [style.percent(v, 1) if v < 1 else times(1 + v) for v in table["share"]],
+            "Significant": ["yes" if sure else "no" for sure in table["sure"]],
         }
     )
 
@@ -408,7 +408,7 @@ def turned_table(
     items: Mapping[str, Sequence[tuple[str, str]]],
     shown: Collection[str] = (FORGOTTEN, NEWLY_RIGHT),
 ) -> pd.DataFrame:
-    """One row per item that turned: task, number, prompt, answer, and whether it was forgotten or is newly right.
+    """One row per item that changed: task, number, prompt, answer, and whether it was forgotten or is newly right.
 
     items: prompt and answer of all items, by task.
     """
@@ -439,16 +439,16 @@ def turned_counts(answers: Mapping[str, Answers]) -> pd.DataFrame:
 
 
 def generations_table(rows: Sequence[Generation]) -> pd.DataFrame:
-    """One row per prompt: the answer that counts as right, and what student before, student after and teacher write."""
+    """One row per prompt: the expected answer, and the continuations of student before, student after and teacher."""
     return pd.DataFrame(list(rows), columns=["prompt", "expected", "before", "after", "teacher"])
 
 
-def seeds_table(found: Seeds) -> pd.DataFrame:
+def seeds_table(replicates: Seeds) -> pd.DataFrame:
     """One row per seed and task."""
     return pd.DataFrame(
         [
-            {"label": found.label, "run": one.run, "seed": one.seed, "task": task, "after": rate}
-            for one in found.seeds
+            {"label": replicates.label, "run": one.run, "seed": one.seed, "task": task, "after": rate}
+            for one in replicates.seeds
             for task, rate in one.tasks.items()
         ]
     )

@@ -1,4 +1,4 @@
-"""A task of the user's own, put to teacher, student before and student after.
+"""A custom task, measured on teacher, student before and student after.
 
 user_task  scores by each scoring, paired changes, confidence  -> UserTask  (stored)
 """
@@ -26,13 +26,13 @@ MOST_ITEMS = 5000
 
 
 def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
-    """A bundled task or a .jsonl or .csv file, asked of teacher, student before and student after; computed once, then stored.
+    """A bundled task or a .jsonl or .csv file, measured on teacher, student before and student after; computed once, then stored.
 
-    Raises PromptError where the file is malformed or has more than 5,000 items, StoreError for a run that keeps no student.
+    Raises PromptError where the file is malformed or has more than 5,000 items, StoreError for a run without a stored student.
     """
     trained, items = open_trained(run), load_examples(task)
     if len(items) > MOST_ITEMS:
-        raise PromptError(f"{task} holds {len(items):,} items; at most {MOST_ITEMS:,} are asked. Shorten it.")
+        raise PromptError(f"{task} has {len(items):,} items; expected at most {MOST_ITEMS:,}. Shorten it.")
     key = fingerprint(
         **trained.named,
         items=items.digest,
@@ -51,44 +51,48 @@ def user_task(run: Run, *, task: str, progress: Progress = silent) -> UserTask:
 
 CLOZE, PLAIN, PER_BYTE = "cloze, greedy", "choice, log-likelihood", "choice, log-likelihood per byte"
 Answered = list[tuple[bool, float]]
-"""For each item whether it is right, and how sure the model was of what it gave, 0..1."""
+"""For each item, whether it is right, and the model's confidence in its answer, 0..1."""
 
 
 def answers_of(loaded: LoadedModel, task: ExampleSet) -> dict[str, Answered]:
-    """For each scoring and item, whether it is right and how sure the model was of what it said."""
+    """For each scoring and item, whether it is right and the model's confidence in its answer."""
     if task.items[0].choices:
         scores = list(zip(task.items, choice_scores(loaded, task.items), strict=True))
         return {
             PLAIN: [picked_plain(item, one) for item, one in scores],
             PER_BYTE: [picked_per_byte(item, one) for item, one in scores],
         }
-    sure = own_confidence(loaded, encode(loaded.tokenizer, task.items, loaded.context))
-    return {CLOZE: list(zip(answered_right(loaded, task), sure, strict=True))}
+    confidence = own_confidence(loaded, encode(loaded.tokenizer, task.items, loaded.context))
+    return {CLOZE: list(zip(answered_right(loaded, task), confidence, strict=True))}
 
 
 def ask_user_task(models: dict[str, LoadedModel], task: ExampleSet, *, run: str, progress: Progress) -> UserTask:
     """Multiple choice by both likelihoods where items have choices, else the whole answer by greedy decoding."""
-    found: dict[str, dict[str, Answered]] = {}
+    answered: dict[str, dict[str, Answered]] = {}
     for i, (who, loaded) in enumerate(models.items()):
-        progress(f"Asking the {'teacher' if who == 'teacher' else f'student {who}'}", 0.2 + 0.25 * i)
-        found[who] = answers_of(loaded, task)
+        progress(f"Measuring the {'teacher' if who == 'teacher' else f'student {who}'}", 0.2 + 0.25 * i)
+        answered[who] = answers_of(loaded, task)
     right = {
-        scoring: {who: "".join("01"[ok] for ok, _ in told[scoring]) for who, told in found.items()}
-        for scoring in found["before"]
+        scoring: {who: "".join("01"[ok] for ok, _ in by_scoring[scoring]) for who, by_scoring in answered.items()}
+        for scoring in answered["before"]
     }
-    said = {who: {scoring: [ok for ok, _ in one] for scoring, one in told.items()} for who, told in found.items()}
-    changes = {scoring: paired_change(said["before"][scoring], said["after"][scoring]) for scoring in right}
+    flags = {
+        who: {scoring: [ok for ok, _ in items] for scoring, items in by_scoring.items()}
+        for who, by_scoring in answered.items()
+    }
+    changes = {scoring: paired_change(flags["before"][scoring], flags["after"][scoring]) for scoring in right}
     tests = over_tasks(changes, {scoring: Answers(**answers) for scoring, answers in right.items()})
     scored = [
         Scored(
             scoring=scoring,
             chance=task.prior() if scoring == CLOZE else chance(task.items),
-            models={who: recall(told[scoring]) for who, told in said.items()},
+            models={who: recall(by_scoring[scoring]) for who, by_scoring in flags.items()},
             change=changes[scoring],
             test=tests[scoring],
             right=right[scoring],
             calibration={
-                who: calibration([sure for _, sure in told[scoring]], said[who][scoring]) for who, told in found.items()
+                who: calibration([confidence for _, confidence in by_scoring[scoring]], flags[who][scoring])
+                for who, by_scoring in answered.items()
             },
         )
         for scoring in right

@@ -1,4 +1,4 @@
-"""What a transfer did to the grid: teacher, student before and student after over the same prompts.
+"""The grid before and after a transfer: teacher, student before and student after over the same prompts.
 
 similarity_change  by any measure, with the interval of the difference  -> GridChange  (stored)
 """
@@ -59,9 +59,9 @@ def similarity_change(
 def grid_change(
     models: dict[str, LoadedModel], texts: PromptSet, name: str, recipe: Recipe, progress: Progress
 ) -> GridChange:
-    """Both grids on at most 512 samples, their difference by cell, and the student's layers after against before.
+    """Both grids on at most 512 samples, their difference by cell, and the similarity of the student's layers after and before.
 
-    An outlier rule is learnt from the student before and applied to the student after, so that it cannot make a difference.
+    The outlier rule is fitted on the student before and applied to the student after, so that it cannot cause a difference.
     """
     read, spans = readable(texts, recipe, [models["teacher"], models["before"]])
     most = KEPT_SAMPLES // rows_each(recipe)
@@ -73,24 +73,24 @@ def grid_change(
         parts = stream(loaded, read, sites, recipe.pooling, skip_first=recipe.skip_first, spans=spans)
         states[who] = torch.cat([part.cpu() for part in parts], dim=1)
     rules = {who: learn(recipe.outliers, states[who]) for who in ("teacher", "before")}
-    sides = {who: rules.get(who, rules["before"])(found).double() for who, found in states.items()}
+    sides = {who: rules.get(who, rules["before"])(state).double() for who, state in states.items()}
     n = sides["teacher"].shape[1]
     through: dict[str, Reading | None] = dict.fromkeys(("before", "after"))
-    own_through = None
+    through_itself = None
     if needs_models(name):
         through = {who: reading(models["teacher"], models[who], recipe.seed) for who in through}
-        own_through = reading(models["after"], models["before"], recipe.seed)
+        through_itself = reading(models["after"], models["before"], recipe.seed)
 
     def grid(who: str, index: Tensor) -> Tensor:
         return grid_of(name, sides["teacher"][:, index], sides[who][:, index], through[who])
 
-    found: dict[str, list[Tensor]] = {"before": [], "after": []}
+    grids: dict[str, list[Tensor]] = {"before": [], "after": []}
     indexes = [torch.arange(n), *jackknife_groups(n, rows_each(recipe))]
     for i, index in enumerate(indexes):
-        progress("Comparing all pairs of layers, before and after", 0.4 + 0.5 * i / len(indexes))
-        for who, values in found.items():
+        progress("Comparing all layer pairs, before and after", 0.4 + 0.5 * i / len(indexes))
+        for who, values in grids.items():
             values.append(grid(who, index))
-    (before, *without_before), (after, *without_after) = found["before"], found["after"]
+    (before, *without_before), (after, *without_after) = grids["before"], grids["after"]
     difference, low, high, p = paired_difference(before, after, torch.stack(without_before), torch.stack(without_after))
     return GridChange(
         measure=name,
@@ -109,5 +109,5 @@ def grid_change(
         low=array(low),
         high=array(high),
         p_values=array(p),
-        own=array(grid_of(name, sides["after"], sides["before"], own_through)),
+        own=array(grid_of(name, sides["after"], sides["before"], through_itself)),
     )

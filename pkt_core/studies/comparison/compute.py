@@ -41,7 +41,7 @@ def compare(
 ) -> Comparison:
     """Similarity of every layer pair with its null, recomposition, attribution and pairing; computed once, then stored.
 
-    Settings are those of `Recipe`. Raises PlanError where they do not fit.
+    Settings are those of `Recipe`. Raises PlanError where they are invalid.
     """
     recipe = Recipe.of(settings)
     texts = prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)
@@ -79,7 +79,7 @@ def compare(
         )
 
     comparison = memo("comparison", key, Comparison, make)
-    if states:  # after the comparison, which is what a disk that fills up must not lose
+    if states:  # after the comparison, so that a full disk does not lose it
         save_artefact("states", key, states, {"texts": texts.digest})
     return comparison
 
@@ -97,8 +97,8 @@ def similarity(
 ) -> SimilarityGrid:
     """Every teacher layer against every student layer by a measure of `similarity.MEASURES`; computed once, then stored.
 
-    Reads both models only where no comparison of the same settings has done so. Raises MeasureError for an unknown
-    measure, PlanError where settings do not fit.
+    Runs both models only where no comparison with the same settings has done so. Raises MeasureError for an unknown
+    measure, PlanError where settings are invalid.
     """
     require_measure(measure)
     recipe = Recipe.of(settings)
@@ -115,7 +115,7 @@ def similarity(
             progress("Loading both models", 0.2)
             teacher, student = load(pair.teacher), load(pair.student)
             through = reading(teacher, student, recipe.seed) if needs_models(measure) else None
-            if states is None:  # the comparison was kept, its states were not
+            if states is None:  # the comparison is stored, its states are not
                 states = read_both(teacher, student, texts, recipe, progress)[1], {}
                 save_artefact("states", read, states[0], {"texts": texts.digest})
         grid = measured_grid(measure, states[0], recipe, through, progress)
@@ -127,7 +127,7 @@ def similarity(
 def recomposition_of(
     teacher: LoadedModel, student: LoadedModel, states: dict[str, Tensor], seed: int
 ) -> tuple[Sides[RecompositionCurves], CrossingCurves | None]:
-    """How well each model's vocabulary bases recompose its own states, and the teacher's on the student's, with controls."""
+    """Recomposition of each model's states on its bases, and of the teacher's on the student's, with controls."""
     bases = Sides(semantic_basis(head_of(teacher)), semantic_basis(head_of(student)))
 
     def curves(loaded: LoadedModel, side: Side, basis: SemanticBasis) -> RecompositionCurves:
@@ -135,10 +135,10 @@ def recomposition_of(
         return recomposition_curves(states[side], basis, rows, torch.Generator().manual_seed(seed))
 
     both = Sides(curves(teacher, "teacher", bases.teacher), curves(student, "student", bases.student))
-    found = match(teacher, student)
-    if found.share < MINIMUM_SHARE:
+    matched = match(teacher, student)
+    if matched.share < MINIMUM_SHARE:
         return both, None
-    given = (bases.teacher, bases.student, found.teacher_ids, found.student_ids)
+    given = (bases.teacher, bases.student, matched.teacher_ids, matched.student_ids)
     generator = torch.Generator().manual_seed(seed)
     crossing = crossing_curves(
         states["teacher"],
@@ -150,14 +150,16 @@ def recomposition_of(
     return both, crossing
 
 
-def pairing_of(n_teacher: int, n_student: int, found: LayerAttribution | None) -> tuple[list[int], tuple[int, int]]:
+def pairing_of(
+    n_teacher: int, n_student: int, attribution: LayerAttribution | None
+) -> tuple[list[int], tuple[int, int]]:
     """The paper's pairing, and the pair that a transfer would choose."""
-    best = n_teacher - 1 if found is None else found.best
+    best = n_teacher - 1 if attribution is None else attribution.best
     return pair_layers(n_teacher, n_student), pair_for(best, n_teacher, n_student)
 
 
 def model_facts(loaded: LoadedModel) -> ModelFacts:
-    """What one should know of a model before comparing it."""
+    """Properties of a model that matter for a comparison."""
     return ModelFacts(
         name=loaded.name,
         n_layers=loaded.n_layers,
@@ -173,7 +175,7 @@ def model_facts(loaded: LoadedModel) -> ModelFacts:
 
 
 def shared_vocabulary(teacher: LoadedModel, student: LoadedModel) -> VocabularyFacts:
-    """How far both vocabularies overlap, and what is left out of either."""
+    """Overlap of both vocabularies, and what is excluded from each."""
     shared = match(teacher, student)
     rows = Sides(teacher.layout.head.weight.shape[0], student.layout.head.weight.shape[0])
     return vocabulary_facts(
@@ -216,7 +218,7 @@ def vocabulary_side(tokenizer: Any, n_rows: int, matched: int) -> VocabularySide
 
 
 def kept_states(pair: Pair, texts: PromptSet, recipe: Recipe, read: str, progress: Progress) -> States:
-    """The states that the comparison stored; read again where it was kept without them."""
+    """The states that the comparison stored; read again where they are missing."""
     if stored := load_artefact("states", read):
         return stored[0]
     progress("Loading both models", 0.3)

@@ -1,5 +1,5 @@
-"""The figures of a comparison: the heatmap of a grid, all measures side by side, what stands out, recomposition, attribution,
-and what a run moved.
+"""The figures of a comparison: the heatmap of a grid, all measures side by side, outliers, recomposition, attribution, and the
+change after a run.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pkt_core.words import style
 SQUARE_UP_TO = 12  # student layers; wider grids take the width there is
 WIDEST = 800  # pixels, which a page has on a laptop
 RANGES: dict[str, tuple[float | None, float | None]] = {
-    "debiased_linear_cka": (-0.2, 1.0),  # a little below 0 is possible and must not look like agreement
+    "debiased_linear_cka": (-0.2, 1.0),  # slightly below 0 is possible and must not look like agreement
     "procrustes": (0.0, float(np.pi / 2)),
     "linear_regression_r2": (None, 1.0),
 }
-"""Ends of the colour scale; 0 to 1 where none are named."""
+"""Ends of the colour scale; 0 to 1 for other measures."""
 WRITTEN_UP_TO = 150  # cells; larger grids show their numbers on hover only
 
 
 def span(measure: str, values: NDArray[np.float64]) -> tuple[float, float]:
-    """Ends of the colour scale: the measure's own range, or round numbers around the values where it has none."""
+    """Ends of the colour scale: the range of the measure, or round numbers around the values where it has none."""
     low, high = RANGES.get(measure, (0.0, 1.0))
     down, up = float(np.floor(np.nanmin(values) * 10) / 10), float(np.ceil(np.nanmax(values) * 10) / 10)
     return (max(down, -1.0) if low is None else min(low, down)), (up if high is None else high)
@@ -45,7 +45,7 @@ def similarity_heatmap(
     chosen: tuple[int, int] | None = None,
     pinned: tuple[int, int] | None = None,
 ) -> go.Figure:
-    """Similarity of every teacher layer with every student layer; each cell is a point one can click.
+    """Similarity of every teacher layer with every student layer; each cell can be clicked.
 
     The clickable points lie in a transparent trace named `cells`, whose customdata begins with teacher and student
     layer, because a heatmap trace itself reports no clicks to Streamlit. Where smaller is closer the scale is turned, so
@@ -139,12 +139,12 @@ def cells(grid: SimilarityGrid) -> go.Scatter:
     return clickable(
         rows,
         "teacher layer %{customdata[0]}, student layer %{customdata[1]}<br>similarity %{customdata[2]}"
-        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]}<br>(picked from the grid / its row / named before)<extra></extra>",
+        "<br>95 % interval %{customdata[3]}<br>p %{customdata[4]}<br>(picked from the grid / its row / named in advance)<extra></extra>",
     )
 
 
 def clickable(rows: Sequence[Sequence[Any]], hover: str) -> go.Scatter:
-    """Transparent squares, one a pair of layers, whose rows begin with teacher and student layer; a heatmap reports no clicks."""
+    """Transparent squares, one per layer pair, whose rows begin with teacher and student layer; a heatmap reports no clicks."""
     return go.Scatter(
         x=[row[1] for row in rows],
         y=[row[0] for row in rows],
@@ -164,7 +164,7 @@ TITLE_WIDTH = 20  # letters: what a quarter of a narrow window holds; no name th
 
 
 def small_grids(grids: Mapping[str, SimilarityGrid], labels: Mapping[str, str]) -> go.Figure:
-    """One small heatmap per measure, each coloured over its own values with its closest cell framed; bright is close."""
+    """One small heatmap per measure, each coloured over its own values, its most similar cell framed; bright is similar."""
     rows = ceil(len(grids) / COLUMNS)
     columns = min(COLUMNS, len(grids))
     figure = make_subplots(
@@ -211,7 +211,7 @@ def small_grids(grids: Mapping[str, SimilarityGrid], labels: Mapping[str, str]) 
 
 
 def outlier_figure(facts: Sides[OutlierFacts]) -> go.Figure:
-    """Left the variance share of the largest dimensions by layer, right the length at position 0 over that of the others."""
+    """Left: variance share of the largest dimensions by layer; right: norm at position 0 over that of the others."""
     figure = make_subplots(cols=2, horizontal_spacing=0.15)  # room for the right axis' title in a narrow window
     looks = {"teacher": (style.TEACHER, "circle"), "student": (style.BEFORE, "diamond-open")}
     for side, of in facts.items():
@@ -239,7 +239,7 @@ def outlier_figure(facts: Sides[OutlierFacts]) -> go.Figure:
                 mode="lines+markers",
                 line={"color": colour, "dash": "dot", "width": 2},
                 marker={"symbol": symbol, "size": 8},
-                hovertemplate=f"{side} layer %{{x}}<br>%{{y:.1f}} times the median length<extra></extra>",
+                hovertemplate=f"{side} layer %{{x}}<br>%{{y:.1f}} times the median norm<extra></extra>",
             ),
             1,
             2,
@@ -248,12 +248,12 @@ def outlier_figure(facts: Sides[OutlierFacts]) -> go.Figure:
     style.finish(figure, height=400)
     figure.update_xaxes(title={"text": "Layer (from 0)"})
     figure.update_yaxes(title={"text": "Share of variance, 0..1"}, range=[0, 1.02], col=1)
-    figure.update_yaxes(title={"text": "Length at position 0 / median"}, rangemode="tozero", col=2)
+    figure.update_yaxes(title={"text": "Norm at position 0 / median"}, rangemode="tozero", col=2)
     return figure
 
 
 CURVES = {  # name in the result -> label, colour, dash
-    "real": ("own semantic bases", style.TEACHER, "solid"),
+    "real": ("semantic bases", style.TEACHER, "solid"),
     "embedding_rows": ("input embeddings as bases", style.BEFORE, "dash"),
     "gaussian": ("random bases", style.CONTROL, "dot"),
     "permuted": ("vocabulary permuted", style.ACCENT, "dashdot"),
@@ -263,7 +263,7 @@ CURVES = {  # name in the result -> label, colour, dash
 def recomposition_figure(
     recomposition: Sides[RecompositionCurves], crossing: CrossingCurves | None = None
 ) -> go.Figure:
-    """Recomposition cosine by layer for both models and from one into the other, with what meaningless bases give."""
+    """Recomposition cosine by layer for both models and from teacher to student, with the control bases."""
     panels: dict[str, RecompositionCurves | CrossingCurves] = {
         "Teacher": recomposition.teacher,
         "Student": recomposition.student,
@@ -326,8 +326,8 @@ def recomposition_figure(
 def attribution_figure(
     attribution: LayerAttribution | None, pairing: Sequence[int], n_teacher: int, chosen: tuple[int, int] | None = None
 ) -> go.Figure:
-    """Attribution of each teacher layer as bars, and beside them the two stacks of layers joined by the pairing."""
-    stacks = 1 if attribution is None else 2  # without attribution the pairing has the page to itself
+    """Attribution of each teacher layer as bars, and the two stacks of layers joined by the pairing."""
+    stacks = 1 if attribution is None else 2  # without attribution the pairing takes the full width
     figure = make_subplots(
         cols=stacks, shared_yaxes=True, column_widths=[0.62, 0.38][-stacks:], horizontal_spacing=0.03
     )
@@ -365,7 +365,7 @@ def attribution_figure(
             row=1,
             col=stacks,
         )
-    if chosen is not None and pairing[chosen[1]] != chosen[0]:  # picked by hand, off the rule
+    if chosen is not None and pairing[chosen[1]] != chosen[0]:  # chosen by hand, against the rule
         line = {"color": style.BEFORE, "width": 4, "dash": "dash"}
         ends = [chosen[0], heights[chosen[1]]]
         figure.add_trace(
@@ -412,20 +412,20 @@ def attribution_figure(
     )
 
 
-FAINT = 0.1  # a change that never gets the full colour, so that one of noise looks like none
+FAINT = 0.1  # smallest end of the colour scale, so that a change within noise stays pale
 LINE = 15  # pixels from one line of small text to the next
 
 
-PANELS = (1, 2, 3, 5)  # columns of the picture of what moved
+PANELS = (1, 2, 3, 5)  # columns of the figure of changes
 
 
 def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
-    """The grid before, after, and after minus before; then the student's layers after against its layers before."""
-    before, after, difference, own = change.before, change.after, change.difference, change.own
+    """The grid before, after, and after minus before; then the student's layers after with its layers before."""
+    before, after, difference, itself = change.before, change.after, change.difference, change.own
     moved = change.moved
-    low, high = span(change.measure, np.concatenate([before, after, own]))
+    low, high = span(change.measure, np.concatenate([before, after, itself]))
     reach = max(FAINT, float(np.nanmax(np.abs(difference))))
-    titles = ["teacher, before", "teacher, after", "after − before", "student after, against before"]
+    titles = ["teacher, before", "teacher, after", "after − before", "student, after with before"]
     figure = make_subplots(  # the empty fourth column is room for the last panel's own axis
         cols=5,
         specs=[[{}, {}, {}, None, {}]],
@@ -434,7 +434,7 @@ def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
         subplot_titles=titles,
     )
     written = before.size <= WRITTEN_UP_TO
-    for column, values in zip(PANELS, (before, after, difference, own), strict=True):
+    for column, values in zip(PANELS, (before, after, difference, itself), strict=True):
         text = [[style.number(v) for v in row] for row in values]
         if column == 3:
             text = [
@@ -451,7 +451,7 @@ def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
                 xgap=1,
                 ygap=1,
                 customdata=np.stack([change.low, change.high, change.p_values], -1) if column == 3 else None,
-                hovertemplate="teacher layer %{y}, student layer %{x}<br>moved by %{z:.3f}, 95 % %{customdata[0]:.3f} to "
+                hovertemplate="teacher layer %{y}, student layer %{x}<br>changed by %{z:.3f}, 95 % %{customdata[0]:.3f} to "
                 "%{customdata[1]:.3f}<br>p %{customdata[2]:.3f} (corrected over the grid)<extra></extra>"
                 if column == 3
                 else f"{titles[PANELS.index(column)]}<br>row %{{y}}, student layer %{{x}}<br>%{{z:.3f}}<extra></extra>",
@@ -499,5 +499,5 @@ def change_figure(change: GridChange, trained: int | None = None) -> go.Figure:
     for column in PANELS[1:3]:  # rows as in the first panel
         figure.update_yaxes(showticklabels=False, col=column)
     return figure.update_yaxes(
-        title={"text": "Student layer after (from 0)", "standoff": 4}, dtick=max(1, len(own) // 8), col=PANELS[-1]
+        title={"text": "Student layer after (from 0)", "standoff": 4}, dtick=max(1, len(itself) // 8), col=PANELS[-1]
     )

@@ -1,4 +1,4 @@
-"""The grid by any measure, from stored states or activations that a person brings: values, permutation null, interval.
+"""The grid under any measure, from stored states or given activations: values, permutation null, interval.
 
 Not covered: reading activations (`similarity/matrices.py`).
 """
@@ -32,19 +32,19 @@ MOST_SAMPLES = 4096
 
 
 def require_measure(name: str) -> None:
-    """MeasureError where there is none of that name."""
+    """Raise MeasureError for an unknown measure."""
     if name not in MEASURES:
         raise MeasureError(f"There is no measure {name!r}; expected one of {', '.join(MEASURES)}.")
 
 
 def needs_models(name: str) -> bool:
-    """Whether a measure reads activations through the models' own vocabularies."""
+    """Whether a measure needs the models' vocabularies."""
     return MEASURES[name].sides is not None
 
 
 def reading(teacher: LoadedModel, student: LoadedModel, seed: int) -> Reading:
-    """The semantic map, and both heads over the tokens that both vocabularies have."""
-    found = match(teacher, student).require("reading both models through one vocabulary")
+    """The semantic map, and both heads over shared tokens."""
+    matched = match(teacher, student).require("reading both models through one vocabulary")
 
     def head(loaded: LoadedModel, ids: Tensor) -> Head:
         layout = loaded.layout
@@ -57,14 +57,14 @@ def reading(teacher: LoadedModel, student: LoadedModel, seed: int) -> Reading:
         bias = None if layout.head.bias is None else layout.scale * layout.head.bias.detach()[ids]
         return Head(norm, layout.scale * layout.head.weight.detach()[ids], bias, layout.softcap)
 
-    semantic = alignment_map("semantic", teacher, student, found, seed)
-    return Reading(semantic.matrix, head(teacher, found.teacher_ids), head(student, found.student_ids))
+    semantic = alignment_map("semantic", teacher, student, matched, seed)
+    return Reading(semantic.matrix, head(teacher, matched.teacher_ids), head(student, matched.student_ids))
 
 
 def measured_grid(
     name: str, states: States, recipe: Recipe, through: Reading | None, progress: Progress
 ) -> SimilarityGrid:
-    """Every teacher layer against every student layer by one measure, on at most the 512 kept samples.
+    """Every teacher layer against every student layer by one measure, on at most the 512 stored samples.
 
     The null permutes prompts; the interval is a delete-one-group jackknife over ten groups of prompts.
     """
@@ -79,7 +79,7 @@ def measured_grid(
 
         return grid_of(name, list(teacher[:, index]), list(student[:, index]), through, progress=tick)
 
-    values = grid(torch.arange(n), "Comparing all pairs of layers", 0.2, 0.35)
+    values = grid(torch.arange(n), "Comparing all layer pairs", 0.2, 0.35)
     parts = jackknife_groups(n, group)
     left_out = [
         grid(index, "Leaving out prompts for the interval", 0.35 + 0.035 * i, 0.35 + 0.035 * (i + 1))
@@ -140,7 +140,7 @@ def grid_of_states(
         fitter = GridFitter(len(x), len(y), permutations=recipe.permutations, seed=recipe.seed)
         fitter.update(x, y)
         return fitter.finish()
-    # The interval leaves out a tenth of the samples, and what is left must be enough.
+    # The interval leaves out a tenth of the samples; the rest must be enough.
     fewest = max(MINIMUM_REST, -(-MEASURES[measure].minimum_n * JACKKNIFE_GROUPS // (JACKKNIFE_GROUPS - 1)))
     if not fewest <= n <= MOST_SAMPLES:
         raise MeasureError(

@@ -1,4 +1,4 @@
-"""How activations are read and compared: everything besides models and texts that could change a similarity."""
+"""How activations are read and compared: everything except models and texts that can change a similarity."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from pkt_core.similarity.outliers import Rule
 
 
 class Recipe(BaseModel):
-    """Travels with every number that depends on it."""
+    """Settings that are stored with every number that depends on them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_prompts: int = Field(512, ge=1)
-    """At most this many of the prompts, drawn with the seed."""
+    """At most this many prompts, sampled with the seed."""
     pooling: Pooling = "mean"
     """What one sample is: a prompt's mean, its last token, or several of its words."""
     part: Literal["block_out", "block_delta", "attn_out", "mlp_out"] = "block_out"
     """Which activation of a layer."""
     outliers: Rule = "none"
-    """What is done about dimensions that stand out."""
+    """Treatment of outlier dimensions."""
     skip_first: bool = False
-    """Whether position 0, where activations may be massive, is left out."""
+    """Whether position 0, where activations can be massive, is left out."""
     permutations: int = Field(200, ge=20)
     """Draws of the null."""
     seed: int = Field(0, ge=0)
 
     @classmethod
     def of(cls, settings: Mapping[str, object]) -> Recipe:
-        """A recipe from settings by name. Raises PlanError in one sentence where they do not fit."""
+        """A recipe from settings by name. Raises PlanError where they are invalid."""
         try:
             return cls.model_validate(dict(settings))
         except ValidationError as error:
@@ -47,8 +47,8 @@ class Recipe(BaseModel):
 
 
 def pair_key(pair: Pair, texts: PromptSet, recipe: Mapping[str, object], version: int) -> str:
-    """Names a stored result by all that could change it."""
-    if texts.repeats:  # they change no number, but a result says how many there were
+    """Store key of a result: everything that can change it."""
+    if texts.repeats:  # they change no number, but their count is part of the result
         recipe = {**recipe, "repeats": texts.repeats}
     held = [(model_digest(ref), ref.dtype, ref.device) for ref in (pair.teacher, pair.student)]
     return fingerprint(

@@ -1,4 +1,4 @@
-"""The records of a comparison: both models, their vocabularies, the grid and what stands beside it."""
+"""The records of a comparison: both models, their vocabularies, the grid and its companions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Side = Literal["teacher", "student"]
 
 @dataclass(frozen=True)
 class Sides(Generic[T]):
-    """The same of both models."""
+    """One value for each of the two models."""
 
     teacher: T
     """Of the teacher."""
@@ -29,7 +29,7 @@ class Sides(Generic[T]):
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What one should know of a model before comparing it."""
+    """Properties of a model that matter for a comparison."""
 
     name: str
     """Last part of its hub id or path."""
@@ -42,15 +42,15 @@ class ModelFacts:
     n_parameters: int
     """All of them, tied ones once."""
     dtype: str
-    """As held here."""
+    """Precision of its weights in memory."""
     device: str
-    """Where it was held."""
+    """Device of its weights."""
     tied: bool
     """Whether head and embedding are one tensor."""
     context: int
     """Longest input in tokens."""
     memory_gib: float
-    """Of its weights as held here."""
+    """Memory of its weights, GiB."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ class VocabularySide:
     alone: int
     """Ordinary ones without a partner in the other vocabulary."""
     special: int
-    """Special and added tokens, left out whatever their name."""
+    """Special and added tokens, excluded whatever their name."""
     specials: list[str]
     """Up to 20 of those, the first ones."""
     doubles: int
-    """Tokens that stand for the same text as one with a smaller id, left out."""
+    """Tokens with the same text as one with a smaller id, excluded."""
     rowless: int
     """Tokens whose id is beyond the head's last row."""
     padding: int
-    """Rows of the head that no token has: added to make its size a round number."""
+    """Rows of the head without a token, added to round its size."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class VocabularyFacts:
     """How far two vocabularies overlap."""
 
     n: int
-    """Tokens that stand for the same text in both."""
+    """Tokens with the same text in both."""
     share: float
     """Of the smaller vocabulary, 0..1."""
     n_teacher: int
@@ -94,19 +94,19 @@ class VocabularyFacts:
     only_student: list[str]
     """Up to 20 without a partner."""
     sides: Sides[VocabularySide]
-    """What is matched, left out and padding."""
+    """Counts of matched, excluded and padding rows."""
 
 
 @dataclass(frozen=True)
 class OutlierFacts:
-    """What may own a similarity all by itself, in each layer of one model, from 0."""
+    """Outliers that can dominate a similarity, by layer of one model, from 0."""
 
     top_share: list[float]
     """Share of the variance in the largest dimension, 0..1."""
     top3_share: list[float]
     """The same of the largest three."""
     first_ratio: list[float]
-    """Length at position 0 over the median of the other positions, at least 0; about 1 is ordinary. Empty without long prompts."""
+    """Norm at position 0 over the median of the other positions, at least 0; about 1 is typical. Empty without long prompts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,19 +130,19 @@ class Comparison:
     grid: SimilarityGrid
     """Teacher layer x student layer."""
     outliers: Sides[OutlierFacts]
-    """What stands out in either model."""
+    """Outliers of each model."""
     recomposition: Sides[RecompositionCurves]
     """Cosine of each layer's states with their recomposition, and its controls."""
     crossing: CrossingCurves | None
-    """The same from the teacher's space into the student's, paired layers; None where too few tokens are shared."""
+    """The same from the teacher's space to the student's, paired layers; None where too few tokens are shared."""
     attribution: LayerAttribution | None
-    """Of the teacher, on the pair's examples; None where the teacher reads too few tokens at once for them."""
+    """Of the teacher, on the pair's examples; None where the context of the teacher is too short for them."""
     pairing: list[int]
     """The paper's teacher layer for each student layer."""
     chosen: tuple[int, int]
     """Teacher and student layer that attribution and pairing would pick (the last ones without attribution)."""
     seconds: float
-    """What it took to compute."""
+    """Wall time of the computation."""
 
     @property
     def models(self) -> Sides[ModelFacts]:
@@ -150,7 +150,7 @@ class Comparison:
         return Sides(self.teacher, self.student)
 
     def _repr_html_(self) -> str:
-        """How a notebook shows it."""
+        """HTML for notebooks."""
         rows = [
             [side, m.name, m.n_layers, m.d_model, f"{m.n_parameters / 1e6:,.1f} M"] for side, m in self.models.items()
         ]

@@ -1,4 +1,4 @@
-"""Both models once over the prompts: the streamed grid, the states other measures look at, and what stands out in them."""
+"""One pass of both models over the prompts: the streamed grid, the states for other measures, and their outliers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pkt_core.studies.comparison.record import OutlierFacts, Side, Sides
 
 States = dict[str, Tensor]
 KEPT_SAMPLES = 512  # for measures that need all samples at once
-FIRST_PROMPTS = 16  # prompts at whose first position we look
+FIRST_PROMPTS = 16  # prompts whose first position is measured
 
 
 def block_sites(loaded: LoadedModel, part: str) -> list[Site]:
@@ -32,19 +32,19 @@ def block_sites(loaded: LoadedModel, part: str) -> list[Site]:
 
 
 def rows_each(recipe: Recipe) -> int:
-    """Samples that one prompt gives; they are not independent and move together."""
+    """Samples per prompt; they are dependent and are permuted together."""
     return PER_PROMPT if recipe.pooling == "tokens" else 1
 
 
 def readable(
     texts: PromptSet, recipe: Recipe, models: Sequence[LoadedModel]
 ) -> tuple[list[str], list[list[Span]] | None]:
-    """The texts that the recipe's pooling can use, and with `tokens` pooling the pieces that all the models cut alike.
+    """The texts that the recipe's pooling can use, and with `tokens` pooling the spans shared by all tokenizers.
 
-    Raises PromptError where they are too few for a grid.
+    Raises PromptError where there are too few for a grid.
     """
     read, spans = list(texts.texts), None
-    if recipe.pooling == "tokens":  # some have too few pieces to look at; the recipe says how many
+    if recipe.pooling == "tokens":  # some have too few shared spans; the recipe counts them
         found = pieces(read, models, skip_first=recipe.skip_first)
         read, spans = [t for t, s in zip(read, found, strict=True) if s], [s for s in found if s]
     texts.require_samples(recipe.pooling, len(read))
@@ -104,7 +104,7 @@ def read_both(
 
 
 def block_difference(states: States, like: GridFitter) -> float:
-    """Largest difference that mini-batches make to any cell, on the kept samples; 0 where they are one block anyway."""
+    """Largest difference in any cell due to mini-batches, on the stored samples; 0 where there is one block."""
     n = states["teacher"].shape[1]
     if n <= like.block:
         return 0.0
@@ -119,7 +119,7 @@ def block_difference(states: States, like: GridFitter) -> float:
 
 
 def outlier_facts(models: Sides[LoadedModel], states: States, texts: PromptSet, part: str) -> Sides[OutlierFacts]:
-    """Per model and layer: variance share of the largest dimension and of the largest three; length at position 0 over the
+    """Per model and layer: variance share of the largest dimension and of the largest three; norm at position 0 over the
     median of the others."""
 
     def facts(side: Side, loaded: LoadedModel) -> OutlierFacts:

@@ -1,6 +1,6 @@
-"""How two vocabularies match: one sentence, the counts side by side, and examples of what is left out.
+"""How two vocabularies match: one sentence, the counts side by side, and examples of excluded tokens.
 
-Examples are tokens as they are; whoever shows them escapes them.
+Examples are not escaped here; the caller escapes.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from pkt_core.studies.comparison.record import VocabularyFacts, VocabularySide
 COUNTS = {
     "rows": "Rows of the head",
     "ordinary": "Ordinary tokens",
-    "matched": "Matched by their text",
+    "matched": "Matched by text",
     "alone": "Without a partner",
-    "special": "Special tokens, left out",
-    "padding": "Padding rows, left out",
-    "doubles": "Second token for a text, left out",
+    "special": "Special tokens, excluded",
+    "padding": "Padding rows, excluded",
+    "doubles": "Duplicate tokens of a text, excluded",
     "rowless": "Tokens beyond the head",
 }
-SELDOM = ("doubles", "rowless")  # shown only where there are any
+SELDOM = ("doubles", "rowless")  # shown only where not zero
 
 
 def counts(facts: VocabularyFacts) -> dict[str, dict[str, int]]:
-    """For each model, the counts by their name, in an order that adds up to the rows of the head."""
+    """For each model, the counts by name; in this order they add up to the rows of the head."""
 
     def count(side: VocabularySide, key: str) -> int:
         return facts.n if key == "matched" else int(getattr(side, key))
@@ -32,19 +32,19 @@ def counts(facts: VocabularyFacts) -> dict[str, dict[str, int]]:
 
 
 def sentence(facts: VocabularyFacts) -> str:
-    """How many tokens match, of how many, and what is left out."""
+    """How many tokens match, of how many, and how many are excluded."""
     teacher, student = facts.sides.teacher, facts.sides.student
-    words = (
-        f"{facts.n:,} tokens stand for the same text in both vocabularies, of the teacher's {teacher.ordinary:,} and the "
-        f"student's {student.ordinary:,}; left out are {teacher.special:,} and {student.special:,} special tokens"
+    sentence = (
+        f"{facts.n:,} tokens have the same text in both vocabularies, of {teacher.ordinary:,} in the teacher's and "
+        f"{student.ordinary:,} in the student's. Excluded (teacher and student): {teacher.special:,} and {student.special:,} special tokens"
     )
     if teacher.padding or student.padding:
-        words += f" and {teacher.padding:,} and {student.padding:,} padding rows"
-    return words + "."
+        sentence += f", {teacher.padding:,} and {student.padding:,} padding rows"
+    return sentence + "."
 
 
 def left_out(facts: VocabularyFacts) -> dict[str, tuple[int, list[str]]]:
-    """What has no partner and what is special, by what to call it: how many there are, and up to 20 of them."""
+    """Tokens without a partner and special tokens, by label: their number, and up to 20 of them."""
     teacher, student = facts.sides.teacher, facts.sides.student
     listed = {
         "Only the teacher has": (teacher.alone, facts.only_teacher),
@@ -56,5 +56,5 @@ def left_out(facts: VocabularyFacts) -> dict[str, tuple[int, list[str]]]:
 
 
 def same_names(facts: VocabularyFacts) -> list[str]:
-    """Special tokens that both have under one name, among those listed; they are left out all the same."""
+    """Special tokens with the same name in both, among those listed; they are excluded as well."""
     return [name for name in facts.sides.teacher.specials if name in facts.sides.student.specials]

@@ -1,10 +1,10 @@
 """A family: one transfer with its rivals, its controls and several seeds, all on the same data, ending in one table.
 
-`members` says which plans that is, `summary` reads the finished runs. Every row answers the same items, so rows are
-compared item by item: first averaged over seeds, then an interval over items; seeds are also shown one by one, because
-an interval over items says nothing of what another seed would have done.
+`members` lists the plans, `summary` reads the finished runs. All rows answer the same items, so rows are compared item by
+item: first averaged over seeds, then an interval over items. Seeds are also shown one by one, because an interval over
+items excludes variation between seeds.
 
-Not covered: carrying the plans out (`cli/transfers.py`, the queue).
+Not covered: executing the plans (`cli/transfers.py`, the queue).
 """
 
 from __future__ import annotations
@@ -40,38 +40,38 @@ from pkt_core.transfer.estimate import trained_parameters
 from pkt_core.transfer.plan import TransferPlan, held_by
 from pkt_core.transfer.settings import ANCHORED, Trained
 
-DRAWS = 20_000  # so many that a p-value corrected for some hundred comparisons can still be small
+DRAWS = 20_000  # enough for a small p-value after correction for some hundred comparisons
 BATCH = 2_000
 
 
 def members(
     plan: TransferPlan, *, rivals: Sequence[str] = (), controls: Iterable[Control] = CONTROLS, seeds: int = 3
 ) -> list[Member]:
-    """The plan itself, its rivals and its controls, each with `seeds` seeds from the plan's own on.
+    """The plan itself, its rivals and its controls, each with `seeds` consecutive seeds from that of the plan.
 
-    A rival keeps what it uses of the plan's settings. Controls that mean nothing to the method are left out, and those that
-    would be the plan itself (`left_out` says which).
+    A rival keeps the settings of the plan that it uses. Controls that do not apply to the method, or that equal the plan
+    itself, are left out (`left_out` lists them).
     """
     chosen = [Member(plan.method, plan)] + [Member(name, rival(plan, name)) for name in rivals if name != plan.method]
-    found = [with_seed(member, plan.seed + i) for member in chosen for i in range(seeds)]
-    return found + [member for member, same in controls_of(plan, controls, seeds) if not same]
+    seeded = [with_seed(member, plan.seed + i) for member in chosen for i in range(seeds)]
+    return seeded + [member for member, same in controls_of(plan, controls, seeds) if not same]
 
 
 def left_out(plan: TransferPlan, *, controls: Iterable[Control] = CONTROLS, seeds: int = 3) -> list[str]:
-    """Why controls that the method has are no members, a sentence for each."""
+    """Why controls of the method are left out, a sentence for each."""
     out: dict[str, list[str]] = {}
     for member, same in controls_of(plan, controls, seeds):
         if same:
             out.setdefault(member.label, []).append(str(member.plan.seed))
     return [
-        f"The control {label} is left out{'' if len(at) == seeds else ' with seed ' + ', '.join(at)}: it would pair the same layers as "
+        f"The control {label} is left out{'' if len(at) == seeds else ' with seed ' + ', '.join(at)}: it pairs the same layers as "
         "the transfer itself."
         for label, at in out.items()
     ]
 
 
 def controls_of(plan: TransferPlan, controls: Iterable[Control], seeds: int) -> list[tuple[Member, bool]]:
-    """Each control with each seed, and whether it would pair the very layers that the plan pairs, and so take nothing away."""
+    """Each control with each seed, and whether it would pair the same layers as the plan, and so remove nothing."""
     saved = what_controls_save(plan)
     n_teacher, n_student = (model_shape(ref).n_layers for ref in (plan.teacher, plan.student))
     stays = layer_that_stays(plan, n_teacher, n_student)
@@ -88,14 +88,14 @@ def controls_of(plan: TransferPlan, controls: Iterable[Control], seeds: int) -> 
 
 
 def member_of(plan: TransferPlan, name: Control) -> Member:
-    """One control of a plan. Raises PlanError where it means nothing to the method, or would be the transfer itself."""
-    found = controls_of(plan, [name], 1)
-    if not found:
-        raise PlanError(f"The control {name!r} means nothing to {plan.method}. Choose another.")
-    ((member, same),) = found
+    """One control of a plan. Raises PlanError where it does not apply to the method, or equals the transfer itself."""
+    controls = controls_of(plan, [name], 1)
+    if not controls:
+        raise PlanError(f"The control {name!r} does not apply to {plan.method}. Choose another.")
+    ((member, same),) = controls
     if same:
         raise PlanError(
-            f"The control {name} would pair the same layers as the transfer itself. Choose another control or other layers."
+            f"The control {name} pairs the same layers as the transfer itself. Choose another control or other layers."
         )
     return member
 
@@ -106,7 +106,7 @@ def with_seed(member: Member, seed: int) -> Member:
 
 
 def rival(plan: TransferPlan, method: str) -> TransferPlan:
-    """The same transfer by another method, with the settings that both use."""
+    """The same transfer with another method and the settings that both use."""
     of_method = {"part", "positions", "n_pairs", "scope", "modules", "decay", "anchor", "map"}
     given = {
         name: value
@@ -119,7 +119,7 @@ def rival(plan: TransferPlan, method: str) -> TransferPlan:
 
 
 def what_controls_save(plan: TransferPlan) -> Saved:
-    """Steps that the teacher's pass over the data, and the anchor, would have paid for."""
+    """Training steps equal in compute to the teacher's pass over the data, and to the anchor."""
     if not isinstance(plan, Trained):
         return Saved()
     teacher, student = model_shape(plan.teacher), model_shape(plan.student)
@@ -139,7 +139,7 @@ def what_controls_save(plan: TransferPlan) -> Saved:
 
 
 def table(family: str, finished: Collection[str]) -> FamilyTable:
-    """The table of those of a family's runs that are finished. Raises StoreError where there is no such family."""
+    """The table of a family's finished runs. Raises StoreError where there is no such family."""
     planned = runs_of(family)
     runs = [run for run in planned if run.id in finished]
     rows = summary(runs)
@@ -154,13 +154,13 @@ def table(family: str, finished: Collection[str]) -> FamilyTable:
 
 
 def label_of(run: Run) -> str:
-    """Which member a run is; empty where it stands alone."""
+    """Label of a run in its family; empty where it belongs to none."""
     place = place_of(run)
     return "" if place is None else place.label
 
 
 def absent(planned: Sequence[Run]) -> list[str]:
-    """Why controls are no members of a family; nothing where its models or its first plan cannot be read."""
+    """Why controls of a family are left out; empty where its models or its first plan cannot be read."""
     label = label_of(planned[0])
     seeds = sum(label_of(run) == label for run in planned)
     try:
@@ -184,25 +184,28 @@ def summary(runs: Sequence[Run]) -> list[Row]:
     if not groups:
         return []
     means = {
-        label: {task: np.mean([right(r.right[task].after) for _, r in found], axis=0) for task in found[0][1].right}
-        for label, found in groups.items()
+        label: {
+            task: np.mean([right(r.right[task].after) for _, r in replicates], axis=0)
+            for task in replicates[0][1].right
+        }
+        for label, replicates in groups.items()
     }
     first = next(iter(means))
     compared = [(label, task) for label in means if label != first for task in means[label] if task in means[first]]
     raw = [sign_flip(means[label][task] - means[first][task], DRAWS, BATCH) for label, task in compared]
     p_values = dict(zip(compared, multipletests(raw, method="holm")[1].tolist() if raw else [], strict=True))
     rows = []
-    for label, found in groups.items():
+    for label, replicates in groups.items():
         scores = {}
         for task, mean in means[label].items():
-            own = ratio(mean, np.ones_like(mean), bounds=(0.0, 1.0))
+            share = ratio(mean, np.ones_like(mean), bounds=(0.0, 1.0))
             away = mean - means[first][task] if (label, task) in p_values else None
             interval = None if away is None else ratio(away, np.ones_like(away), bounds=(-1.0, 1.0))
             scores[task] = Score(
-                seeds=[float(np.mean(right(r.right[task].after))) for _, r in found],
-                value=own.value,
-                low=own.low,
-                high=own.high,
+                seeds=[float(np.mean(right(r.right[task].after))) for _, r in replicates],
+                value=share.value,
+                low=share.low,
+                high=share.high,
                 difference=None if interval is None else interval.value,
                 difference_low=None if interval is None else interval.low,
                 difference_high=None if interval is None else interval.high,
@@ -211,17 +214,17 @@ def summary(runs: Sequence[Run]) -> list[Row]:
         rows.append(
             Row(
                 label=label,
-                runs=[run for run, _ in found],
+                runs=[run for run, _ in replicates],
                 tasks=scores,
                 bits_per_byte=[
-                    bits.value for _, r in found if (bits := r.behaviour and r.behaviour.after.bits_per_byte)
+                    bits.value for _, r in replicates if (bits := r.behaviour and r.behaviour.after.bits_per_byte)
                 ],
-                seconds=[r.seconds.training for _, r in found if r.seconds.training is not None],
+                seconds=[r.seconds.training for _, r in replicates if r.seconds.training is not None],
             )
         )
     return rows
 
 
 def asked(results: RunResults) -> dict[str, int]:
-    """How many items of which task a run answered: seeds are averaged item by item."""
+    """Number of items by task that a run answered: seeds are averaged item by item."""
     return {task: len(answers.after) for task, answers in results.right.items()}

@@ -1,4 +1,4 @@
-"""A family's table as a picture: a panel per task, a row per member, each seed as a point beside the mean and its interval."""
+"""A family as a figure: a panel per task, a row per member, each seed as a point below the mean and its interval."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pkt_core.words import style
 WIDE = 30  # points: values further apart than this are shown on the whole scale of a share
 ACROSS = 3  # panels side by side; more go below
 KINDS: dict[Kind, tuple[str, str, str]] = {  # kind -> legend, colour, marker
-    "reference": ("what the others are compared with", style.TEACHER, "diamond"),
+    "reference": ("reference method", style.TEACHER, "diamond"),
     "rival": ("rival method", style.BEFORE, "circle"),
-    "control": ("control: something taken away", style.CONTROL, "square-open"),
+    "control": ("control: one component removed", style.CONTROL, "square-open"),
 }
 
 
 def family_figure(table: FamilyTable) -> go.Figure:
-    """Share right (%) by member and task, 95 % interval over items; small marks are seeds; dashed is the prior."""
+    """Share right (%) by member and task, 95 % interval over items; small marks are seeds; dashed is the majority-answer baseline."""
     rows, names = table.rows, table.asked
     across = 2 if len(names) == 4 else min(ACROSS, max(1, len(names)))
     down = -(-len(names) // across) or 1
@@ -60,7 +60,7 @@ def family_figure(table: FamilyTable) -> go.Figure:
 
 
 def reach(table: FamilyTable) -> list[float]:
-    """From the lowest to the highest that any panel shows, in per cent, with some room."""
+    """Lowest and highest value over all panels, in per cent, with a margin."""
     scores = [score for row in table.rows for score in row.tasks.values()]
     shown = [value for score in scores for value in (score.low, score.high, *score.seeds)]
     levels = [level for task in table.asked for level in (table.level(task).before, table.level(task).prior)]
@@ -72,13 +72,13 @@ def reach(table: FamilyTable) -> list[float]:
 
 
 def add_levels(figure: go.Figure, table: FamilyTable, task: str, panel: dict[str, int]) -> None:
-    """Lines to compare with: the reference's mean, the student before, and the prior."""
+    """Reference lines: the reference's mean, the student before, and the majority-answer baseline."""
     rows, level = table.rows, table.level(task)
     first = rows[0].tasks.get(task) if rows else None
     lines = (
-        ("its level", None if first is None else first.value, style.TEACHER, "solid", 1),
+        ("reference", None if first is None else first.value, style.TEACHER, "solid", 1),
         ("student before", level.before, style.BEFORE, "dot", 2),
-        ("prior: always the most frequent answer", level.prior, style.CONTROL, "dash", 2),
+        ("majority-answer baseline", level.prior, style.CONTROL, "dash", 2),
     )
     for name, value, colour, dash, width in lines:
         if value is None:
@@ -90,7 +90,7 @@ def add_levels(figure: go.Figure, table: FamilyTable, task: str, panel: dict[str
                 mode="lines",
                 name=name,
                 legendgroup=name,
-                showlegend=panel == {"row": 1, "col": 1} and name != "its level",
+                showlegend=panel == {"row": 1, "col": 1} and name != "reference",
                 line={"color": colour, "dash": dash, "width": width},
                 hovertemplate=f"{name} %{{x:.1f}} %<extra></extra>",
             ),

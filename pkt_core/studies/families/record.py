@@ -1,4 +1,4 @@
-"""A family as a table: every member's seeds on every task, beside the first member and the student before.
+"""A family as a table: every member's seeds on every task, compared with the first member and the student before.
 
 Not covered: how it is computed (`compute.py`).
 """
@@ -15,7 +15,7 @@ Kind = Literal["reference", "rival", "control"]
 
 @dataclass(frozen=True)
 class Score:
-    """How often one row's students answer a task, averaged over seeds, and how that differs from the first row."""
+    """Share right of one row on one task, averaged over seeds, and its difference from the first row."""
 
     seeds: list[float]
     """Share right of each seed, 0..1."""
@@ -26,7 +26,7 @@ class Score:
     high: float
     """Upper end."""
     difference: float | None
-    """Minus the first row's value on the same items, -1..1; None for the first row, and where it was not asked the same."""
+    """Minus the first row's value on the same items, -1..1; None for the first row, and where the items differ."""
     difference_low: float | None
     """Lower end of its 95 % interval; None as above."""
     difference_high: float | None
@@ -36,16 +36,16 @@ class Score:
 
     @property
     def sure(self) -> bool:
-        """Whether the difference is more than chance, corrected over the table."""
+        """Whether the difference is significant, corrected over the table."""
         return self.p_value is not None and self.p_value < SURE
 
     @property
     def no_worse(self) -> bool:
-        """Whether it is above or level with the first row, or below it within chance."""
+        """Whether it is not significantly below the first row."""
         return (self.difference or 0.0) >= 0 or not self.sure
 
     def above(self, share: float) -> bool:
-        """Whether it is above a share, beyond chance: its interval lies above."""
+        """Whether its interval lies above a share."""
         return self.low > share
 
 
@@ -67,10 +67,10 @@ class Row:
 
 @dataclass(frozen=True)
 class TaskLevel:
-    """What a task is compared with."""
+    """Baselines of a task."""
 
     prior: float | None
-    """Share right by always giving the most frequent answer, 0..1."""
+    """Majority-answer baseline, 0..1."""
     before: float | None
     """Share right of the student before, 0..1."""
     n: int | None
@@ -89,16 +89,16 @@ class FamilyTable:
     first: str
     """Label of the member that was planned first; its row is missing until it is measured."""
     left_out: list[str] = field(default_factory=list)
-    """Why controls are no members, a sentence each; a table that ships with the project has none."""
+    """Why controls were left out, a sentence each; empty in a table that ships with the project."""
 
     def kind(self, row: Row) -> Kind:
-        """What a row is to the others."""
+        """Role of a row in the table."""
         if row is self.rows[0]:
             return "reference"
         return "control" if row.label in self.controls else "rival"
 
     def of_kind(self, *kinds: Kind, task: str) -> list[Row]:
-        """Rows of these kinds that were asked a task, in order."""
+        """Rows of these kinds that were measured on a task, in order."""
         return [row for row in self.rows if self.kind(row) in kinds and task in row.tasks]
 
     @property
@@ -115,12 +115,12 @@ class RecordedFamily(FamilyTable):
     """A table that ships with the project."""
 
     command: str = ""
-    """What made its runs."""
+    """The command that made its runs."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run that a family would have."""
+    """A planned run of a family."""
 
     label: str
     """Which member it is."""
@@ -130,8 +130,8 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class PlannedFamily:
-    """The runs that a family would have, in their order."""
+    """The planned runs of a family, in order."""
 
     members: list[PlannedRun]
     left_out: list[str] = field(default_factory=list)
-    """Why controls are no members, a sentence each."""
+    """Why controls were left out, a sentence each."""

@@ -1,4 +1,4 @@
-"""A family in words: which method wins, which controls explain that, and the numbers behind its picture."""
+"""A family of methods: headline, controls, captions and tables."""
 
 from __future__ import annotations
 
@@ -12,65 +12,62 @@ from pkt_core.words import style
 from pkt_core.words.style import p_value, percent, task_name
 
 FAMILY = (
-    "One panel per task, one row per member; the large mark is the mean over seeds with its 95 % interval over items, small marks are "
-    "single seeds, the blue line is the level of the first row. Compare along that line: a rival right of it does better on the "
-    "same items. A control on the line, or right of it, would refute that what it takes away did the work, and so would seeds that "
-    "scatter wider than the distance between two rows. Orange dots: the student before; grey dashes: the prior."
+    "One panel per task, one row per member. Large marks are means over seeds with 95 % intervals over items; small marks are single seeds; "
+    "the blue line is the first row. A rival right of the line does better on the same items. A control on the line or right of it refutes "
+    "that the component it removes caused the result. So do seeds that vary more than two rows differ. Orange dots: the student before; grey "
+    "dashes: the majority-answer baseline."
 )
 
 
 def winner(table: FamilyTable, task: str) -> str:
-    """The best method of a task against the first one, beyond chance or not."""
+    """Headline: the best method of a task against the first one, and whether the difference is significant."""
     methods = table.of_kind("reference", "rival", task=task)
     if not methods:
-        return f"On {task_name(task)}, nothing is measured yet."
+        return f"No method is measured on {task_name(task)} yet."
     first, best = methods[0], max(methods, key=lambda row: row.tasks[task].value)
     score = best.tasks[task]
     name = f"On {task_name(task)}, "
     if len(methods) == 1:
-        return f"{name}{best.label} answers {percent(score.value, 1)}, with no rival beside it yet."
+        return f"{name}{best.label} answers {percent(score.value, 1)}; no rival has finished yet."
     if best is not first and score.difference is None:
-        return f"{name}{best.label} is ahead with {percent(score.value, 1)}, without a test: {first.label} was asked other items."
+        return f"{name}{best.label} is ahead with {percent(score.value, 1)}; not tested, as {first.label} answered different items."
     if best is not first:
-        verb = "wins" if score.sure else "is ahead, but not beyond chance,"
-        return (
-            f"{name}{best.label} {verb} with {percent(score.value, 1)}, {100 * (score.difference or 0.0):+.1f} points against "
-            f"{first.label} (p {p_value(score.p_value)})."
-        )
+        points = f"{100 * (score.difference or 0.0):+.1f} points"
+        if score.sure:
+            return f"{name}{best.label} beats {first.label} by {points} (p {p_value(score.p_value)})."
+        return f"{name}no rival beats {first.label} significantly; {best.label} is ahead by {points} (p {p_value(score.p_value)})."
     beaten = [row.label for row in methods[1:] if row.tasks[task].sure]
     rest = [row.label for row in methods[1:] if row.label not in beaten]
-    said = f"{name}{first.label} leads with {percent(score.value, 1)}"
+    sentence = f"{name}{first.label} leads with {percent(score.value, 1)}"
     if beaten:
-        said += f", better than {listed(beaten)}"
-    return f"{said}{f', no better beyond chance than {listed(rest)}' if rest else ''}."
+        sentence += f", significantly better than {listed(beaten)}"
+    return f"{sentence}{f', not significantly better than {listed(rest)}' if rest else ''}."
 
 
 def gained(table: FamilyTable, task: str) -> str:
-    """Whether anybody did better than the student did before; empty where that is not known."""
+    """Whether any row is better than the student before; empty where that is unknown."""
     before, scores = table.level(task).before, [row.tasks[task] for row in table.rows if task in row.tasks]
     if before is None or not scores:
         return ""
     better = any(score.above(before) for score in scores)
-    return (
-        f" The student had {percent(before, 1)} before{'' if better else ', and no row is above that beyond chance'}."
-    )
+    return f" The student before: {percent(before, 1)}{'' if better else '; no row is significantly above that'}."
 
 
 def explained(table: FamilyTable, task: str) -> str:
-    """Which controls are not told apart from the first method or beat it, so that nothing shows that what they lack matters."""
+    """Which controls do as well as the first method, so that the component they remove is not shown to matter."""
     controls = table.of_kind("control", task=task)
     if not controls:
-        return "No control has finished, so nothing yet speaks for its mechanism."
+        return "No control has finished, so its mechanism is untested."
     as_good = [row.label for row in controls if row.tasks[task].no_worse]
     name = table.rows[0].label
     if not as_good:
-        return f"{name} is better than each of its {len(controls)} controls."
-    verb, who = ("is", "it lacks") if len(as_good) == 1 else ("are", "they lack")
-    return f"{len(as_good)} of {len(controls)} controls {verb} no worse than {name} beyond chance: {listed(as_good)}. On this task, then, nothing shows that what {who} is needed."
+        return f"{name} is significantly better than all of its controls ({len(controls)})."
+    verb, they = ("is", "it removes") if len(as_good) == 1 else ("are", "they remove")
+    return f"{len(as_good)} of {len(controls)} controls {verb} not significantly worse than {name}: {listed(as_good)}. On this task, what {they} is not shown to matter."
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a row; joined by semicolons where one of them holds a comma."""
+    """Names as a list; joined by semicolons where one of them contains a comma."""
     if len(names) == 1:
         return names[0]
     comma, last = ("; ", "; and ") if any("," in name for name in names) else (", ", " and ")
@@ -103,21 +100,21 @@ def family_shown(table: FamilyTable, task: str) -> pd.DataFrame:
 
 
 def shown(row: Row, kind: Kind, task: str) -> dict[str, Any]:
-    score, columns = row.tasks.get(task), ("Right", "95 %", "Points to the first", "95 % of points", "p (Holm)")
-    told = dict.fromkeys(columns, "–")
+    score, columns = row.tasks.get(task), ("Right", "95 %", "Difference (points)", "95 % (difference)", "p (Holm)")
+    cells = dict.fromkeys(columns, "–")
     if score is not None:
-        told["Right"] = percent(score.value, 1)
-        told["95 %"] = f"{100 * score.low:.1f} to {100 * score.high:.1f}"
+        cells["Right"] = percent(score.value, 1)
+        cells["95 %"] = f"{100 * score.low:.1f} to {100 * score.high:.1f}"
     if score is not None and score.difference is not None:
         low, high = (100 * (end or 0.0) for end in (score.difference_low, score.difference_high))
-        told["Points to the first"] = f"{100 * score.difference:+.1f}".replace("-", "−")
-        told["95 % of points"] = f"{low:+.1f} to {high:+.1f}".replace("-", "−")
-        told["p (Holm)"] = style.p_value(score.p_value).removeprefix("= ")
+        cells["Difference (points)"] = f"{100 * score.difference:+.1f}".replace("-", "−")
+        cells["95 % (difference)"] = f"{low:+.1f} to {high:+.1f}".replace("-", "−")
+        cells["p (Holm)"] = style.p_value(score.p_value).removeprefix("= ")
     return {
         "Member": row.label,
         "Kind": kind,
         "Seeds": len(row.runs),
-        **told,
+        **cells,
         "Bits per byte": style.number(mean(row.bits_per_byte), 3),
         "Training (s)": style.number(mean(row.seconds), 0),
     }

@@ -1,4 +1,4 @@
-"""What a run's three models write after the same prompts.
+"""Continuations of a run's three models after the same prompts.
 
 writing  greedy or sampled, with common random numbers  -> Writing  (stored)
 """
@@ -25,7 +25,7 @@ WRITING_VERSION = 1
 
 MOST_PROMPTS = 64
 MOST_NEW = 512
-AT_ONCE = 8  # prompts written in one go; their rows are told when all three models are done with them
+AT_ONCE = 8  # prompts per batch; its rows are reported once all three models have finished it
 
 
 def writing(
@@ -40,15 +40,15 @@ def writing(
     tell: Callable[[list[dict[str, Any]]], None] = lambda _: None,
     progress: Progress = silent,
 ) -> Writing:
-    """What teacher, student before and student after write after at most 64 prompts; computed once, then stored.
+    """Continuations of teacher, student before and student after for at most 64 prompts; computed once, then stored.
 
-    Greedy where no temperature is given; sampled ones share their chance, see `generate.py`. `tell` gets the rows as they come.
-    Raises StoreError for a run that keeps no trained student, PlanError or PromptError where settings or prompts do not fit.
+    Greedy where no temperature is given; sampling uses common random numbers, see `generate.py`. tell: receives the rows as they
+    come. Raises StoreError for a run without a stored student, PlanError or PromptError where settings or prompts do not fit.
     """
     plan = (trained := open_trained(run)).plan
     sampling = None if temperature is None else checked(temperature, top_p, seed)
     if not 1 <= new_tokens <= MOST_NEW:
-        raise PlanError(f"Got {new_tokens} new tokens; expected 1 to {MOST_NEW}.")
+        raise PlanError(f"Got {new_tokens} new tokens; expected 1 to {MOST_NEW}. Choose a number in that range.")
     whole = prompt_set(prompts or plan.prompts)
     texts = chosen(whole, (list(ids) or whole.ids)[:MOST_PROMPTS])
     facts: Greedy | Sampled = Greedy(new_tokens, "greedy")
@@ -65,27 +65,27 @@ def writing(
         rows: list[Written] = []
         for start in range(0, len(texts), AT_ONCE):
             some = texts.texts[start : start + AT_ONCE]
-            said = {
+            continuations = {
                 who: written(loaded, some, new_tokens=new_tokens, sampling=sampling) for who, loaded in models.items()
             }
-            found = [
-                Written(id=texts.ids[start + i], text=text, **{who: lines[i] for who, lines in said.items()})
+            batch = [
+                Written(id=texts.ids[start + i], text=text, **{who: lines[i] for who, lines in continuations.items()})
                 for i, text in enumerate(some)
             ]
-            tell([to_json(row) for row in found])
-            rows += found
-            progress("Writing", 0.2 + 0.8 * len(rows) / len(texts))
+            tell([to_json(row) for row in batch])
+            rows += batch
+            progress("Generating", 0.2 + 0.8 * len(rows) / len(texts))
         return Writing(rows, len(whole) if not ids else len(ids), facts)
 
     return memo("writing", key, Writing, make)
 
 
 def checked(temperature: float, top_p: float, seed: int) -> Sampling:
-    """A way to sample. Raises PlanError for what is none."""
+    """Validated sampling settings. Raises PlanError for values out of range."""
     if not 0 < temperature <= 10:
         raise PlanError(
             f"Got temperature {temperature:g}; expected more than 0 and at most 10. Leave it out for greedy decoding."
         )
     if not 0 < top_p <= 1:
-        raise PlanError(f"Got top_p {top_p:g}; expected more than 0 and at most 1.")
+        raise PlanError(f"Got top_p {top_p:g}; expected more than 0 and at most 1. Use 1 to sample from all tokens.")
     return Sampling(float(temperature), float(top_p), seed)

@@ -1,4 +1,4 @@
-"""A few prompts that were picked: at one pair of layers, in both models' next words, in a run's continuations.
+"""Picked prompts: one layer pair, both models' next tokens, a run's continuations.
 
 picked_cell           the chosen cell of the heatmap by these prompts        -> PickedCell           (stored)
 picked_tokens         both models' next tokens after them                   -> PickedTokens         (stored)
@@ -48,11 +48,11 @@ from pkt_core.studies.generations.record import (
 )
 
 PICKED_VERSION = 1
-MOST = 200  # picked prompts that are looked at
+MOST = 200  # picked prompts that are used
 
 
 def key_of(pair: Pair, picked: PromptSet, **facts: Any) -> str:
-    """Names rows by the pair, the picked prompts and what else could change them."""
+    """Store key: the pair, the picked prompts and everything else that can change the rows."""
     return pair_key(pair, picked, {"ids": picked.ids, **facts}, PICKED_VERSION)
 
 
@@ -82,7 +82,7 @@ def picked_continuations(
     def make() -> PickedContinuations:
         progress("Loading teacher, student before and student after", 0.1)
         models = {"before": load(pair.student), "after": trained.load(), "teacher": load(pair.teacher)}
-        progress("Writing on", 0.4)
+        progress("Generating continuations", 0.4)
         return continuations_after(models, picked)
 
     return memo("picked-continuations", key_of(pair, picked, after=trained.weights), PickedContinuations, make)
@@ -99,9 +99,9 @@ def picked_cell(
     progress: Progress = silent,
     **settings: object,
 ) -> PickedCell:
-    """One pair of layers by the picked prompts beside all prompts of the comparison; settings are those of `compare`.
+    """One layer pair over the picked prompts and over all prompts of the comparison; settings are those of `compare`.
 
-    Prompts that the comparison's sample of 512 left out are read now. With pooling over words a prompt's mean stands for it.
+    Prompts outside the comparison's stored sample of 512 are read now. With token pooling, a prompt is represented by its mean.
     """
     require_measure(measure)
     recipe = Recipe.of(settings)
@@ -135,7 +135,7 @@ def picked_cell(
 def states_at(
     loaded: LoadedModel, layer: int, recipe: Recipe, wanted: PromptSet, there: dict[int, Tensor]
 ) -> Float[Tensor, "n d"]:
-    """Activations of the wanted prompts at one layer; those that are there already are not read again."""
+    """Activations of the wanted prompts at one layer; available ones are not read again."""
     site = loaded.require(Site(recipe.part, layer))
     missing = [number for number in wanted.ids if number not in there]
     if missing:
@@ -146,11 +146,11 @@ def states_at(
 
 
 def treated(recipe: Recipe, states: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-    """After the outlier rule, which is learnt on all that is compared."""
+    """After the outlier rule, fitted on all compared states."""
     return learn(recipe.outliers, states[None])(states[None])[0]
 
 
-ENOUGH = 32  # prompts from which a similarity of their own says something
+ENOUGH = 32  # fewest prompts for a separate similarity
 DRAWS = 100
 MOST_READ = 40  # prompts whose next tokens are read
 MOST_WRITTEN = 12  # prompts that are continued, which takes longest
@@ -158,16 +158,16 @@ TOP = 3
 
 
 def tokens_after(teacher: LoadedModel, student: LoadedModel, texts: PromptSet) -> PickedTokens:
-    """Last token, both models' three most likely next tokens, and how far their predictions are apart, 40 prompts at most."""
+    """Last token, both models' three most likely next tokens, and the divergence of their predictions, for at most 40 prompts."""
     read = chosen(texts, texts.ids[:MOST_READ])
     logits = {name: next_logits(loaded, read.texts) for name, loaded in (("teacher", teacher), ("student", student))}
-    found = match(teacher, student)
+    shared_tokens = match(teacher, student)
     apart = (
-        js_bits(logits["teacher"], logits["student"], found.teacher_ids, found.student_ids).tolist()
-        if found.n
+        js_bits(logits["teacher"], logits["student"], shared_tokens.teacher_ids, shared_tokens.student_ids).tolist()
+        if shared_tokens.n
         else None
     )
-    said = {
+    likely = {
         name: most_likely(loaded, logits[name], TOP) for name, loaded in (("teacher", teacher), ("student", student))
     }
     rows = [
@@ -175,21 +175,21 @@ def tokens_after(teacher: LoadedModel, student: LoadedModel, texts: PromptSet) -
             id=read.ids[i],
             text=text,
             last_token=teacher.tokenizer.decode(teacher.tokenizer(text)["input_ids"][-1:]),
-            teacher=said["teacher"][i],
-            student=said["student"][i],
+            teacher=likely["teacher"][i],
+            student=likely["student"][i],
             js_bits=None if apart is None else apart[i],
         )
         for i, text in enumerate(read.texts)
     ]
-    return PickedTokens(rows, len(texts), SharedTokens(found.n, found.share))
+    return PickedTokens(rows, len(texts), SharedTokens(shared_tokens.n, shared_tokens.share))
 
 
 def continuations_after(models: dict[str, LoadedModel], texts: PromptSet) -> PickedContinuations:
-    """What teacher, student before and student after write greedily after the picked prompts, 12 at most."""
+    """Greedy continuations of teacher, student before and student after for at most 12 picked prompts."""
     read = chosen(texts, texts.ids[:MOST_WRITTEN])
     written = {name: continuations(loaded, read.texts) for name, loaded in models.items()}
     rows = [
-        Written(id=number, text=text, **{name: said[i] for name, said in written.items()})
+        Written(id=number, text=text, **{name: lines[i] for name, lines in written.items()})
         for i, (number, text) in enumerate(zip(read.ids, read.texts, strict=True))
     ]
     return PickedContinuations(rows, len(texts), Decoding("greedy, 12 tokens"))
@@ -198,10 +198,10 @@ def continuations_after(models: dict[str, LoadedModel], texts: PromptSet) -> Pic
 def cell_of(
     name: str, x: Tensor, y: Tensor, texts: PromptSet, n_picked: int, through: Reading | None, seed: int
 ) -> PickedCell:
-    """One pair of layers by the picked prompts, which are the first rows of `x` and `y`, beside all the prompts there are.
+    """One layer pair over the picked prompts, which are the first rows of `x` and `y`, and over all prompts.
 
-    With 32 of them or more: the similarity restricted to them, beside the middle 95 of 100 random choices of as many
-    prompts. Always: each picked prompt's own neighbour overlap among all rows.
+    With at least 32: the similarity over them, and the central 95 % of 100 random choices of equally many prompts. Always: each
+    picked prompt's neighbour overlap among all rows.
     """
     k = min(NEIGHBOURS, len(x) - 1)
     near = [neighbours((side.double() - side.double().mean(0)).numpy(), k, "cosine") for side in (x, y)]

@@ -1,4 +1,4 @@
-"""What models say and write after prompts, and what a few picked prompts say of a pair of layers; a row each.
+"""Next tokens and continuations after prompts, and similarity of one layer pair over picked prompts; a row each.
 
 Not covered: how it is computed (`studies/generations/compute.py`, `studies/generations/picked.py`).
 """
@@ -12,7 +12,7 @@ Named = tuple[str, float]
 
 @dataclass(frozen=True)
 class Written:
-    """What three models write after one prompt; the prompt is not repeated."""
+    """Continuations of three models after one prompt, without the prompt."""
 
     id: int
     """Number of the prompt in its set."""
@@ -26,7 +26,7 @@ class Written:
 
     @property
     def differs(self) -> bool:
-        """Whether the student after writes something else than before."""
+        """Whether the continuations before and after differ."""
         return self.before != self.after
 
 
@@ -35,14 +35,14 @@ class Greedy:
     """The most likely token at every step."""
 
     new_tokens: int
-    """How many are written, at most."""
+    """Tokens generated, at most."""
     decoding: str
     """`greedy`; of sampled ones `sampled`."""
 
 
 @dataclass(frozen=True)
 class Sampled(Greedy):
-    """Tokens by chance, which the three models share."""
+    """Sampled tokens, with common random numbers for all three models."""
 
     temperature: float
     """Above 0, at most 10; 1 is the model's own distribution."""
@@ -53,27 +53,27 @@ class Sampled(Greedy):
 
 @dataclass(frozen=True)
 class Writing:
-    """What a run's three models write after prompts of one's own."""
+    """Continuations of a run's three models after custom prompts."""
 
     rows: list[Written]
     """In the order of the prompts, 64 at most."""
     n_picked: int
-    """Prompts that were asked for; there may be fewer rows."""
+    """Prompts requested; there may be fewer rows."""
     facts: Sampled | Greedy
-    """How they were written."""
+    """How they were decoded."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How continuations were made."""
+    """How continuations were decoded."""
 
     decoding: str
-    """In words, such as `greedy, 12 tokens`."""
+    """As text, such as `greedy, 12 tokens`."""
 
 
 @dataclass(frozen=True)
 class PickedContinuations:
-    """What a run's three models write after picked prompts."""
+    """Continuations of a run's three models after picked prompts."""
 
     rows: list[Written]
     """In the order they were picked, 12 at most."""
@@ -84,14 +84,14 @@ class PickedContinuations:
 
 @dataclass(frozen=True)
 class NextTokens:
-    """What two models would say next after one prompt."""
+    """Most likely next tokens of two models after one prompt."""
 
     id: int
     """Number of the prompt in its set."""
     text: str
     """The prompt, in full."""
     last_token: str
-    """Its last token, as the teacher cuts it."""
+    """Its last token under the teacher's tokenizer."""
     teacher: list[Named]
     """The three most likely next tokens with probabilities, 0..1, most likely first."""
     student: list[Named]
@@ -102,7 +102,7 @@ class NextTokens:
 
 @dataclass(frozen=True)
 class SharedTokens:
-    """What the two vocabularies have in common."""
+    """Overlap of the two vocabularies."""
 
     shared_tokens: int
     """Tokens that both have."""
@@ -123,7 +123,7 @@ class PickedTokens:
 
 @dataclass(frozen=True)
 class Overlap:
-    """One picked prompt at a pair of layers."""
+    """One picked prompt at a layer pair."""
 
     id: int
     """Number of the prompt in its set."""
@@ -135,7 +135,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class Cell:
-    """A pair of layers by all prompts, and by the neighbours of the picked ones."""
+    """A layer pair over all prompts, and the neighbours of the picked ones."""
 
     measure: str
     """Name of the similarity."""
@@ -144,41 +144,41 @@ class Cell:
     n: int
     """Prompts in all, the picked ones among them."""
     enough: int
-    """Picked prompts from which a similarity of their own says something."""
+    """Fewest picked prompts for a separate similarity."""
     overlap: float
     """Mean share of common neighbours over all prompts, 0..1."""
     overlap_picked: float
     """Over the picked ones."""
     overlap_chance: float
-    """What unrelated layers would share on average."""
+    """Expected share of unrelated layers."""
     all: float
     """The similarity by all prompts, in the measure's range."""
 
 
 @dataclass(frozen=True)
 class RestrictedCell(Cell):
-    """The same where enough prompts were picked for a similarity of their own."""
+    """The same where enough prompts were picked for a separate similarity."""
 
     picked: float
     """The similarity by the picked prompts alone."""
     low: float
-    """Lower end of the middle 95 % of random choices of as many prompts."""
+    """Lower end of the central 95 % of random choices of equally many prompts."""
     high: float
     """Upper end."""
 
     @property
     def usual(self) -> bool:
-        """Whether the picked prompts give what random choices of as many give."""
+        """Whether the similarity lies within that range."""
         return self.low <= self.picked <= self.high
 
 
 @dataclass(frozen=True)
 class PickedCell:
-    """Picked prompts at one pair of layers beside all prompts."""
+    """Picked prompts at one layer pair, compared with all prompts."""
 
     rows: list[Overlap]
     """Smallest overlap first."""
     n_picked: int
     """Prompts that were picked."""
     facts: RestrictedCell | Cell
-    """Which: whether enough prompts were picked."""
+    """`RestrictedCell` where enough prompts were picked."""

@@ -1,4 +1,4 @@
-"""Picked prompts and continuations in words: answers, captions, tables, and which words only one of two texts has."""
+"""Picked prompts and continuations: sentences, captions, tables, and the words that differ between two texts."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from pkt_core.studies.generations.record import Named, PickedCell, PickedTokens,
 from pkt_core.words.style import number, percent
 
 PICKED_TOKENS = (
-    "What each model would say next after the whole prompt, with probabilities over its own vocabulary. JS is the Jensen-Shannon "
-    "divergence over the tokens both have: 0 bits alike, 1 nothing in common."
+    "The most likely next tokens after the whole prompt, with probabilities over each model's own vocabulary. JS is the Jensen-Shannon "
+    "divergence over shared tokens: 0 bits is identical, 1 bit is disjoint."
 )
 PICKED_CELL = (
-    "The chosen pair of layers by the picked prompts alone. Prompts picked from a map were not drawn at random: compare with the "
-    "range of random choices of as many prompts, and call the group special only outside it."
+    "Similarity of the chosen layers over the picked prompts only. Prompts picked from a map are not a random sample: compare with the "
+    "range of random choices of equally many prompts. Only a value outside it sets the group apart."
 )
 
 
-GENERATIONS = "Greedy continuations of held-out prompts, chosen by position in the task and not by outcome."
+GENERATIONS = "Greedy continuations of task prompts, chosen by position in the task and not by outcome. They may include training prompts."
 
 
-def picked_cell(found: PickedCell, label: str) -> str:
-    """One pair of layers by the picked prompts beside all, or by their neighbours where they are too few for a similarity."""
-    facts, n = found.facts, found.n_picked
+def picked_cell(cell: PickedCell, label: str) -> str:
+    """One layer pair over the picked prompts and over all, or their neighbours where they are too few for a similarity."""
+    facts, n = cell.facts, cell.n_picked
     near = (
-        f"{n} picked prompts share {percent(facts.overlap_picked)} of their nearest neighbours at this pair of layers, all "
+        f"At this layer pair, {n} picked prompts share {percent(facts.overlap_picked)} of their nearest neighbours, all "
         f"{facts.n} prompts {percent(facts.overlap)} (chance {percent(facts.overlap_chance)})."
     )
     if not isinstance(facts, RestrictedCell):
-        return f"{near} A similarity of their own needs {facts.enough} prompts."
+        return f"{near} A separate similarity needs at least {facts.enough} prompts."
     return (
-        f"{label}: {number(facts.picked, 3)} by the {n} picked prompts, {number(facts.all, 3)} by all {facts.n}. "
-        f"{'Inside' if facts.usual else 'Outside'} what random choices of {n} prompts give ({number(facts.low, 3)} to "
+        f"{label}: {number(facts.picked, 3)} over the {n} picked prompts, {number(facts.all, 3)} over all {facts.n}. "
+        f"{'Inside' if facts.usual else 'Outside'} the range of random choices of {n} prompts ({number(facts.low, 3)} to "
         f"{number(facts.high, 3)}). {near}"
     )
 
 
-def next_token_table(found: PickedTokens) -> pd.DataFrame:
+def next_token_table(tokens: PickedTokens) -> pd.DataFrame:
     """One row per picked prompt: last token, both models' most likely next tokens with probabilities, divergence in bits."""
 
-    def said(pairs: Sequence[Named]) -> str:
+    def listed(pairs: Sequence[Named]) -> str:
         return "  ".join(f"{' '.join(repr(token)[1:-1].split()) or '␣'} {100 * p:.0f} %" for token, p in pairs)
 
     return pd.DataFrame(
@@ -51,11 +51,11 @@ def next_token_table(found: PickedTokens) -> pd.DataFrame:
                 "prompt": row.id,
                 "text": row.text,
                 "last_token": row.last_token,
-                "teacher_next": said(row.teacher),
-                "student_next": said(row.student),
+                "teacher_next": listed(row.teacher),
+                "student_next": listed(row.student),
                 "js_bits": row.js_bits,
             }
-            for row in found.rows
+            for row in tokens.rows
         ]
     )
 
@@ -64,7 +64,7 @@ Marked = list[tuple[bool, str]]
 
 
 def marked_words(before: str, after: str) -> tuple[Marked, Marked]:
-    """Each text as runs of words, True where the other text has not got them at that place."""
+    """Each text as runs of words, True where they differ from the other text."""
     old, new = before.split(), after.split()
     left: Marked = []
     right: Marked = []

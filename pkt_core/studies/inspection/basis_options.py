@@ -1,4 +1,4 @@
-"""Ways of making semantic bases that the paper leaves open, each measured on the same prompts.
+"""Ways of computing semantic bases that the paper leaves open, each measured on the same prompts.
 
 basis_options  gain, final norm and ridge, one by one  -> BasisOptions  (stored)
 """
@@ -48,9 +48,9 @@ def basis_options(
     progress: Progress = silent,
     pool: Pool | None = None,
 ) -> BasisOptions:
-    """Gain folded or not, final norm applied or not, ridge 0, 1e-6 and 1e-3: what each does to bases, map and predictions.
+    """Effect of gain folded or not, final norm applied or not, ridge 0, 1e-6 and 1e-3 on bases, map and predictions.
 
-    The map is not fitted to anything, so every prompt is held out. Raises LayerNotFound for a site the models lack.
+    The map is not fitted, so every prompt is held out. Raises LayerNotFound for a site the models lack.
     """
     texts = prompt_set(prompts or pair.prompts).sample(n_prompts, seed)
     wanted = wanted_models(pair, None)
@@ -81,7 +81,7 @@ def head_facts(loaded: LoadedModel, rank: int) -> HeadFacts:
 
 
 class Measured:
-    """One model's states at the last token of every prompt, and what it predicts there."""
+    """One model's states at the last token of every prompt, and its predictions there."""
 
     def __init__(self, loaded: LoadedModel, texts: PromptSet, part: str):
         self.loaded, self.norm = loaded, final_norm(loaded)
@@ -93,7 +93,7 @@ class Measured:
         self.last, self.predicted = last, logits.masked_fill(~self.nameable, -torch.inf).argmax(-1)
 
     def effect(self, lens: SemanticLens, composed: Tensor) -> SideOption:
-        """What a choice does to this model alone; `composed` is the frame of its bases."""
+        """Effect of a choice on this model; `composed` is the frame of its bases."""
         read = coefficients(lens.prepare(self.last), lens.basis.vectors).masked_fill(~self.nameable, -torch.inf)
         return SideOption(
             condition_number=lens.basis.condition_number,
@@ -117,16 +117,16 @@ def measured_options(
     seed: int,
     progress: Progress,
 ) -> BasisOptions:
-    """All combinations of gain, norm and ridge; bases are made once per gain and ridge."""
+    """All combinations of gain, norm and ridge; bases are computed once per gain and ridge."""
     progress("Loading the models", 0.0)
     teacher, student = pool.open(wanted)
     began = time.monotonic()
     progress("Reading the prompts", 0.1)
     sides = {"teacher": Measured(teacher, texts, part), "student": Measured(student, texts, part)}
-    found = match(teacher, student)
+    matched = match(teacher, student)
     options, rank = [], {"teacher": 0, "student": 0}
     for i, (gain, ridge) in enumerate((gain, ridge) for gain in (False, True) for ridge in RIDGES):
-        progress(f"Making bases, way {i + 1} of {2 * len(RIDGES)}", 0.2 + 0.8 * i / (2 * len(RIDGES)))
+        progress(f"Computing bases, {i + 1} of {2 * len(RIDGES)}", 0.2 + 0.8 * i / (2 * len(RIDGES)))
         try:
             lenses = {
                 who: semantic_lens(side.loaded, BasisChoice(gain, False, ridge), side.norm)
@@ -138,9 +138,9 @@ def measured_options(
         if not gain:
             rank = {who: lens.basis.rank for who, lens in lenses.items()}
         frames = {who: frame(lens.basis.vectors) for who, lens in lenses.items()}
-        given = (lenses["teacher"].basis, lenses["student"].basis, found.teacher_ids, found.student_ids)
+        given = (lenses["teacher"].basis, lenses["student"].basis, matched.teacher_ids, matched.student_ids)
         generator = torch.Generator().manual_seed(seed)
-        shared = found.share >= MINIMUM_SHARE
+        shared = matched.share >= MINIMUM_SHARE
         maps = (
             [semantic_map(*given), *(permuted_vocabulary_map(*given, generator) for _ in range(DRAWS))]
             if shared

@@ -55,20 +55,20 @@ def inspect_token(
     progress: Progress = silent,
     pool: Pool | None = None,
 ) -> Inspection:
-    """What the states of the token that covers character `at` mean, in both models and from one to the other.
+    """What the states of the token that covers character `at` encode, in both models and mapped from teacher to student.
 
     at: None takes the last character. Layers: None takes the last ones. anchor: a word to follow through the layers. run: also
-    read the student after that run. pool: keeps models for the next look. Raises PromptError, PlanError, LayerNotFound or
-    ModelError in one sentence.
+    read the student after that run. pool: keeps models for later calls. Raises PromptError, PlanError, LayerNotFound or
+    ModelError.
     """
     if not text.strip():
-        raise PromptError("Got no text; expected at least a word. Write some text or choose a prompt.")
+        raise PromptError("Got an empty text; expected at least one word. Enter some text or choose a prompt.")
     at = len(text) - 1 if at is None else at
     if not 0 <= at < len(text):
-        raise PromptError(f"The text has characters 0 to {len(text) - 1}, got {at}. Click on one of its tokens.")
+        raise PromptError(f"Got character {at}; the text has characters 0 to {len(text) - 1}. Click one of its tokens.")
     if not 1 <= k <= TOKENS_AT_MOST or ridge < 0:
         raise PlanError(
-            f"Got {k} tokens and ridge {ridge}; expected 1 to {TOKENS_AT_MOST} tokens and a ridge of at least 0."
+            f"Got {k} tokens and ridge {ridge}; expected 1 to {TOKENS_AT_MOST} tokens and a ridge of 0 or more."
         )
     choice = BasisChoice(gain, norm, float(ridge))
     wanted = wanted_models(pair, run)
@@ -86,22 +86,22 @@ def inspect_token(
         layers = chosen_layers(models, teacher_layer, student_layer)
         loading = time.monotonic() - began
 
-        progress("Making the bases", 0.5)
+        progress("Computing the bases", 0.5)
         sides = {who: opened_side(kept, keys[who], loaded, choice) for who, loaded in models.items()}
         both = (keys["teacher"], keys["student"])
-        found = kept.keep((*both, "match"), lambda: match(models["teacher"], models["student"]))
+        matched = kept.keep((*both, "match"), lambda: match(models["teacher"], models["student"]))
         progress("Reading the text", 0.8)
         seen = {who: see(loaded, text, at, part) for who, loaded in models.items()}
-        followed, of_teacher, of_student = follow(sides, seen, found, anchor)
+        followed, of_teacher, of_student = follow(sides, seen, matched, anchor)
         crossing = why_not = None
-        if found.share >= MINIMUM_SHARE:
+        if matched.share >= MINIMUM_SHARE:
             maps = kept.keep(
                 (*both, "maps", choice.gain, choice.ridge, seed),
-                lambda: crossing_maps(sides["teacher"], sides["student"], found, seed),
+                lambda: crossing_maps(sides["teacher"], sides["student"], matched, seed),
             )
-            crossing = spaces.crossing(sides, seen, maps, layers, of_student, k, found.n)
+            crossing = spaces.crossing(sides, seen, maps, layers, of_student, k, matched.n)
         else:
-            why_not = f"The two vocabularies share {found.n:,} tokens, {found.share:.0%} of the smaller one; the semantic map needs half."
+            why_not = f"The vocabularies share {matched.n:,} tokens, {matched.share:.0%} of the smaller one; the semantic map needs at least half."
         readers = {
             who: reader(sides[who], seen[who], of_teacher if who == "teacher" else of_student, k, part)
             for who in models
@@ -126,7 +126,7 @@ def inspect_token(
 
 
 def opened_side(pool: Pool, key: Key, loaded: LoadedModel, choice: BasisChoice) -> Side:
-    """A model with its vocabulary and bases, which the pool keeps; the norm is the states' affair and needs no new bases."""
+    """A model with its vocabulary and bases, which the pool keeps; the norm applies to states, so it needs no new bases."""
     made = pool.keep(
         (key, "bases", choice.gain, choice.ridge), lambda: semantic_lens(loaded, replace(choice, norm=False))
     )
@@ -135,7 +135,7 @@ def opened_side(pool: Pool, key: Key, loaded: LoadedModel, choice: BasisChoice) 
 
 
 def wanted_models(pair: Pair, run: str | None) -> Wanted:
-    """Teacher, student, and the student of a run, by what names their weights; nothing is loaded yet."""
+    """Teacher, student, and the student of a run, by the digest of their weights; nothing is loaded yet."""
     wanted: Wanted = [(model_key(ref), partial(load, ref)) for ref in (pair.teacher, pair.student)]
     if run is None:
         return wanted
@@ -144,7 +144,7 @@ def wanted_models(pair: Pair, run: str | None) -> Wanted:
 
 
 def chosen_layers(models: dict[str, LoadedModel], teacher: int | None, student: int | None) -> tuple[int, int]:
-    """The layers asked for, or the last ones. Raises LayerNotFound."""
+    """The given layers, or the last ones. Raises LayerNotFound."""
     chosen = []
     for side, layer in (("teacher", teacher), ("student", student)):
         n = models[side].n_layers

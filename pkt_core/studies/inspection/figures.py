@@ -1,4 +1,4 @@
-"""What a state means: nearest tokens by layer, the way of chosen tokens through the layers, and where two readings differ.
+"""What a state encodes: nearest tokens by layer, the rank of followed tokens through the layers, and where two states differ.
 
 Layers are counted from 0 and run upwards or rightwards. A space in a token is shown as a middle dot.
 
@@ -15,28 +15,28 @@ from plotly.subplots import make_subplots
 from pkt_core.studies.inspection.record import Crossing, Followed, Inspection, Named, Space
 from pkt_core.words import style
 
-ROOMY_UP_TO = 12  # layers that leave room for the coefficient under the token
+ROOMY_UP_TO = 12  # layers at most for a coefficient under the token
 DARK = style.SEQUENTIAL[:11]  # white text stays legible on it
 DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def spaces(inspection: Inspection) -> dict[str, tuple[str, Space, int]]:
-    """The readings there are: name -> title, reading, chosen layer; in the order they are shown."""
+    """The spaces of an inspection: name -> title, space, chosen layer; in display order."""
     teacher, student = inspection.layers
     shown = {
         "teacher": ("Teacher", inspection.teacher.own, teacher),
         "student": ("Student", inspection.student.own, student),
     }
     if crossing := inspection.crossing:
-        shown["carried"] = ("Teacher carried into the student's space", crossing.carried, teacher)
-        shown["permuted"] = ("The same, vocabulary permuted: meaningless", crossing.permuted, teacher)
+        shown["carried"] = ("Teacher mapped into the student's space", crossing.carried, teacher)
+        shown["permuted"] = ("Control: vocabulary permuted", crossing.permuted, teacher)
     if after := inspection.after:
         shown["after"] = (f"Student after {style.text(inspection.run, 40)}", after.own, student)
     return shown
 
 
 def reading_figure(inspection: Inspection) -> go.Figure:
-    """Per layer the nearest tokens of each reading, coloured by their coefficient."""
+    """Nearest tokens per layer in each space, coloured by their coefficient."""
     shown = spaces(inspection)
     n_rows = (len(shown) + 1) // 2
     depth = max(len(space.top) for _, space, _ in shown.values())
@@ -70,7 +70,7 @@ def reading_figure(inspection: Inspection) -> go.Figure:
     figure.update_xaxes(dtick=1, showgrid=False, zeroline=False, range=[0.5, k + 0.5])
     figure.update_yaxes(dtick=max(1, depth // 16), showgrid=False, zeroline=False)
     highest = max(row[0][1] for _, space, _ in shown.values() for row in space.top)
-    top = min(1.0, ceil(5 * highest) / 5)  # a scale to 1 would leave all cells of one colour
+    top = min(1.0, ceil(5 * highest) / 5)  # on a scale to 1, all cells would have nearly one colour
     bar = {
         "title": {"text": f"Coefficient (cosine, 0..{top:g})", "side": "right", "font": {"size": 14}},
         "thickness": 16,
@@ -82,8 +82,8 @@ def reading_figure(inspection: Inspection) -> go.Figure:
 
 
 def cells(top: list[list[Named]], lens: list[list[Named]] | None, *, roomy: bool) -> go.Heatmap:
-    """One reading as a table of coloured tokens; the logit lens of the layer is in the hover."""
-    said = [
+    """One space as a table of coloured tokens; hover shows the logit lens of the layer."""
+    lenses = [
         ", ".join(f"{style.token(name)} {style.number(p)}" for name, p in lens[layer][:3]) if lens else ""
         for layer in range(len(top))
     ]
@@ -95,8 +95,8 @@ def cells(top: list[list[Named]], lens: list[list[Named]] | None, *, roomy: bool
         ],
         texttemplate="%{text}",
         textfont={"size": 12, "color": "#ffffff"},
-        customdata=[[(style.token(name, 60), said[layer]) for name, _ in row] for layer, row in enumerate(top)],
-        hovertemplate="layer %{y}, place %{x}<br><b>%{customdata[0]}</b> %{z:.3f}"
+        customdata=[[(style.token(name, 60), lenses[layer]) for name, _ in row] for layer, row in enumerate(top)],
+        hovertemplate="layer %{y}, rank %{x}<br><b>%{customdata[0]}</b> %{z:.3f}"
         + ("<br>logit lens: %{customdata[1]}" if lens else "")
         + "<extra></extra>",
         coloraxis="coloraxis",
@@ -106,7 +106,7 @@ def cells(top: list[list[Named]], lens: list[list[Named]] | None, *, roomy: bool
 
 
 def trajectory_figure(inspection: Inspection) -> go.Figure:
-    """Rank and coefficient of the followed tokens through the layers, and the nearest token of each layer."""
+    """Rank and coefficient of the followed tokens by layer, and the nearest token of each layer."""
     shown = {name: value for name, value in spaces(inspection).items() if name != "permuted"}
     titles = [title for title, _, _ in shown.values()]
     figure = make_subplots(
@@ -116,7 +116,7 @@ def trajectory_figure(inspection: Inspection) -> go.Figure:
         shared_xaxes=True,
         horizontal_spacing=0.03,
         vertical_spacing=0.07,
-        subplot_titles=[{"Teacher carried into the student's space": "Teacher carried over"}.get(t, t) for t in titles],
+        subplot_titles=[{"Teacher mapped into the student's space": "Teacher, mapped"}.get(t, t) for t in titles],
     )
     for column, (_, space, _) in enumerate(shown.values(), 1):
         nearest_line(figure, space, column)
@@ -137,7 +137,7 @@ def trajectory_figure(inspection: Inspection) -> go.Figure:
 
 
 def nearest_line(figure: go.Figure, space: Space, column: int) -> None:
-    """The nearest token of each layer by name, and what the nearest of as many random bases would have."""
+    """The nearest token of each layer, and the expected nearest of equally many random bases."""
     layers = list(range(len(space.top)))
     nearest = [row[0] for row in space.top]
     figure.add_trace(
@@ -160,8 +160,8 @@ def nearest_line(figure: go.Figure, space: Space, column: int) -> None:
         row=2,
         col=column,
     )
-    for row, y, said in (
-        (1, (space.n_tokens + 1) / 2, "middle place"),
+    for row, y, level in (
+        (1, (space.n_tokens + 1) / 2, "middle rank"),
         (2, space.nearest_by_chance, "nearest of random bases"),
     ):
         figure.add_trace(
@@ -173,7 +173,7 @@ def nearest_line(figure: go.Figure, space: Space, column: int) -> None:
                 line={"color": style.CONTROL, "width": 1.5, "dash": "dot"},
                 legendgroup="chance",
                 showlegend=row == 2 and column == 1,
-                hovertemplate=f"{said}, by chance: %{{y:.3~g}}<extra></extra>",
+                hovertemplate=f"{level}, by chance: %{{y:.3~g}}<extra></extra>",
             ),
             row=row,
             col=column,
@@ -181,7 +181,7 @@ def nearest_line(figure: go.Figure, space: Space, column: int) -> None:
 
 
 def followed_line(figure: go.Figure, space: Space, token: Followed, i: int, column: int) -> None:
-    """One followed token in one reading."""
+    """One followed token in one space."""
     layers, colour = list(range(len(space.top))), style.CATEGORIES[i % len(style.CATEGORIES)]
     for row, values, unit in ((1, space.ranks[i], "rank %{y}"), (2, space.cosines[i], "coefficient %{y:.3f}")):
         figure.add_trace(
@@ -202,17 +202,17 @@ def followed_line(figure: go.Figure, space: Space, token: Followed, i: int, colu
 
 
 def difference_figure(crossing: Crossing) -> go.Figure:
-    """At the chosen layers: coefficients of carried teacher, student and control, and beside them the differences around zero."""
+    """At the chosen layers: coefficients of mapped teacher, student and control; then the differences around zero."""
     rows = crossing.differences
     names, places = [style.token(row.name, 24) for row in rows], list(range(len(rows)))
     figure = make_subplots(
         cols=2,
         shared_yaxes=True,
         horizontal_spacing=0.03,
-        subplot_titles=["Coefficients", "Carried teacher minus student"],
+        subplot_titles=["Coefficients", "Mapped teacher − student"],
     )
     marks = (
-        ([row.carried for row in rows], "teacher carried over", style.TEACHER, "circle"),
+        ([row.carried for row in rows], "teacher, mapped", style.TEACHER, "circle"),
         ([row.own for row in rows], "student", style.BEFORE, "diamond-open"),
         ([row.after for row in rows], "student after", style.AFTER, "square"),
         ([row.permuted for row in rows], "control: vocabulary permuted", style.CONTROL, "x-thin-open"),
@@ -260,7 +260,7 @@ def difference_figure(crossing: Crossing) -> go.Figure:
         col=2,
     )
     style.finish(figure, height=30 * len(rows) + 150)
-    # The crosses stand on tokens chosen for the bars' sake; the lines are where the control's own choice would begin.
+    # The tokens are chosen by the bars, not by the crosses; the lines mark the control's largest difference on any token.
     limit = crossing.control_reach
     figure.add_trace(
         go.Scatter(

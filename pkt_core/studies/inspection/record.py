@@ -1,4 +1,4 @@
-"""What a look at the meaning of states hands to the screen.
+"""The records of an inspection: what states encode.
 
 Not covered: how it is computed (`alignment/`, `spaces.py`, `compute.py`, `basis_options.py`).
 """
@@ -11,23 +11,23 @@ from math import sqrt
 from pkt_core.alignment.choice import BasisChoice
 
 Named = tuple[str, float]
-"""A token by its name, and a number of it."""
+"""A token and its value."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """A stack of states read in one vocabulary, lowest layer first."""
+    """States of all layers in terms of one vocabulary, lowest layer first."""
 
     top: list[list[Named]]
     """`[L][k]`: per layer the nearest tokens with their coefficients (cosine with the basis, -1..1), nearest first."""
     ranks: list[list[int] | None]
-    """`[followed][L]`: per followed token its place in each layer, 1 (nearest) to `n_tokens`; None where this vocabulary lacks it."""
+    """`[followed][L]`: per followed token its rank in each layer, 1 (nearest) to `n_tokens`; None where this vocabulary lacks it."""
     cosines: list[list[float] | None]
     """`[followed][L]`: per followed token its coefficient in each layer, -1..1; None as in `ranks`."""
     n_tokens: int
     """Tokens that were ranked."""
     nearest_by_chance: float
-    """Cosine that the nearest of as many random bases would have, 0..1."""
+    """Expected cosine of the nearest of equally many random bases, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Reader:
     d_model: int
     """Width of its states, `d`."""
     tokens: list[tuple[str, int, int]]
-    """The text as this model cuts it: token, first character, character after its last. Special tokens are left out."""
+    """The text as this model tokenises it: token, first character, character after its last. Special tokens are left out."""
     token: int
-    """Which of them is looked at, from 0."""
+    """Index of the inspected token, from 0."""
     own: Space
-    """Its states in its own vocabulary."""
+    """Its states in terms of its own vocabulary."""
     lens: list[list[Named]] | None
     """`[L][k]`: the most probable next tokens when the layer's state is read as the last one (logit lens), with probabilities 0..1,
     most probable first; None for other sites."""
@@ -55,16 +55,16 @@ class Reader:
 
 @dataclass(frozen=True)
 class Followed:
-    """A token whose place is followed through the layers."""
+    """A token whose rank is followed through the layers."""
 
     name: str
-    """As the teacher's vocabulary has it, else the student's."""
+    """As in the teacher's vocabulary, else the student's."""
     why: str
-    """Whose prediction it is, or that it was asked for; several reasons stand beside each other."""
+    """Which model predicts it, or that the user chose it; several reasons are joined."""
 
     @property
     def asked(self) -> bool:
-        """Whether somebody asked for it, predicted or not."""
+        """Whether the user chose it, predicted or not."""
         return "asked for" in self.why
 
 
@@ -73,7 +73,7 @@ class Difference:
     """One token's coefficients in the student's vocabulary at the chosen pair of layers; cosines, -1..1."""
 
     name: str
-    """As the student's vocabulary has it."""
+    """As in the student's vocabulary."""
     carried: float
     """Of the teacher's state through the semantic map."""
     own: float
@@ -91,27 +91,27 @@ class Crossing:
     carried: Space
     """Through the semantic map, in the student's vocabulary; teacher layers."""
     permuted: Space
-    """Through the map of a permuted vocabulary: what meaningless looks like."""
+    """Control: through the map of a permuted vocabulary."""
     meeting: list[list[float]]
-    """`[L_T][L_S]`: cosine of each carried teacher layer (rows) with each student layer's own state, -1..1; higher is nearer."""
+    """`[L_T][L_S]`: cosine of each mapped teacher layer (rows) with each student layer's own state, -1..1; higher is closer."""
     meeting_permuted: list[list[float]]
     """The same of the control."""
     meeting_after: list[list[float]] | None
     """The same with the student after a run; None without one."""
     differences: list[Difference]
-    """At the chosen pair of layers, largest difference between carried and own first."""
+    """At the chosen layer pair, largest difference between mapped and own state first."""
     control_reach: float
-    """Largest difference between permuted and own on any token, 0..2: how far a meaningless vector differs at its own best."""
+    """Largest difference between permuted and own on any token, 0..2: the largest difference of a meaningless vector."""
     n_shared: int
     """Tokens that both vocabularies have."""
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """How near one carried teacher state comes to one state of the student."""
+    """Cosine of one mapped teacher state with one student state."""
 
     cosine: float
-    """-1..1; higher is nearer."""
+    """-1..1; higher is closer."""
     control: float
     """The same through the map of a permuted vocabulary."""
     random: float
@@ -119,32 +119,32 @@ class Meeting:
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether it is above both the control and what about 98 of 100 random directions stay below."""
+        """Whether it is above both the control and about 98 % of random directions."""
         return self.cosine > max(self.random, self.control)
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Where the time went."""
+    """Wall time."""
 
     loading: float
     """Opening the models."""
     reading: float
-    """All the rest."""
+    """Everything else."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one token's states mean in both models."""
+    """What one token's states encode in both models."""
 
     text: str
     """As it was given."""
     at: int
-    """The character looked at, from 0."""
+    """The inspected character, from 0."""
     part: str
     """Where in a block the states were taken, such as `block_out`."""
     choice: BasisChoice
-    """How the bases were made."""
+    """How the bases were computed."""
     layers: tuple[int, int]
     """The chosen teacher and student layer, from 0."""
     teacher: Reader
@@ -156,20 +156,20 @@ class Inspection:
     followed: list[Followed]
     """Tokens whose ranks and cosines every `Space` holds, in this order."""
     crossing: Crossing | None
-    """None where the vocabularies share too little; `why_not` says so."""
+    """None where the vocabularies share too few tokens; `why_not` gives the reason."""
     why_not: str | None
     """One sentence; None where there is a crossing."""
     seconds: Seconds
 
     @property
     def readers(self) -> dict[str, Reader]:
-        """The models that were read, by `teacher`, `student` and, after a run, `after`."""
+        """The models, by `teacher`, `student` and, after a run, `after`."""
         there = {"teacher": self.teacher, "student": self.student, "after": self.after}
         return {who: one for who, one in there.items() if one is not None}
 
     @property
     def meeting(self) -> Meeting | None:
-        """Carried teacher and student at the chosen layers; None without a crossing."""
+        """Mapped teacher and student at the chosen layers; None without a crossing."""
         if self.crossing is None:
             return None
         teacher, student = self.layers
@@ -182,33 +182,33 @@ class Inspection:
 
 @dataclass(frozen=True)
 class SideOption:
-    """What a choice does to one model's bases."""
+    """Effect of a choice on one model's bases."""
 
     condition_number: float
     """Largest over smallest singular value of the head, gain folded where chosen; 1 or more."""
     solved_condition_number: float
-    """The same of what was inverted, ridge included."""
+    """The same for the inverted matrix, ridge included."""
     residual: float
-    """Largest absolute entry of `pinv(W) W - I`; 0 is exact, a ridge costs some."""
+    """Largest absolute entry of `pinv(W) W - I`; 0 is exact, a ridge raises it."""
     recomposition: float
     """Mean recomposition cosine over layers and prompts, 0..1."""
     top1: float
-    """Share of prompts where the last layer's nearest basis is the token the model itself predicts, 0..1."""
+    """Share of prompts where the last layer's nearest basis is the token the model predicts, 0..1."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """One way of making bases, and its effect."""
+    """One way of computing bases, and its effect."""
 
     gain: bool
     norm: bool
     ridge: float
     """As in `BasisChoice`, all three."""
     teacher: SideOption | None
-    """None where `refused` says why there are no such bases."""
+    """None where there are no such bases; `refused` gives the reason."""
     student: SideOption | None
     cosine: list[list[float]] | None
-    """`[L_T][L_S]`: mean over prompts of the cosine of carried teacher layer (rows) with student layer, -1..1; None without a shared
+    """`[L_T][L_S]`: mean over prompts of the cosine of mapped teacher layer (rows) with student layer, -1..1; None without a shared
     vocabulary."""
     control: list[list[float]] | None
     """The same, mean over permuted vocabularies."""
@@ -228,7 +228,7 @@ class Option:
 
 @dataclass(frozen=True)
 class HeadFacts:
-    """What one should know of a model's head before making bases of it."""
+    """Properties of a model's head that matter for its bases."""
 
     name: str
     """The model's."""
@@ -251,7 +251,7 @@ class HeadFacts:
 
 @dataclass(frozen=True)
 class BasisOptions:
-    """Every way of making bases beside each other."""
+    """All ways of computing bases."""
 
     teacher: HeadFacts
     student: HeadFacts

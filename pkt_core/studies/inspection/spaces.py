@@ -1,4 +1,4 @@
-"""The stage of an inspection: one token's states in both models, each in its own vocabulary and the teacher's in the student's."""
+"""One token's states in both models, each in its own vocabulary and the teacher's in the student's."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DIFFERENCES = 12
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """A model's tokens as they are named on a screen."""
+    """A model's tokens and their display names."""
 
     names: dict[int, str]
-    """By id; rows that only pad the head have none."""
+    """By id; padding rows of the head have none."""
     nameable: Tensor
     """`[V]`, whether a row of the head has a name."""
     ids: dict[bytes, int]
-    """Ordinary tokens by the bytes they stand for."""
+    """Ordinary tokens by their bytes."""
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> Vocabulary:
@@ -54,7 +54,7 @@ class Side:
     lens: SemanticLens
 
     def coefficients(self, states: Tensor) -> Tensor:
-        """Of states that the bases can meet, `[L, V]`."""
+        """Coefficients `[L, V]` of prepared states."""
         return coefficients(states, self.lens.basis.vectors)
 
 
@@ -67,11 +67,11 @@ class Seen:
     states: Tensor
     """`[L, d]`, float32 on the CPU."""
     logits: Tensor
-    """`[V]`, of the model itself at this token."""
+    """`[V]`, of the model at this token."""
 
 
 def token_at(offsets: Sequence[Span], special: Sequence[int], at: int) -> int:
-    """Position of the token that covers a character: the last of several, the next one where a tokenizer left the character out."""
+    """Position of the token that covers a character: the last of several; the next one where no token covers it."""
     ordinary = [i for i, mark in enumerate(special) if not mark]
     covering = [i for i in tokens_touching(offsets, (at, at + 1)) if i in ordinary]
     after = [i for i in ordinary if offsets[i][1] > at]
@@ -85,7 +85,7 @@ def see(loaded: LoadedModel, text: str, at: int, part: str) -> Seen:
     encoded = loaded.tokenizer([text], return_offsets_mapping=True, return_special_tokens_mask=True)
     offsets, special = encoded["offset_mapping"][0], encoded["special_tokens_mask"][0]
     if all(special):
-        raise PromptError("Got a text without a single ordinary token; expected at least a word. Write some text.")
+        raise PromptError("Got a text without an ordinary token; expected at least one word. Enter some text.")
     position = token_at(offsets, special, at)
     ids = torch.tensor(encoded["input_ids"])
     sites = block_sites(loaded, part)
@@ -99,13 +99,13 @@ def see(loaded: LoadedModel, text: str, at: int, part: str) -> Seen:
 
 
 def space(side: Side, states: Tensor, followed: Sequence[int | None], k: int) -> Space:
-    """States in a side's vocabulary, with the places of the followed tokens."""
-    found, vocabulary = side.coefficients(states), side.vocabulary
+    """States in a side's vocabulary, with the ranks of the followed tokens."""
+    values, vocabulary = side.coefficients(states), side.vocabulary
     n = int(vocabulary.nameable.sum())
     return Space(
-        top=[vocabulary.named(row) for row in top_tokens(found, vocabulary.nameable, k)],
-        ranks=[None if token is None else ranks(found, vocabulary.nameable, token).tolist() for token in followed],
-        cosines=[None if token is None else found[:, token].tolist() for token in followed],
+        top=[vocabulary.named(row) for row in top_tokens(values, vocabulary.nameable, k)],
+        ranks=[None if token is None else ranks(values, vocabulary.nameable, token).tolist() for token in followed],
+        cosines=[None if token is None else values[:, token].tolist() for token in followed],
         n_tokens=n,
         nearest_by_chance=nearest_by_chance(n, states.shape[1]),
     )
@@ -132,7 +132,7 @@ def reader(side: Side, seen: Seen, followed: Sequence[int | None], k: int, part:
 
 
 def anchor_id(side: Side, anchor: str) -> int:
-    """The token an anchor names: as a word within a text, else as it stands, else the first token it is cut into."""
+    """The token of an anchor: as a word within a text, else as given, else its first token."""
     for text in (f" {anchor.strip()}", anchor):
         if (found := side.vocabulary.ids.get(text.encode())) is not None:
             return found
@@ -140,26 +140,26 @@ def anchor_id(side: Side, anchor: str) -> int:
 
 
 def follow(
-    sides: dict[str, Side], seen: dict[str, Seen], found: VocabularyMatch, anchor: str
+    sides: dict[str, Side], seen: dict[str, Seen], matched: VocabularyMatch, anchor: str
 ) -> tuple[list[Followed], list[int | None], list[int | None]]:
-    """The tokens to follow: what each model predicts, and the anchor; their ids in the teacher's and in the student's vocabulary."""
-    across = dict(zip(found.teacher_ids.tolist(), found.student_ids.tolist(), strict=True))
+    """The tokens to follow: each model's prediction, and the anchor; their ids in both vocabularies."""
+    across = dict(zip(matched.teacher_ids.tolist(), matched.student_ids.tolist(), strict=True))
     back = {student: teacher for teacher, student in across.items()}
     wanted: dict[tuple[int | None, int | None], list[str]] = {}
     for who, one in seen.items():
         token: int = top_tokens(one.logits[None], sides[who].vocabulary.nameable, 1)[0][0][0]
         ids: tuple[int | None, int | None]
         ids = (token, across.get(token)) if who == "teacher" else (back.get(token), token)
-        said = {"teacher": "teacher predicts", "student": "student predicts", "after": "student after predicts"}[who]
-        wanted.setdefault(ids, []).append(said)
+        why = {"teacher": "teacher predicts", "student": "student predicts", "after": "student after predicts"}[who]
+        wanted.setdefault(ids, []).append(why)
     if anchor.strip():
-        asked = (anchor_id(sides["teacher"], anchor), anchor_id(sides["student"], anchor))
-        wanted.setdefault(asked, []).append("asked for")
+        ids = (anchor_id(sides["teacher"], anchor), anchor_id(sides["student"], anchor))
+        wanted.setdefault(ids, []).append("asked for")
     named = []
-    for (of_teacher, of_student), why in wanted.items():
+    for (of_teacher, of_student), reasons in wanted.items():
         side, known = ("teacher", of_teacher) if of_teacher is not None else ("student", of_student)
         assert known is not None
-        named.append(Followed(sides[side].vocabulary.names[known], ", ".join(why)))
+        named.append(Followed(sides[side].vocabulary.names[known], ", ".join(reasons)))
     return named, [ids[0] for ids in wanted], [ids[1] for ids in wanted]
 
 
@@ -178,7 +178,7 @@ def crossing(
     k: int,
     n_shared: int,
 ) -> Crossing:
-    """The teacher's states in the student's space beside the student's own, layer by layer and at the chosen pair."""
+    """The teacher's states in the student's space and the student's own, layer by layer and at the chosen pair."""
     student = sides["student"]
     prepared = {who: sides[who].lens.prepare(one.states) for who, one in seen.items()}
     carried, permuted = (one(prepared["teacher"]) for one in maps)

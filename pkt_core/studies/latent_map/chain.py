@@ -1,4 +1,4 @@
-"""A chain of maps: which spaces, the prompts' activations in each, one picture of all, turnover between two."""
+"""A chain of maps: its spaces, the prompts' activations in each, one plot of all, turnover between two."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from pkt_core.projection.maps import MAX_POINTS, MIN_POINTS, NEIGHBOURS, neighbo
 from pkt_core.projection.turnover import neighbour_turnover
 from pkt_core.studies.latent_map.record import KINDS, ChainMap, DrawnSlice, Slice, TurnoverRow, TurnoverTable
 
-MOST_SLICES = 6  # deeper models show layers at even distances
+MOST_SLICES = 6  # deeper models show evenly spaced layers
 
 
 @dataclass(frozen=True)
 class ChainSettings:
-    """What a chain is made of; neither the prompts nor the projection."""
+    """Settings of a chain, except prompts and projection."""
 
     kind: str = "pair"
     """`pair`, `run`, or the layers of the `teacher` or `student`."""
     teacher_layer: int = 0
-    """From 0; chains of layers pass over it."""
+    """From 0; not used by chains of layers."""
     student_layer: int = 0
-    """From 0; chains of layers pass over it."""
+    """From 0; not used by chains of layers."""
     run: str | None = None
     """The run whose student stands last in a chain of that kind."""
     pooling: str = "mean"
@@ -40,11 +40,11 @@ class ChainSettings:
     seed: int = 0
     """Of the sample of prompts, the projection and the null picture."""
     shuffled: bool = False
-    """Whether to deal out partners at random."""
+    """Whether to pair prompts at random (null picture)."""
 
 
 def spread_layers(n: int) -> list[int]:
-    """At most six layers at even distances, the first and the last among them."""
+    """At most six evenly spaced layers, including the first and the last."""
     count = min(n, MOST_SLICES)
     return sorted({round(i * (n - 1) / max(1, count - 1)) for i in range(count)})
 
@@ -60,7 +60,9 @@ def chain_slices(kind: str, models: dict[str, LoadedModel], teacher_layer: int, 
         raise PlanError(f"Got the chain {kind!r}; expected one of {', '.join(KINDS)}.")
     layers = spread_layers(models[kind].n_layers)
     if len(layers) < 2:
-        raise PlanError(f"{models[kind].name} has one layer, which makes no chain. Choose another chain.")
+        raise PlanError(
+            f"{models[kind].name} has one layer; a chain of layers needs at least two. Choose another chain."
+        )
     return [Slice(kind, kind, layer) for layer in layers]
 
 
@@ -69,9 +71,11 @@ def chain_states(
 ) -> dict[str, Tensor]:
     """Activations `[n, d]` of every slice, by its number; each model reads the prompts once."""
     if pooling == "tokens":
-        raise PlanError("A map shows one point a prompt; choose last or mean pooling.")
+        raise PlanError("Got pooling tokens; a map shows one point per prompt. Choose last or mean pooling.")
     if not MIN_POINTS <= len(texts) <= MAX_POINTS:
-        raise PromptError(f"Got {len(texts)} prompts; a map takes {MIN_POINTS} to {MAX_POINTS}. Choose another number.")
+        raise PromptError(
+            f"Got {len(texts)} prompts; expected {MIN_POINTS} to {MAX_POINTS} for a map. Choose another number."
+        )
     states: dict[str, Tensor] = {}
     wanted = list(dict.fromkeys(one.model for one in slices))
     for done, name in enumerate(wanted):
@@ -84,7 +88,7 @@ def chain_states(
 
 
 def rows_of_chain(n: int, slices: int, settings: ChainSettings) -> list[Tensor]:
-    """Who is joined to whom between consecutive slices: the same prompt, or in the null picture another."""
+    """Row pairing between consecutive slices: the same prompt, or in the null picture a random one."""
     return shuffled_rows(n, slices, settings.seed) if settings.shuffled else same_rows(n, slices)
 
 
@@ -96,7 +100,7 @@ def chain_map_of(
     method: str,
     progress: Progress,
 ) -> ChainMap:
-    """The picture of a chain whose activations have been read."""
+    """The plot of a chain from its activations."""
     began = time.monotonic()
     spaces = [states[str(i)] for i in range(len(slices))]
     n = len(texts)
@@ -104,10 +108,10 @@ def chain_map_of(
     if method == "umap":
         progress("Compiling UMAP, once after a start: up to a minute", 0.3)
         warm()
-        said = f"Aligning {len(slices)} spaces of {n} prompts"
-        progress(said, 0.4)
-        began = time.monotonic()  # compiling is a price of the process, not of the picture
-        found = aligned_umap(spaces, partners, seed=settings.seed, told=lambda done: progress(said, 0.4 + 0.55 * done))
+        stage = f"Aligning {len(slices)} spaces of {n} prompts"
+        progress(stage, 0.4)
+        began = time.monotonic()  # compiling is a cost per process, not per plot
+        found = aligned_umap(spaces, partners, seed=settings.seed, told=lambda done: progress(stage, 0.4 + 0.55 * done))
     elif method == "pca":
         progress("Principal components of every slice", 0.4)
         found = aligned_pca(spaces, partners)
@@ -165,10 +169,12 @@ def turnover_table(
     between: tuple[int, int],
     progress: Progress,
 ) -> TurnoverTable:
-    """Neighbour turnover between two slices of the chain, ranked. Raises PlanError where there are no such slices."""
+    """Neighbour turnover between two slices of the chain, ranked. Raises PlanError for slices out of range."""
     first, second = between
     if not (0 <= first < len(slices) and 0 <= second < len(slices) and first != second):
-        raise PlanError(f"Got slices {first} and {second}; expected two different ones of 0 to {len(slices) - 1}.")
+        raise PlanError(
+            f"Got slices {first} and {second}; expected two different slices from 0 to {len(slices) - 1}. Choose others."
+        )
     progress("Neighbours in the full spaces, and their null", 0.5)
     n = len(texts)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(settings.seed)) if settings.shuffled else None

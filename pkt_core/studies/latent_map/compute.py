@@ -1,8 +1,8 @@
-"""The story's maps: two latent spaces in one picture, a chain of them in one frame, and who changed neighbours along it.
+"""Latent maps: two latent spaces in one plot, a chain of spaces on common axes, and neighbour turnover along it.
 
 latent_map  both models' states of the same prompts through an alignment map -> LatentMap     (stored)
-chain_map   teacher, student before, student after; or layer after layer   -> ChainMap       (stored)
-turnover    which prompts left their neighbourhood between two of them     -> TurnoverTable  (stored)
+chain_map   teacher, student before, student after; or layer after layer     -> ChainMap       (stored)
+turnover    prompts that changed neighbours between two slices               -> TurnoverTable  (stored)
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def latent_map(
     shuffled: bool = False,
     progress: Progress = silent,
 ) -> LatentMap:
-    """Both models' states of the same prompts in one picture; computed once, then stored."""
+    """Both models' states of the same prompts in one plot; computed once, then stored."""
     texts = prompt_set(prompts or pair.prompts).sample(2 * n_prompts, seed)
     settings = latent_map_picture.MapSettings(method, map, pooling, seed, shuffled, teacher_layer, student_layer)
     recipe = asdict(settings) | {"ids": texts.ids, "carried": texts.full_digest}
@@ -59,11 +59,11 @@ def latent_map(
 
 
 def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dict[str, LoadedModel]:
-    """The models that a chain of that kind asks for, by name. Raises PlanError where a run is wanted and none is named."""
+    """The models that a chain of that kind needs, by name. Raises PlanError where a run is needed and none is given."""
     progress("Loading the models", 0.0)
     if kind == "run":
         if run is None:
-            raise PlanError("The chain before and after a run needs a run; choose one.")
+            raise PlanError("Got no run; the chain before and after a run needs one. Choose a run.")
         return {
             "teacher": load(pair.teacher),
             "before": load(pair.student),
@@ -76,10 +76,10 @@ def models_of(pair: Pair, kind: str, run: str | None, progress: Progress) -> dic
 def chain_of(
     pair: Pair, texts: PromptSet, settings: ChainSettings, progress: Progress
 ) -> tuple[str, list[Slice], dict[str, Tensor]]:
-    """What a chain's activations are named by, its slices and the activations; read once, then stored."""
+    """Store key of a chain's activations, its slices and the activations; read once, then stored."""
     kind, run = settings.kind, settings.run
-    told = asdict(settings)
-    named = {k: told[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
+    values = asdict(settings)
+    named = {k: values[k] for k in ("kind", "teacher_layer", "student_layer", "pooling")}
     named["after"] = open_trained(open_run(run), pair).weights if kind == "run" and run is not None else None
     key = pair_key(pair, texts, named, CHAIN_VERSION)
     if stored := load_artefact("chain-states", key):
@@ -92,10 +92,10 @@ def chain_of(
 
 
 def settings_of(given: dict[str, Any]) -> ChainSettings:
-    """The settings of a chain, filled up. Raises PlanError for one that no chain has."""
+    """The settings of a chain with defaults. Raises PlanError for an unknown one."""
     known = [one.name for one in fields(ChainSettings)]
     if unknown := set(given) - set(known):
-        raise PlanError(f"Got the setting {sorted(unknown)[0]}; a chain has {', '.join(known)}.")
+        raise PlanError(f"Got the setting {sorted(unknown)[0]}; expected one of {', '.join(known)}. Remove it.")
     return ChainSettings(**given)
 
 
@@ -108,7 +108,7 @@ def chain_map(
     progress: Progress = silent,
     **settings: Any,
 ) -> ChainMap:
-    """The same prompts in each latent space of a chain, in frames that belong together; computed once, then stored.
+    """The same prompts in each latent space of a chain, on common axes; computed once, then stored.
 
     Settings: kind (pair, run, teacher, student), teacher_layer, student_layer, run, pooling, seed, shuffled. Raises
     PlanError where they do not fit, MeasureError or PromptError where the prompts do not.
@@ -131,9 +131,9 @@ def turnover(
     progress: Progress = silent,
     **settings: Any,
 ) -> TurnoverTable:
-    """Who changed neighbours between two slices of the same chain, relative to their neighbourhood; stored.
+    """Neighbour turnover between two slices of a chain, relative to the neighbourhood; stored.
 
-    Settings are those of `chain_map` without the projection, which has no part in this.
+    Settings are those of `chain_map` without the projection.
     """
     chain = settings_of(settings)
     recipe = asdict(chain)

@@ -1,4 +1,4 @@
-"""Latent maps as figures: both models' activations in one picture, and a chain of spaces in panels or with lines between."""
+"""Latent maps as figures: both models' activations in one plot, and a chain of spaces in panels or overlaid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pkt_core.studies.latent_map.record import ChainMap, DrawnSlice, LatentMap
 from pkt_core.words import style
 
 OVERLAP = "neighbour overlap"
-FEW = 30  # picked prompts that are marked strongly
+FEW = 30  # picked prompts at most with large markers
 Point = tuple[int, str, str, float]  # what a point carries: id, text, last token, shared neighbours
 COLOURED_UP_TO = 9  # categories; the rest share one grey
 
@@ -73,23 +73,23 @@ def latent_figure(
 
 
 def printed(latent: LatentMap) -> str:
-    """What a reader of the bare picture has to know: the held-out error beside its control's, and how far to trust it."""
-    said = f"Held out, {latent.map} map: cosine {style.number(latent.map_cosine)} (control {style.number(latent.map_control)})"
+    """Text below the plot: the held-out error with its control, and the fidelity of the projection."""
+    fit = f"Held out, {latent.map} map: cosine {style.number(latent.map_cosine)} (control {style.number(latent.map_control)})"
     if latent.map_r2 is not None:
-        said += f", R² {style.number(latent.map_r2)} (control {style.number(latent.map_r2_control)})"
+        fit += f", R² {style.number(latent.map_r2)} (control {style.number(latent.map_r2_control)})"
     trust = latent.trust
-    kept = (
-        f"The picture keeps {style.percent(trust.teacher)} of the teacher's and {style.percent(trust.student)} of the "
-        f"student's 10 nearest neighbours; the full spaces share {style.percent(trust.overlap)} (by chance {style.percent(trust.overlap_chance)})."
+    fidelity = (
+        f"The plot keeps {style.percent(trust.teacher)} of the teacher's and {style.percent(trust.student)} of the "
+        f"student's 10 nearest neighbours; the full spaces share {style.percent(trust.overlap)} (chance {style.percent(trust.overlap_chance)})."
     )
-    lines = [f"{said}.", kept]
+    lines = [f"{fit}.", fidelity]
     if latent.shuffled:
         lines.append("<b>Null picture: drawn through the control map.</b>")
     return "<br>".join(lines)
 
 
 def rings(ids: Sequence[int], xy: np.ndarray, picked: Collection[int], *, show: bool) -> go.Scatter:
-    """A ring around each picked prompt; smaller where many are picked, so that the points stay visible."""
+    """A ring around each picked prompt; smaller where many are picked, to keep the points visible."""
     chosen = set(picked)
     rows = [r for r, number in enumerate(ids) if number in chosen]
     size, width = (14, 2.5) if len(rows) <= FEW else (9, 1.2)
@@ -151,10 +151,10 @@ def links(teacher: np.ndarray, student: np.ndarray) -> go.Scatter:
 
 
 def axis_title(latent: LatentMap, axis: int) -> str:
-    """PCA axes have a meaning and a unit, those of UMAP have none and say so."""
+    """Title of an axis: PCA axes have a unit, UMAP axes have none."""
     if latent.method == "pca":
         return f"Principal component {axis} (student activation units)"
-    return f"UMAP {axis} (no unit: only who is near whom counts)"
+    return f"UMAP {axis} (no unit: only neighbourhoods count)"
 
 
 COLUMNS = 3
@@ -214,25 +214,25 @@ def chain_figure(
 
 
 def panel_title(one: DrawnSlice) -> str:
-    """Which space a panel shows, and how much of it the picture keeps."""
-    said = f"keeps {style.percent(one.fidelity)} of neighbours"
+    """The space of a panel, and the share of it that the projection keeps."""
+    kept = f"keeps {style.percent(one.fidelity)} of neighbours"
     if one.explained is not None:
-        said += f", {style.percent(one.explained)} of variance"
-    return f"<b>{style.text(one.title)}</b><br><span style='font-size:11px'>{said}</span>"
+        kept += f", {style.percent(one.explained)} of variance"
+    return f"<b>{style.text(one.title)}</b><br><span style='font-size:11px'>{kept}</span>"
 
 
 def chain_printed(chain: ChainMap) -> str:
-    """What a reader of the bare picture has to know, as up to three lines."""
+    """Text below the plot, up to three lines: shared neighbours, method, null."""
     names = [one.short for one in chain.slices]
     shared = ", ".join(f"{names[i]} to {names[i + 1]} {style.percent(step)}" for i, step in enumerate(chain.steps))
-    lines = [f"Neighbours shared in the full spaces: {shared} (by chance {style.percent(chain.overlap_chance)})."]
+    lines = [f"Neighbours shared in the full spaces: {shared} (chance {style.percent(chain.overlap_chance)})."]
     if chain.method == "umap":
-        made = f"AlignedUMAP, cosine, alignment regularisation {chain.regularisation}, seed {chain.seed}"
+        method = f"AlignedUMAP, cosine, alignment regularisation {chain.regularisation}, seed {chain.seed}"
     else:
-        made = "PCA of each space, each turned onto the one before (orthogonal Procrustes)"
-    lines.append(f"{made}, {len(chain.ids)} prompts.")
+        method = "PCA of each space, rotated onto the previous one (orthogonal Procrustes)"
+    lines.append(f"{method}, {len(chain.ids)} prompts.")
     if chain.shuffled:
-        lines.append("<b>Null picture: partners were dealt out at random.</b>")
+        lines.append("<b>Null picture: prompts are paired at random.</b>")
     return "<br>".join(part if "<b>" in line else style.text(part, 400) for line in lines for part in wrap(line, WIDTH))
 
 
@@ -267,30 +267,34 @@ def grouped(chain: ChainMap, colour: str) -> list[tuple[str, list[int], str]]:
     values = [str(v) for v in chain.labels[colour]]
     counts = {value: values.count(value) for value in dict.fromkeys(values)}
     named = sorted(counts, key=lambda value: (-counts[value], value))[:COLOURED_UP_TO]
-    found = [(v, [i for i, other in enumerate(values) if other == v], style.CATEGORIES[k]) for k, v in enumerate(named)]
+    groups = [
+        (v, [i for i, other in enumerate(values) if other == v], style.CATEGORIES[k]) for k, v in enumerate(named)
+    ]
     if rest := [i for i, v in enumerate(values) if v not in named]:
-        found.append((f"{len(counts) - len(named)} others", rest, style.CONTROL))
-    return found
+        groups.append((f"{len(counts) - len(named)} others", rest, style.CONTROL))
+    return groups
 
 
 def slice_traces(
     chain: ChainMap, i: int, xy: np.ndarray, colour: str, groups: Sequence[tuple[str, list[int], str]], overlay: bool
 ) -> list[go.Scatter]:
-    """The points of one slice, in as many traces as the colouring asks for."""
+    """The points of one slice, one trace per colour group."""
     one = chain.slices[i]
-    own, symbol = MODELS.get(one.model, (style.CONTROL, "circle"))
+    shade_of_model, symbol = MODELS.get(one.model, (style.CONTROL, "circle"))
     several = sum(other.model == one.model for other in chain.slices) > 1
     shades = layer_opacity(i, len(chain.slices)) if overlay and several else 0.85
     base: dict[str, Any] = {"size": 6 if len(xy) > 400 else 8, "symbol": symbol, "opacity": shades}
-    everyone = list(range(len(xy)))
+    every_row = list(range(len(xy)))
     if colour == OVERLAP:
         marker = base | {"color": chain.overlap[i], "coloraxis": "coloraxis"}
         marker |= {"line": {"width": 0.4, "color": style.CONTROL}}
-        return [chain_points(chain, i, xy, everyone, marker, name=one.title, legend=overlay)]
+        return [chain_points(chain, i, xy, every_row, marker, name=one.title, legend=overlay)]
     if colour == "model":
         name = one.title if overlay else one.name
         first = overlay or i == next(j for j, s in enumerate(chain.slices) if s.name == one.name)
-        return [chain_points(chain, i, xy, everyone, base | {"color": own}, name=name, legend=first, group=name)]
+        return [
+            chain_points(chain, i, xy, every_row, base | {"color": shade_of_model}, name=name, legend=first, group=name)
+        ]
     return [
         chain_points(
             chain, i, xy, rows, base | {"color": shade}, name=style.text(value, 40), legend=i == 0, group=value
@@ -344,15 +348,15 @@ def chain_points(
 def add_links(
     figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], picked: Collection[int], links: bool
 ) -> None:
-    """From slice to slice: thin lines for all, arrows for picked prompts. In the null picture they join false partners."""
-    everyone = range(len(chain.ids))
+    """From slice to slice: thin lines for all, arrows for picked prompts. In the null picture they join random pairs."""
+    every_row = range(len(chain.ids))
     wanted = set(picked)
-    chosen = [r for r in everyone if chain.ids[r] in wanted]
+    chosen = [r for r in every_row if chain.ids[r] in wanted]
     for i, (here, there) in enumerate(itertools.pairwise(places)):
-        order = chain.partners[i] if chain.partners else list(everyone)
+        order = chain.partners[i] if chain.partners else list(every_row)
         if links:
             line = {"color": style.CONTROL, "width": 0.6}
-            figure.add_trace(joined(here, there, list(everyone), order, mode="lines", line=line, opacity=0.35))
+            figure.add_trace(joined(here, there, list(every_row), order, mode="lines", line=line, opacity=0.35))
         if chosen and len(chosen) <= FEW:
             head: dict[str, Any] = {
                 "symbol": "arrow",
@@ -377,7 +381,7 @@ def joined(here: np.ndarray, there: np.ndarray, rows: list[int], order: Sequence
 
 
 def same_axes(figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], rows: int, columns: int) -> float:
-    """Every panel shows the same rectangle of the plane, height over width returned; axes of a UMAP have no unit and say so."""
+    """Give every panel the same range; returns height over width. UMAP axes are titled as without unit."""
     every = np.concatenate(places)
     low, high = every.min(0), every.max(0)
     middle, reach = (low + high) / 2, (high - low) * 0.55 + 1e-9
@@ -385,7 +389,7 @@ def same_axes(figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], 
     names = (
         ("UMAP 1 (no unit)", "UMAP 2 (no unit)")
         if chain.method == "umap"
-        else ("Component 1 (of each space's size)", "Component 2 (of each space's size)")
+        else ("Component 1 (scaled per space)", "Component 2 (scaled per space)")
     )
     plain: dict[str, Any] = {
         "showticklabels": False,
@@ -401,6 +405,6 @@ def same_axes(figure: go.Figure, chain: ChainMap, places: Sequence[np.ndarray], 
         x_range, y_range = ([middle[axis] - reach[axis], middle[axis] + reach[axis]] for axis in (0, 1))
         figure.update_xaxes(range=x_range, title={"text": names[0], "standoff": 10}, **plain, **place)
         figure.update_yaxes(range=y_range, title={"text": "" if column else names[1], "standoff": 10}, **plain, **place)
-        # Panels are of one size, so where the window's shape asks for more of the plane, all of them show the same more.
+        # Panels have one size, so a different window shape extends the range of all of them equally.
         figure.update_yaxes(scaleanchor=f"x{number if number > 1 else ''}", **place)
     return float(reach[1] / reach[0])

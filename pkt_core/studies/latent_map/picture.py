@@ -1,4 +1,4 @@
-"""A latent map: both models in one picture, drawn from their states of the same prompts."""
+"""A latent map: both models in one plot, from their states of the same prompts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from pkt_core.models.sites import Site
 from pkt_core.projection.maps import NEIGHBOURS, neighbour_overlap, project_together
 from pkt_core.studies.latent_map.record import LatentMap, Trust
 
-SCALED = ("ridge", "procrustes")  # maps that are fitted to the student's lengths too, so that R2 means something
+SCALED = ("ridge", "procrustes")  # maps fitted to the student's scale, for which R2 is defined
 
 
 @dataclass(frozen=True)
 class MapSettings:
-    """What a latent map is drawn of, but for its prompts."""
+    """Settings of a latent map, except its prompts."""
 
     method: Literal["pca", "umap"]
     """The projection."""
@@ -48,11 +48,11 @@ class MapSettings:
 def latent_map(
     teacher: LoadedModel, student: LoadedModel, texts: PromptSet, settings: MapSettings, progress: Progress
 ) -> LatentMap:
-    """Half of the texts fit the alignment map (where it is fitted at all), the other half is the picture."""
+    """Half of the texts fit the alignment map (where it is fitted), the other half is plotted."""
     began = time.monotonic()
     sites = [Site("block_out", settings.teacher_layer)], [Site("block_out", settings.student_layer)]
     if settings.pooling == "tokens":
-        raise PlanError("A latent map shows one point a prompt; choose last or mean pooling.")
+        raise PlanError("Got pooling tokens; a latent map shows one point per prompt. Choose last or mean pooling.")
     progress("Reading the prompts", 0.2)
     x = collect(teacher, texts.texts, sites[0], settings.pooling)[0]
     y = collect(student, texts.texts, sites[1], settings.pooling)[0]
@@ -96,7 +96,7 @@ def latent_map(
 def map_and_control(
     teacher: LoadedModel, student: LoadedModel, kind: str, x: Tensor, y: Tensor, seed: int
 ) -> tuple[AlignmentMap, AlignmentMap]:
-    """A map and the same map with its meaning removed."""
+    """A map and its control: the same map with its meaning removed."""
     if kind == "logit-preserving":
         found = match(teacher, student).require("the logit-preserving map")
         heads = head_of(teacher), head_of(student)

@@ -1,30 +1,30 @@
-"""The records of a latent map: one picture of two spaces, a chain of spaces, and who changed neighbours along it."""
+"""The records of a latent map: one plot of two spaces, a chain of spaces, and neighbour turnover along it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MARGIN = 0.05
-"""How far the held-out cosine has to lie above its control's before two spaces count as alike; a convention, no test of chance."""
+"""Excess of the held-out cosine over its control from which two spaces count as aligned; a convention, not a test."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How far a picture of two spaces may be believed, and how much the full spaces share; all 0..1, larger is better."""
+    """Fidelity of a plot of two spaces, and what the full spaces share; all 0..1, larger is better."""
 
     teacher: float
-    """Share of a teacher point's 10 nearest neighbours in the full space that are its neighbours in the picture too; the mean."""
+    """Share of a teacher point's 10 nearest neighbours in the full space that are also its neighbours in the plot; the mean."""
     student: float
     """The same for the student's points."""
     overlap: float
     """Share of a prompt's 10 nearest neighbours that both full spaces agree on; the mean over prompts."""
     overlap_chance: float
-    """What unrelated spaces share."""
+    """Expected share of unrelated spaces."""
 
 
 @dataclass(frozen=True)
 class LatentMap:
-    """One picture of the same n prompts in both latent spaces."""
+    """One plot of the same n prompts in both latent spaces."""
 
     method: str
     """`pca` or `umap`."""
@@ -33,7 +33,7 @@ class LatentMap:
     student_xy: list[list[float]]
     """`[n, 2]`: student states in the same projection."""
     ids: list[int]
-    """`[n]`: where each prompt stands in the whole set, from 0."""
+    """`[n]`: index of each prompt in the whole set, from 0."""
     texts: list[str]
     """`[n]`: the prompts."""
     labels: dict[str, list[str]]
@@ -41,13 +41,13 @@ class LatentMap:
     last_tokens: list[str]
     """`[n]`: the last piece of each prompt, where its `last` activation was taken."""
     neighbour_overlap: list[float]
-    """`[n]`: per prompt, share of its 10 nearest neighbours that both full spaces agree on, 0..1; larger is more alike."""
+    """`[n]`: per prompt, share of its 10 nearest neighbours that both full spaces agree on, 0..1; larger is more similar."""
     trust: Trust
-    """How far the picture may be believed."""
+    """Fidelity of the plot."""
     map: str
     """Kind of alignment map: `semantic`, `logit-preserving`, `ridge` or `procrustes`."""
     map_cosine: float
-    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1; larger is more alike."""
+    """Mean cosine of mapped teacher states with student states that the map was not fitted on, -1..1; larger is more similar."""
     map_control: float
     """The same for the map's control: vocabulary permuted, or pairs shuffled before fitting."""
     map_r2: float | None
@@ -61,11 +61,11 @@ class LatentMap:
     shuffled: bool
     """Whether this is the null picture, drawn with the control map."""
     seconds: float
-    """Time that it took to make."""
+    """Wall time of the computation."""
 
     @property
     def alike(self) -> bool:
-        """Whether the map meets the student's held-out states better than its control, by more than `MARGIN` of cosine."""
+        """Whether the held-out cosine exceeds that of the control by more than `MARGIN`."""
         return self.map_cosine > self.map_control + MARGIN
 
 
@@ -77,7 +77,7 @@ class Slice:
     """One latent space of a chain."""
 
     name: str
-    """What the panel is called."""
+    """Title of the panel."""
     model: str
     """`teacher`, `student`, or of a run `before` and `after`."""
     layer: int
@@ -96,7 +96,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class DrawnSlice(Slice):
-    """One latent space of a chain and how far its panel may be believed."""
+    """One latent space of a chain, and the fidelity of its panel."""
 
     fidelity: float
     """Share of a prompt's 10 nearest neighbours in the full space that the panel keeps, 0..1; larger is better; the mean."""
@@ -106,7 +106,7 @@ class DrawnSlice(Slice):
 
 @dataclass(frozen=True)
 class ChainMap:
-    """A chain of s latent spaces of the same n prompts, one picture each in frames that belong together."""
+    """A chain of s latent spaces of the same n prompts, one panel each on common axes."""
 
     method: str
     """`pca` or `umap`."""
@@ -121,7 +121,7 @@ class ChainMap:
     partners: list[list[int]] | None
     """`[s - 1, n]`: between consecutive slices, the row that each row is joined to; None: the same row."""
     ids: list[int]
-    """`[n]`: where each prompt stands in the whole set, from 0."""
+    """`[n]`: index of each prompt in the whole set, from 0."""
     texts: list[str]
     """`[n]`: the prompts."""
     labels: dict[str, list[str]]
@@ -129,13 +129,13 @@ class ChainMap:
     last_tokens: list[str]
     """`[n]`: the last piece of each prompt."""
     overlap: list[list[float]]
-    """`[s, n]`: share of a prompt's 10 nearest neighbours that the slices beside it share, full spaces, 0..1; larger is more alike."""
+    """`[s, n]`: share of a prompt's 10 nearest neighbours shared with the adjacent slices, full spaces, 0..1; larger is more similar."""
     steps: list[float]
-    """`[s - 1]`: between consecutive slices, the mean overlap, 0..1; larger is more alike."""
+    """`[s - 1]`: between consecutive slices, the mean overlap, 0..1; larger is more similar."""
     ends: float
-    """Mean overlap of the first slice with the last, 0..1; larger is more alike."""
+    """Mean overlap of the first slice with the last, 0..1; larger is more similar."""
     overlap_chance: float
-    """What unrelated spaces share."""
+    """Expected share of unrelated spaces."""
     regularisation: float
     """Pull between partners in AlignedUMAP; 0 is none."""
     pooling: str
@@ -143,13 +143,13 @@ class ChainMap:
     seed: int
     """Of the sample of prompts, the projection and the null picture."""
     shuffled: bool
-    """Whether this is the null picture, partners dealt out at random."""
+    """Whether this is the null picture, with prompts paired at random."""
     seconds: float
-    """Time that it took to make."""
+    """Wall time of the computation."""
 
 
 FALSE_ALARMS = 0.05
-"""Share of false alarms, by Benjamini and Hochberg, below which prompts count as more changed than those around them."""
+"""False discovery rate (Benjamini-Hochberg) below which a prompt counts as more changed than its neighbourhood."""
 
 
 @dataclass(frozen=True)
@@ -157,15 +157,15 @@ class TurnoverRow:
     """How much one prompt's neighbourhood changed between two spaces."""
 
     id: int
-    """Where the prompt stands in the whole set, from 0."""
+    """Index of the prompt in the whole set, from 0."""
     text: str
     """The prompt."""
     turnover: float
-    """Share of its k nearest neighbours (full spaces) that are others in the second space, 0..1; larger changed more."""
+    """Share of its k nearest neighbours (full spaces) that differ in the second space, 0..1; larger changed more."""
     relative: float
     """Turnover minus its median around the prompt, -1..1; above 0 it changed more than its neighbourhood."""
     q: float
-    """Share of false alarms if this prompt and all above it were flagged, 0..1; smaller is surer."""
+    """False discovery rate if this prompt and all above it are flagged, 0..1."""
     before: list[int]
     """`[k]`: ids of its neighbours in the first space, the nearest first."""
     after: list[int]
@@ -174,7 +174,7 @@ class TurnoverRow:
 
 @dataclass(frozen=True)
 class TurnoverTable:
-    """Who changed neighbours between two slices of a chain, the most changed relative to their neighbourhood first."""
+    """Neighbour turnover between two slices of a chain, largest excess over the neighbourhood first."""
 
     first: str
     """Title of the first slice."""
@@ -191,18 +191,18 @@ class TurnoverTable:
     chance: float
     """Turnover between unrelated spaces, 0..1."""
     noise: float
-    """What the largest relative turnover reaches in 5 of 100 random pairings, -1..1."""
+    """Noise level: the 95 % quantile of the largest relative turnover over random pairings, -1..1."""
     k: int
     """Neighbours counted."""
     shuffled: bool
-    """Whether this is of the null picture, partners dealt out at random."""
+    """Whether prompts were paired at random (null)."""
 
     @property
     def beyond_chance(self) -> int:
-        """How many prompts changed more than those around them, with `q` below `FALSE_ALARMS`."""
+        """Number of prompts with `q` below `FALSE_ALARMS`."""
         return sum(row.q < FALSE_ALARMS for row in self.rows)
 
     @property
     def beyond_noise(self) -> int:
-        """How many prompts changed more, relative to those around them, than random pairings make the most changed one."""
+        """Number of prompts with a relative turnover above `noise`."""
         return sum(row.relative > self.noise for row in self.rows)

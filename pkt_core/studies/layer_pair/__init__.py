@@ -1,4 +1,4 @@
-"""How does one pair of layers agree? Pair of prompts by pair of prompts, and prompt by prompt.
+"""How does one layer pair agree? By pairs of prompts, and prompt by prompt.
 
 `compute.closer_look` -> `CloserLook`: rank correlation of similarities and shared neighbours, each with an interval and a permutation null.
 """

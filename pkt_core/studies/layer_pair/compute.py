@@ -1,4 +1,4 @@
-"""One pair of layers: how alike prompts are in the teacher's layer and in the student's, and who disagrees.
+"""One layer pair: similarity of prompts in the teacher layer and in the student layer, and where they disagree.
 
 closer_look  a scatter of the pair, its rank correlation, prompts by shared neighbours  -> CloserLook  (stored)
 """
@@ -45,9 +45,9 @@ def closer_look(
     progress: Progress = silent,
     **settings: object,
 ) -> CloserLook:
-    """One pair of layers over the prompts whose states the comparison kept, 512 samples at most; settings are those of `compare`.
+    """One layer pair over the prompts whose states the comparison stored, at most 512 samples; settings are those of `compare`.
 
-    Raises LayerNotFound for a layer that is not there, MeasureError for one that does not vary.
+    Raises LayerNotFound for a layer that is not there, MeasureError for one that is constant.
     """
     recipe = Recipe.of(settings)
     texts = prompt_set(prompts or pair.prompts).sample(recipe.n_prompts, recipe.seed)

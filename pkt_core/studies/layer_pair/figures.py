@@ -1,4 +1,4 @@
-"""One pair of layers as a scatter of pairs of prompts, and two of them beside each other on the same axes."""
+"""One layer pair as a scatter of pairs of prompts, and two of them side by side on the same axes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from pkt_core.studies.layer_pair.record import CloserLook
 from pkt_core.words import style
 
-FEW = 30  # picked prompts whose pairs are marked
+FEW = 30  # picked prompts at most whose pairs are marked
 TENTHS = 10
 LETTERS = 60  # of a prompt on hover
 
@@ -20,7 +20,7 @@ LETTERS = 60  # of a prompt on hover
 def closer_figure(
     looks: Sequence[CloserLook], *, names: Sequence[str] = ("",), picked: Collection[int] = ()
 ) -> go.Figure:
-    """How alike two prompts are in the student's layer (right) and in the teacher's (up), a panel a pair of layers.
+    """Cosine similarity of two prompts in the student layer (x) and in the teacher layer (y), one panel per layer pair.
 
     Points carry the ids of both prompts first in their customdata. Pairs with one of at most 30 picked prompts are marked.
     """
@@ -46,7 +46,7 @@ def layers(one: CloserLook) -> str:
 
 
 def reach(looks: Sequence[CloserLook], side: Literal["teacher", "student"]) -> list[float]:
-    """Ends of an axis that hold the points of all panels."""
+    """Ends of an axis that covers the points of all panels."""
     values = np.concatenate([np.asarray(getattr(one.pairs, side), float) for one in looks])
     return [float(values.min()) - 0.05, float(values.max()) + 0.05]
 

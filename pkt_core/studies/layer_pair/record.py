@@ -16,14 +16,14 @@ class DrawnPairs:
     second: list[int]
     """Place of the other, larger than the first."""
     teacher: list[float]
-    """Cosine of the two prompts' centred states in the teacher's layer, -1..1; higher is more alike."""
+    """Cosine of the two prompts' centred states in the teacher layer, -1..1; higher is more similar."""
     student: list[float]
     """The same in the student's layer."""
 
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Whether prompts that are alike in one layer are alike in the other, over all pairs of prompts."""
+    """Whether prompts similar in one layer are similar in the other, over all pairs of prompts."""
 
     value: float
     """Spearman's rank correlation of the two layers' cosines, -1..1; higher agrees better, 0 for unrelated layers."""
@@ -36,23 +36,23 @@ class RankCorrelation:
     p_value: float
     """Share of shuffles that reach the value, 0..1; lower is less likely by chance."""
     noise: float
-    """What 95 % of shuffles stay below, in the unit of the value."""
+    """Noise level: the 95 % quantile over shuffles, in the unit of the value."""
     draws: int
     """Shuffles of the student's prompts."""
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether shuffled prompts hardly ever correlate so well."""
+        """Whether the correlation is significant against shuffled prompts."""
         return self.p_value < SURE
 
     def minus(self, other: RankCorrelation) -> Estimate:
-        """The difference to another pair of layers over the same prompts, with its paired interval; n counts groups of prompts."""
+        """The difference to another layer pair over the same prompts, with its paired interval; n counts groups of prompts."""
         return paired_difference(self.value, other.value, self.left_out, other.left_out)
 
 
 @dataclass(frozen=True)
 class SharedNeighbours:
-    """How many of its nearest prompts each prompt has in both layers."""
+    """Nearest prompts that both layers have in common."""
 
     values: list[float]
     """Per prompt, in the order of `ids`: share of its nearest prompts that both layers have, 0..1; higher agrees better."""
@@ -73,11 +73,11 @@ class SharedNeighbours:
 
     @property
     def by_chance(self) -> int:
-        """Prompts that share no more than unrelated layers may."""
+        """Prompts whose share is within noise."""
         return sum(share < self.beyond - 1e-9 for share in self.values)
 
     def minus(self, other: SharedNeighbours) -> Estimate:
-        """The difference of the means to another pair of layers over the same prompts, with its paired interval, -1..1."""
+        """The difference of the means to another layer pair over the same prompts, with its paired interval, -1..1."""
         return paired_difference(self.mean, other.mean, self.left_out, other.left_out)
 
 
@@ -93,7 +93,7 @@ class NearestPrompts:
 
 @dataclass(frozen=True)
 class CloserLook:
-    """One pair of layers over the prompts of a comparison."""
+    """One layer pair over the prompts of a comparison."""
 
     teacher_layer: int
     """From 0."""
@@ -104,11 +104,11 @@ class CloserLook:
     texts: list[str]
     """The prompts, in the order of `ids`."""
     n_all: int
-    """Prompts of the comparison; those whose states it kept may be fewer."""
+    """Prompts of the comparison; those with stored states may be fewer."""
     recipe: dict[str, str | bool | int | float | None]
     """How activations were read, by the settings of a comparison."""
     pairs: DrawnPairs
-    """What a scatter shows."""
+    """The sample for the scatter plot."""
     n_pairs: int
     """All pairs of prompts, on which the correlation rests."""
     correlation: RankCorrelation
@@ -116,7 +116,7 @@ class CloserLook:
     overlap: SharedNeighbours
     """Over each prompt's nearest."""
     near: NearestPrompts
-    """Who they are."""
+    """The three nearest of each."""
 
     @property
     def pools_words(self) -> bool:

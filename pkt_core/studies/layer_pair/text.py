@@ -1,4 +1,4 @@
-"""One pair of layers in words: its answer, captions and tables, and two looks beside each other."""
+"""One layer pair: headline, captions and tables, and the comparison of two pairs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pkt_core.studies.layer_pair.record import CloserLook
 from pkt_core.words.style import number, p_value, percent
 
 SCATTER = (
-    "A point is a pair of prompts: to the right, the student's layer finds the two alike; up, the teacher's layer does (cosines of centred "
-    "states). CKA and RSA sum this picture up. The line is the median of each tenth. A line without slope, or a rank correlation no "
-    "higher than with shuffled prompts, would refute that the two layers see the same likenesses. Click a point to pick its two prompts."
+    "Each point is a pair of prompts: x, cosine similarity in the student layer; y, in the teacher layer (centred states). CKA and RSA "
+    "summarise this plot. The line is the median of each tenth of the points. A rank correlation within the shuffled null means that the layers "
+    "share no similarity structure. Click a point to pick its two prompts."
 )
 OVERLAP = (
-    "Share of each prompt's 10 nearest prompts that both layers have, worst first; select rows to pick them for every page. Low shares "
-    "are where the layers disagree, unless the prompt's neighbours are all about equally near. A whole table near chance would refute "
-    "that the two layers see the same neighbourhoods."
+    "Share of each prompt's 10 nearest prompts that the two layers have in common, lowest first; select rows to pick them for every page. Low "
+    "shares mark disagreement, unless the prompt's neighbours are almost equidistant. If all shares are near chance, the layers share no "
+    "neighbourhood structure."
 )
 BESIDE = (
-    "The same pairs of prompts on the same axes. Intervals leave out tenths of the prompts, the same tenths in both, so that of the "
-    "difference is paired. A difference whose interval holds 0 would refute that one pair of layers agrees better; two pairs picked because they look "
-    "different always differ a little more than their intervals say."
+    "The same pairs of prompts on the same axes. Intervals are jackknifed over tenths of the prompts, the same tenths for both, so the "
+    "interval of the difference is paired. If it covers 0, neither layer pair agrees better. If the pairs were picked because they look "
+    "different, the difference is biased upwards."
 )
 DIFFERENT = (
-    "Prompts by how much their share of common neighbours differs between the two pairs of layers. The top rows are the largest of many, "
-    "and a share of 10 neighbours moves in steps of 10 points: read them, do not count them."
+    "Prompts by the difference in shared neighbours between the two layer pairs. The top rows are the largest of many, and a share of 10 "
+    "neighbours has steps of 10 points: use them as examples, not as counts."
 )
-PINNED = " The dashed frame is the pinned pair of layers, which the closer look sets beside the chosen one."
-WORDS = " With pooling over words a prompt is the mean of its words here."
+PINNED = " The dashed frame is the pinned layer pair, which is compared with the chosen one below."
+WORDS = " With token pooling, a prompt here is the mean of its words."
 
 
 def name(look: CloserLook) -> str:
@@ -41,59 +41,60 @@ def name(look: CloserLook) -> str:
 
 
 def correlation(look: CloserLook) -> str:
-    """Whether prompts that are alike for one are alike for the other, with interval and null."""
-    found, n = look.correlation, len(look.ids)
-    told = (
-        "Prompts that are alike for the student tend to be alike for the teacher"
-        if found.beyond_chance
-        else "Which prompts are alike for the student says no more than chance about which are for the teacher"
+    """Whether prompts similar in one layer are similar in the other, with interval and null."""
+    rho, n = look.correlation, len(look.ids)
+    verdict = (
+        "Prompts similar in the student layer tend to be similar in the teacher layer"
+        if rho.beyond_chance
+        else "Prompt similarity in the student layer predicts that in the teacher layer no better than chance"
     )
     return (
-        f"{told}: rank correlation {number(found.value)}, 95 % interval {number(found.low)} to {number(found.high)}, "
-        f"over all {look.n_pairs:,} pairs of {n} prompts. With shuffled prompts it reaches {number(found.noise, 3)} (p "
-        f"{p_value(found.p_value)}, {found.draws} shuffles)."
+        f"{verdict}: rank correlation {number(rho.value)}, 95 % interval {number(rho.low)} to {number(rho.high)}, "
+        f"over all {look.n_pairs:,} pairs of {n} prompts. Noise level with shuffled prompts: {number(rho.noise, 3)} (p "
+        f"{p_value(rho.p_value)}, {rho.draws} shuffles)."
     )
 
 
 def overlap(look: CloserLook) -> str:
     """How many neighbours are shared, and how many prompts share no more than chance."""
-    found = look.overlap
+    shared = look.overlap
     return (
-        f"The two layers share {percent(found.mean)} of each prompt's {found.k} nearest prompts, 95 % interval "
-        f"{percent(found.low)} to {percent(found.high)} (chance {percent(found.chance)}). {found.by_chance} of {len(found.values)} "
-        f"prompts share less than {percent(found.beyond)}, which unrelated layers reach too."
+        f"The two layers share {percent(shared.mean)} of each prompt's {shared.k} nearest prompts, 95 % interval "
+        f"{percent(shared.low)} to {percent(shared.high)} (chance {percent(shared.chance)}). {shared.by_chance} of {len(shared.values)} "
+        f"prompts share less than {percent(shared.beyond)}, which is within noise."
     )
 
 
 def sample(look: CloserLook) -> str:
-    """What is drawn of all there is; empty where it is all."""
+    """Size of the sample that is drawn; empty where all is drawn."""
     drawn, n = len(look.pairs.first), len(look.ids)
-    said = [f"{drawn:,} of {look.n_pairs:,} pairs of prompts are drawn, at random"] if drawn < look.n_pairs else []
+    limits = (
+        [f"a random sample of {drawn:,} of {look.n_pairs:,} pairs of prompts is drawn"] if drawn < look.n_pairs else []
+    )
     if n < look.n_all:
-        said.append(f"the comparison keeps the states of its first {n} prompts of {look.n_all:,}")
-    return f"{'; '.join(said).capitalize()}." if said else ""
+        limits.append(f"the comparison stores the states of its first {n} prompts of {look.n_all:,}")
+    return f"{'; '.join(limits).capitalize()}." if limits else ""
 
 
 def beside(chosen: CloserLook, pinned: CloserLook) -> str:
-    """Which of two pairs of layers agrees better, by all pairs of prompts and by near neighbours, or that it cannot be told."""
+    """Which of two layer pairs agrees better, by all pairs of prompts and by nearest neighbours, or neither."""
     by_pairs = chosen.correlation.minus(pinned.correlation)
     by_neighbours = chosen.overlap.minus(pinned.overlap).times(100.0)
-    said = []
-    for what, found, digits, points in (
+    verdicts = []
+    for what, apart, digits, points in (
         ("all pairs of prompts (rank correlation)", by_pairs, 2, ""),
-        ("near neighbours", by_neighbours, 0, " points"),
+        ("nearest neighbours", by_neighbours, 0, " points"),
     ):
-        by = f"{number(found.value, digits)}{points} [{number(found.low, digits)}, {number(found.high, digits)}]"
-        if found.differs:
-            said.append(f"by {what} the {'chosen' if found.value > 0 else 'pinned'} layers agree better: {by}")
+        by = f"{number(apart.value, digits)}{points} [{number(apart.low, digits)}, {number(apart.high, digits)}]"
+        if apart.differs:
+            verdicts.append(f"by {what} the {'chosen' if apart.value > 0 else 'pinned'} layers agree better: {by}")
         else:
-            said.append(f"by {what} neither agrees better beyond chance: {by}")
-    told = "; ".join(said)
-    return f"Chosen − pinned: {told}."
+            verdicts.append(f"by {what} neither agrees significantly better: {by}")
+    return f"Chosen − pinned: {'; '.join(verdicts)}."
 
 
 def pairs_table(looks: Sequence[CloserLook]) -> pd.DataFrame:
-    """One row per drawn pair of prompts and pair of layers."""
+    """One row per drawn pair of prompts and layer pair."""
     parts = []
     for look in looks:
         ids, texts, pairs = np.asarray(look.ids), np.asarray(look.texts, object), look.pairs
@@ -106,7 +107,7 @@ def pairs_table(looks: Sequence[CloserLook]) -> pd.DataFrame:
 
 
 def overlap_table(look: CloserLook) -> pd.DataFrame:
-    """One row per prompt, the one that shares fewest neighbours first; its three nearest in each layer as texts."""
+    """One row per prompt, fewest shared neighbours first; its three nearest in each layer as texts."""
     text = dict(zip(look.ids, look.texts, strict=True))
     table = pd.DataFrame({"prompt": look.ids, "text": look.texts, "shared": look.overlap.values})
     for side, near in (("teacher", look.near.teacher), ("student", look.near.student)):
@@ -115,10 +116,10 @@ def overlap_table(look: CloserLook) -> pd.DataFrame:
 
 
 def beside_table(chosen: CloserLook, pinned: CloserLook) -> pd.DataFrame:
-    """One row per prompt, the one whose share of common neighbours differs most between the two pairs of layers first."""
+    """One row per prompt, largest difference in shared neighbours between the two layer pairs first."""
     other = dict(zip(pinned.ids, pinned.overlap.values, strict=True))
-    found = overlap_table(chosen)
-    table = pd.DataFrame({"prompt": found["prompt"], "text": found["text"], "chosen": found["shared"]})
+    overlaps = overlap_table(chosen)
+    table = pd.DataFrame({"prompt": overlaps["prompt"], "text": overlaps["text"], "chosen": overlaps["shared"]})
     table["pinned"] = [other.get(i) for i in table["prompt"]]
     table["difference"] = (table["chosen"] - table["pinned"]).round(4)
     order = table["difference"].abs().sort_values(ascending=False, kind="stable").index
@@ -126,7 +127,7 @@ def beside_table(chosen: CloserLook, pinned: CloserLook) -> pd.DataFrame:
 
 
 def summary_table(chosen: CloserLook, pinned: CloserLook, label: str, grid: SimilarityGrid) -> pd.DataFrame:
-    """Both pairs of layers and their difference, as text: similarity, rank correlation and shared neighbours, with intervals."""
+    """Both layer pairs and their difference, as text: similarity, rank correlation and shared neighbours, with intervals."""
     one, other = ((look.teacher_layer, look.student_layer) for look in (chosen, pinned))
     sides = [shown(float(grid.values[at]), float(grid.low[at]), float(grid.high[at])) for at in (one, other)]
     rows = [[label, *sides, number(float(grid.values[one] - grid.values[other]), 3)]]
@@ -135,8 +136,8 @@ def summary_table(chosen: CloserLook, pinned: CloserLook, label: str, grid: Simi
     rows.append(["Rank correlation of cosines", *sides, shown(apart.value, apart.low, apart.high)])
     shares, apart = (chosen.overlap, pinned.overlap), chosen.overlap.minus(pinned.overlap)
     sides = [shown(found.mean, found.low, found.high) for found in shares]
-    rows.append(["Neighbours in common", *sides, shown(apart.value, apart.low, apart.high)])
-    return pd.DataFrame(rows, columns=["What", "Chosen", "Pinned", "Chosen − pinned"])
+    rows.append(["Shared neighbours", *sides, shown(apart.value, apart.low, apart.high)])
+    return pd.DataFrame(rows, columns=["Measure", "Chosen", "Pinned", "Chosen − pinned"])
 
 
 def shown(value: float, low: float, high: float) -> str:

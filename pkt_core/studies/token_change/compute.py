@@ -1,6 +1,6 @@
 """Where a run's student changed, token by token: teacher, student before and student after over the same texts.
 
-token_change  a text goes through each model once; of a position a few numbers and its likeliest tokens are kept  -> TokenChange  (stored)
+token_change  one pass per text and model; per position a few numbers and the most likely tokens are stored  -> TokenChange  (stored)
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ TEXTS = ("tasks", "general", "prompts")
 def texts_of(
     plan: TransferPlan, texts: str, prompts: str | PromptSet | None, ids: Sequence[int], n: int, seed: int
 ) -> tuple[str, list[Text]]:
-    """What is read, and what it is called: items of the run's tasks (as many of each), general text, or prompts of one's own."""
+    """Label and texts: items of the run's tasks (equally many of each), general text, or custom prompts."""
     if texts not in TEXTS:
         raise PlanError(f"Got texts {texts!r}; expected one of {', '.join(TEXTS)}.")
     if not 2 <= n <= MOST_TEXTS:
-        raise PlanError(f"Got {n} texts; expected 2 to {MOST_TEXTS}.")
+        raise PlanError(f"Got {n} texts; expected 2 to {MOST_TEXTS}. Choose a number in that range.")
     if texts == "tasks":
         names = plan.tasks or (plan.data,)
         each = max(1, n // len(names))
         items = [(name, item) for name in names for item in load_examples(name).sample(each, seed).items]
         return "the run's tasks", [Text(e.prompt + e.answer, name, len(e.prompt)) for name, e in items]
     if texts == "general":
-        found = prompt_set(plan.general).sample(n, seed)
-        return f"general text ({found.name})", [Text(text) for text in found.texts]
+        general = prompt_set(plan.general).sample(n, seed)
+        return f"general text ({general.name})", [Text(text) for text in general.texts]
     whole = prompt_set(prompts or plan.prompts)
-    found = chosen(whole, ids[:MOST_TEXTS]) if ids else whole.sample(n, seed)
-    return f"{'picked prompts' if ids else 'prompts'} ({found.name})", [Text(text) for text in found.texts]
+    sample = chosen(whole, ids[:MOST_TEXTS]) if ids else whole.sample(n, seed)
+    return f"{'picked prompts' if ids else 'prompts'} ({sample.name})", [Text(text) for text in sample.texts]
 
 
 def token_change(
@@ -73,12 +73,12 @@ def token_change(
     """Every token of the texts through teacher, student before and student after; computed once, then stored.
 
     texts: `tasks` (prompt and answer of the run's tasks), `general`, or `prompts` with a set and, where some are picked,
-    their ids. Raises StoreError for a run that keeps no trained student, PromptError or PlanError where texts do not fit.
+    their ids. Raises StoreError for a run without a stored student, PromptError or PlanError where texts do not fit.
     """
     plan = (trained := open_trained(run)).plan
     name, read = texts_of(plan, texts, prompts, ids, n, seed)
-    told = [[one.text, one.group, -1 if one.answer_at is None else one.answer_at] for one in read]
-    key = fingerprint(**trained.named, texts=told, run=run.id, version=TOKENS_VERSION)
+    items = [[one.text, one.group, -1 if one.answer_at is None else one.answer_at] for one in read]
+    key = fingerprint(**trained.named, texts=items, run=run.id, version=TOKENS_VERSION)
 
     def make() -> TokenChange:
         progress("Loading teacher, student before and student after", 0.0)
@@ -89,7 +89,7 @@ def token_change(
     return memo("token-change", key, TokenChange, make)
 
 
-TOP = 6  # most likely tokens that are kept of a position
+TOP = 6  # most likely tokens stored per position
 BATCH = 8
 ROOM = 2**27  # logits held at once by one model: half a GiB
 DIGITS = 6
@@ -108,19 +108,19 @@ class Text:
 
 @dataclass
 class Sure:
-    """What one model said it would say next, and whether that came."""
+    """One model's confidence in its next tokens, and whether they were right."""
 
     confidence: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
     n_bytes: list[int] = field(default_factory=list)
     """Predicted bytes of each text."""
     bits: list[float] = field(default_factory=list)
-    """Bits needed for them."""
+    """Surprisal of each text, bits."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """One text as one model cuts it, with its logits at every position."""
+    """One text under one model's tokenizer, with its logits at every position."""
 
     ids: list[int]
     offsets: list[tuple[int, int]]
@@ -130,26 +130,26 @@ class Cut:
 
 
 def batches(models: dict[str, LoadedModel], texts: Sequence[Text]) -> Iterator[tuple[int, list[dict[str, Cut]]]]:
-    """Consecutive texts with all models' logits, so few at once that they fit."""
+    """Consecutive texts with all models' logits, in batches that fit in memory."""
     longest = max(len(ids) for m in models.values() for ids in m.tokenizer([t.text for t in texts])["input_ids"])
     rows = max(m.layout.head.weight.shape[0] for m in models.values())
     size = max(1, min(BATCH, ROOM // (longest * rows)))
     for start in range(0, len(texts), size):
         batch = [one.text for one in texts[start : start + size]]
-        found: list[dict[str, Cut]] = [{} for _ in batch]
+        cuts: list[dict[str, Cut]] = [{} for _ in batch]
         for who, loaded in models.items():
             encoded = loaded.tokenizer(batch, return_offsets_mapping=True, return_special_tokens_mask=True)
             ids, mask = pad(encoded["input_ids"], loaded.tokenizer.pad_token_id), pad(encoded["attention_mask"], 0)
             logits = forward_ids(loaded, ids, mask).cpu()
-            for i, own_ids in enumerate(encoded["input_ids"]):
+            for i, token_ids in enumerate(encoded["input_ids"]):
                 offsets = [(int(a), int(b)) for a, b in encoded["offset_mapping"][i]]
                 special = encoded["special_tokens_mask"][i]
-                found[i][who] = Cut(own_ids, offsets, special, logits[i, : len(own_ids)])
-        yield start, found
+                cuts[i][who] = Cut(token_ids, offsets, special, logits[i, : len(token_ids)])
+        yield start, cuts
 
 
 def log_probs(cut: Cut, rows: slice) -> Tensor:
-    """What was said before each of the tokens to come, at some positions, float64."""
+    """Log probabilities of the next token at the given positions, float64."""
     return cut.logits[:-1][rows].double().log_softmax(-1)
 
 
@@ -158,15 +158,15 @@ def rounded(values: Tensor) -> list[float]:
 
 
 def read_one(cut: Cut, names: dict[int, str], sure: Sure) -> Read:
-    """One model over one text; what it was sure of is added to `sure`."""
+    """One model over one text; its confidences are added to `sure`."""
     came = torch.tensor(cut.ids[1:])
     bits, entropy, rank, top = [], [], [], []
     for rows in chunks(len(came), cut.logits.shape[-1]):
-        said = log_probs(cut, rows)
-        told, best = own(said, came[rows]), said.topk(min(TOP, said.shape[-1]))
-        bits += told.bits.tolist()
-        entropy += rounded(told.entropy)
-        rank += told.rank.tolist()
+        log_p = log_probs(cut, rows)
+        actual, best = own(log_p, came[rows]), log_p.topk(min(TOP, log_p.shape[-1]))
+        bits += actual.bits.tolist()
+        entropy += rounded(actual.entropy)
+        rank += actual.rank.tolist()
         for ids, values in zip(best.indices.tolist(), best.values.exp().tolist(), strict=True):
             top.append([(names.get(i, f"<row {i}>"), round(p, DIGITS)) for i, p in zip(ids, values, strict=True)])
         sure.confidence += best.values[:, 0].exp().tolist()
@@ -176,25 +176,25 @@ def read_one(cut: Cut, names: dict[int, str], sure: Sure) -> Read:
 
 
 def compared(first: Cut, second: Cut, shared: tuple[Tensor, Tensor] | None) -> Between:
-    """Two models that cut the text alike, over all tokens or the shared ones."""
-    found: list[dict[str, list[Any]]] = []
+    """Two models that tokenise identically, over all tokens or the shared ones."""
+    parts: list[dict[str, list[Any]]] = []
     for rows in chunks(len(first.ids) - 1, first.logits.shape[-1]):
         one, other = log_probs(first, rows), log_probs(second, rows)
         if shared is not None:
             one, other = among(one, shared[0]), among(other, shared[1])
-        told = apart(one, other)
-        found.append({k: rounded(getattr(told, k)) for k in ("kl", "js", "agreement")} | {"same_top": told.same_top.tolist()})  # fmt: skip
-    return Between(**{k: [v for part in found for v in part[k]] for k in ("kl", "js", "agreement", "same_top")})
+        between = apart(one, other)
+        parts.append({k: rounded(getattr(between, k)) for k in ("kl", "js", "agreement")} | {"same_top": between.same_top.tolist()})  # fmt: skip
+    return Between(**{k: [v for part in parts for v in part[k]] for k in ("kl", "js", "agreement", "same_top")})
 
 
 def chunks(n: int, vocabulary: int) -> Iterator[slice]:
-    """Positions, so many at once that their distributions fit."""
+    """Slices of positions whose distributions fit in memory."""
     size = max(1, ROOM // 8 // vocabulary)
     yield from (slice(start, start + size) for start in range(0, n, size))
 
 
 def whole_answer(answer_at: int, cut: Cut, right: Sequence[bool]) -> bool:
-    """Whether every token of the answer was the most likely one; the token that straddles its beginning counts."""
+    """Whether every token of the answer was the most likely one; a token that spans its beginning counts."""
     return all(ok for ok, (_, end) in zip(right, cut.offsets[1:], strict=True) if end > answer_at)
 
 
@@ -213,9 +213,9 @@ def read_tokens(
         require_fit(loaded, [one.text for one in texts])
     short = [t.text for t, ids in zip(texts, models["before"].tokenizer([t.text for t in texts])["input_ids"], strict=True) if len(ids) < 2]  # fmt: skip
     if short:
-        raise PromptError(f"Got a text of a single token, {short[0][:40]!r}; expected at least two, of which the second is predicted.")  # fmt: skip
+        raise PromptError(f"Got a text of a single token, {short[0][:40]!r}; expected at least two tokens. Lengthen or remove it.")  # fmt: skip
     if len(texts) < 2:
-        raise PromptError(f"Got {len(texts)} text; an interval over texts needs at least 2. Add texts.")
+        raise PromptError(f"Got {len(texts)} text; expected at least 2 for an interval over texts. Add texts.")
     names = {who: token_names(loaded.tokenizer, loaded.layout.head.weight.shape[0]) for who, loaded in models.items()}
     alike = match.same_tokenizer
     pairs: dict[str, tuple[str, str, tuple[Tensor, Tensor] | None]] = {"before_after": ("before", "after", None)}
@@ -268,8 +268,8 @@ def read_tokens(
 def summed(
     run: str, name: str, sentences: list[Sentence], sure: dict[str, Sure], match: VocabularyMatch
 ) -> TokenChange:
-    """Sums over all texts, with intervals over texts, and where the change sits."""
-    whole: dict[str, Estimate] = {f"bits_{who}": ratio(told.bits, told.n_bytes) for who, told in sure.items()}
+    """Totals over all texts, with intervals over texts, and the location of the change."""
+    whole: dict[str, Estimate] = {f"bits_{who}": ratio(of.bits, of.n_bytes) for who, of in sure.items()}
     lengths = [len(one.tokens) - 1 for one in sentences]
     more = np.subtract(sure["after"].bits, sure["before"].bits)
     whole["bits_change"] = ratio(more, sure["before"].n_bytes)
@@ -298,5 +298,5 @@ def summed(
         half=int(np.searchsorted(gone, gone[-1] / 2)) + 1 if gone[-1] > 0 else 0,
         n_tokens=len(moved),
         answers=answers,
-        calibration={who: calibration(told.confidence, told.right) for who, told in sure.items()},
+        calibration={who: calibration(of.confidence, of.right) for who, of in sure.items()},
     )

@@ -1,8 +1,8 @@
-"""A sentence token by token, what each model would have said instead, and whether confidence is deserved.
+"""A sentence token by token, each model's predictions at one token, and calibration.
 
-Text lies in the figure as it would on paper; nothing of it is read as markup.
+Text is laid out in lines and escaped, so that no part of it is read as markup.
 
-Not covered: which sentence to look at (`studies/token_change/text.py`).
+Not covered: which sentence to show (`studies/token_change/text.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pkt_core.words.style import WHO
 
 LINE = 86  # characters a line
 GLYPH, LINE_HEIGHT = 8.6, 38  # pixels of a character and of a line
-FAINT = "rgba(128,132,145,0.14)"  # a token that has not changed: its text stays in the page's own colour
+FAINT = "rgba(128,132,145,0.14)"  # background of an unchanged token, whose text keeps the page's colour
 PALE_TO_STRONG = ["#fbe3c6", "#f1a340", "#c65f08", "#7f3b08"]
 BETTER_TO_WORSE = style.DIVERGING[::-1]  # blue below zero, orange above
 WHERE_FAINT = 0.04  # share of the scale below which nothing is coloured
@@ -32,18 +32,18 @@ WHERE_FAINT = 0.04  # share of the scale below which nothing is coloured
 
 @dataclass(frozen=True)
 class Colouring:
-    """A number that tokens can be coloured by."""
+    """A quantity by which tokens can be coloured."""
 
     label: str
-    """As a choice, with its unit."""
+    """Label of the choice, with its unit."""
     of: Callable[[Sentence], list[float] | None]
-    """One per predicted token of a sentence; None where it cannot be had."""
+    """One per predicted token of a sentence; None where it is not available."""
     reach: float
-    """Where the scale ends; beyond it the colour stays."""
+    """End of the colour scale; larger values are clipped."""
     both_ways: bool
-    """Whether zero is a real middle."""
+    """Whether the scale diverges around zero."""
     ends: tuple[str, str]
-    """What the ends of the scale mean."""
+    """Labels of the ends of the scale."""
 
 
 def less(after: Sequence[float], before: Sequence[float]) -> list[float]:
@@ -52,17 +52,17 @@ def less(after: Sequence[float], before: Sequence[float]) -> list[float]:
 
 
 def of_student(number: Callable[[Read], Sequence[float]]) -> Callable[[Sentence], list[float]]:
-    """A number of the student, after less before."""
+    """A quantity of the student, after minus before."""
     return lambda sentence: less(number(sentence.after), number(sentence.before))
 
 
 def of_change(number: Callable[[Between], Sequence[float]]) -> Callable[[Sentence], list[float]]:
-    """A number of before against after."""
+    """A quantity comparing before with after."""
     return lambda sentence: list(number(sentence.change))
 
 
 def towards_teacher(sentence: Sentence) -> list[float] | None:
-    """KL(teacher || after) less KL(teacher || before), bits; None where the teacher cuts text otherwise."""
+    """KL(teacher || after) minus KL(teacher || before), bits; None where the teacher tokenises differently."""
     if sentence.to_teacher is None:
         return None
     before, after = sentence.to_teacher
@@ -74,33 +74,33 @@ COLOURINGS: dict[str, Colouring] = {
         "Change: KL(before ‖ after), bits", of_change(lambda pair: pair.kl), 6.0, False, ("same", "changed")
     ),
     "bits": Colouring(
-        "Better or worse: bits needed, after − before", of_student(lambda read: read.bits), 6.0, True, ("better", "worse")
+        "Better or worse: surprisal, after − before, bits", of_student(lambda read: read.bits), 6.0, True, ("better", "worse")
     ),
     "teacher": Colouring(
-        "Nearer the teacher: KL(teacher ‖ after) − KL(teacher ‖ before), bits", towards_teacher, 4.0, True, ("nearer", "farther")
+        "Closer to the teacher: KL(teacher ‖ after) − KL(teacher ‖ before), bits", towards_teacher, 4.0, True, ("closer", "farther")
     ),
     "js": Colouring(
-        "Change: Jensen-Shannon, bits", of_change(lambda pair: pair.js), 1.0, False, ("same", "nothing shared")
+        "Change: Jensen-Shannon, bits", of_change(lambda pair: pair.js), 1.0, False, ("same", "disjoint")
     ),
     "rank": Colouring(
-        "Rank of the token that came: log10(after / before)",
+        "Rank of the actual token: log10(after / before)",
         lambda s: [log10(b / a) for a, b in zip(s.before.rank, s.after.rank, strict=True)],
         2.0, True, ("better", "worse"),
     ),
     "entropy": Colouring(
-        "Surer or less sure: entropy, after − before, bits", of_student(lambda read: read.entropy), 4.0, True, ("surer", "less sure")
+        "Confidence: entropy, after − before, bits", of_student(lambda read: read.entropy), 4.0, True, ("more confident", "less confident")
     ),
     "agreement": Colouring(
-        "Top-5 tokens that before and after do not share", lambda s: [1 - v for v in s.change.agreement], 1.0, False, ("same", "none shared")
+        "Share of the top 5 tokens that changed", lambda s: [1 - v for v in s.change.agreement], 1.0, False, ("same", "none shared")
     ),
     "probability": Colouring(
-        "Probability of the token that came, after", lambda s: [2 ** -b for b in s.after.bits], 1.0, False, ("0", "certain")
+        "Probability of the actual token, after", lambda s: [2 ** -b for b in s.after.bits], 1.0, False, ("0", "certain")
     ),
 }  # fmt: skip
 
 
 def colour(value: float, by: Colouring) -> str | None:
-    """The colour of a token, None where it stays as it is."""
+    """The colour of a token; None where it is unchanged."""
     share = max(-1.0, min(1.0, value / by.reach))
     if abs(share) < WHERE_FAINT:
         return None
@@ -109,30 +109,30 @@ def colour(value: float, by: Colouring) -> str | None:
 
 
 def ink(background: str) -> str:
-    """Black or white, whichever stands out."""
+    """Black or white, whichever has more contrast."""
     red, green, blue = (float(v) for v in background.removeprefix("rgb(").removesuffix(")").split(","))
     return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
 
 
 def wide(text: str) -> int:
-    """Columns a text takes in a type of fixed width."""
+    """Columns of a text in a monospaced font."""
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def places(shown: Sequence[str]) -> list[tuple[int, float, int]]:
     """Line, first column and columns of each token, lines broken between tokens."""
-    found, line, column = [], 0, 0.0
+    positions, line, column = [], 0, 0.0
     for text in shown:
         needed = max(1, wide(text))
         if column and column + needed > LINE:
             line, column = line + 1, 0.0
-        found.append((line, column, needed))
+        positions.append((line, column, needed))
         column += needed + 0.25
-    return found
+    return positions
 
 
 def sentence_figure(sentence: Sentence, measure: str, chosen: int | None = None) -> go.Figure:
-    """The text of a sentence, its tokens coloured by a number; a click gives the token's place."""
+    """The text of a sentence, its tokens coloured by a quantity; a click returns the index of the token."""
     by = COLOURINGS[measure]
     values = by.of(sentence) or [0.0] * (len(sentence.tokens) - 1)
     shown = [style.visible(text, 40).replace("·", " ") if text.strip() else style.visible(text, 40) for text, _, _ in sentence.tokens]  # fmt: skip
@@ -149,7 +149,7 @@ def sentence_figure(sentence: Sentence, measure: str, chosen: int | None = None)
                 orientation="h",
                 width=0.72,
                 marker={"color": [colours[i] or FAINT for i in mine], "line": {"width": 0}},
-                customdata=[[i, *told(sentence, i, values)] for i in mine],
+                customdata=[[i, *hover(sentence, i, values)] for i in mine],
                 hovertemplate="%{customdata[1]}<extra></extra>",
                 showlegend=False,
             )
@@ -175,7 +175,7 @@ def sentence_figure(sentence: Sentence, measure: str, chosen: int | None = None)
 
 
 def key(figure: go.Figure, by: Colouring) -> None:
-    """The colour scale, lying below the text."""
+    """The colour scale, below the text."""
     low = -by.reach if by.both_ways else 0.0
     scale = BETTER_TO_WORSE if by.both_ways else [style.DIVERGING[4], *PALE_TO_STRONG]
     bar = {
@@ -203,22 +203,22 @@ def marks(figure: go.Figure, sentence: Sentence, at: Sequence[tuple[int, float, 
             )  # fmt: skip
 
 
-def told(sentence: Sentence, token: int, values: Sequence[float]) -> list[Any]:
-    """The hover of one token."""
+def hover(sentence: Sentence, token: int, values: Sequence[float]) -> list[Any]:
+    """Hover text of one token."""
     if token == 0:
-        return ["the first token: nobody predicts it"]
+        return ["first token: not predicted"]
     i, models = token - 1, sentence.models
     rows = [f"<b>{style.token(sentence.tokens[token][0], 60)}</b> {style.number(values[i], 2)}"]
     for who in ("teacher", "before", "after"):
         if who in models:
             read = models[who]
             best = ", ".join(f"{style.token(name)} {style.percent(p)}" for name, p in read.top[i][:3])
-            rows.append(f"{WHO[who][0]}: {style.percent(2 ** -read.bits[i])}, rank {read.rank[i]:,}; would say {best}")
+            rows.append(f"{WHO[who][0]}: {style.percent(2 ** -read.bits[i])}, rank {read.rank[i]:,}; top tokens {best}")
     return ["<br>".join(rows)]
 
 
 def next_figure(sentence: Sentence, token: int) -> go.Figure:
-    """What teacher, before and after held most likely at one token; the token that came has a line around it."""
+    """Most likely tokens of teacher, before and after at one position; the actual token is outlined."""
     came, i = sentence.tokens[token][0], token - 1
     shown = [who for who in ("teacher", "before", "after") if who in sentence.models]
     figure = make_subplots(cols=len(shown), horizontal_spacing=0.14, subplot_titles=[WHO[who][0].capitalize() for who in shown])  # fmt: skip
@@ -253,17 +253,17 @@ def next_figure(sentence: Sentence, token: int) -> go.Figure:
 
 
 def reliability_figure(found: Mapping[str, Calibration], of: str = "the most likely token") -> go.Figure:
-    """Share right against confidence, in bins of equal number, for each model; on the dashed line confidence is deserved."""
+    """Share right by confidence, in equal-count bins, for each model; the dashed line is perfect calibration."""
     figure = go.Figure()
     figure.add_trace(
         go.Scatter(
-            x=[0, 1], y=[0, 1], mode="lines", name="deserved", line={"color": style.CONTROL, "dash": "dash"}, hoverinfo="skip"
+            x=[0, 1], y=[0, 1], mode="lines", name="perfect calibration", line={"color": style.CONTROL, "dash": "dash"}, hoverinfo="skip"
         )
     )  # fmt: skip
     for who in ("before", "after", "teacher"):
         if who not in found:
             continue
-        label, own = WHO[who]
+        label, shade = WHO[who]
         curve = found[who].curve
         figure.add_trace(
             go.Scatter(
@@ -271,15 +271,15 @@ def reliability_figure(found: Mapping[str, Calibration], of: str = "the most lik
                 y=[one.rate for one in curve],
                 mode="lines+markers",
                 name=label,
-                line={"color": own, "width": 2},
-                marker={"color": own, "size": 10, "symbol": style.SYMBOLS[who], "line": {"width": 2, "color": own}},
+                line={"color": shade, "width": 2},
+                marker={"color": shade, "size": 10, "symbol": style.SYMBOLS[who], "line": {"width": 2, "color": shade}},
                 error_y={
-                    "type": "data", "symmetric": False, "thickness": 1.5, "color": own,
+                    "type": "data", "symmetric": False, "thickness": 1.5, "color": shade,
                     "array": [one.high - one.rate for one in curve],
                     "arrayminus": [one.rate - one.low for one in curve],
                 },
                 customdata=[one.n for one in curve],
-                hovertemplate=f"{label}<br>says %{{x:.2f}}, right %{{y:.2f}} (%{{customdata}} predictions)<extra></extra>",
+                hovertemplate=f"{label}<br>confidence %{{x:.2f}}, right %{{y:.2f}} (%{{customdata}} predictions)<extra></extra>",
             )
         )  # fmt: skip
     style.finish(figure, height=430, x=f"Confidence (mean probability of {of}, 0..1)", y="Share right (0..1)")  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a run changed in single tokens.
+"""Changes of single tokens after a run.
 
 Not covered: how it is computed (`evaluation/tokens.py`, `studies/token_change/compute.py`).
 """
@@ -15,21 +15,21 @@ Named = tuple[str, float]
 
 @dataclass(frozen=True)
 class Read:
-    """One model at every predicted token of a text; the first token is nobody's prediction and is not among them."""
+    """One model at every predicted token of a text; the first token is not predicted and left out."""
 
     bits: list[float]
-    """`[T]`: bits needed for the token that came, 0 or more; 0 is certainty."""
+    """`[T]`: surprisal of the actual token in bits, 0 or more; 0 is certainty."""
     entropy: list[float]
     """`[T]`: of the next-token distribution, in bits, 0 or more."""
     rank: list[int]
-    """`[T]`: place of the token that came, 1 is the most likely."""
+    """`[T]`: rank of the actual token, 1 is the most likely."""
     top: list[list[Named]]
-    """`[T, 6]` at most: the most likely tokens instead, with probabilities, 0..1, most likely first."""
+    """`[T, 6]` at most: the most likely tokens, with probabilities, 0..1, most likely first."""
 
 
 @dataclass(frozen=True)
 class Between:
-    """Two models at the same predicted tokens; the first is the one that weighs the KL."""
+    """Two models at the same predicted tokens; the KL is weighted by the first."""
 
     kl: list[float]
     """`[T]`: KL(first || second), bits, 0 is the same."""
@@ -55,7 +55,7 @@ class Sentence:
     """One text, token by token."""
 
     id: int
-    """Its number within the reading, from 0."""
+    """Its index, from 0."""
     text: str
     """As it was read, in full."""
     group: str
@@ -63,13 +63,13 @@ class Sentence:
     answer_at: int | None
     """Character at which the answer begins; None for plain text."""
     tokens: list[tuple[str, int, int]]
-    """`[T + 1]`, as the student cuts it: token, first character, character after its last. The first one is not predicted."""
+    """`[T + 1]`, under the student's tokenizer: token, first character, character after its last. The first one is not predicted."""
     models: dict[str, Read]
-    """`before` and `after`; `teacher` where it cuts text alike."""
+    """`before` and `after`; `teacher` where it tokenises identically."""
     apart: dict[str, Between]
-    """`before_after`; `teacher_before` and `teacher_after` over shared tokens, where the teacher cuts text alike."""
+    """`before_after`; `teacher_before` and `teacher_after` over shared tokens, where the teacher tokenises identically."""
     spans: list[tuple[int, int, float, float, float]] | None
-    """Where it cuts otherwise: first character and character after the last of a shared piece, bits of teacher, before and after for it."""
+    """Where it tokenises differently: first character and character after the last of a shared span, bits of teacher, before and after."""
     right: Right | None
     """Whether the answer is right; None for plain text."""
 
@@ -85,12 +85,12 @@ class Sentence:
 
     @property
     def change(self) -> Between:
-        """The student before, as the one that weighs, against after."""
+        """Before and after; the KL is weighted by before."""
         return self.apart["before_after"]
 
     @property
     def to_teacher(self) -> tuple[Between, Between] | None:
-        """The teacher, as the one that weighs, against before and against after; None where it cuts text otherwise."""
+        """Teacher and before, teacher and after; the KL is weighted by the teacher. None where it tokenises differently."""
         if "teacher_after" not in self.apart:
             return None
         return self.apart["teacher_before"], self.apart["teacher_after"]
@@ -98,26 +98,26 @@ class Sentence:
 
 @dataclass(frozen=True)
 class AnswerShares:
-    """How much of the reading the answers are."""
+    """Share of the tokens, and of the change, in the answers."""
 
     tokens: float
     """Share of the predicted tokens that are answers, 0..1."""
     change: float
-    """Share of all KL(before || after) that sits there, 0..1; above `tokens`: answers changed more than the rest."""
+    """Share of the total KL(before || after) in them, 0..1; above `tokens`: answers changed more than the rest."""
 
 
 @dataclass(frozen=True)
 class TokenChange:
-    """A run's student before and after, token by token, beside its teacher."""
+    """A run's student before and after, and its teacher, token by token."""
 
     run: str
     """Id of the run."""
     name: str
-    """What the texts are."""
+    """Label of the texts."""
     sentences: list[Sentence]
     """In the order they were read."""
     same_tokenizer: bool
-    """Whether teacher and student cut text alike, so that they can be compared at every token."""
+    """Whether teacher and student tokenise identically, so that they can be compared at every token."""
     n_shared: int
     """Tokens both vocabularies have; the teacher is compared over these."""
     whole: dict[str, Estimate]
@@ -143,12 +143,12 @@ class TokenChange:
 
     @property
     def same_top(self) -> Estimate:
-        """Share of tokens, 0..1, at which before and after hold the same one most likely."""
+        """Share of tokens, 0..1, at which the most likely token is the same before and after."""
         return self.whole["same_top_before_after"]
 
     @property
     def to_teacher(self) -> tuple[Estimate, Estimate, Estimate] | None:
-        """KL(teacher || student), bits per token: before, after, and after - before, below zero is nearer; None without shared tokens."""
+        """KL(teacher || student), bits per token: before, after, and after - before, below zero is closer; None without shared tokens."""
         if "kl_teacher_after" not in self.whole:
             return None
         return self.whole["kl_teacher_before"], self.whole["kl_teacher_after"], self.whole["kl_teacher_change"]

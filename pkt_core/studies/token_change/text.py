@@ -1,4 +1,4 @@
-"""Changes of single tokens in words: answers, captions and tables."""
+"""Changes of single tokens: headlines, captions and tables."""
 
 from __future__ import annotations
 
@@ -14,60 +14,59 @@ from pkt_core.studies.token_change.record import Sentence, TokenChange
 from pkt_core.words.style import number, percent
 
 RANKED = (
-    "Sentences by KL(before ‖ after) per token, bits; 0 is the same. Bits: what the student needs per token, after − before, below zero is better. "
-    "Teacher: KL(teacher ‖ student), after − before, below zero is nearer. A change that is large where neither is below zero is only different. Click a row to read it."
+    "Sentences by KL(before ‖ after) per token, bits; 0 is no change. Bits: surprisal of the student per token, after − before; below zero is better. "
+    "Teacher: KL(teacher ‖ student), after − before; below zero is closer. If neither is below zero, a large change is no improvement. Click a row to read it."
 )
 SENTENCE = (
-    "Each token is coloured by how the prediction of it changed, given all tokens before it; grey tokens did not change. The line marks the answer. "
-    "Click a token to see what each model would have said. A transfer that taught facts should colour answers; colour everywhere else is what it cost."
+    "Each token is coloured by the change of its prediction, given all tokens before it; grey tokens did not change. The line marks the answer. "
+    "Click a token to see each model's predictions. A transfer of facts should change answers; changes elsewhere are side effects."
 )
 NEXT = (
-    "The most likely tokens at the framed place, each model over its own vocabulary; the outlined bar is the token that came, with its rank where it is not among "
+    "The most likely tokens at the framed position, each model over its own vocabulary; the outlined bar is the actual token, with its rank where it is not among "
     "them. If `after` differs from `before` but not towards the teacher, the student was changed, not taught."
 )
-SPANS = (
-    "Teacher and student cut text differently, so they are compared over pieces that both cut alike, in bits for the whole piece; positions and token ids are "
-    "never matched."
-)
+SPANS = "Teacher and student tokenise differently, so they are compared over shared spans, in bits per span; positions and token ids are never matched."
 RELIABILITY = (
-    "Next tokens of these texts in ten bins of equal number by confidence; whiskers are 95 % intervals (Wilson), neighbouring tokens of a text are not independent. Below "
-    "the dashed line a model is surer than it is right. ECE is the mean distance from the line, over bins of equal number or width; Brier also rewards telling right from wrong."
+    "Next tokens of these texts in ten equal-count bins by confidence; whiskers are 95 % intervals (Wilson), although adjacent tokens are not independent. Below "
+    "the dashed line a model is overconfident. ECE: mean distance from the line, over bins of equal count or width; the Brier score also rewards discrimination."
 )
 
 
-def direction(change: Estimate, words: tuple[str, str, str]) -> str:
-    """One of three words for a paired change: below zero, above zero, or an interval across zero."""
-    return words[0] if change.high < 0 else words[1] if change.low > 0 else words[2]
+def direction(change: Estimate, phrases: tuple[str, str, str]) -> str:
+    """One of three phrases for a paired change: below zero, above zero, or an interval across zero."""
+    return phrases[0] if change.high < 0 else phrases[1] if change.low > 0 else phrases[2]
 
 
-def tokens(found: TokenChange) -> str:
-    """How much changed and where it sits; whether the student predicts better, and whether it came nearer the teacher."""
-    if not found.half:
-        return f"Nothing changed: before and after say the same at all {found.n_tokens:,} tokens of {found.name}."
-    said = (
-        f"On {found.name}, the student would say something else than before at {percent(1 - found.same_top.value)} of {found.n_tokens:,} tokens; "
-        f"half of the change lies in the {percent(found.half / found.n_tokens)} that changed most"
+def tokens(reading: TokenChange) -> str:
+    """Headline: share of tokens with a new prediction; then where the change is, bits per byte, and distance to the teacher."""
+    if not reading.half:
+        return f"No prediction changed at any of {reading.n_tokens:,} tokens of {reading.name}."
+    sentence = (
+        f"On {reading.name}, the student's prediction changed at {percent(1 - reading.same_top.value)} of {reading.n_tokens:,} tokens. "
+        f"The {percent(reading.half / reading.n_tokens)} that changed most account for half of the change"
     )
-    if found.answers:
-        said += f"; the answers are {percent(found.answers.tokens)} of the tokens and hold {percent(found.answers.change)} of the change"
-    teacher, before, after = (number(found.bits(who).value) for who in ("teacher", "before", "after"))
-    better = direction(found.bits_change, ("It predicts better", "It predicts worse", "It predicts neither better nor worse beyond chance"))  # fmt: skip
-    said += f". {better} ({before} to {after} bits per byte, teacher {teacher})"
-    if found.to_teacher:
-        first, second, change = found.to_teacher
-        near = direction(change, ("came nearer the teacher", "moved away from the teacher", "neither came nearer the teacher nor moved away beyond chance"))  # fmt: skip
-        said += f" and {near} ({number(first.value)} to {number(second.value)} bits per token)"
-    return said + "."
+    if reading.answers:
+        sentence += f"; the answers are {percent(reading.answers.tokens)} of the tokens and {percent(reading.answers.change)} of the change"
+    teacher, before, after = (number(reading.bits(who).value) for who in ("teacher", "before", "after"))
+    better = direction(reading.bits_change, ("It predicts better", "It predicts worse", "Its predictions are not significantly better or worse"))  # fmt: skip
+    sentence += f". {better} ({before} to {after} bits per byte, teacher {teacher})"
+    if reading.to_teacher:
+        first, second, change = reading.to_teacher
+        near = direction(change, ("came closer to the teacher", "moved away from the teacher", "did not significantly approach or leave the teacher"))  # fmt: skip
+        sentence += f". It {near} ({number(first.value)} to {number(second.value)} bits per token)"
+    return sentence + "."
 
 
-def calibration(found: Mapping[str, Calibration]) -> str:
-    """Whether the student after is more sure than it is right, beside before."""
+def calibration(by_model: Mapping[str, Calibration]) -> str:
+    """Calibration of the student after and before."""
 
-    def said(one: Calibration) -> str:
-        word = "overconfident" if one.overconfident else "too modest" if one.modest else "about as sure as it is right"
-        return f"{word} (says {percent(one.confidence)}, right {percent(one.rate)}, ECE {number(one.ece_mass, 3)})"
+    def verdict(one: Calibration) -> str:
+        term = "overconfident" if one.overconfident else "underconfident" if one.modest else "well calibrated"
+        return (
+            f"{term} (confidence {percent(one.confidence)}, right {percent(one.rate)}, ECE {number(one.ece_mass, 3)})"
+        )
 
-    before, after = (said(found[who]) for who in ("before", "after"))
+    before, after = (verdict(by_model[who]) for who in ("before", "after"))
     return f"Before, the student is {before}; after, {after}."
 
 
@@ -84,7 +83,7 @@ def mean(values: list[float]) -> float:
 
 
 def flips(sentence: Sentence) -> int:
-    """Tokens at which the most likely next token is another than before."""
+    """Tokens at which the most likely next token changed."""
     same = sentence.change.same_top
     return len(same) - sum(same)
 
@@ -94,10 +93,10 @@ def verdict(sentence: Sentence) -> str:
     return VERDICTS[sentence.right.before, sentence.right.after] if sentence.right else ""
 
 
-def ranked(found: TokenChange) -> pd.DataFrame:
+def ranked(reading: TokenChange) -> pd.DataFrame:
     """One row per sentence, most changed first (mean KL(before ‖ after) per token)."""
     rows = []
-    for one in found.sentences:
+    for one in reading.sentences:
         row: dict[str, Any] = {
             "sentence": one.id,
             "text": one.text,
@@ -134,7 +133,7 @@ def tokens_table(sentence: Sentence) -> pd.DataFrame:
 
 
 def next_table(sentence: Sentence, token: int) -> pd.DataFrame:
-    """What each model held most likely at one token."""
+    """The most likely tokens of each model at one position."""
     return pd.DataFrame(
         [
             {"model": who, "place": place, "token": name, "probability": p}
@@ -145,7 +144,7 @@ def next_table(sentence: Sentence, token: int) -> pd.DataFrame:
 
 
 def spans_table(sentence: Sentence) -> pd.DataFrame:
-    """Bits for each piece of text that both tokenizers cut alike."""
+    """Bits for each shared span of both tokenizers."""
     return pd.DataFrame(
         [
             {"piece": sentence.text[a:b], "start": a, "teacher": teacher, "before": before, "after": after, "change": after - before}
@@ -154,25 +153,25 @@ def spans_table(sentence: Sentence) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def calibration_table(found: Mapping[str, Calibration]) -> pd.DataFrame:
+def calibration_table(by_model: Mapping[str, Calibration]) -> pd.DataFrame:
     """One row per model and bin of equal number."""
-    return pd.DataFrame([{"model": who, **asdict(one)} for who, told in found.items() for one in told.curve])
+    return pd.DataFrame([{"model": who, **asdict(one)} for who, of in by_model.items() for one in of.curve])
 
 
-def calibration_shown(found: Mapping[str, Calibration]) -> pd.DataFrame:
+def calibration_shown(by_model: Mapping[str, Calibration]) -> pd.DataFrame:
     """One row per model, as text with sensible digits."""
     names = {"before": "Student before", "after": "Student after", "teacher": "Teacher"}
     return pd.DataFrame(
         [
             {
                 "Model": names[who],
-                "Mean confidence": percent(told.confidence, 1),
-                "Right": percent(told.rate, 1),
-                "ECE, equal number": number(told.ece_mass, 3),
-                "ECE, equal width": number(told.ece_width, 3),
-                "Brier": number(told.brier, 3),
-                "Predictions": f"{told.n:,}",
+                "Mean confidence": percent(of.confidence, 1),
+                "Right": percent(of.rate, 1),
+                "ECE, equal count": number(of.ece_mass, 3),
+                "ECE, equal width": number(of.ece_width, 3),
+                "Brier": number(of.brier, 3),
+                "Predictions": f"{of.n:,}",
             }
-            for who, told in ((who, found[who]) for who in names if who in found)
+            for who, of in ((who, by_model[who]) for who in names if who in by_model)
         ]
     )
