@@ -53,7 +53,7 @@ def shown(record: Factors) -> None:
     factors = record.factors[task]
     groups = record.groups_used
     names = {group.key: name_of(group.plan) for group in groups}
-    widgets.answer(factors_text.eases(factors, task, found.depth.get(task)))
+    widgets.answer(factors_text.eases(factors, task, record.depth.get(task)))
     st.caption(widgets.plain(factors_text.cannot(factors)))
     if not correlated(factors):
         return
