@@ -6,7 +6,7 @@ factors   each factor of alignment against the gain    -> Factor records, one pe
 answer    all of it for finished runs                  -> Factors
 
 Factors are taken from the student as it was before. How much of the gain depth alone explains stands beside them: what a measure
-of likeness adds beyond it is what makes the measure worth having.
+of similarity adds beyond it is what makes the measure useful.
 
 Not covered: carrying runs out (`runs/queue.py`), the mathematics (`evaluation/ease.py`).
 """

@@ -1,4 +1,4 @@
-"""What eases a transfer, as pictures: every factor's correlation with its chance band, the points behind one, gain beside likeness."""
+"""What predicts transfer gain, as pictures: every factor's correlation with its chance band, the points behind one, gain beside similarity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def factors_figure(factors: Sequence[Factor]) -> go.Figure:
             type="rect", x0=-reach, x1=reach, y0=place - 0.4, y1=place + 0.4, line_width=0, fillcolor="rgba(139,143,152,0.22)", layer="below",
         )  # fmt: skip
     for kind, name, colour, symbol in (
-        ("likeness", "measure of likeness", style.AFTER, "circle"),
+        ("likeness", "similarity measure", style.AFTER, "circle"),
         ("depth", "relative depth", style.CONTROL, "square-open"),
     ):
         mine = [(i, factor, found) for i, (factor, found) in enumerate(shown) if factor.kind == kind]
