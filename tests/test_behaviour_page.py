@@ -54,7 +54,7 @@ def test_forgotten_items_are_listed_by_prompt_and_can_be_turned_round():
     measured(after="1" * 18 + "00")
     app = page("behaviour", proof="Costs", run="one")
     said = words(app).replace("\\", "")
-    assert "Of 20 items that were right before, 2 were forgotten (10.0 % of them); 0 are newly right." in said
+    assert "Of 20 items right before, 2 were forgotten (10.0 % of them); 0 are newly right." in said
     asked = demo_facts()[TASK].sample(20, 0).items
     assert table_with(app, "Turned")["Prompt"].tolist() == [item.prompt for item in asked[18:]]
     app = page("behaviour", proof="Costs", run="one", turned="newly right", oftask="known facts")
@@ -85,7 +85,7 @@ def test_every_seed_of_the_same_plan_is_a_point_and_other_labels_are_not():
     assert "3 seeds of sft in the family f" in words(app).replace("\\", "")
     drawn = seeds_figure(found, run_folder.open_run("s1").results().changes, "s1")
     assert [trace.name for trace in drawn.data] == ["student before", "seed 0", "seed 1 (this run)", "seed 2"]
-    assert "not known" in behaviour_text.seeds(replace(found, seeds=found.seeds[:1]))
+    assert "unknown" in behaviour_text.seeds(replace(found, seeds=found.seeds[:1]))
 
 
 def test_a_run_with_other_items_or_without_single_answers_says_so():
@@ -165,7 +165,7 @@ def test_picked_prompts_are_written_on_in_one_section_at_once_and_all_of_them_wh
     assert [arguments["ids"] for name, arguments in answers.asked if name == "picked_continuations"] == [[4, 7]]
     assert len([one for one in app.subheader if "picked prompts" in one.value]) == 1
     assert "2 of 2 picked prompts, greedy, 12 tokens" in words(app).replace("\\", "")
-    assert "Before and after differ at 2 of 2 prompts" in words(app)  # words are marked, as in what is asked for
+    assert "Before and after differ for 2 of 2 prompts" in words(app)  # words are marked, as in what is asked for
     assert "writing" not in dict(answers.asked)
     app.button(key="write").click().run()
     assert dict(answers.asked)["writing"]["ids"] == [4, 7]

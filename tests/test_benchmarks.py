@@ -146,7 +146,7 @@ def test_a_users_file_with_choices_is_multiple_choice(tmp_path, student):
     assert found.protocol.kind == "multiple_choice"
     assert measure(student, found, Asking()).scores[0].reported == 1.0
     rows[0]["choices"] = ["a", "b"]
-    with pytest.raises(BenchmarkError, match="which is none of its choices"):
+    with pytest.raises(BenchmarkError, match="which is not one of its choices"):
         find_tasks([str(benchmark_items.write(tmp_path, "bad.jsonl", rows))], Asking())
     del rows[0]["choices"]
     with pytest.raises(BenchmarkError, match="give them to all items or none"):

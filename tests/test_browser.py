@@ -92,7 +92,7 @@ def test_clicking_a_cell_picks_the_layer_pair_on_every_page_and_in_the_link(page
     no_error(page, "clicked-cell")
     link = page.url
     page.get_by_role("link", name="Transfer").click()
-    page.get_by_text("Teacher layer 4 teaches student layer 1, chosen in the bar").wait_for()
+    page.get_by_text("Teacher layer 4 teaches student layer 1, chosen in the sidebar").wait_for()
     # The link is the view: a fresh visitor sees the same choice.
     visit(page, link, "Where do the layers agree?")
     page.get_by_text("Teacher layer 4 and student layer 1: similarity").wait_for()

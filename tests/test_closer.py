@@ -132,7 +132,7 @@ def test_what_cannot_be_compared_is_one_sentence():
     for given, words in [
         ((x[:10], y[:10]), "at least 16"),
         ((x, y[:30]), "40 teacher and 30 student"),
-        ((x, torch.ones(40, 9)), "student's layer does not vary"),
+        ((x, torch.ones(40, 9)), "student's activations in this layer are constant"),
         ((x * torch.nan, y), "not numbers"),
     ]:
         with pytest.raises(MeasureError, match=words):

@@ -203,14 +203,16 @@ def test_differences_are_paired_and_nothing_is_claimed_where_they_hold_zero():
 
 def test_sentences_say_chance_where_it_is_chance_and_what_is_drawn():
     one = recorded_studies.closer_look()
-    assert sentences.correlation(one).startswith("Prompts that are alike for the student tend to be alike")
+    assert sentences.correlation(one).startswith(
+        "Prompts similar in the student layer tend to be similar in the teacher layer"
+    )
     chance = replace(one, correlation=replace(one.correlation, value=0.01, p_value=0.4))
-    assert "no more than chance" in sentences.correlation(chance)
+    assert "no better than chance" in sentences.correlation(chance)
     few = sum(share < one.overlap.beyond for share in one.overlap.values)
     assert 0 < few < len(one.ids)
     assert f"{few} of 64 prompts share less than {style.percent(one.overlap.beyond)}" in sentences.overlap(one)
     assert sentences.sample(replace(one, n_pairs=len(one.pairs.first))) == ""
-    assert sentences.sample(one) == "504 of 2,016 pairs of prompts are drawn, at random."
+    assert sentences.sample(one) == "A random sample of 504 of 2,016 pairs of prompts is drawn."
     assert sentences.sample(replace(one, n_all=900)) == (
-        "504 of 2,016 pairs of prompts are drawn, at random; the comparison keeps the states of its first 64 prompts of 900."
+        "A random sample of 504 of 2,016 pairs of prompts is drawn; the comparison stores the states of its first 64 prompts of 900."
     )

@@ -23,15 +23,15 @@ NO_WEIGHTS = "demo:teacher holds no weights. Build the demo pair again."
 WAITS, ON_TRANSFER = "Waiting for the engine", "on the page Transfer"
 TABLE = {  # page: what is told where nothing is there; the demo's first words; what is told where all is broken
     "pair": (WAITS, "Yes: they share all 4,093 tokens", NO_WEIGHTS),
-    "alignment": (WAITS, "18 of 18 pairs of layers agree", NO_WEIGHTS),
+    "alignment": (WAITS, "18 of 18 layer pairs are more similar than noise", NO_WEIGHTS),
     "latent_map": (WAITS, "nearest neighbours (chance", NO_WEIGHTS),
-    "maps": (WAITS, "Best carried by the", NO_WEIGHTS),
-    "inspector": (WAITS, "teacher layer 5 reads", NO_WEIGHTS),
+    "maps": (WAITS, "map is best", NO_WEIGHTS),
+    "inspector": (WAITS, "Mapped into the student", NO_WEIGHTS),
     "transfer": ("SemAlign v1", "What is matched", "broken-results"),
-    "families": (ON_TRANSFER, "ours wins with", ON_TRANSFER),
+    "families": (ON_TRANSFER, "of its controls", ON_TRANSFER),
     "factors": ("Try every pair of layers below", "A sweep of the demo pair", NO_WEIGHTS),
-    "behaviour": (ON_TRANSFER, "The student gained on", "damaged: expected a JSON object"),
-    "tokens": (ON_TRANSFER, "the student would say something else", "trained weights are not stored"),
+    "behaviour": (ON_TRANSFER, "The student gained 12 points", "damaged: expected a JSON object"),
+    "tokens": (ON_TRANSFER, "the student's prediction changed", "trained weights are not stored"),
     "benchmarks": (ON_TRANSFER, "No benchmark has been run on these models yet", "trained weights are not stored"),
     "runs": (ON_TRANSFER, "5 were recorded with the project", "2 damaged"),
 }
@@ -168,4 +168,4 @@ def test_a_link_opens_a_part_of_a_page_and_draws_no_other(name, tab):
 @pytest.mark.usefixtures("answers")
 def test_a_part_that_no_page_has_is_told():
     finished_run()
-    assert "The link asks for proof=Secrets" in words(page("behaviour", proof="Secrets")).replace("\\", "")
+    assert "The link sets proof=Secrets" in words(page("behaviour", proof="Secrets")).replace("\\", "")

@@ -90,7 +90,7 @@ def test_a_running_family_shows_how_far_it_is_and_the_part_of_the_table_that_is_
     text = app.main.get("progress")[0].proto.text.replace("\\", "")
     assert "1 of 3 runs done" in text
     assert "now: sft, seed 0" in text
-    assert "semalign-v1 itself is not measured yet" in plain(app)
+    assert "semalign-v1 has not been evaluated yet" in plain(app)
 
 
 def test_a_family_that_waits_has_no_table_and_one_with_failures_names_them():

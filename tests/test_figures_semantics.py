@@ -134,10 +134,14 @@ def test_the_chosen_way_is_bold_and_an_impossible_one_says_why():
 
 def test_sentences_hold_the_reading_against_chance_and_name_the_heads():
     found = recorded_studies.inspection()
-    said = inspection_text.inspected(found)
-    assert "cosine −0.17: no more than chance (control 0.09, random directions ±0.20)" in said
+    said = inspection_text.readings(found)
+    assert "cosine −0.17, within chance (control 0.09, random directions ±0.20)" in said
     strong = replace(found, crossing=replace(found.crossing, meeting=[[0.7] * 3] * 6))
-    assert "cosine 0.70: more than chance" in inspection_text.inspected(strong)
+    assert "cosine 0.70, above chance" in inspection_text.readings(strong)
+    chosen = next(i for i, one in enumerate(found.followed) if one.asked)
+    rank, permuted = (space.ranks[chosen][5] for space in (found.crossing.carried, found.crossing.permuted))
+    headline = inspection_text.inspected(found)
+    assert f"at rank {rank:,} of {found.crossing.carried.n_tokens:,} (permuted map: rank {permuted:,})" in headline
     assert "share 20 tokens" in inspection_text.inspected(recorded_studies.inspection(shared=False))
     facts = recorded_studies.basis_options()
     assert "is tied" in inspection_text.head_in_words(facts.teacher, "teacher")

@@ -147,7 +147,7 @@ def test_vocabularies_without_enough_in_common_are_read_apart(tmp_path):
     pair = custom_pair(str(tmp_path / "teacher"), str(tmp_path / "student"))
     found = inspect_token(pair, text=TEXT)
     assert found.crossing is None
-    assert "needs half" in found.why_not
+    assert "needs at least half" in found.why_not
     assert found.teacher.own.top
     assert found.student.own.top
     assert all(option.cosine is None for option in basis_options(pair, prompts=LINES).options)

@@ -119,7 +119,9 @@ def test_pictures_table_and_heads_are_there_and_strangers_are_told(found, monkey
 
 
 def test_wrong_numbers_are_one_sentence(found):
-    assert "prompts 0 to 1047, got 5000" in words(page("inspector", prompt="5000")).replace("\\", "")
+    assert "Got prompt 5000; this set has prompts 0 to 1047" in words(page("inspector", prompt="5000")).replace(
+        "\\", ""
+    )
     app = page("inspector", text="short", at="90")
     assert not app.exception
     assert "Showing its last token" in words(app)

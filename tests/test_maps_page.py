@@ -121,7 +121,7 @@ def test_picked_prompts_are_on_every_page_until_cleared(answers, monkeypatch):
     app.switch_page("views/alignment/page.py").run()
     assert last(answers, "picked_cell")["ids"] == [100, 101]
     assert last(answers, "picked_cell")["measure"] == "debiased_linear_cka"
-    assert "A similarity of their own needs 32 prompts" in words(app).replace("\\", "")
+    assert "A separate similarity needs at least 32 prompts" in words(app).replace("\\", "")
     monkeypatch.setattr(recorded_studies, "picked_cell", lambda: SPECIAL)
     app.run()
     assert "Outside the range of random choices of 40 prompts" in words(app).replace("\\", "")

@@ -37,7 +37,7 @@ def test_runs_at_work_and_waiting_are_on_every_page_and_one_that_ends_is_told_on
     first.write_status("running", fraction=0.4, message="Training")
     app = page("pair")
     assert any("semalign\\-v1 Training" in text for text in progress(app))
-    assert "1 run waits in the queue" in words(app)
+    assert "1 run waiting in the queue" in words(app)
     assert not app.toast
     first.write_status("done", message="Done.")
     app.run()

@@ -113,8 +113,8 @@ def test_the_pair_page_says_what_matches_and_what_is_left_out(answers, monkeypat
     app = page("pair")
     assert not app.exception
     said = words(app).replace("\\", "")
-    assert "| Matched by their text | 3,000 | 3,000 |" in said
-    assert "| Padding rows, left out | 64 | 0 |" in said
+    assert "| Matched by text | 3,000 | 3,000 |" in said
+    assert "| Padding rows, excluded | 64 | 0 |" in said
     assert "Second token for a text, left out" not in said
     assert "Only the teacher has: 1,093, 1 of them" in said
     assert "even where both have one of the same name (<pad>, <bos>, <eos>)" in said
@@ -133,7 +133,7 @@ def test_too_few_prompts_are_told_where_they_are_chosen_by_the_name_of_the_file(
     assert "kept:" not in told
     enough = page("pair", prompts="file", file=app.text_input(key="file").value, pooling="tokens")
     assert "10 prompts" in words(enough)
-    assert any("makes 40 samples" in one.value for one in enough.warning)
+    assert any("40 samples" in one.value for one in enough.warning)
     pasted = page("pair", prompts="own lines", lines="one\ntwo\none")
     assert "2 prompts (1 more line repeats" in words(pasted).replace("\\", "")
     assert any("at least 64" in one.value for one in pasted.warning)

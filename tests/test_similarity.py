@@ -84,7 +84,8 @@ def test_constant_activations_and_too_few_samples_are_named_by_every_measure(nam
 
 def test_neighbour_measures_say_how_many_they_look_at():
     with pytest.raises(
-        MeasureError, match="Got 10 samples; expected at least 12 for mutual_knn, because it looks at 10 neigh"
+        MeasureError,
+        match="Got 10 samples; expected at least 12 for mutual_knn, because each sample needs more than 10 others",
     ):
         measure("mutual_knn", np.eye(10), np.eye(10))
 

@@ -159,5 +159,5 @@ def test_the_matrix_must_be_the_one_that_makes_the_output(tmp_path, monkeypatch)
     monkeypatch.setattr(
         closed_form, "last_matrix", lambda student, layer: student.layout.blocks[layer].self_attn.o_proj
     )
-    with pytest.raises(PlanError, match="stitch cannot move one"):
+    with pytest.raises(PlanError, match="stitch cannot move the stream"):
         extracted(e)

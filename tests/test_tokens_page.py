@@ -53,10 +53,10 @@ def test_the_page_says_where_and_whether_for_the_better(found):
     assert asked(found, "token_change") == {"run": "one", "texts": "tasks", "seed": 0, "n": 120}
     said, read = words(app).replace("\\", ""), recorded_studies.token_change()
     flipped = f"{100 * (1 - read.same_top.value):.0f} % of {read.n_tokens} tokens"
-    assert f"say something else than before at {flipped}" in said
+    assert f"prediction changed at {flipped}" in said
     assert f"{100 * read.half / read.n_tokens:.0f} % that changed most" in said
-    assert "It predicts neither better nor worse beyond chance" in said  # of four texts
-    assert "neither came nearer the teacher nor moved away beyond chance" in said
+    assert "Its predictions are not significantly better or worse" in said  # of four texts
+    assert "did not significantly approach or leave the teacher" in said
     table = app.dataframe[0].value
     changed = {one.id: np.mean(one.change.kl) for one in read.sentences}
     assert table["sentence"].tolist() == sorted(changed, key=changed.get, reverse=True)
@@ -86,7 +86,7 @@ def test_the_link_names_sentence_token_texts_and_colour(found):
     request = asked(found, "token_change")
     assert (request["texts"], request["ids"], request["n"], request["prompts"]) == ("prompts", [7, 3], 40, "facts")
     one = recorded_studies.token_change().sentences[1]
-    assert f"instead of “{one.tokens[2][0]}”" in words_of_headers(app)
+    assert f"at the position of “{one.tokens[2][0]}”" in words_of_headers(app)
     assert asked(found, "inspect_token")["text"] == one.text
     assert asked(found, "inspect_token")["at"] == one.tokens[2][1] - 1  # the token before decides
 
@@ -182,15 +182,15 @@ def test_long_texts_break_between_tokens():
 def test_sentences_tables_and_other_tokenizers():
     alike, other = recorded_studies.token_change(), apart()
     plain = recorded_studies.recorded("token_change_plain", TokenChange)
-    assert "nearer the teacher" in token_change_text.tokens(alike)
+    assert "did not significantly approach" in token_change_text.tokens(alike)
     surely = {"kl_teacher_change": Estimate(-0.3, -0.5, -0.1, 4), "bits_change": Estimate(0.2, 0.1, 0.3, 4)}
     said = token_change_text.tokens(replace(alike, whole={**alike.whole, **surely}))
     assert "It predicts worse" in said
-    assert "and came nearer the teacher" in said
+    assert "It came closer to the teacher" in said
     assert "answers" in token_change_text.tokens(alike)
     assert "bits per token" not in token_change_text.tokens(other)
     assert "answers" not in token_change_text.tokens(plain)
-    assert "Nothing changed" in token_change_text.tokens(replace(alike, half=0))
+    assert "No prediction changed" in token_change_text.tokens(replace(alike, half=0))
     assert token_change_text.direction(Estimate(0.0, -1.0, 1.0, 9), ("a", "b", "c")) == "c"
     spans = other.sentences[0].spans
     assert list(token_change_text.spans_table(other.sentences[0])["change"]) == pytest.approx(

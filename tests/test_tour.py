@@ -53,7 +53,7 @@ def test_each_step_is_on_its_page_and_says_what_was_recorded():
             buttons(app)["tour-next"].click().run()
     values = dashboard_recorded.comparison().grid.values
     teacher, student = np.unravel_index(values.argmax(), values.shape)
-    assert f"teacher layer {teacher} and student layer {student}, at {values.max():.2f}" in said[1]
+    assert f"Teacher layer {teacher} and student layer {student} are the most similar, at {values.max():.2f}" in said[1]
     assert "took 300 steps" in said[3]
     buttons(app)["tour-back"].click().run()
     assert f"{len(tour.STEPS) - 1} of" in plain(app)

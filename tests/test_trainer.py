@@ -256,7 +256,7 @@ def test_any_byte_of_a_checkpoint_that_is_another_leads_to_the_one_before(tmp_pa
             assert torch.equal(found[0]["parameter.0"], torch.ones(2))
             assert len(caplog.records) == 1
             assert "step-00000008 is damaged" in caplog.text
-            assert "the one before is taken" in caplog.text
+            assert "the previous one i" in caplog.text
             (tmp_path / "damaged-step-00000008").rename(path.parent)
     path.write_bytes(data)
     assert kept.load()[1]["step"] == 8

@@ -334,7 +334,7 @@ def test_the_demo_starts_where_its_recorded_runs_worked_unless_layers_are_chosen
     assert "Teacher layer 5 teaches student layer 2, as in the recorded runs of this pair." in plain(app)
     plan = started(app)
     assert (plan["teacher_layer"], plan["student_layer"]) == (5, 2)
-    assert "Teacher layer 4 teaches student layer 1, chosen in the bar" in plain(page("transfer", tl="4", sl="1"))
+    assert "Teacher layer 4 teaches student layer 1, chosen in the sidebar" in plain(page("transfer", tl="4", sl="1"))
     every = started(page("transfer", pairs="0"))
     assert (every["teacher_layer"], every["student_layer"]) == (None, None)
 
@@ -361,7 +361,7 @@ def test_memory_is_freed_at_once_only_where_nothing_is_computed(monkeypatch):
     monkeypatch.setattr(type(loaders.engine()), "at_work", lambda _self: [object(), object()], raising=False)
     app = page("transfer")
     assert not any(one.label == "Free the engine's memory" for one in app.button)
-    assert "2 computations go on or wait, perhaps for another visitor" in plain(app)
+    assert "2 computations are running or waiting, possibly for another visitor" in plain(app)
 
 
 def watch_first(app) -> bool:

@@ -40,13 +40,13 @@ def test_runs_wait_in_order_and_can_be_moved_and_removed(runs):
     assert run_queue.waiting() == ["c", "b"]
     open_run("b").delete()
     assert run_queue.waiting() == ["c"]
-    with pytest.raises(StoreError, match="does not wait"):
+    with pytest.raises(StoreError, match="is not in the queue"):
         run_queue.move("a", 0)
     for never in ("a", "nope"):
-        with pytest.raises(StoreError, match=f"Run {never} does not wait in the queue"):
+        with pytest.raises(StoreError, match=f"Run {never} is not in the queue"):
             run_queue.remove(never)
     run_queue.remove("c")
-    with pytest.raises(StoreError, match="does not wait"):
+    with pytest.raises(StoreError, match="is not in the queue"):
         run_queue.remove("c")  # nor where nothing waits
 
 
