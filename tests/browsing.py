@@ -25,7 +25,7 @@ from serving import CHROMIUM, FLAGS, ROOT, served
 
 SHOTS = ROOT / "tests" / "screenshots"
 WAIT = 60_000  # milliseconds; generous, because a shared machine may be slow
-SLOW = 4 * WAIT  # for what reads prompts through both models
+SLOW = 6 * WAIT  # for what reads prompts through both models
 PROBE = re.compile(r"/[a-z_]+/_stcore/(health|host-config)$")
 """What Streamlit's own script asks first under a page's address, to find out where the app is mounted; the 404 is its answer."""
 STILL = 400  # milliseconds for which a page has to be at rest: what one step of drawing brings may bring another

@@ -188,7 +188,7 @@ def test_the_page_answers_first_and_shows_how_it_was_asked():
     app = page("benchmarks", run="one")
     assert not app.exception
     assert "Standard benchmarks" in app.title[0].value
-    assert "changed on" in words(app)
+    assert "score changed" in words(app)
     assert len(app.dataframe) >= 3  # measured, protocol, reported
     assert any("lm-eval run --model hf" in code.value for code in app.code)
     assert any("pkt benchmark one --task demo/unknown-seen" in code.value for code in app.code)

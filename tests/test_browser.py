@@ -43,7 +43,7 @@ def test_the_first_visit_shows_recorded_results_and_computes_nothing(page, serve
     visit(page, server, "Two models side by side")
     page.get_by_text("recorded").first.wait_for()
     page.locator(".js-plotly-plot .main-svg").first.wait_for()
-    reads(page, "4,093 tokens", "The student gained on")
+    reads(page, "4,093 tokens", "The student gained 12 points")
     settled(page)
     assert page.evaluate("window.computed") is False
 
@@ -91,7 +91,7 @@ def test_clicking_a_cell_picks_the_layer_pair_on_every_page_and_in_the_link(page
     page.get_by_text("Teacher layer 4 and student layer 1: similarity").wait_for()
     no_error(page, "clicked-cell")
     link = page.url
-    page.get_by_role("link", name="Transfer").click()
+    page.get_by_role("link", name="Transfer", exact=True).click()
     page.get_by_text("Teacher layer 4 teaches student layer 1, chosen in the sidebar").wait_for()
     # The link is the view: a fresh visitor sees the same choice.
     visit(page, link, "Where do the layers agree?")
@@ -165,10 +165,10 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
         first.get_by_role("link", name="See the family's table").click()
         first.get_by_text("3 of 3 runs done").wait_for(timeout=600_000)
         first.locator(".js-plotly-plot .main-svg").first.wait_for()
-        first.get_by_text(re.compile("sft (wins|is ahead)|than sft")).wait_for(
+        first.get_by_text(re.compile("leads with|is ahead|beats ")).wait_for(
             timeout=SLOW
         )  # the last one's row is there
-        first.get_by_text("of 1 controls").or_(first.get_by_text("of its 1 controls")).wait_for()
+        first.get_by_text("of 1 controls").or_(first.get_by_text("of its controls (1)")).wait_for()
         no_error(first, "families")
 
 
@@ -197,9 +197,9 @@ def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
     page.get_by_text("40 of 100 picked prompts").wait_for(timeout=SLOW)  # both models' next tokens
     no_error(page, "latent-lasso")
     page.get_by_role("link", name="Alignment", exact=True).click()
-    page.get_by_text("by the 100 picked prompts").wait_for(timeout=SLOW)
+    page.get_by_text("over the 100 picked prompts").wait_for(timeout=SLOW)
     no_error(page, "alignment-picked")
-    page.get_by_role("link", name="Behaviour").click()
+    page.get_by_role("link", name="Behaviour", exact=True).click()
     page.get_by_text("12 of 100 picked prompts").wait_for(timeout=SLOW)
     link = page.url
     no_error(page, "behaviour-picked")
@@ -212,16 +212,16 @@ def test_a_lasso_picks_prompts_for_every_page_and_is_the_link(page, server):
 
 def test_a_clicked_token_is_read_in_both_models_and_kept_in_the_link(page, server):
     visit(page, f"{server}/inspector?tl=5&sl=2&text=the+king+of+the+city", "What does a state encode?")
-    page.get_by_text(re.compile("At “·city”, teacher layer 5")).wait_for(timeout=SLOW)
+    page.get_by_text("Nearest tokens at “·city”").wait_for(timeout=SLOW)
     page.get_by_role("radio", name=re.compile("^·the")).or_(
         page.get_by_role("button", name=re.compile("^·the"))
     ).click()
-    page.get_by_text(re.compile("At “·the”")).wait_for()
+    page.get_by_text("Nearest tokens at “·the”").wait_for()
     page.wait_for_url(re.compile(r"at=14"))
     page.get_by_text("Matches prediction").first.wait_for(timeout=SLOW)
     no_error(page, "inspector-token")
     link = page.url
     visit(page, link, "What does a state encode?")  # the link is the view
-    page.get_by_text(re.compile("At “·the”")).wait_for()
+    page.get_by_text("Nearest tokens at “·the”").wait_for()
     page.locator(".js-plotly-plot .main-svg").nth(2).wait_for()
     settled(page)

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 def closer(tab, teacher, student):
     """The closer look names that pair of layers and is there."""
     tab.get_by_role("heading", name=f"A closer look at teacher layer {teacher} and student layer {student}").wait_for()
-    tab.get_by_role("link", name="See it on the latent map").first.wait_for(timeout=SLOW)
+    tab.get_by_role("link", name="See it on the latent map", exact=True).first.wait_for(timeout=SLOW)
     settled(tab)
 
 
@@ -100,7 +100,7 @@ def test_a_point_and_a_row_pick_their_prompts_for_every_page(page, server):
     page.get_by_role("button", name="Clear 1 picked").wait_for()
     eventually(page, lambda: picked.input_value().isdecimal(), True)
     first = picked.input_value()
-    page.get_by_role("link", name="See it on the latent map").first.click()
+    page.get_by_role("link", name="See it on the latent map", exact=True).first.click()
     page.get_by_role("heading", name="Both latent spaces in one picture", level=1).wait_for()
     page.wait_for_url(re.compile("tl=5.*sl=2|sl=2.*tl=5"))
     eventually(page, picked.input_value, first)

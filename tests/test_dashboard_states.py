@@ -28,7 +28,7 @@ TABLE = {  # page: what is told where nothing is there; the demo's first words; 
     "maps": (WAITS, "map is best", NO_WEIGHTS),
     "inspector": (WAITS, "Mapped into the student", NO_WEIGHTS),
     "transfer": ("SemAlign v1", "What is matched", "broken-results"),
-    "families": (ON_TRANSFER, "of its controls", ON_TRANSFER),
+    "families": (ON_TRANSFER, "controls are not significantly worse", ON_TRANSFER),
     "factors": ("Try every pair of layers below", "A sweep of the demo pair", NO_WEIGHTS),
     "behaviour": (ON_TRANSFER, "The student gained 12 points", "damaged: expected a JSON object"),
     "tokens": (ON_TRANSFER, "the student's prediction changed", "trained weights are not stored"),

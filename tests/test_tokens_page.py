@@ -202,7 +202,7 @@ def test_sentences_tables_and_other_tokenizers():
     assert before.overconfident
     assert after.modest
     said = token_change_text.calibration(alike.calibration)
-    assert f"overconfident (says {style.percent(before.confidence)}, right {style.percent(before.rate)}" in said
-    assert f"after, too modest (says {style.percent(after.confidence)}" in said
+    assert f"overconfident (confidence {style.percent(before.confidence)}, right {style.percent(before.rate)}" in said
+    assert f"after, underconfident (confidence {style.percent(after.confidence)}" in said
     assert len(token_change_text.calibration_table(alike.calibration)) == 3 * len(before.curve)
     assert json.loads(reliability_figure(alike.calibration).to_json())["data"]
