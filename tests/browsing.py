@@ -25,18 +25,19 @@ from serving import CHROMIUM, FLAGS, ROOT, served
 
 SHOTS = ROOT / "tests" / "screenshots"
 WAIT = 60_000  # milliseconds; generous, because a shared machine may be slow
-SLOW = 6 * WAIT  # for what reads prompts through both models
+SLOW = 4 * WAIT  # for what reads prompts through both models
 PROBE = re.compile(r"/[a-z_]+/_stcore/(health|host-config)$")
 """What Streamlit's own script asks first under a page's address, to find out where the app is mounted; the 404 is its answer."""
 STILL = 400  # milliseconds for which a page has to be at rest: what one step of drawing brings may bring another
 AT_REST = """still => {
   const main = document.querySelector('[data-testid=stMain]');
   const whole = document.querySelector('h1') && !document.querySelector('[data-testid=stSkeleton], .st-key-until-over')
-    && !main.querySelector('[data-stale=true], [data-testid=stProgress]')
+    && !main.querySelector('[data-testid=stProgress]')
     && [...document.querySelectorAll('[data-testid=stPlotlyChart]')].every(one => one.querySelector('.main-svg'));
   if (!whole) { delete window.wholeSince; return false }
-  // A tick of the app's clock runs the script as well, and on a busy machine for most of a second.
+  // A tick of the app's clock runs the script and marks parts as stale as well, on a busy machine for most of a second.
   if (document.querySelector('[data-testid=stApp]').dataset.testScriptState !== 'notRunning') return false;
+  if (main.querySelector('[data-stale=true]')) return false;
   window.wholeSince ??= performance.now();
   return performance.now() - window.wholeSince >= still;
 }"""
@@ -164,6 +165,7 @@ def open_page(page, address: str) -> None:
 
 def settled(page) -> None:
     """Wait until everything that the page asked for is there, and has been for a moment; no error may be on it."""
+    page.evaluate("() => { delete window.wholeSince }")
     page.wait_for_function(AT_REST, arg=STILL, polling=50, timeout=SLOW)
     assert page.get_by_test_id("stException").count() == 0
 

@@ -165,10 +165,10 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
         first.get_by_role("link", name="See the family's table").click()
         first.get_by_text("3 of 3 runs done").wait_for(timeout=600_000)
         first.locator(".js-plotly-plot .main-svg").first.wait_for()
-        first.get_by_text(re.compile("leads with|is ahead|beats ")).wait_for(
+        first.get_by_text(re.compile("leads with|is ahead|beats ")).first.wait_for(
             timeout=SLOW
         )  # the last one's row is there
-        first.get_by_text("of 1 controls").or_(first.get_by_text("of its controls (1)")).wait_for()
+        first.get_by_text("of 1 controls").or_(first.get_by_text("of its controls (1)")).first.wait_for()
         no_error(first, "families")
 
 

@@ -406,7 +406,7 @@ def test_a_plan_runs_again_where_the_teacher_is_gone(tmp_path, monkeypatch):
     same = [load_file(run.folder / "student" / "model.safetensors") for run in (first, again)]
     assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])
     assert again.status().state == "done"
-    assert "is not here" in again.status().message + out
+    assert "is not available here" in again.status().message + out
 
 
 @pytest.mark.slow
