@@ -152,10 +152,10 @@ def test_a_family_is_started_reordered_by_another_visitor_and_followed_to_its_ta
         first, second = one.page, other.page
         # Steps enough that the first run is not over before the second visitor has found it, beside other tests too.
         link = f"transfer?{few}&tl=5&sl=2&steps=150&seeds=1&rivals=sft&controls=permuted+vocabulary"
-        visit(second, f"{server}/transfer", "Run a transfer")
-        settled(second)
         visit(first, f"{server}/{link}", "Run a transfer")
         first.get_by_role("button", name="Run as a family (3 runs)").click(timeout=SLOW)
+        first.get_by_text("1 running, 2 waiting").wait_for(timeout=SLOW)
+        visit(second, f"{server}/transfer", "Run a transfer")
         for page in (first, second):
             page.get_by_text("1 running, 2 waiting").wait_for(timeout=SLOW)
         second.get_by_role("button", name=re.compile(r"(^|\s)Up$")).nth(1).click()
